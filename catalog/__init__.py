@@ -1,0 +1,1 @@
+"""What exists: datasets, networks and releases. No network, no arrays."""

@@ -1,0 +1,1 @@
+"""The only place that downloads, opens files or speaks SQL."""

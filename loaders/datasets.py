@@ -1,0 +1,194 @@
+"""Open and write dataset files (AnnData), with one kind of string whatever wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A perturbation dataset that has been read.
+
+    Parameters
+    ----------
+    name
+        Short name, for example ``papalexi``.
+    path
+        Where it was read from, as the user gave it; None for generated data.
+    sha256
+        Of the file's bytes; of the content, for generated data.
+    adata
+        Observations by genes, natural-log expression in ``X``.
+    """
+
+    name: str
+    path: str | None
+    sha256: str
+    adata: AnnData
+
+    def __repr__(self) -> str:
+        n, g = self.adata.shape
+        return f"Dataset {self.name}: {n} observations x {g} genes, sha256 {self.sha256[:12]}"
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dataset_name(path: Path) -> str:
+    """Name a dataset after its file; ``test.h5ad`` and ``train.h5ad`` after their folder.
+
+    Examples
+    --------
+    >>> dataset_name(Path("perturbations/norman/test.h5ad"))
+    'norman'
+    """
+    if path.name in ("test.h5ad", "train.h5ad"):
+        folder = path.resolve().parent.name if path.parent == Path() else path.parent.name
+        return folder or path.stem
+    return path.stem
+
+
+def check_is_hdf5(path: Path) -> None:
+    """Check that a file exists and begins as HDF5 does.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidDataError
+        If it is empty or something else.
+    """
+    if not path.exists():
+        raise MissingFileError(f"There is no file {path}.", fix="check the path.")
+    if not path.is_file():
+        raise MissingFileError(f"{path} is not a file.", expected="an .h5ad file")
+    with path.open("rb") as file:
+        head = file.read(len(HDF5_MAGIC))
+    if not head:
+        raise InvalidDataError(f"{path} is empty.", expected="an .h5ad file", got="0 bytes")
+    if head != HDF5_MAGIC:
+        raise InvalidDataError(
+            f"{path} is not an HDF5 file.",
+            expected="an .h5ad file, which begins with \\x89HDF",
+            got=f"a file that begins with {head!r}",
+            fix="if it was downloaded, it may be an error page: look at it.",
+        )
+
+
+def read_h5ad(path: Path) -> AnnData:
+    """Read an ``.h5ad`` file into memory, with plain strings.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidDataError
+        If it cannot be read: not HDF5, cut short, or not AnnData.
+    """
+    import anndata
+
+    check_is_hdf5(path)
+    adata: AnnData = _explaining_failures(path, lambda: anndata.read_h5ad(path))
+    return with_plain_strings(adata)
+
+
+def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
+    """Read a dataset file and hash it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    given_as
+        The path as the user wrote it, kept for messages and predictions files.
+    """
+    adata = read_h5ad(path)
+    return Dataset(
+        name=dataset_name(path),
+        path=given_as or str(path),
+        sha256=sha256_of_file(path),
+        adata=adata,
+    )
+
+
+def write_h5ad(adata: AnnData, path: Path) -> None:
+    """Write an ``.h5ad`` file that older anndata can read, in one step.
+
+    The file appears under its name only when it is complete.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with_plain_strings(adata).write_h5ad(temporary, compression="gzip")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def with_plain_strings(adata: AnnData) -> AnnData:
+    """Give every string column, category and index the same plain type (object of str).
+
+    pandas 2 and 3, and anndata 0.12 and 0.13, each read text as another type;
+    nullable ones cannot be read by older versions once written.
+    """
+    adata.obs = plain_frame(adata.obs)
+    adata.var = plain_frame(adata.var)
+    return adata
+
+
+def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose text is object of str, in columns, categories and index."""
+    changed = {
+        name: plain
+        for name in frame.columns
+        if (plain := _plain_column(frame[name])) is not frame[name]
+    }
+    out = frame.assign(**changed) if changed else frame.copy(deep=False)
+    out.index = _plain_index(frame.index)
+    return out
+
+
+def _plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = _plain_index(column.cat.categories)
+        return column.cat.set_categories(categories, rename=True)
+    if isinstance(column.dtype, pd.StringDtype):
+        return column.astype(object).where(column.notna(), np.nan)
+    return column
+
+
+def _plain_index(index: pd.Index[Any]) -> pd.Index[Any]:
+    if isinstance(index.dtype, pd.StringDtype):
+        return pd.Index(index.to_numpy(dtype=object), dtype=object, name=index.name)
+    return index
+
+
+def _explaining_failures(path: Path, read: Callable[[], Any]) -> Any:
+    """Run `read` and turn what HDF5 and anndata raise into our error."""
+    try:
+        return read()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise InvalidDataError(
+            f"{path} cannot be read as AnnData: {type(error).__name__}: {error}".split("\n")[0],
+            expected="a complete .h5ad file written by anndata",
+            fix="it may have been cut short while it was copied: fetch or write it again.",
+        ) from error

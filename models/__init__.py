@@ -1,0 +1,1 @@
+"""Reference models: pure computation, no files."""

@@ -1,0 +1,37 @@
+"""pereggrn-data: can a model forecast gene expression after a genetic perturbation?
+
+Everything here is imported when it is first used, so that
+``import pereggrn_data`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pereggrn_data.core.errors import PereggrnError as PereggrnError
+    from pereggrn_data.pipelines.datasets import load as load
+    from pereggrn_data.pipelines.validate import validate as validate
+
+_LAZY = {
+    "PereggrnError": "pereggrn_data.core.errors",
+    "load": "pereggrn_data.pipelines.datasets",
+    "validate": "pereggrn_data.pipelines.validate",
+}
+
+__all__ = ["PereggrnError", "__version__", "load", "validate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pereggrn-data")
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY, "__version__"])

@@ -1,0 +1,15 @@
+"""The program `pereggrn-data`: datasets and networks."""
+
+from __future__ import annotations
+
+from pereggrn_data.cli.output import new_app, run
+
+app = new_app(
+    "pereggrn-data",
+    "Perturbation datasets and gene regulatory networks in the uniform format.",
+)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(app, "pereggrn-data")

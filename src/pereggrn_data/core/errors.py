@@ -1,0 +1,176 @@
+"""The one hierarchy of errors, and the exit codes of the command line.
+
+Every failure that a user can cause is a :class:`PereggrnError`. The command
+line prints it without a traceback and leaves with its ``exit_code``; anything
+else is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+
+EXAMPLES_SHOWN = 10
+"""How many offending names a message or a finding shows."""
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command.
+
+    ``INTERNAL`` means a bug of ours: please report it.
+    """
+
+    OK = 0
+    FINDINGS = 1
+    USAGE = 2
+    NETWORK = 3
+    INTEGRITY = 4
+    INTERNAL = 70
+
+
+EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "fine",
+    ExitCode.FINDINGS: "the data has problems (invalid dataset, split, network or predictions)",
+    ExitCode.USAGE: "the command cannot be carried out as given (unknown name, missing file)",
+    ExitCode.NETWORK: "a server could not be reached or refused",
+    ExitCode.INTEGRITY: "a file is not the one that was promised (checksum, size)",
+    ExitCode.INTERNAL: "a bug in pereggrn-data; run again with --debug and report it",
+}
+
+
+class PereggrnError(Exception):
+    """A failure with its cause and its remedy.
+
+    Parameters
+    ----------
+    what
+        What is wrong, in one sentence.
+    expected, got
+        What was expected, and what was found instead.
+    fix
+        What the user can do next.
+    """
+
+    exit_code: ExitCode = ExitCode.FINDINGS
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.got = got
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
+            if text is not None:
+                lines.append(f"  {label + ':':9} {text}")
+        return "\n".join(lines)
+
+
+class InvalidDataError(PereggrnError):
+    """A file is readable but does not hold what the format asks for (exit code 1)."""
+
+
+class UsageError(PereggrnError):
+    """The request cannot be carried out as given (exit code 2)."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnknownNameError(UsageError):
+    """A name that does not exist; near matches are shown, never substituted.
+
+    Parameters
+    ----------
+    kind
+        What the name should name, for example ``"dataset"``.
+    name
+        The name as given.
+    known
+        All names that exist.
+    fix
+        What to do next; by default, the near matches.
+    """
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, fix: str | None = None
+    ) -> None:
+        known = list(known)
+        self.near = near_matches(name, known)
+        hint = f"did you mean {or_list(self.near)}?" if self.near else None
+        super().__init__(
+            f"There is no {kind} named {name!r}.",
+            expected=f"one of {len(known)} names" if len(known) > EXAMPLES_SHOWN else or_list(known),
+            fix=" ".join(part for part in (hint, fix) if part) or None,
+        )
+
+
+class MissingFileError(UsageError):
+    """A path that does not exist, or is not the kind of file that was asked for."""
+
+
+class MissingExtraError(UsageError):
+    """A feature needs an optional package that is not installed."""
+
+
+class NetworkError(PereggrnError):
+    """A server could not be reached, or refused (exit code 3)."""
+
+    exit_code = ExitCode.NETWORK
+
+
+class IntegrityError(PereggrnError):
+    """A file is not the one that was promised (exit code 4)."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+def near_matches(name: str, known: Sequence[str], n: int = 3) -> list[str]:
+    """Return known names that look like `name`, best first; case counts last.
+
+    Examples
+    --------
+    >>> near_matches("Nakatke", ["nakatake", "norman", "dixit"])
+    ['nakatake']
+    """
+    folded: dict[str, str] = {}
+    for candidate in known:
+        folded.setdefault(candidate.casefold(), candidate)
+    found = difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
+    return [folded[match] for match in found]
+
+
+def or_list(names: Sequence[str]) -> str:
+    """Join names for a sentence.
+
+    Examples
+    --------
+    >>> or_list(["a", "b", "c"])
+    'a, b or c'
+    """
+    if not names:
+        return "(none)"
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+
+
+def first_few(names: Iterable[object], limit: int = EXAMPLES_SHOWN) -> str:
+    """Show the first names and say how many there are in all.
+
+    Examples
+    --------
+    >>> first_few(["a", "b", "c"], limit=2)
+    'a, b, ... (3 in all)'
+    """
+    items = [str(name) for name in names]
+    if len(items) <= limit:
+        return ", ".join(items)
+    return ", ".join(items[:limit]) + f", ... ({len(items)} in all)"

@@ -1,0 +1,75 @@
+"""Constants of the uniform format, as used by the PEREGGRN collection.
+
+A dataset is an AnnData file, observations by genes, natural-log expression in
+``X`` and raw counts in ``raw``. The names below are those of its columns.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+PERTURBATION: Final = "perturbation"
+PERTURBATION_TYPE: Final = "perturbation_type"
+LEVEL: Final = "expression_level_after_perturbation"
+IS_CONTROL: Final = "is_control"
+CELL_TYPE: Final = "cell_type"
+TIMEPOINT: Final = "timepoint"
+CLUSTER_LABEL: Final = "louvain"
+MATCHED_CONTROL: Final = "matched_control"
+
+REQUIRED_OBS: Final = (PERTURBATION, IS_CONTROL, PERTURBATION_TYPE, LEVEL)
+OPTIONAL_GROUP_COLUMNS: Final = (PERTURBATION_TYPE, CELL_TYPE, TIMEPOINT)
+"""Columns that tell two groups of one perturbation apart, where both sides have them."""
+
+HIGHLY_VARIABLE_RANK: Final = "highly_variable_rank"
+
+MEASURED: Final = "perturbed_and_measured_genes"
+NOT_MEASURED: Final = "perturbed_but_not_measured_genes"
+OVERLAP: Final = "perturbations_overlap"
+SKIP_LOG_CHECK: Final = "skip_log_check"
+PEREGGRN_UNS: Final = "pereggrn"
+"""Key of ``uns`` under which a predictions file says what it predicts (a JSON string)."""
+
+SEPARATOR: Final = ","
+"""Between the genes of one perturbation, and between their stated levels."""
+
+LARGEST_LOG_EXPRESSION: Final = 15.0
+"""max(X) at or above this means that the data were not log-transformed."""
+
+LEVEL_TOLERANCE: Final = 1e-4
+"""How far a stated level may be from X for overexpression and knockdown."""
+
+UNWEIGHTED: Final = -1.0
+"""Weight of an edge in a network without weights."""
+
+NETWORK_COLUMNS: Final = ("regulator", "target", "weight")
+
+SPLIT_FORMAT_VERSION: Final = 1
+PREDICTIONS_FORMAT_VERSION: Final = 1
+
+
+class PerturbationType(StrEnum):
+    """How a gene's expression was changed."""
+
+    OVEREXPRESSION = "overexpression"
+    KNOCKOUT = "knockout"
+    KNOCKDOWN = "knockdown"
+
+
+class Kind(StrEnum):
+    """The kinds of file that can be validated."""
+
+    DATASET = "dataset"
+    PREDICTIONS = "predictions"
+    NETWORK = "network"
+
+
+class Role(StrEnum):
+    """What a dataset file is for.
+
+    A time series has a separate ``train.h5ad``, which may hold controls only.
+    """
+
+    TEST = "test"
+    TRAIN = "train"

@@ -1,0 +1,1 @@
+"""Simulated perturbation data, after the paper's "Simulated data (based on real networks)"."""

@@ -1,0 +1,1 @@
+"""Rules of the uniform format: frames and facts go in, a report comes out."""
