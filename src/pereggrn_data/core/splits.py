@@ -1,0 +1,144 @@
+"""What a split is: explicit lists that can be published, pinned and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which observations of a dataset are held out, and which genes are modelled.
+
+    Every observation of the dataset that is not in `test_observations` trains.
+
+    Parameters
+    ----------
+    dataset, sha256
+        Name and hash of the dataset that was split.
+    type
+        Name of the split type, for example ``"interventional"``.
+    seed, heldout_fraction, num_genes
+        What the split was made with.
+    genes
+        Names of the modelled genes, in the dataset's order.
+    heldout_perturbations
+        Labels of the test set, in order of first appearance.
+    test_observations
+        Names of the test observations, in the dataset's order.
+    software
+        Name and version of what made it.
+    """
+
+    dataset: str
+    sha256: str
+    type: str
+    seed: int
+    heldout_fraction: float
+    num_genes: int
+    genes: tuple[str, ...]
+    heldout_perturbations: tuple[str, ...]
+    test_observations: tuple[str, ...]
+    software: str
+    format_version: int = SPLIT_FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the split as plain values, in the layout of ``split.json``."""
+        return {
+            "format_version": self.format_version,
+            "dataset": {"name": self.dataset, "sha256": self.sha256},
+            "type": self.type,
+            "seed": self.seed,
+            "heldout_fraction": self.heldout_fraction,
+            "num_genes": self.num_genes,
+            "software": self.software,
+            "heldout_perturbations": list(self.heldout_perturbations),
+            "test_observations": list(self.test_observations),
+            "genes": list(self.genes),
+        }
+
+    @classmethod
+    def from_dict(cls, values: object, *, source: str = "split.json") -> Split:
+        """Read a split back from the layout of ``split.json``.
+
+        Parameters
+        ----------
+        values
+            Parsed JSON; nothing about it is trusted.
+        source
+            Named in messages.
+
+        Raises
+        ------
+        InvalidDataError
+            If a field is missing or of the wrong type, if a list has
+            duplicates or is empty, or if the format version is unknown.
+        """
+        if not isinstance(values, Mapping):
+            raise _invalid(source, "a JSON object", f"a {type(values).__name__}")
+        version = values.get("format_version")
+        if version != SPLIT_FORMAT_VERSION:
+            raise _invalid(source, f"format_version {SPLIT_FORMAT_VERSION}", repr(version))
+        dataset = _field(values, "dataset", Mapping, source)
+        return cls(
+            dataset=_field(dataset, "name", str, source),
+            sha256=_field(dataset, "sha256", str, source),
+            type=_field(values, "type", str, source),
+            seed=_field(values, "seed", int, source),
+            heldout_fraction=float(_field(values, "heldout_fraction", (int, float), source)),
+            num_genes=_field(values, "num_genes", int, source),
+            genes=_names(values, "genes", source),
+            heldout_perturbations=_names(values, "heldout_perturbations", source),
+            test_observations=_names(values, "test_observations", source),
+            software=_field(values, "software", str, source),
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the held-out observations, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame({"observation": list(self.test_observations)})
+
+    def __repr__(self) -> str:
+        return (
+            f"Split {self.type} of {self.dataset} (seed {self.seed}): "
+            f"{len(self.heldout_perturbations)} perturbations, "
+            f"{len(self.test_observations)} observations held out, {len(self.genes)} genes"
+        )
+
+
+def _field(values: Mapping[str, Any], name: str, kind: Any, source: str) -> Any:
+    if name not in values:
+        raise _invalid(source, f"a field {name!r}", f"only {sorted(map(str, values))}")
+    value = values[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _invalid(source, f"{name!r} of another type", f"{type(value).__name__} {value!r:.60}")
+    return value
+
+
+def _names(values: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
+    names = _field(values, name, list, source)
+    if not names:
+        raise _invalid(source, f"at least one name in {name!r}", "an empty list")
+    wrong = [v for v in names if not isinstance(v, str)]
+    if wrong:
+        raise _invalid(source, f"names (text) in {name!r}", f"{wrong[0]!r:.60}")
+    if len(set(names)) < len(names):
+        raise _invalid(source, f"each name of {name!r} once", "duplicates")
+    return tuple(names)
+
+
+def _invalid(source: str, expected: str, got: str) -> InvalidDataError:
+    return InvalidDataError(
+        f"{source} is not a valid split.",
+        expected=expected,
+        got=got,
+        fix="make it again with `pereggrn-eval split`.",
+    )
