@@ -35,6 +35,4 @@ def dataset_files(folder: Path) -> dict[str, Path]:
     inside ``perturbation_data/`` as in the unzipped archives.
     """
     roots = [folder / "perturbations", folder / "perturbation_data" / "perturbations"]
-    return {
-        file.parent.name: file for root in roots for file in sorted(root.glob("*/test.h5ad"))
-    }
+    return {file.parent.name: file for root in roots for file in sorted(root.glob("*/test.h5ad"))}

@@ -40,6 +40,11 @@ class Dataset:
     sha256: str
     adata: AnnData
 
+    @property
+    def shown_as(self) -> str:
+        """The name in scores and signatures."""
+        return self.name
+
     def __repr__(self) -> str:
         n, g = self.adata.shape
         return f"Dataset {self.name}: {n} observations x {g} genes, sha256 {self.sha256[:12]}"
@@ -142,6 +147,33 @@ def write_h5ad(adata: AnnData, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_unfilled_h5ad(
+    path: Path, *, obs: pd.DataFrame, var: pd.DataFrame, uns: dict[str, Any]
+) -> None:
+    """Write an ``.h5ad`` file whose X is NaN throughout, without holding X in memory.
+
+    HDF5 stores nothing for chunks that were never written and reads their fill
+    value, so the file stays small whatever its shape.
+    """
+    import anndata
+    import h5py
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    shape = (len(obs), len(var))
+    try:
+        with_plain_strings(anndata.AnnData(obs=obs, var=var, uns=uns)).write_h5ad(temporary)
+        with h5py.File(temporary, "a") as file:
+            file.pop("X", None)
+            x = file.create_dataset(
+                "X", shape, np.float64, chunks=True, compression="gzip", fillvalue=np.nan
+            )
+            x.attrs["encoding-type"], x.attrs["encoding-version"] = "array", "0.2.0"
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def with_plain_strings(adata: AnnData) -> AnnData:
     """Give every string column, category and index the same plain type (object of str).
 
@@ -155,23 +187,19 @@ def with_plain_strings(adata: AnnData) -> AnnData:
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame whose text is object of str, in columns, categories and index."""
-    changed = {
-        name: plain
-        for name in frame.columns
-        if (plain := _plain_column(frame[name])) is not frame[name]
-    }
-    out = frame.assign(**changed) if changed else frame.copy(deep=False)
+    out = frame.copy(deep=False)
+    for name in frame.columns:
+        if isinstance(frame[name].dtype, (pd.CategoricalDtype, pd.StringDtype)):
+            out[name] = _plain_column(frame[name])
     out.index = _plain_index(frame.index)
+    out.columns = _plain_index(frame.columns)
     return out
 
 
 def _plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        categories = _plain_index(column.cat.categories)
-        return column.cat.set_categories(categories, rename=True)
-    if isinstance(column.dtype, pd.StringDtype):
-        return column.astype(object).where(column.notna(), np.nan)
-    return column
+        return column.cat.rename_categories(_plain_index(column.cat.categories))
+    return column.astype(object).where(column.notna(), np.nan)
 
 
 def _plain_index(index: pd.Index[Any]) -> pd.Index[Any]:

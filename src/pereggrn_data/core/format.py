@@ -17,6 +17,8 @@ CELL_TYPE: Final = "cell_type"
 TIMEPOINT: Final = "timepoint"
 CLUSTER_LABEL: Final = "louvain"
 MATCHED_CONTROL: Final = "matched_control"
+PREDICTION_STEP: Final = "prediction_timescale"
+"""Number of iterations after which a row was predicted."""
 
 REQUIRED_OBS: Final = (PERTURBATION, IS_CONTROL, PERTURBATION_TYPE, LEVEL)
 OPTIONAL_GROUP_COLUMNS: Final = (PERTURBATION_TYPE, CELL_TYPE, TIMEPOINT)

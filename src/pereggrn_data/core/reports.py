@@ -56,13 +56,24 @@ class Finding:
     got: str
     fix: str
 
+    @property
+    def where(self) -> str:
+        """The slot, and the column if there is one."""
+        return self.slot if self.column is None else f"{self.slot}[{self.column!r}]"
+
     def __str__(self) -> str:
-        where = self.slot if self.column is None else f"{self.slot}[{self.column!r}]"
-        text = f"{self.severity} {self.code} in {where}: expected {self.expected}, got {self.got}"
+        return (
+            f"{self.code} in {self.where}: {self.got}; expected {self.expected}. Fix: {self.fix}"
+        )
+
+    def to_lines(self) -> list[str]:
+        """Return the finding as lines of text, the first one naming it."""
+        first = f"{self.severity}: {self.code} in {self.where}"
         if self.examples:
             more = ", ..." if self.n > len(self.examples) else ""
-            text += f" ({self.n}: {', '.join(self.examples)}{more})"
-        return f"{text}. {self.fix}"
+            first += f" ({self.n}: {', '.join(self.examples)}{more})"
+        labelled = (("expected", self.expected), ("got", self.got), ("fix", self.fix))
+        return [first, *(f"  {label + ':':9} {text}" for label, text in labelled)]
 
 
 @dataclass(frozen=True)
@@ -106,13 +117,11 @@ class Report:
         InvalidDataError
             Naming every error.
         """
-        if self.valid:
-            return
-        raise InvalidDataError(
-            f"{self.path} is not a valid {self.kind} file: {_count(self.errors)}.\n"
-            + "\n".join(f"  - {finding}" for finding in self.errors),
-            fix="mend the problems above; `pereggrn-data validate` lists them again.",
-        )
+        if not self.valid:
+            lines = [line for finding in self.errors for line in finding.to_lines()]
+            raise InvalidDataError(
+                "\n  ".join([f"{self.path} cannot be used as {self.kind}.", *lines])
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
@@ -136,7 +145,8 @@ class Report:
     def __repr__(self) -> str:
         verdict = "valid" if self.valid else "INVALID"
         head = f"{self.path}: {verdict} {self.kind} ({_count(self.findings)})"
-        return "\n".join([head, *(f"  - {finding}" for finding in self.findings)])
+        lines = [line for finding in self.findings for line in finding.to_lines()]
+        return "\n  ".join([head, *lines])
 
 
 def sorted_report(path: str, kind: Kind, findings: Iterable[Finding]) -> Report:
@@ -147,7 +157,5 @@ def sorted_report(path: str, kind: Kind, findings: Iterable[Finding]) -> Report:
 
 def _count(findings: Iterable[Finding]) -> str:
     counts = Counter(f.severity for f in findings)
-    parts = [
-        f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s]
-    ]
+    parts = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s]]
     return ", ".join(parts) or "no findings"

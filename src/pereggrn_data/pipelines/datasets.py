@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+)
+from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, REQUIRED_OBS
 from pereggrn_data.loaders.collection import (
     COLLECTION_VARIABLE,
     collection_folder,
     dataset_files,
 )
-from pereggrn_data.loaders.datasets import Dataset, read_dataset
+from pereggrn_data.loaders.datasets import Dataset, read_dataset, sha256_of_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,5 +74,69 @@ def open_dataset(dataset: str | Path, *, collection: str | None = None) -> Datas
     )
 
 
+def find_dataset(
+    name: str, sha256: str, path: str | None, *, collection: str | None = None
+) -> Dataset:
+    """Find the dataset that a split was made of: by name, then at the path it was read from.
+
+    Parameters
+    ----------
+    name, sha256
+        As the split says.
+    path
+        As the template says; it is opened only if its hash is the wanted one.
+    collection
+        Folder of the local collection.
+
+    Raises
+    ------
+    UsageError
+        If neither is there with the wanted hash.
+    """
+    folder = collection_folder(collection)
+    candidates = [f for n, f in (dataset_files(folder) if folder else {}).items() if n == name]
+    candidates += [Path(path).expanduser()] if path else []
+    seen = []
+    for file in candidates:
+        if not file.is_file():
+            seen.append(f"no file {file}")
+        elif (found := sha256_of_file(file)) != sha256:
+            seen.append(f"{file} with sha256 {found}")
+        else:
+            return read_dataset(file, given_as=str(file))
+    if name == DEMO:
+        demo = open_dataset(DEMO)
+        if demo.sha256 == sha256:
+            return demo
+        seen.append(f"the embedded {DEMO} with sha256 {demo.sha256}")
+    raise UsageError(
+        f"The dataset {name} of the predictions is not here.",
+        expected=f"sha256 {sha256}",
+        got="; ".join(seen) or "nothing by that name",
+        fix=f"run `pereggrn-data fetch {name}`, or name the file by --dataset.",
+    )
+
+
 def _looks_like_path(text: str) -> bool:
     return "/" in text or text.endswith((".h5ad", ".parquet", ".csv"))
+
+
+def require_usable(dataset: Dataset) -> None:
+    """Check that a dataset has what splitting and scoring look at.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming all that is missing; ``pereggrn-data validate`` says more.
+    """
+    adata = dataset.adata
+    missing = [f"obs[{c!r}]" for c in REQUIRED_OBS if c not in adata.obs]
+    missing += [f"var[{HIGHLY_VARIABLE_RANK!r}]"] * (HIGHLY_VARIABLE_RANK not in adata.var)
+    missing += ["X"] * (adata.X is None)
+    if missing:
+        raise InvalidDataError(
+            f"{dataset.path or dataset.name} is not in the uniform format.",
+            expected=", ".join(missing),
+            got="a file without them",
+            fix="run `pereggrn-data validate` on it, and mend what it lists.",
+        )

@@ -1,0 +1,137 @@
+"""Put predictions into the order of a task: genes and rows are matched by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pereggrn_data.evaluators.scoring import Aligned
+from pereggrn_data.evaluators.task import Task, group_keys, key_text, mean_by_group
+
+from pereggrn_data.core.baselines import Floats, Matrix, column_means
+from pereggrn_data.core.errors import InvalidDataError, first_few
+from pereggrn_data.core.format import (
+    IS_CONTROL,
+    OPTIONAL_GROUP_COLUMNS,
+    PERTURBATION,
+    PERTURBATION_TYPE,
+)
+
+Mask = npt.NDArray[np.bool_]
+
+
+def columns_given(obs: pd.DataFrame) -> tuple[str, ...]:
+    """Return the optional grouping columns that a file fills in."""
+    return tuple(
+        c for c in OPTIONAL_GROUP_COLUMNS
+        if c in obs and obs[c].notna().all() and (obs[c].astype(str) != "").all()
+    )  # fmt: skip
+
+
+def control_rows(obs: pd.DataFrame, control_labels: Collection[str]) -> Mask:
+    """Return which prediction rows are of controls; these are not scored."""
+    is_control = obs[PERTURBATION].isin(list(control_labels)).to_numpy(bool)
+    if IS_CONTROL in obs:
+        said = obs[IS_CONTROL].astype(str).str.strip().str.lower()
+        is_control = is_control | said.isin(["true", "1", "1.0"]).to_numpy(bool)
+    return is_control
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where each prediction row belongs.
+
+    Parameters
+    ----------
+    group_of
+        (rows,) group of the task.
+    test_of
+        (test,) the row that is named after each test observation; None unless
+        every test observation of a predicted group has one.
+    """
+
+    group_of: npt.NDArray[np.intp]
+    test_of: npt.NDArray[np.intp] | None
+
+
+def place_rows(obs: pd.DataFrame, task: Task) -> Placement:
+    """Match prediction rows to the groups of a task; all of them must exist there."""
+    expected = pd.MultiIndex.from_frame(task.groups[list(task.group_by)].astype(object))
+    group_of = expected.get_indexer(group_keys(obs, task.group_by))
+    names = pd.Index(obs.index)
+    rows = names.get_indexer(task.test_obs.index) if names.is_unique else None
+    predicted = np.isin(task.group_of, group_of)
+    if rows is not None and (rows[predicted] < 0).any():
+        rows = None
+    return Placement(group_of.astype(np.intp), rows)
+
+
+def align(expression: Floats, placement: Placement, task: Task) -> Aligned:
+    """Average predicted expression within groups.
+
+    Parameters
+    ----------
+    expression
+        (rows, genes) natural-log expression, genes in the task's order.
+    placement
+        Of its rows.
+    task
+        What was held out.
+    """
+    profiles = mean_by_group(expression, placement.group_of, len(task.groups))
+    scored = np.bincount(placement.group_of, minlength=len(task.groups)) > 0
+    own = None
+    if placement.test_of is not None:
+        own = expression[placement.test_of]
+    return Aligned(scored=scored, profiles=profiles[scored], by_observation=own)
+
+
+def fill_with_controls(expression: Floats, obs: pd.DataFrame, task: Task) -> tuple[Floats, int]:
+    """Replace NaN by the mean of the training controls of the same cell type and timepoint.
+
+    Returns
+    -------
+    ndarray, int
+        The filled copy, and how many values were filled.
+
+    Raises
+    ------
+    InvalidDataError
+        If the training set has no control of some cell type or timepoint.
+    """
+    missing = np.isnan(expression)
+    if not missing.any():
+        return expression, 0
+    contexts = [c for c in task.group_by if c not in (PERTURBATION, PERTURBATION_TYPE)]
+    controls = task.train_obs[IS_CONTROL].to_numpy(bool)
+    filled = expression.copy()
+    if not contexts:
+        return np.where(missing, task.control_mean, filled), int(missing.sum())
+    theirs = _context(task.train_obs, contexts)
+    mine = _context(obs, contexts)
+    for context in dict.fromkeys(mine[missing.any(axis=1)]):
+        rows = np.flatnonzero(controls & (theirs == context))
+        if not rows.size:
+            raise InvalidDataError(
+                f"NaN cannot be filled: no training control has {' / '.join(contexts)} {context}.",
+                expected=f"one of {first_few(dict.fromkeys(theirs[controls]))}",
+                got=context,
+                fix="predict these values yourself.",
+            )
+        mean = column_means(_rows(task.train_matrix, rows))
+        here = mine == context
+        filled[here] = np.where(missing[here], mean, filled[here])
+    return filled, int(missing.sum())
+
+
+def _context(obs: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.object_]:
+    parts = [[key_text(v) for v in obs[c].astype(object)] for c in columns]
+    return np.array([" / ".join(p) for p in zip(*parts, strict=True)], dtype=object)
+
+
+def _rows(matrix: Matrix, rows: Any) -> Any:
+    return matrix[rows]

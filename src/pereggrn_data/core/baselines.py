@@ -1,0 +1,94 @@
+"""The baselines that a model must beat: per-gene mean and median of the training data.
+
+The paper runs them as regressors without features ("mean" and "median",
+Methods, "GRN inference methods"): all training observations count, controls
+included, except those in which the gene itself was perturbed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from pereggrn_data.core.labels import targets_matrix
+
+Floats = npt.NDArray[np.float64]
+Matrix = npt.NDArray[Any] | sparse.sparray | sparse.spmatrix
+
+_COLUMNS_AT_A_TIME = 256
+
+
+def column_means(matrix: Matrix) -> Floats:
+    """Return the mean of each column in float64.
+
+    Parameters
+    ----------
+    matrix
+        (n, genes), dense or sparse.
+
+    Returns
+    -------
+    ndarray
+        (genes,)
+    """
+    if sparse.issparse(matrix):
+        # scipy sums float32 in float64 when it is told the type of the result.
+        return np.asarray(matrix.mean(axis=0, dtype=np.float64)).ravel()
+    return np.asarray(matrix).mean(axis=0, dtype=np.float64)
+
+
+def training_mean(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike) -> Floats:
+    """Mean expression per gene, without the observations that perturb the gene directly.
+
+    Parameters
+    ----------
+    matrix
+        (n, genes) natural-log expression of the training observations.
+    perturbations
+        (n,) perturbation labels.
+    genes
+        (genes,) names.
+
+    Returns
+    -------
+    ndarray
+        (genes,) natural-log expression; NaN for a gene that every observation
+        perturbs.
+    """
+    return _without_own_targets(matrix, perturbations, genes, column_means, np.mean)
+
+
+def training_median(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike) -> Floats:
+    """Median expression per gene; parameters and result as :func:`training_mean`."""
+    return _without_own_targets(matrix, perturbations, genes, _column_medians, np.median)
+
+
+def _without_own_targets(
+    matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike, of_all: Any, of_one: Any
+) -> Floats:
+    """Summarise all rows at once, then again the few genes that some row perturbs."""
+    rows, columns = targets_matrix(np.asarray(perturbations), np.asarray(genes))
+    columns_first = sparse.csc_array(matrix) if sparse.issparse(matrix) else matrix
+    result: Floats = of_all(columns_first)
+    for j in np.unique(columns):
+        values = _dense(columns_first[:, [j]]).ravel()
+        kept = np.delete(values, rows[columns == j])
+        result[j] = of_one(kept) if kept.size else np.nan
+    return result
+
+
+def _column_medians(matrix: Matrix) -> Floats:
+    width = matrix.shape[1]
+    parts = [
+        np.median(_dense(matrix[:, start : start + _COLUMNS_AT_A_TIME]), axis=0)
+        for start in range(0, width, _COLUMNS_AT_A_TIME)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _dense(block: Any) -> Floats:
+    """Return one block of columns, dense and in float64."""
+    return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)

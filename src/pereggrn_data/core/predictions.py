@@ -1,0 +1,101 @@
+"""What a predictions file holds, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.format import PREDICTIONS_FORMAT_VERSION
+from pereggrn_data.core.splits import Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a predictions file says of itself in ``uns["pereggrn"]``.
+
+    Parameters
+    ----------
+    dataset, sha256, path
+        Name and hash of the dataset, and the path under which it was read when
+        the template was made (None for embedded data).
+    split
+        What was held out.
+    """
+
+    dataset: str
+    sha256: str
+    path: str | None
+    split: Split
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, in the layout of ``uns["pereggrn"]``."""
+        return {
+            "format_version": PREDICTIONS_FORMAT_VERSION,
+            "dataset": {"name": self.dataset, "sha256": self.sha256, "path": self.path},
+            "split": self.split.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: object, *, source: str) -> Origin:
+        """Read it back; nothing about `values` is trusted.
+
+        Raises
+        ------
+        InvalidDataError
+            If a field is missing, wrong, or of an unknown format version.
+        """
+        if not isinstance(values, Mapping) or not isinstance(values.get("dataset"), Mapping):
+            raise InvalidDataError(
+                f'uns["pereggrn"] of {source} is not what a predictions template holds.',
+                expected='a JSON object with "format_version", "dataset" and "split"',
+                got=f"{values!r:.80}",
+                fix="start from predictions_template.h5ad, or name --dataset and --split.",
+            )
+        version = values.get("format_version")
+        if version != PREDICTIONS_FORMAT_VERSION:
+            raise InvalidDataError(
+                f"{source} has an unknown format version.",
+                expected=str(PREDICTIONS_FORMAT_VERSION),
+                got=repr(version),
+                fix="update pereggrn-data, or make the template again.",
+            )
+        split = Split.from_dict(
+            values.get("split"), source=f'the split in uns["pereggrn"] of {source}'
+        )
+        path = values["dataset"].get("path")
+        return cls(
+            dataset=str(values["dataset"].get("name", split.dataset)),
+            sha256=str(values["dataset"].get("sha256", split.sha256)),
+            path=None if path is None else str(path),
+            split=split,
+        )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted expression, one row per prediction.
+
+    Parameters
+    ----------
+    path
+        The file, as the user named it.
+    obs
+        (rows,) metadata; index = row names.
+    genes
+        (genes,) column names, possibly with duplicates.
+    matrix
+        (rows, genes) natural-log expression or log fold change, dense.
+    origin
+        What the file says of itself, or None.
+    """
+
+    path: str
+    obs: pd.DataFrame
+    genes: pd.Index[Any]
+    matrix: Any
+    origin: Origin | None

@@ -1,0 +1,247 @@
+"""Are predicted values numbers, and on the scale that was asked for?
+
+Scale is judged against the dataset's own training side. Where that cannot
+decide (ratios, which are negative themselves; controls of zeros), nothing is
+said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pereggrn_data.core.errors import EXAMPLES_SHOWN
+from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
+from pereggrn_data.core.reports import Finding, Severity
+
+Array = npt.NDArray[Any]
+
+_NEGATIVE_SHARE = 0.2
+_CLEARLY_RELATED = 0.9
+_HARDLY_RELATED = 0.5
+_LOG2_SLOPES = (1.35, 1.54)
+"""Around 1/ln(2) = 1.443, the factor between log2 and natural log."""
+
+CONTROL_DRIFT = 1e-3
+"""Predicted controls further than this from the training controls (natural log) are noted."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the training side says about the scale of expression.
+
+    Parameters
+    ----------
+    control_mean
+        (genes,) mean of the training controls.
+    largest
+        Of the training expression.
+    share_negative
+        Of the training expression.
+    whole_numbers
+        Whether the training expression is itself made of whole numbers.
+    """
+
+    control_mean: Array
+    largest: float
+    share_negative: float
+    whole_numbers: bool
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether the dataset looks like log expression rather than ratios or zeros."""
+        varied = np.ptp(self.control_mean) > 0 if self.control_mean.size > 1 else False
+        return bool(varied and self.share_negative < 0.01)
+
+
+def check_numbers(
+    matrix: Array, row_names: Sequence[str], genes: Sequence[str]
+) -> Iterator[Finding]:
+    """Report NaN and infinite values; a template that nobody filled in is told apart."""
+    bad = ~np.isfinite(matrix)
+    if not bad.any():
+        return
+    if np.isnan(matrix).all():
+        yield _finding(
+            "predictions-not-filled-in", Severity.ERROR, matrix.shape[0], row_names,
+            "predicted expression", "NaN everywhere: the template has not been filled in",
+            "write your predictions into X.",
+        )  # fmt: skip
+        return
+    rows = np.flatnonzero(bad.any(axis=1))
+    columns = np.flatnonzero(bad.any(axis=0))
+    kinds = [
+        f"{count} {name}"
+        for name, count in (
+            ("NaN", int(np.isnan(matrix).sum())),
+            ("infinite", int(np.isinf(matrix).sum())),
+        )
+        if count
+    ]
+    first = [f"{row_names[i]} / {genes[int(np.argmax(bad[i]))]}" for i in rows[:EXAMPLES_SHOWN]]
+    yield Finding(
+        code="predictions-not-a-number",
+        severity=Severity.ERROR,
+        slot="X",
+        column=None,
+        n=int(bad.sum()),
+        examples=tuple(first),
+        expected="a finite number for every row and gene",
+        got=f"{' and '.join(kinds)} in {len(rows)} rows and {len(columns)} genes",
+        fix="predict them, or replace NaN by the mean of the training controls "
+        "with --fill-missing control.",
+    )
+
+
+def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> Iterator[Finding]:
+    """Judge predicted natural-log expression: raw counts, z-scores, log2, constant rows.
+
+    Parameters
+    ----------
+    profiles
+        (rows, genes) predicted expression, finite.
+    scale
+        Of the training side.
+    row_names
+        For messages.
+    """
+    yield from _check_constant(profiles, row_names)
+    if not scale.can_decide or profiles.size == 0:
+        return
+    related, slope = _relation(profiles.mean(axis=0), scale.control_mean)
+    if related > _CLEARLY_RELATED and _LOG2_SLOPES[0] < slope < _LOG2_SLOPES[1]:
+        yield _finding(
+            "predictions-log2", Severity.WARNING, len(profiles), (),
+            "natural-log expression",
+            f"values {slope:.2f} times those of the training controls, as log2 has (1.44)",
+            "multiply by ln(2) = 0.693 if they are log2.",
+        )  # fmt: skip
+        return
+    limit = max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
+    largest = float(profiles.max())
+    whole = largest >= 2 and not scale.whole_numbers and _are_whole(profiles)
+    if largest >= limit or whole or _fits_better_unlogged(profiles, scale, related):
+        yield _finding(
+            "predictions-raw-counts", Severity.ERROR, len(profiles), row_names,
+            f"natural-log expression, in this dataset up to {scale.largest:.3g}",
+            f"values up to {largest:.3g}" + (", all whole numbers" if whole else ""),
+            "they look like raw or unlogged counts: normalise them as the dataset is, "
+            "then take the natural log of 1 + x. If they are meant, say --no-scale-check.",
+        )  # fmt: skip
+        return
+    negative = float((profiles < 0).mean())
+    if negative > _NEGATIVE_SHARE and related < _HARDLY_RELATED:
+        yield _finding(
+            "predictions-z-scores", Severity.ERROR, len(profiles), row_names,
+            "natural-log expression, which in this dataset is not negative",
+            f"{negative:.0%} of values negative, and gene means unlike those of the controls "
+            f"(correlation {related:.2f})",
+            "they look like z-scores or log fold changes: undo the scaling, or say --scale "
+            "logfc for natural-log fold changes. If they are meant, say --no-scale-check.",
+        )  # fmt: skip
+
+
+def check_fold_changes(
+    changes: Array, scale: Scale, *, row_names: Sequence[str]
+) -> Iterator[Finding]:
+    """Judge predicted log fold changes: expression given by mistake, constant rows."""
+    yield from _check_constant(changes, row_names)
+    if not scale.can_decide or changes.size == 0:
+        return
+    related, slope = _relation(changes.mean(axis=0), scale.control_mean)
+    if related > _CLEARLY_RELATED and slope > 0.5:
+        yield _finding(
+            "predictions-not-fold-change", Severity.ERROR, len(changes), row_names,
+            "log fold change over the training controls",
+            f"values like the expression of the controls (correlation {related:.2f})",
+            "leave out --scale logfc, or subtract the mean of the training controls. "
+            "If they are meant, say --no-scale-check.",
+        )  # fmt: skip
+
+
+def check_controls(profile: Array | None, control_mean: Array) -> Iterator[Finding]:
+    """Note predicted controls that differ from the training controls; they are not used.
+
+    Parameters
+    ----------
+    profile
+        (genes,) mean of the predicted controls (natural-log expression); None
+        where the file has none.
+    control_mean
+        (genes,) mean of the training controls.
+    """
+    if profile is None:
+        return
+    drift = np.abs(profile - control_mean)
+    if not np.isfinite(drift).all() or drift.max() > CONTROL_DRIFT:
+        yield _finding(
+            "predictions-controls-drift", Severity.WARNING,
+            int((~(drift <= CONTROL_DRIFT)).sum()), (),
+            "predicted controls like the training controls, or none",
+            f"a difference of up to {np.nanmax(drift):.3g} (natural log)",
+            "log fold changes are taken over the training controls, never over predicted ones.",
+        )  # fmt: skip
+
+
+def _check_constant(profiles: Array, row_names: Sequence[str]) -> Iterator[Finding]:
+    if profiles.shape[1] < 2:
+        return
+    constant = np.ptp(profiles, axis=1) == 0
+    if not constant.any():
+        return
+    names = [row_names[i] for i in np.flatnonzero(constant)]
+    zero = int((profiles[constant] == 0).all(axis=1).sum())
+    yield _finding(
+        "predictions-constant", Severity.WARNING, len(names), names,
+        "values that differ between genes",
+        f"{len(names)} of {len(profiles)} rows with one value for all genes"
+        + (f", {zero} of them all zero" if zero else ""),
+        "check that the rows were filled in.",
+    )  # fmt: skip
+
+
+def _relation(mean_profile: Array, control_mean: Array) -> tuple[float, float]:
+    """Return the correlation of gene means with the controls', and the slope through 0."""
+    if np.ptp(mean_profile) == 0:
+        return 0.0, 0.0
+    correlation = float(np.corrcoef(mean_profile, control_mean)[0, 1])
+    slope = float(mean_profile @ control_mean / (control_mean @ control_mean))
+    return correlation, slope
+
+
+def _are_whole(values: Array) -> bool:
+    return bool((np.abs(values - np.rint(values)) < 1e-6).all())
+
+
+def _fits_better_unlogged(profiles: Array, scale: Scale, related: float) -> bool:
+    """Whether gene means follow expm1 of the controls rather than the controls."""
+    if scale.control_mean.max() < 1.5:
+        return False
+    unlogged, _ = _relation(profiles.mean(axis=0), np.expm1(scale.control_mean))
+    return unlogged > _CLEARLY_RELATED and unlogged > related + 0.05
+
+
+def _finding(
+    code: str,
+    severity: Severity,
+    n: int,
+    names: Sequence[str],
+    expected: str,
+    got: str,
+    fix: str,
+) -> Finding:
+    return Finding(
+        code=code,
+        severity=severity,
+        slot="X",
+        column=None,
+        n=n,
+        examples=tuple(str(name) for name in names[:EXAMPLES_SHOWN]),
+        expected=expected,
+        got=got,
+        fix=fix,
+    )
