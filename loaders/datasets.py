@@ -78,7 +78,8 @@ def content_sha256(adata: AnnData) -> str:
         if column in adata.obs
     ]
     text = json.dumps([list(map(str, adata.obs_names)), list(map(str, adata.var_names)), labels])
-    dense = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
+    values: Any = adata.X
+    dense = np.asarray(values.toarray() if sparse.issparse(values) else values)
     # Whole millionths: free of byte order, of -0.0, and of float32 against float64.
     millionths = np.rint(dense.astype(np.float64) * 1e6).astype("<i8")
     return hashlib.sha256(text.encode() + millionths.tobytes()).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,90 +11,10 @@ import numpy.typing as npt
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.simulate.influence import Influence, Network, influence_of, scaled
 from pereggrn_data.simulate.perturbations import Levels, Perturbation, parse_perturbations
+from pereggrn_data.simulate.runs import UNPERTURBED, Array, Run, Setting
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-Array = npt.NDArray[np.float64]
-
-UNPERTURBED = -1
-"""Stands for "no perturbation" among the rows of a run."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a simulation runs, apart from its network and perturbations.
-
-    The parameters are those of :func:`simulate`.
-    """
-
-    n_initial_states: int = 10
-    n_replicates: int | None = None
-    steps: int = 1
-    noise_sd: float = 0.0
-    seed: int = 0
-    basal: float | Sequence[float] | Array = 0.0
-    initial_range: tuple[float, float] = (0.0, 1.0)
-    largest_eigenvalue: float = 0.1
-
-    def check(self) -> None:
-        """Check the ranges.
-
-        Raises
-        ------
-        UsageError
-            If a value is outside its range.
-        """
-        low, high = self.initial_range
-        replicates = self.n_initial_states if self.n_replicates is None else self.n_replicates
-        for name, fine, expected in (
-            ("n_initial_states", self.n_initial_states >= 1, "1 or more"),
-            (
-                "n_replicates",
-                1 <= replicates <= self.n_initial_states,
-                f"between 1 and n_initial_states, which is {self.n_initial_states}",
-            ),
-            ("steps", self.steps >= 1, "1 or more"),
-            ("noise_sd", 0 <= self.noise_sd < np.inf, "0 (no noise) or more, and finite"),
-            ("seed", self.seed >= 0, "0 or more"),
-            ("initial_range", -np.inf < low <= high < np.inf, "(low, high), both finite"),
-            ("largest_eigenvalue", 0 < self.largest_eigenvalue < np.inf, "above 0, and finite"),
-        ):
-            if not fine:
-                raise UsageError(
-                    f"{name} is out of range.", expected=expected, got=repr(getattr(self, name))
-                )
-
-
-@dataclass(frozen=True)
-class Run:
-    """Simulated expression, before it is laid out in the uniform format.
-
-    Parameters
-    ----------
-    influence
-        The scaled network.
-    perturbations
-        What was perturbed.
-    setting
-        How it was run.
-    initial
-        Initial states by genes.
-    final
-        Rows at the last time-point by genes: for each perturbation its
-        replicates, then the controls.
-    perturbation_of, start_of
-        For each row of `final`, the position of its perturbation (-1 for
-        controls) and of its initial state.
-    """
-
-    influence: Influence
-    perturbations: list[Perturbation]
-    setting: Setting
-    initial: Array
-    final: Array
-    perturbation_of: npt.NDArray[np.intp]
-    start_of: npt.NDArray[np.intp]
 
 
 def simulate(

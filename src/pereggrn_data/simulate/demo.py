@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,9 @@ import pandas as pd
 
 from pereggrn_data.core.format import CLUSTER_LABEL, NETWORK_COLUMNS, SEPARATOR
 from pereggrn_data.loaders.datasets import Dataset, content_sha256
-from pereggrn_data.simulate.autoregressive import Run, Setting, run
+from pereggrn_data.simulate.autoregressive import run
 from pereggrn_data.simulate.layout import uniform_format
+from pereggrn_data.simulate.runs import Run, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +40,7 @@ HEADS: Final = REGULATORS[:2]
 MEMBERS: Final = (REGULATORS[2:14], REGULATORS[14:26])
 ACTIVATORS: Final = (REGULATORS[26:30], REGULATORS[30:34])
 PROGRAM_TARGETS: Final = (TARGETS[:45], TARGETS[45:90])
-SWITCHED_ON: Final = 0.5
+SWITCHED_ON: Final = 0.9
 """A program is on where its head exceeds its basal level by this much (natural log)."""
 
 NETWORK_SEED: Final = 2025
@@ -46,10 +48,10 @@ SETTING: Final = Setting(
     n_initial_states=24,
     n_replicates=3,
     steps=3,
-    noise_sd=0.15,
+    noise_sd=0.1,
     seed=1,
-    initial_range=(-0.25, 0.25),
-    largest_eigenvalue=0.5,
+    initial_range=(-0.2, 0.2),
+    largest_eigenvalue=0.6,
 )
 
 
@@ -76,9 +78,8 @@ def demo_dataset() -> Dataset:
         simulated, initial=_rounded(simulated.initial), final=_rounded(simulated.final)
     )
     adata = uniform_format(rounded)
-    adata.obs[CLUSTER_LABEL] = pd.Series(
-        _program_on(np.asarray(adata.X), plan().basal), adata.obs_names, dtype=object
-    )
+    label = _program_on(np.asarray(adata.X), plan().basal)
+    adata.obs[CLUSTER_LABEL] = label.set_axis(adata.obs_names)
     return Dataset(name=NAME, path=None, sha256=content_sha256(adata), adata=adata)
 
 
@@ -139,7 +140,7 @@ def plan() -> Plan:
     activators = [gene for group in ACTIVATORS for gene in group]
     singles = [*HEADS, *activators, *inside, *REGULATORS[34:44]]
     ring = _pick(rng, singles, len(singles))
-    pairs = list(zip(ring[:24], ring[1:25], strict=True))
+    pairs = list(pairwise(ring[:25]))
     hit = [(gene,) for gene in singles] + pairs
     return Plan(
         perturbations=[SEPARATOR.join(genes) for genes in hit],
@@ -170,8 +171,9 @@ def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return rounded
 
 
-def _program_on(values: npt.NDArray[np.float64], basal: npt.NDArray[np.float64]) -> list[Any]:
+def _program_on(values: npt.NDArray[np.float64], basal: npt.NDArray[np.float64]) -> pd.Series[str]:
     """Label each observation by the program whose head is furthest above its basal level."""
     heads = [GENES.index(head) for head in HEADS]
     excess = values[:, heads] - basal[heads]
-    return np.where(excess.max(axis=1) > SWITCHED_ON, excess.argmax(axis=1) + 1, 0).astype(str).tolist()
+    program = np.where(excess.max(axis=1) > SWITCHED_ON, excess.argmax(axis=1) + 1, 0)
+    return pd.Series([str(k) for k in program], dtype=object)

@@ -69,7 +69,7 @@ def influence_of(network: Network) -> Influence:
     """
     if isinstance(network, pd.DataFrame):
         influence = _from_table(network)
-    elif isinstance(network, tuple) and len(network) == 2:  # noqa: PLR2004
+    elif isinstance(network, tuple) and len(network) == 2:
         influence = _from_matrix(*network)
     else:
         raise UsageError(
@@ -146,7 +146,7 @@ def _from_table(edges: pd.DataFrame) -> Influence:
         raise InvalidDataError(
             "No gene of the network is both a regulator and a target.",
             expected="at least two, with an edge between them: only those are simulated",
-            got=f"{len(set(regulators))} regulators and {len(set(targets))} other genes as targets",
+            got=f"{len(set(regulators))} regulators, {len(set(targets))} targets, none in common",
             fix="check that both columns use the same kind of gene name.",
         )
     position = pd.Index(genes, dtype=object)
@@ -194,7 +194,7 @@ def _from_matrix(given: Any, names: Sequence[str]) -> Influence:
 
 
 def _influence(
-    genes: Sequence[str], effects: npt.NDArray[np.float64], coordinates: npt.NDArray[np.intp]
+    genes: Sequence[str], effects: npt.NDArray[np.float64], coordinates: npt.NDArray[np.integer[Any]]
 ) -> Influence:
     shape = (len(genes), len(genes))
     matrix = sparse.csr_array((effects, tuple(coordinates)), shape=shape)

@@ -26,8 +26,8 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     PerturbationType,
 )
-from pereggrn_data.simulate.autoregressive import UNPERTURBED, Run
 from pereggrn_data.simulate.perturbations import Perturbation
+from pereggrn_data.simulate.runs import UNPERTURBED, Run
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -88,7 +88,8 @@ def counts(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     >>> counts(np.array([0.0, 1.0, -0.1]))
     array([  0, 172,   0], dtype=int32)
     """
-    return np.rint(np.expm1(np.maximum(values, 0.0)) * COUNTS_PER_UNIT).astype(np.int32)
+    expected: npt.NDArray[np.float64] = np.expm1(np.maximum(values, 0.0)) * COUNTS_PER_UNIT
+    return np.rint(expected).astype(np.int32)
 
 
 def variability_rank(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

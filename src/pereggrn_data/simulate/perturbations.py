@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import numpy as np
 
 from pereggrn_data.core.errors import UnknownNameError, UsageError, first_few
 from pereggrn_data.core.format import SEPARATOR
@@ -125,7 +126,7 @@ def _level_of_each(level: Levels, labels: Sequence[str]) -> list[Level]:
                 else f"one for {first_few(surplus)}, not perturbed",
             )
         return [level[label] for label in labels]
-    if isinstance(level, str | numbers.Real):
+    if isinstance(level, str | float | int | np.number):
         return [level] * len(labels)
     in_order = list(level)
     if len(in_order) != len(labels):
@@ -143,7 +144,7 @@ def _levels(label: str, stated: Level) -> tuple[float, ...]:
     try:
         if isinstance(stated, str):
             levels = levels_of(stated)
-        elif isinstance(stated, numbers.Real):
+        elif isinstance(stated, float | int | np.number):
             levels = (float(stated),) * n_genes
         else:
             levels = tuple(float(number) for number in stated)
