@@ -114,10 +114,10 @@ def simulate(
     >>> loop = pd.DataFrame({"regulator": ["A", "B"], "target": ["B", "A"]})
     >>> adata = simulate(loop, ["A"], n_initial_states=1)
     >>> adata.to_df().round(3)
-                             A      B
-    A_0                  1.000  0.100
-    control_0            0.027  0.064
-    control_0_initial    0.637  0.270
+                           A      B
+    A_0                1.000  0.100
+    control_0          0.027  0.064
+    control_0_initial  0.637  0.270
     """
     from pereggrn_data.simulate.layout import uniform_format
 

@@ -111,10 +111,10 @@ def spectral_radius(matrix: sparse.csr_array[Any]) -> float:
     >>> round(spectral_radius(cycle), 12)
     2.0
     """
-    diagonal = np.abs(matrix.diagonal())
     n_parts, part = connected_components(matrix, directed=True, connection="strong")
     sizes = np.bincount(part, minlength=n_parts)
-    radius = float(diagonal.max(initial=0.0))
+    alone = sizes[part] == 1
+    radius = float(np.abs(matrix.diagonal()[alone]).max(initial=0.0))
     for k in np.flatnonzero(sizes > 1):
         members = np.flatnonzero(part == k)
         block = matrix[members][:, members].toarray()
@@ -165,7 +165,14 @@ def _from_table(edges: pd.DataFrame) -> Influence:
 
 def _from_matrix(given: Any, names: Sequence[str]) -> Influence:
     genes = [str(name) for name in names]
-    coo = sparse.coo_array(given if sparse.issparse(given) else np.atleast_2d(np.asarray(given)))
+    array = given if sparse.issparse(given) else np.atleast_2d(np.asarray(given))
+    if array.dtype.kind not in "biuf":
+        raise InvalidDataError(
+            "The network's matrix holds something else than numbers.",
+            expected="the effect of each regulator (columns) on each target (rows), 0 for none",
+            got=f"dtype {array.dtype}",
+        )
+    coo = sparse.coo_array(array)
     if coo.shape != (len(genes), len(genes)):
         raise InvalidDataError(
             "The network's matrix does not fit its gene names.",
@@ -179,11 +186,11 @@ def _from_matrix(given: Any, names: Sequence[str]) -> Influence:
             expected="distinct names",
             got=first_few(twice),
         )
-    if coo.dtype.kind not in "biuf" or not np.isfinite(coo.data).all():
+    if not np.isfinite(coo.data).all():
         raise InvalidDataError(
-            "The network's matrix holds something else than finite numbers.",
-            expected="the effect of each regulator (columns) on each target (rows), 0 for none",
-            got=f"dtype {coo.dtype}" if coo.dtype.kind not in "biuf" else "NaN or infinity",
+            "The network's matrix is not finite.",
+            expected="finite numbers",
+            got=f"{int((~np.isfinite(coo.data)).sum())} NaN or infinite entries",
         )
     # Entries given twice in a sparse matrix mean their sum.
     summed = sparse.csr_array(coo, dtype=np.float64).tocoo()
@@ -194,7 +201,9 @@ def _from_matrix(given: Any, names: Sequence[str]) -> Influence:
 
 
 def _influence(
-    genes: Sequence[str], effects: npt.NDArray[np.float64], coordinates: npt.NDArray[np.integer[Any]]
+    genes: Sequence[str],
+    effects: npt.NDArray[np.float64],
+    coordinates: npt.NDArray[np.integer[Any]],
 ) -> Influence:
     shape = (len(genes), len(genes))
     matrix = sparse.csr_array((effects, tuple(coordinates)), shape=shape)
