@@ -79,7 +79,8 @@ def content_sha256(adata: AnnData) -> str:
     ]
     text = json.dumps([list(map(str, adata.obs_names)), list(map(str, adata.var_names)), labels])
     values: Any = adata.X
-    dense = np.asarray(values.toarray() if sparse.issparse(values) else values)
+    is_sparse: bool = sparse.issparse(values)
+    dense = np.asarray(values.toarray() if is_sparse else values)
     # Whole millionths: free of byte order, of -0.0, and of float32 against float64.
     millionths = np.rint(dense.astype(np.float64) * 1e6).astype("<i8")
     return hashlib.sha256(text.encode() + millionths.tobytes()).hexdigest()

@@ -165,7 +165,8 @@ def _from_table(edges: pd.DataFrame) -> Influence:
 
 def _from_matrix(given: Any, names: Sequence[str]) -> Influence:
     genes = [str(name) for name in names]
-    array = given if sparse.issparse(given) else np.atleast_2d(np.asarray(given))
+    is_sparse: bool = sparse.issparse(given)
+    array = given if is_sparse else np.atleast_2d(np.asarray(given))
     if array.dtype.kind not in "biuf":
         raise InvalidDataError(
             "The network's matrix holds something else than numbers.",
