@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError
+from pereggrn_data.core.format import (
+    CELL_TYPE,
+    CLUSTER_LABEL,
+    MATCHED_CONTROL,
+    REQUIRED_OBS,
+    TIMEPOINT,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,6 +63,40 @@ def sha256_of_file(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(adata: AnnData) -> str:
+    """Return a hash of what a dataset says, in hex, equal on every machine.
+
+    It covers the names of observations and genes, the labels of the uniform
+    format in ``obs``, and ``X`` rounded to 6 decimals; not the file's bytes,
+    the type of its numbers, nor ``raw`` and ``uns``.
+
+    Parameters
+    ----------
+    adata
+        Observations by genes, dense or sparse; finite, and below 1e12.
+    """
+    labels = [
+        [column, *map(_label_text, adata.obs[column])]
+        for column in (*REQUIRED_OBS, CELL_TYPE, TIMEPOINT, CLUSTER_LABEL, MATCHED_CONTROL)
+        if column in adata.obs
+    ]
+    text = json.dumps([list(map(str, adata.obs_names)), list(map(str, adata.var_names)), labels])
+    values: Any = adata.X
+    is_sparse: bool = sparse.issparse(values)
+    dense = np.asarray(values.toarray() if is_sparse else values)
+    # Whole millionths: free of byte order, of -0.0, and of float32 against float64.
+    millionths = np.rint(dense.astype(np.float64) * 1e6).astype("<i8")
+    return hashlib.sha256(text.encode() + millionths.tobytes()).hexdigest()
+
+
+def _label_text(value: Any) -> str:
+    """Write a label alike whether it was read as a number or as text."""
+    try:
+        return repr(round(float(value), 6))
+    except (TypeError, ValueError):
+        return str(value)
 
 
 def dataset_name(path: Path) -> str:
