@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pereggrn_data.evaluators.scoring import Aligned
-from pereggrn_data.evaluators.task import Task, group_keys, key_text, mean_by_group
 
 from pereggrn_data.core.baselines import Floats, Matrix, column_means
 from pereggrn_data.core.errors import InvalidDataError, first_few
@@ -20,6 +18,8 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     PERTURBATION_TYPE,
 )
+from pereggrn_data.evaluators.scoring import Aligned
+from pereggrn_data.evaluators.task import Task, group_keys, key_text, mean_by_group
 
 Mask = npt.NDArray[np.bool_]
 

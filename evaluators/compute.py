@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from pereggrn_data.evaluators.effects import Array, Effect, EffectBlock, Mask
 from pereggrn_data.evaluators.metrics import METRICS, Metric, Needs
 

@@ -54,12 +54,12 @@ class Effect:
     @cached_property
     def rounded_positive(self) -> Mask:
         """Where the change is positive after rounding to 2 decimals (half to even)."""
-        return self._hundredfold > 0.5
+        return np.asarray(self._hundredfold > 0.5)
 
     @cached_property
     def rounded_negative(self) -> Mask:
         """Where the change is negative after rounding to 2 decimals (half to even)."""
-        return self._hundredfold < -0.5
+        return np.asarray(self._hundredfold < -0.5)
 
     @cached_property
     def _hundredfold(self) -> Array:
@@ -78,7 +78,7 @@ class Effect:
     @cached_property
     def sum_of_squares(self) -> Array:
         """Of the centred values, per row."""
-        return np.einsum("ij,ij->i", self.centered, self.centered)
+        return np.asarray(np.einsum("ij,ij->i", self.centered, self.centered))
 
     @cached_property
     def centered_ranks(self) -> Array:
@@ -89,7 +89,7 @@ class Effect:
     @cached_property
     def sum_of_squared_ranks(self) -> Array:
         """Of the centred ranks, per row."""
-        return np.einsum("ij,ij->i", self.centered_ranks, self.centered_ranks)
+        return np.asarray(np.einsum("ij,ij->i", self.centered_ranks, self.centered_ranks))
 
     @cached_property
     def _magnitude(self) -> Array:
@@ -217,7 +217,7 @@ def _centered(values: Array, n: Ints, left_out: Mask | None) -> Array:
     kept = values if left_out is None else np.where(left_out, 0, values)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = kept.sum(axis=1) / n
-    centered = kept - mean[:, None].astype(values.dtype)
+    centered: Array = kept - mean[:, None].astype(values.dtype)
     if left_out is not None:
         centered[left_out] = 0
     return centered
@@ -228,4 +228,4 @@ def _without_variation(centered: Array, values: Array) -> Mask:
     spread = np.sqrt(np.einsum("ij,ij->i", centered, centered))
     size = np.sqrt(np.einsum("ij,ij->i", values, values))
     tiny = 16 * np.finfo(values.dtype).eps
-    return ~(spread > tiny * size)
+    return np.asarray(~(spread > tiny * size))

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators.effects import Array, Effect, EffectBlock
 from pereggrn_data.evaluators.statistics import (
     anova_pvalues,
@@ -21,8 +23,6 @@ from pereggrn_data.evaluators.statistics import (
     difference_of_means,
     sign_tables,
 )
-
-from pereggrn_data.core.errors import UnknownNameError
 
 METRIC_DEFINITIONS_VERSION = 1
 """Goes up when a definition changes, so that scores are not compared across it."""
@@ -108,7 +108,7 @@ class Metric:
         }
 
 
-def _defined(values: Array, where: npt.NDArray[np.bool_]) -> Floats:
+def _defined(values: Array, where: Any) -> Floats:
     return np.where(where, values, np.nan).astype(np.float64)
 
 
@@ -155,9 +155,7 @@ def spearman(block: EffectBlock) -> Floats:
     )
 
 
-def _correlation(
-    product: Array, squares_o: Array, squares_e: Array, defined: npt.NDArray[np.bool_]
-) -> Floats:
+def _correlation(product: Array, squares_o: Array, squares_e: Array, defined: Any) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         r = product / (np.sqrt(squares_o) * np.sqrt(squares_e))
     return _defined(np.clip(r, -1, 1), defined)

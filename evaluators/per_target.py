@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pereggrn_data.evaluators.effects import Mask
-from pereggrn_data.evaluators.task import Targets, log_fold_change
 from scipy import sparse
 
 from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.evaluators.effects import Mask
+from pereggrn_data.evaluators.task import Targets, log_fold_change
 
 _BLOCK_BYTES = 1 << 23
 

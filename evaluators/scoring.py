@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators.compute import compute_metrics
 from pereggrn_data.evaluators.effects import Mask
 from pereggrn_data.evaluators.per_target import score_targets
 from pereggrn_data.evaluators.projections import cell_label_accuracy, distance_in_pca
 from pereggrn_data.evaluators.task import Targets, Task, log_fold_change
-
-from pereggrn_data.core.baselines import Floats, Matrix
-from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.core.format import PERTURBATION
 
 PREDICTIONS = "predictions"
 """Name of the scored method, next to those of the baselines."""

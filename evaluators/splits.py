@@ -105,7 +105,7 @@ def choose_interventional(request: SplitRequest) -> Mask:
         raise UsageError(
             f"A held-out fraction of {request.heldout_fraction} leaves the test set empty.",
             expected=f"more than 1/{len(labels)} of the perturbations",
-            got=f"{len(eligible)} eligible labels, {len(back_to_training)} of them sent to training",
+            got=f"{len(eligible)} eligible labels, {len(back_to_training)} sent to training",
             fix="raise --heldout-fraction.",
         )
     return np.fromiter((p in test for p in request.perturbations), bool)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pereggrn_data.evaluators.effects import Array, EffectBlock, Mask
 from scipy import special
+
+from pereggrn_data.evaluators.effects import Array, EffectBlock, Mask
 
 Floats = npt.NDArray[np.float64]
 

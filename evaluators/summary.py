@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.metrics import (
     METRIC_DEFINITIONS_VERSION,
     METRICS,
@@ -16,8 +18,6 @@ from pereggrn_data.evaluators.metrics import (
     Metric,
 )
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
-
-from pereggrn_data.core.splits import Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ def summarise(scores: Scores) -> tuple[dict[str, MetricSummary], tuple[str, ...]
     dict, tuple of str
         Per metric its summary, in the order of the registry; and warnings.
     """
-    frames = {m: f for m, f in scores.groups.groupby("method", sort=False)}
+    frames = {str(m): f for m, f in scores.groups.groupby("method", sort=False)}
     warnings = list(scores.notes)
     summaries = {}
     for name, metric in METRICS.items():

@@ -235,7 +235,7 @@ def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
 def group_rows(
     obs: pd.DataFrame, columns: Sequence[str]
 ) -> tuple[npt.NDArray[np.intp], pd.DataFrame]:
-    """Number the groups in order of first appearance, and list them."""
+    """Give each row the number of its group, in order of first appearance; list the groups."""
     codes, keys = pd.factorize(group_keys(obs, columns))
     groups = pd.DataFrame(list(keys), columns=list(columns), dtype=object)
     groups["n_observations"] = np.bincount(codes, minlength=len(keys))

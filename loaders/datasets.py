@@ -241,13 +241,16 @@ def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.rename_categories(_plain_index(column.cat.categories))
+        return column.cat.rename_categories(list(_plain_index(column.cat.categories)))
     return column.astype(object).where(column.notna(), np.nan)
 
 
 def _plain_index(index: pd.Index[Any]) -> pd.Index[Any]:
     if isinstance(index.dtype, pd.StringDtype):
-        return pd.Index(index.to_numpy(dtype=object), dtype=object, name=index.name)
+        plain: pd.Index[Any] = pd.Index(
+            index.to_numpy(dtype=object), dtype=object, name=index.name
+        )
+        return plain
     return index
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pereggrn_data.loaders.datasets import plain_frame, read_h5ad
 from scipy import sparse
 
 from pereggrn_data.core.errors import (
@@ -30,6 +29,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.predictions import Origin, Predictions
+from pereggrn_data.loaders.datasets import plain_frame, read_h5ad
 
 OBS_COLUMNS = (
     PERTURBATION,
@@ -180,11 +180,11 @@ def _from_wide_table(frame: pd.DataFrame, path: Path) -> Predictions:
         raise InvalidDataError(
             f"Columns of {path} are not numeric: {first_few(text)}.",
             expected=f"numbers in every column but {', '.join(OBS_COLUMNS)}",
-            got=f"{len(text)} of {genes.shape[1]} columns with something else, such as "
+            got=f"{len(text)} of {genes.shape[1]} with something else, such as "
             f"{str(genes[text[0]].iloc[0])!r:.40} in {text[0]!r}"
             if len(genes)
             else "text",
-            fix=f"remove them; row names belong in a first column named {ROW_NAME!r} (or unnamed).",
+            fix=f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed.",
         )
     return Predictions(
         path=str(path),

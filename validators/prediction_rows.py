@@ -32,8 +32,8 @@ def check_rows(
     allow_missing
         Whether missing groups are only a warning.
     """
-    given = pd.Index(keys.unique())
-    surplus = given[~given.isin(expected)]
+    given: pd.MultiIndex = keys.unique()
+    surplus: list[Any] = list(given[~given.isin(expected)])
     labels = set(expected.get_level_values(0))
     unknown = [k for k in surplus if k[0] not in known_labels]
     trained = [k for k in surplus if k[0] in known_labels and k[0] not in labels]

@@ -193,7 +193,7 @@ def _check_constant(profiles: Array, row_names: Sequence[str]) -> Iterator[Findi
     constant = np.ptp(profiles, axis=1) == 0
     if not constant.any():
         return
-    names = [row_names[i] for i in np.flatnonzero(constant)]
+    names = [row_names[int(i)] for i in np.flatnonzero(constant)]
     zero = int((profiles[constant] == 0).all(axis=1).sum())
     yield _finding(
         "predictions-constant", Severity.WARNING, len(names), names,

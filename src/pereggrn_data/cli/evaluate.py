@@ -164,6 +164,31 @@ def score_command(
     say("wrote " + ", ".join(str(f) for f in files))
 
 
+@app.command("demo")
+def demo_command(
+    output: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Run the whole job on the embedded dataset: simulate, split, fit, predict, score, draw."""
+    from pereggrn_data.pipelines.demo import run_demo
+
+    folder = output or Path("pereggrn-demo")
+    say("simulating, splitting, and fitting one ridge regression per gene ...")
+    demo = run_demo(folder)
+    if as_json:
+        emit_json({**demo.report.to_dict(), "files": [str(f) for f in demo.files]})
+        return
+    emit(repr(demo.made))
+    emit("")
+    print_report(demo.report)
+    emit("")
+    emit(demo.chart)
+    emit("")
+    emit("Files:")
+    for file in demo.files:
+        emit(f"  {file}")
+
+
 @app.command("metrics")
 def metrics_command(as_json: Json = False) -> None:
     """List the metrics: formula, direction, best value, source."""

@@ -16,7 +16,8 @@ from scipy import sparse
 from pereggrn_data.core.labels import targets_matrix
 
 Floats = npt.NDArray[np.float64]
-Matrix = npt.NDArray[Any] | sparse.sparray | sparse.spmatrix
+Matrix = Any
+"""(n, genes) NumPy array or SciPy sparse array or matrix; stubs of these do not agree."""
 
 _COLUMNS_AT_A_TIME = 256
 
@@ -37,7 +38,7 @@ def column_means(matrix: Matrix) -> Floats:
     if sparse.issparse(matrix):
         # scipy sums float32 in float64 when it is told the type of the result.
         return np.asarray(matrix.mean(axis=0, dtype=np.float64)).ravel()
-    return np.asarray(matrix).mean(axis=0, dtype=np.float64)
+    return np.asarray(np.asarray(matrix).mean(axis=0, dtype=np.float64))
 
 
 def training_mean(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike) -> Floats:

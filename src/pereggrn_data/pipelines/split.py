@@ -81,7 +81,7 @@ class SplitDataset:
     @cached_property
     def test_perturbations(self) -> pd.DataFrame:
         """What to predict: one row per test observation, without its expression."""
-        obs = self.dataset.adata.obs.iloc[self._positions[0]]
+        obs: pd.DataFrame = self.dataset.adata.obs.iloc[self._positions[0]]
         columns = [PERTURBATION, PERTURBATION_TYPE, LEVEL]
         columns += [c for c in (CELL_TYPE, TIMEPOINT) if c in obs]
         frame = obs[columns].copy()
@@ -131,7 +131,8 @@ class SplitDataset:
         return self.test_perturbations
 
     def __repr__(self) -> str:
-        return f"{self.split!r}; trains on {self.dataset.adata.n_obs - len(self.test_perturbations)} observations"
+        n_train = self.dataset.adata.n_obs - len(self.split.test_observations)
+        return f"{self.split!r}; trains on {n_train} observations"
 
 
 def split(
@@ -216,7 +217,7 @@ def _training_data(adata: AnnData, rows: Any, genes: Any) -> AnnData:
         # category would make a group without observations.
         obs[column] = obs[column].cat.remove_unused_categories()
     hit = {gene for label in obs[PERTURBATION].unique() for gene in genes_of(label)}
-    uns = {
+    uns: dict[str, Any] = {
         k: v for k, v in adata.uns.items() if isinstance(v, (str, bool, int, float, np.generic))
     }
     for key in (MEASURED, NOT_MEASURED):
