@@ -7,7 +7,8 @@ processor's cache. Genes that must not score are *left out* row by row.
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -54,16 +55,12 @@ class Effect:
     @cached_property
     def rounded_positive(self) -> Mask:
         """Where the change is positive after rounding to 2 decimals (half to even)."""
-        return np.asarray(self._hundredfold > 0.5)
+        return np.asarray(self.values > largest_rounded_to_zero(self.values.dtype))
 
     @cached_property
     def rounded_negative(self) -> Mask:
         """Where the change is negative after rounding to 2 decimals (half to even)."""
-        return np.asarray(self._hundredfold < -0.5)
-
-    @cached_property
-    def _hundredfold(self) -> Array:
-        return self.values * 100
+        return np.asarray(self.values < -largest_rounded_to_zero(self.values.dtype))
 
     @cached_property
     def centered(self) -> Array:
@@ -84,7 +81,11 @@ class Effect:
     def centered_ranks(self) -> Array:
         """Average ranks minus their mean; 0 where left out."""
         ranks = average_ranks(_blanked(self.values, self.left_out, np.inf))
-        return _centered(ranks, self.n, self.left_out)
+        # With or without ties, n average ranks have the mean (n + 1) / 2.
+        ranks -= (self.n[:, None] + 1) / 2
+        if self.left_out is not None:
+            ranks[self.left_out] = 0
+        return ranks
 
     @cached_property
     def sum_of_squared_ranks(self) -> Array:
@@ -108,6 +109,26 @@ class Effect:
         return self._tops[size]
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The most changed genes of some rows.
+
+    Parameters
+    ----------
+    rows
+        (k,) positions in the block.
+    observed, predicted
+        (k, n) O and E of the chosen genes.
+    predicted_top
+        (k, n) whether they are among the largest predicted changes too.
+    """
+
+    rows: Ints
+    observed: Array
+    predicted: Array
+    predicted_top: Mask
+
+
 class EffectBlock:
     """O and E of the same groups.
 
@@ -120,21 +141,46 @@ class EffectBlock:
     def __init__(self, observed: Effect, predicted: Effect) -> None:
         self.observed = observed
         self.predicted = predicted
+        self._chosen: dict[int, list[Chosen]] = {}
 
     @property
     def n(self) -> Ints:
         """Number of scored genes per row."""
         return self.observed.n
 
+    def chosen(self, size: int, sizes: tuple[int, ...]) -> list[Chosen]:
+        """Pick O and E of the genes with the largest observed change.
+
+        Returns
+        -------
+        list of Chosen
+            Rows that chose equally many genes (nearly all do) stand together.
+        """
+        if size not in self._chosen:
+            top = self.observed.top(size, sizes)
+            counts = np.count_nonzero(top, axis=1)
+            self._chosen[size] = []
+            for count in np.unique(counts[counts > 0]):
+                rows = np.flatnonzero(counts == count)
+                where = np.flatnonzero(top if rows.size == len(top) else top[rows])
+                shape = (rows.size, int(count))
+                picked = [
+                    side[rows].ravel()[where].reshape(shape)
+                    if rows.size < len(top)
+                    else side.ravel()[where].reshape(shape)
+                    for side in (
+                        self.observed.values,
+                        self.predicted.values,
+                        self.predicted.top(size, sizes),
+                    )
+                ]
+                self._chosen[size].append(Chosen(rows, *picked))
+        return self._chosen[size]
+
     @cached_property
     def error(self) -> Array:
         """O - E, (rows, genes); 0 where left out."""
         return self.observed.values - self.predicted.values
-
-    @cached_property
-    def squared_error(self) -> Array:
-        """(O - E)^2, (rows, genes)."""
-        return np.square(self.error)
 
 
 def average_ranks(values: Array) -> Array:
@@ -200,13 +246,28 @@ def top_masks(magnitude: Array, sizes: tuple[int, ...]) -> list[Mask]:
             masks.append(np.ones(magnitude.shape, dtype=bool))
             continue
         at_cut = parted[:, genes - size, None]
-        above = magnitude > at_cut
-        n_above = np.count_nonzero(above, axis=1)
-        equal = magnitude == at_cut
-        n_equal = np.count_nonzero(equal, axis=1)
-        tie_is_in = 2 * n_above + n_equal + 1 <= 2 * size
-        masks.append(above | (equal & tie_is_in[:, None]))
+        mask = magnitude >= at_cut
+        counts = np.count_nonzero(mask, axis=1)
+        for row in np.flatnonzero(counts != size):
+            # Equal values lie across the cut, on average ranks n_above + 1 ... counts.
+            n_above = np.count_nonzero(magnitude[row] > at_cut[row])
+            if n_above + 1 + counts[row] > 2 * size:
+                mask[row] = magnitude[row] > at_cut[row]
+        masks.append(mask)
     return masks
+
+
+@cache
+def largest_rounded_to_zero(dtype: np.dtype[Any]) -> Any:
+    """Return the largest number that ``numpy.round(x, 2)`` rounds to 0.
+
+    That function multiplies by 100 and rounds half to even, all in `dtype`; one
+    comparison with this number does the same as its two passes.
+    """
+    number = np.nextafter(dtype.type(0.005), dtype.type(0))
+    while np.rint((following := np.nextafter(number, dtype.type(1))) * dtype.type(100)) == 0:
+        number = following
+    return number
 
 
 def _blanked(values: Array, left_out: Mask | None, filler: float) -> Array:

@@ -118,7 +118,8 @@ def proportion_correct_direction(block: EffectBlock) -> Floats:
     agree = (o.positive == e.positive) & (o.negative == e.negative)
     left_out = 0 if o.left_out is None else o.left_out.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return _defined((agree.sum(axis=1) - left_out) / block.n, block.n > 0)
+        agreeing = np.count_nonzero(agree, axis=1) - left_out
+        return _defined(agreeing / block.n, block.n > 0)
 
 
 def mae(block: EffectBlock) -> Floats:
@@ -163,31 +164,27 @@ def _correlation(product: Array, squares_o: Array, squares_e: Array, defined: An
 
 def mse_top(block: EffectBlock, size: int) -> Floats:
     """Sum of squared errors over the genes with the largest observed change."""
-    top = block.observed.top(size, TOP_SIZES)
-    return _defined(np.where(top, block.squared_error, 0).sum(axis=1), top.any(axis=1))
+    result = np.full(len(block.n), np.nan)
+    for chosen in block.chosen(size, TOP_SIZES):
+        error = chosen.observed - chosen.predicted
+        result[chosen.rows] = np.einsum("ij,ij->i", error, error)
+    return result
 
 
 def overlap_top(block: EffectBlock, size: int) -> Floats:
     """Share of the largest observed changes that are among the largest predicted ones."""
-    top = block.observed.top(size, TOP_SIZES)
-    both = top & block.predicted.top(size, TOP_SIZES)
-    return _defined(np.count_nonzero(both, axis=1) / size, top.any(axis=1))
+    result = np.full(len(block.n), np.nan)
+    for chosen in block.chosen(size, TOP_SIZES):
+        result[chosen.rows] = np.count_nonzero(chosen.predicted_top, axis=1) / size
+    return result
 
 
 def pearson_top(block: EffectBlock, size: int) -> Floats:
     """Pearson correlation over the genes with the largest observed change."""
-    top = block.observed.top(size, TOP_SIZES)
-    chosen = np.count_nonzero(top, axis=1)
-    result = np.full(len(chosen), np.nan)
-    # Rows that chose equally many genes (nearly all do) make one dense block.
-    for count in np.unique(chosen[chosen > 1]):
-        rows = np.flatnonzero(chosen == count)
-        picked = top[rows]
-        sides = [
-            Effect(side.values[rows][picked].reshape(rows.size, count), None)
-            for side in (block.observed, block.predicted)
-        ]
-        result[rows] = pearson(EffectBlock(*sides))
+    result = np.full(len(block.n), np.nan)
+    for chosen in block.chosen(size, TOP_SIZES):
+        sides = (Effect(chosen.observed, None), Effect(chosen.predicted, None))
+        result[chosen.rows] = pearson(EffectBlock(*sides))
     return result
 
 
@@ -196,22 +193,14 @@ def pvalue_effect_direction(block: EffectBlock) -> Floats:
     return chi2_pvalues(sign_tables(block))
 
 
-def _predicted_classes(block: EffectBlock) -> tuple[Any, Any, Any]:
-    e = block.predicted
-    same = ~(e.rounded_positive | e.rounded_negative)
-    if e.left_out is not None:
-        same &= ~e.left_out
-    return e.rounded_positive, same, e.rounded_negative
-
-
 def pvalue_targets_vs_non_targets(block: EffectBlock) -> Floats:
     """p-value of an analysis of variance of O between predicted up, same and down."""
-    return anova_pvalues(block.observed.values, list(_predicted_classes(block)))
+    return anova_pvalues(block)
 
 
 def fc_targets_vs_non_targets(block: EffectBlock) -> Floats:
     """Mean O of genes predicted up minus those predicted down (or unchanged)."""
-    return difference_of_means(block.observed.values, *_predicted_classes(block))
+    return difference_of_means(block)
 
 
 def _zero(_: int) -> float:

@@ -84,16 +84,16 @@ def distance_in_pca(
 
     rows, genes = train.shape
     dense = np.asarray(train.toarray() if sparse.issparse(train) else train, dtype=np.float64)
-    # Both solvers are exact; this one is the faster where rows outnumber genes.
-    solver = "covariance_eigh" if rows > genes else "full"
+    # Centred here, because the covariance solver would subtract large numbers.
+    dense = dense - dense.mean(axis=0)
     # Centring takes one degree of freedom; a component beyond it is arbitrary.
     wanted = min(N_COMPONENTS, rows - 1, genes)
-    if wanted < 1:
+    if wanted < 1 or not dense.any():
         return {name: np.full(len(observed), np.nan) for name in predicted}
+    # Both solvers are exact; this one is the faster where rows outnumber genes.
+    solver = "covariance_eigh" if rows > genes else "full"
     pca = PCA(n_components=wanted, svd_solver=solver, random_state=0).fit(dense)
     varied = pca.explained_variance_ > _NO_VARIANCE * pca.explained_variance_[0]
-    if not varied.any():
-        return {name: np.full(len(observed), np.nan) for name in predicted}
     components = pca.components_[varied]
     return {
         name: np.square((observed - profiles) @ components.T).sum(axis=1)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from pereggrn_data.evaluators.effects import Array, EffectBlock, Mask
+from pereggrn_data.evaluators.effects import EffectBlock
 
 Floats = npt.NDArray[np.float64]
+
+_CANCELLED = 1e-8
 
 
 def sign_tables(block: EffectBlock) -> Floats:
@@ -68,52 +68,72 @@ def chi2_pvalues(tables: Floats) -> Floats:
     return np.where(total > 0, pvalue, np.nan)
 
 
-def anova_pvalues(values: Array, classes: list[Mask]) -> Floats:
-    """One-way analysis of variance per row, as ``scipy.stats.f_oneway``.
+def class_sizes_and_means(block: EffectBlock) -> tuple[Floats, Floats]:
+    """Size, and mean of centred O, of the genes predicted up, unchanged and down.
 
-    Parameters
-    ----------
-    values
-        (rows, genes)
-    classes
-        Disjoint (rows, genes) masks; empty classes do not count.
+    Returns
+    -------
+    sizes, means
+        (3, rows) each, in this order; the mean of an empty class is NaN.
+    """
+    e, centered = block.predicted, block.observed.centered
+    sizes = np.empty((3, len(block.n)))
+    sums = np.empty_like(sizes)
+    for k, mask in ((0, e.rounded_positive), (2, e.rounded_negative)):
+        sizes[k] = np.count_nonzero(mask, axis=1)
+        sums[k] = np.where(mask, centered, 0).sum(axis=1, dtype=np.float64)
+    # Centred values sum to 0, so the third class needs no pass of its own.
+    sizes[1] = block.n - sizes[0] - sizes[2]
+    sums[1] = -sums[0] - sums[2]
+    # Sums of left-out entries are 0, so an empty class has no sum either.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sizes, np.where(sizes > 0, sums / sizes, np.nan)
+
+
+def anova_pvalues(block: EffectBlock) -> Floats:
+    """One-way analysis of variance of O between predicted up, unchanged and down.
+
+    As ``scipy.stats.f_oneway`` over the classes that have members.
 
     Returns
     -------
     ndarray
         (rows,) p-values; NaN where fewer than two classes have members, where
-        no class has two, or where all values are equal.
+        no class has two, or where O does not vary.
     """
-    counts = np.stack([np.count_nonzero(c, axis=1) for c in classes]).astype(float)
-    n, used = counts.sum(axis=0), (counts > 0).sum(axis=0)
-    means = np.stack([_masked_mean(values, c) for c in classes])
+    sizes, means = class_sizes_and_means(block)
+    n, classes = block.n.astype(float), (sizes > 0).sum(axis=0)
+    between = np.nansum(sizes * np.square(means), axis=0)
+    total = block.observed.sum_of_squares
+    within = np.maximum(total - between, 0)
+    # Where nearly all variation is between classes the difference above is
+    # mostly rounding; there the variation within is summed by itself.
+    for row in np.flatnonzero((within < _CANCELLED * total) & (classes > 1)):
+        within[row] = _variation_within(block, row, means[:, row])
     with np.errstate(invalid="ignore", divide="ignore"):
-        grand = np.nansum(means * counts, axis=0) / n
-        between = np.nansum(counts * (means - grand) ** 2, axis=0)
-        within = np.zeros(len(n))
-        for c, mean in zip(classes, means, strict=True):
-            residual = np.where(c, values - mean[:, None], 0)
-            within += np.einsum("ij,ij->i", residual, residual)
-        statistic = (between / (used - 1)) / (within / (n - used))
-        pvalue = special.fdtrc(np.maximum(used - 1, 1), np.maximum(n - used, 1), statistic)
+        statistic = (between / (classes - 1)) / (within / (n - classes))
+        pvalue = special.fdtrc(np.maximum(classes - 1, 1), np.maximum(n - classes, 1), statistic)
     pvalue = np.where((within == 0) & (between > 0), 0.0, pvalue)
-    return np.where((used > 1) & (n > used) & (between + within > 0), pvalue, np.nan)
+    return np.where((classes > 1) & (n > classes) & ~block.observed.is_constant, pvalue, np.nan)
 
 
-def difference_of_means(values: Array, up: Mask, same: Mask, down: Mask) -> Floats:
-    """Mean of the higher class minus mean of the lower one, among those with members.
+def difference_of_means(block: EffectBlock) -> Floats:
+    """Mean O of the highest predicted class minus that of the lowest one.
 
-    Classes are ordered up > same > down; where all three have members, it is
-    up minus down.
+    Classes are up > unchanged > down; empty ones do not count. NaN where only
+    one has members.
     """
-    means: Any = [_masked_mean(values, c) for c in (up, same, down)]
-    highest = np.where(np.isnan(means[0]), means[1], means[0])
-    lowest = np.where(np.isnan(means[2]), means[1], means[2])
-    single = np.isnan(np.stack(means)).sum(axis=0) >= 2
-    return np.where(single, np.nan, highest - lowest)
+    sizes, means = class_sizes_and_means(block)
+    highest = np.where(sizes[0] > 0, means[0], means[1])
+    lowest = np.where(sizes[2] > 0, means[2], means[1])
+    return np.where((sizes > 0).sum(axis=0) > 1, highest - lowest, np.nan)
 
 
-def _masked_mean(values: Array, mask: Mask) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total = np.where(mask, values, 0).sum(axis=1, dtype=np.float64)
-        return np.asarray(total / np.count_nonzero(mask, axis=1))
+def _variation_within(block: EffectBlock, row: int, means: Floats) -> float:
+    e = block.predicted
+    up, down = e.rounded_positive[row], e.rounded_negative[row]
+    own_mean = np.where(up, means[0], np.where(down, means[2], means[1]))
+    residual = block.observed.centered[row] - own_mean
+    if e.left_out is not None:
+        residual = residual[~e.left_out[row]]
+    return float(residual @ residual)

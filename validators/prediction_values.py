@@ -110,6 +110,7 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
         For messages.
     """
     yield from _check_constant(profiles, row_names)
+    profiles, row_names = _varied(profiles, row_names)
     if not scale.can_decide or profiles.size == 0:
         return
     related, slope = _relation(profiles.mean(axis=0), scale.control_mean)
@@ -150,6 +151,7 @@ def check_fold_changes(
 ) -> Iterator[Finding]:
     """Judge predicted log fold changes: expression given by mistake, constant rows."""
     yield from _check_constant(changes, row_names)
+    changes, row_names = _varied(changes, row_names)
     if not scale.can_decide or changes.size == 0:
         return
     related, slope = _relation(changes.mean(axis=0), scale.control_mean)
@@ -202,6 +204,12 @@ def _check_constant(profiles: Array, row_names: Sequence[str]) -> Iterator[Findi
         + (f", {zero} of them all zero" if zero else ""),
         "check that the rows were filled in.",
     )  # fmt: skip
+
+
+def _varied(profiles: Array, row_names: Sequence[str]) -> tuple[Array, list[str]]:
+    """Keep the rows that can say something about the scale."""
+    kept = np.flatnonzero(np.ptp(profiles, axis=1) > 0)
+    return profiles[kept], [row_names[int(i)] for i in kept]
 
 
 def _relation(mean_profile: Array, control_mean: Array) -> tuple[float, float]:

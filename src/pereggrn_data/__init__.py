@@ -11,16 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
+    from pereggrn_data.core.splits import Split as Split
+    from pereggrn_data.evaluators.metrics import METRICS as METRICS
     from pereggrn_data.pipelines.datasets import load as load
+    from pereggrn_data.pipelines.score import SplitOptions as SplitOptions
+    from pereggrn_data.pipelines.score import score as score
+    from pereggrn_data.pipelines.split import split as split
     from pereggrn_data.pipelines.validate import validate as validate
 
 _LAZY = {
+    "METRICS": "pereggrn_data.evaluators.metrics",
     "PereggrnError": "pereggrn_data.core.errors",
+    "Split": "pereggrn_data.core.splits",
+    "SplitOptions": "pereggrn_data.pipelines.score",
     "load": "pereggrn_data.pipelines.datasets",
+    "score": "pereggrn_data.pipelines.score",
+    "split": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validate",
 }
 
-__all__ = ["PereggrnError", "__version__", "load", "validate"]
+__all__ = [
+    "METRICS",
+    "PereggrnError",
+    "Split",
+    "SplitOptions",
+    "__version__",
+    "load",
+    "score",
+    "split",
+    "validate",
+]
 
 
 def __getattr__(name: str) -> Any:
