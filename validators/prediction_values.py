@@ -44,12 +44,16 @@ class Scale:
         Of the training expression.
     whole_numbers
         Whether the training expression is itself made of whole numbers.
+    share_constant
+        Of the training observations: those with one value for all genes (shallow
+        cells of a few genes can be all zero).
     """
 
     control_mean: Array
     largest: float
     share_negative: float
     whole_numbers: bool
+    share_constant: float
 
     @property
     def can_decide(self) -> bool:
@@ -109,7 +113,7 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
     row_names
         For messages.
     """
-    yield from _check_constant(profiles, row_names)
+    yield from _check_constant(profiles, row_names, scale)
     profiles, row_names = _varied(profiles, row_names)
     if not scale.can_decide or profiles.size == 0:
         return
@@ -120,6 +124,18 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
             "natural-log expression",
             f"values {slope:.2f} times those of the training controls, as log2 has (1.44)",
             "multiply by ln(2) = 0.693 if they are log2.",
+        )  # fmt: skip
+        return
+    # First, because z-scores of rarely expressed genes can be large too.
+    negative = float((profiles < 0).mean())
+    if negative > _NEGATIVE_SHARE and related < _HARDLY_RELATED:
+        yield _finding(
+            "predictions-z-scores", Severity.ERROR, len(profiles), row_names,
+            "natural-log expression, which in this dataset is not negative",
+            f"{negative:.0%} of values negative, and gene means unlike those of the controls "
+            f"(correlation {related:.2f})",
+            "they look like z-scores or log fold changes: undo the scaling, or say --scale "
+            "logfc for natural-log fold changes. If they are meant, say --no-scale-check.",
         )  # fmt: skip
         return
     limit = max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
@@ -133,24 +149,13 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
             "they look like raw or unlogged counts: normalise them as the dataset is, "
             "then take the natural log of 1 + x. If they are meant, say --no-scale-check.",
         )  # fmt: skip
-        return
-    negative = float((profiles < 0).mean())
-    if negative > _NEGATIVE_SHARE and related < _HARDLY_RELATED:
-        yield _finding(
-            "predictions-z-scores", Severity.ERROR, len(profiles), row_names,
-            "natural-log expression, which in this dataset is not negative",
-            f"{negative:.0%} of values negative, and gene means unlike those of the controls "
-            f"(correlation {related:.2f})",
-            "they look like z-scores or log fold changes: undo the scaling, or say --scale "
-            "logfc for natural-log fold changes. If they are meant, say --no-scale-check.",
-        )  # fmt: skip
 
 
 def check_fold_changes(
     changes: Array, scale: Scale, *, row_names: Sequence[str]
 ) -> Iterator[Finding]:
     """Judge predicted log fold changes: expression given by mistake, constant rows."""
-    yield from _check_constant(changes, row_names)
+    yield from _check_constant(changes, row_names, scale)
     changes, row_names = _varied(changes, row_names)
     if not scale.can_decide or changes.size == 0:
         return
@@ -189,11 +194,11 @@ def check_controls(profile: Array | None, control_mean: Array) -> Iterator[Findi
         )  # fmt: skip
 
 
-def _check_constant(profiles: Array, row_names: Sequence[str]) -> Iterator[Finding]:
+def _check_constant(profiles: Array, row_names: Sequence[str], scale: Scale) -> Iterator[Finding]:
     if profiles.shape[1] < 2:
         return
     constant = np.ptp(profiles, axis=1) == 0
-    if not constant.any():
+    if constant.mean() <= 2 * scale.share_constant:
         return
     names = [row_names[int(i)] for i in np.flatnonzero(constant)]
     zero = int((profiles[constant] == 0).all(axis=1).sum())

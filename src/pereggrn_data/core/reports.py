@@ -63,15 +63,20 @@ class Finding:
 
     def __str__(self) -> str:
         return (
-            f"{self.code} in {self.where}: {self.got}; expected {self.expected}. Fix: {self.fix}"
+            f"{self.code} in {self.where}{self._shown}: {self.got}; expected {self.expected}. "
+            f"Fix: {self.fix}"
         )
+
+    @property
+    def _shown(self) -> str:
+        if not self.examples:
+            return ""
+        more = ", ..." if self.n > len(self.examples) else ""
+        return f" ({self.n}: {', '.join(self.examples)}{more})"
 
     def to_lines(self) -> list[str]:
         """Return the finding as lines of text, the first one naming it."""
-        first = f"{self.severity}: {self.code} in {self.where}"
-        if self.examples:
-            more = ", ..." if self.n > len(self.examples) else ""
-            first += f" ({self.n}: {', '.join(self.examples)}{more})"
+        first = f"{self.severity}: {self.code} in {self.where}{self._shown}"
         labelled = (("expected", self.expected), ("got", self.got), ("fix", self.fix))
         return [first, *(f"  {label + ':':9} {text}" for label, text in labelled)]
 

@@ -230,15 +230,22 @@ def _scale_findings(
 ) -> Iterable[Finding]:
     stored = task.train_matrix.data if sparse.issparse(task.train_matrix) else task.train_matrix
     numbers = np.asarray(stored)
+    highest, lowest = (_of_each_row(task.train_matrix, end) for end in ("max", "min"))
     cells = task.train_matrix.shape[0] * task.train_matrix.shape[1]
     scale = Scale(
         control_mean=task.control_mean,
         largest=float(numbers.max(initial=0)),
         share_negative=float((numbers < 0).sum() / max(cells, 1)),
         whole_numbers=bool((numbers == np.rint(numbers)).all()),
+        share_constant=float((highest == lowest).mean()),
     )
     judge = check_fold_changes if options.scale is PredictionScale.LOGFC else check_scale
     return judge(values, scale, row_names=list(map(str, mine.index)))
+
+
+def _of_each_row(matrix: Any, summary: str) -> Any:
+    found = getattr(matrix, summary)(axis=1)
+    return np.asarray(found.toarray() if sparse.issparse(found) else found).ravel()
 
 
 def _control_findings(
