@@ -1,0 +1,144 @@
+"""From a file to a report of everything that is wrong with it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UnknownNameError
+from pereggrn_data.core.format import PEREGGRN_UNS, PERTURBATION, Kind, Role
+from pereggrn_data.core.reports import Finding, Report, sorted_report
+from pereggrn_data.loaders.datasets import HDF5_MAGIC
+from pereggrn_data.loaders.edge_facts import is_parquet, parquet_columns, read_edge_facts
+from pereggrn_data.loaders.expression_parts import (
+    has_predictions_header,
+    open_expression_parts,
+    parts_in_memory,
+)
+from pereggrn_data.validators.dataset import check_dataset
+from pereggrn_data.validators.network import NAME_COLUMNS, check_network
+from pereggrn_data.validators.parts import ExpressionParts
+from pereggrn_data.validators.predictions import check_predictions
+from pereggrn_data.validators.rules import RULES
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+IN_MEMORY = "(in memory)"
+TRAIN_FILE = "train.h5ad"
+
+_Name = TypeVar("_Name", bound=StrEnum)
+
+
+def validate(
+    path: str | Path | AnnData,
+    kind: str | Kind | None = None,
+    role: str | Role | None = None,
+) -> Report:
+    """Check a file against the uniform format; every problem is reported at once.
+
+    Parameters
+    ----------
+    path
+        A dataset or predictions file (``.h5ad``), a network (``.parquet``), or an
+        AnnData object. Nothing is changed.
+    kind
+        ``"dataset"``, ``"predictions"`` or ``"network"``; by default, what the
+        content says: parquet with regulator and target is a network, a file with
+        ``uns["pereggrn"]`` predictions, anything else a dataset.
+    role
+        ``"test"`` or ``"train"``. A training file may hold controls only; as that
+        of a time series it needs numeric ``timepoint`` and ``cell_type``. By
+        default, a file named ``train.h5ad`` is one, and a time series if it has
+        a time point or nothing but controls.
+
+    Returns
+    -------
+    Report
+        Findings, errors first; a file that cannot be read is a finding too.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    UnknownNameError
+        If there is no such kind or role.
+
+    Examples
+    --------
+    >>> report = validate("data/test.h5ad")  # doctest: +SKIP
+    >>> report.valid  # doctest: +SKIP
+    True
+    """
+    chosen = None if kind is None else _one_of(Kind, "kind of file", kind)
+    stated = None if role is None else _one_of(Role, "role", role)
+    if not isinstance(path, (str, Path)):
+        return _validate_object(path, chosen, stated)
+    file = Path(path).expanduser()
+    _check_exists(file)
+    chosen = chosen or kind_of(file)
+    try:
+        found = _network(file) if chosen is Kind.NETWORK else _expression(file, chosen, stated)
+    except InvalidDataError as error:
+        got = error.what if error.got is None else f"{error.what} It is {error.got}."
+        found = [RULES["file-unreadable"].found(got, expected=error.expected, fix=error.fix)]
+    return sorted_report(str(path), chosen, found)
+
+
+def kind_of(file: Path) -> Kind:
+    """Say what kind of file an existing file is, by its content."""
+    if is_parquet(file):
+        columns = parquet_columns(file)
+        is_network = PERTURBATION not in columns or set(NAME_COLUMNS) <= set(columns)
+        return Kind.NETWORK if is_network else Kind.PREDICTIONS
+    return Kind.PREDICTIONS if has_predictions_header(file) else Kind.DATASET
+
+
+def _one_of(names: type[_Name], what: str, given: str) -> _Name:
+    try:
+        return names(given)
+    except ValueError:
+        raise UnknownNameError(what, str(given), list(names)) from None
+
+
+def _check_exists(file: Path) -> None:
+    if not file.exists():
+        raise MissingFileError(f"There is no file {file}.", fix="check the path.")
+    if not file.is_file():
+        raise MissingFileError(
+            f"{file} is a folder.",
+            expected="files",
+            fix="name the files in it, for example with */test.h5ad.",
+        )
+
+
+def _network(file: Path) -> list[Finding]:
+    return check_network(read_edge_facts(file))
+
+
+def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
+    implied = Role.TRAIN if file.name == TRAIN_FILE else Role.TEST
+    with open_expression_parts(file) as parts:
+        return _check_parts(parts, kind, role, implied)
+
+
+def _check_parts(
+    parts: ExpressionParts, kind: Kind, role: Role | None, implied: Role = Role.TEST
+) -> list[Finding]:
+    if kind is Kind.PREDICTIONS:
+        return check_predictions(parts)
+    # Who says "train" says "of a time series"; the name alone does not, because
+    # the training part of any split is called train.h5ad as well.
+    return check_dataset(parts, role or implied, time_series=True if role else None)
+
+
+def _validate_object(adata: AnnData, kind: Kind | None, role: Role | None) -> Report:
+    if kind is Kind.NETWORK:
+        raise InvalidDataError(
+            "An AnnData object is not a network.",
+            expected="the path of a parquet file",
+            got=f"a {type(adata).__name__}",
+        )
+    kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
+    return sorted_report(IN_MEMORY, kind, _check_parts(parts_in_memory(adata), kind, role))

@@ -1,0 +1,216 @@
+"""What can be said of a predictions file without the dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.format import (
+    IS_CONTROL,
+    PEREGGRN_UNS,
+    PERTURBATION,
+    PREDICTIONS_FORMAT_VERSION,
+)
+from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.splits import Split
+from pereggrn_data.validators import schemas
+from pereggrn_data.validators.distinct import Distinct
+from pereggrn_data.validators.expression import (
+    finite_findings,
+    names_findings,
+    place,
+    scan_x,
+    shape_findings,
+)
+from pereggrn_data.validators.labels import controls, label_order_findings
+from pereggrn_data.validators.parts import ExpressionParts
+from pereggrn_data.validators.rules import RULES
+
+
+@dataclass(frozen=True)
+class PredictionsHeader:
+    """What a predictions file says of itself in ``uns["pereggrn"]``.
+
+    Parameters
+    ----------
+    dataset, sha256
+        Name and hash of the dataset that was split.
+    path
+        Where the dataset was, as the user gave it; None for generated data.
+    split
+        Which observations and genes are predicted.
+    """
+
+    dataset: str
+    sha256: str
+    path: str | None
+    split: Split
+
+
+def check_predictions(parts: ExpressionParts) -> list[Finding]:
+    """Check a predictions file, as far as that goes without the dataset.
+
+    Parameters
+    ----------
+    parts
+        The file's parts, opened but not loaded.
+
+    Returns
+    -------
+    list of Finding
+        Every problem. Whether the scale fits the dataset is for scoring to say.
+    """
+    found = list(parts.problems)
+    if PEREGGRN_UNS in parts.uns:
+        try:
+            split = parse_header(parts.uns[PEREGGRN_UNS]).split
+        except InvalidDataError as error:
+            split = None
+            found.append(header_finding(error))
+    else:
+        split = None
+        if f"uns/{PEREGGRN_UNS}" not in parts.unread:
+            found.append(
+                RULES["predictions-header-missing"].found("no such key", column=PEREGGRN_UNS)
+            )
+    found += predicted_obs_findings(parts)
+    found += names_findings(parts)
+    if split is not None:
+        found += gene_findings(parts.var.index, split)
+        found += coverage_findings(parts.obs, split)
+    return found + shape_findings(parts) + predicted_x_findings(parts)
+
+
+def parse_header(value: Any) -> PredictionsHeader:
+    """Parse ``uns["pereggrn"]``; nothing about it is trusted.
+
+    Parameters
+    ----------
+    value
+        JSON text: ``format_version``, ``dataset`` (name, sha256, path) and ``split``.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not that.
+    """
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
+    if not isinstance(value, str):
+        raise _invalid("JSON text", f"a {type(value).__name__}")
+    try:
+        values = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise _invalid("JSON text", f"{type(error).__name__}: {error}") from error
+    if not isinstance(values, Mapping):
+        raise _invalid("a JSON object", f"a {type(values).__name__}")
+    version = values.get("format_version")
+    if version != PREDICTIONS_FORMAT_VERSION or isinstance(version, bool):
+        raise _invalid(f"format_version {PREDICTIONS_FORMAT_VERSION}", repr(version))
+    dataset = values.get("dataset")
+    fields = dataset if isinstance(dataset, Mapping) else {}
+    name, sha256, path = (fields.get(key) for key in ("name", "sha256", "path"))
+    if not isinstance(name, str) or not isinstance(sha256, str):
+        raise _invalid("dataset with name and sha256 (text)", f"{dataset!r:.80}")
+    if not (path is None or isinstance(path, str)):
+        raise _invalid("dataset with a path (text or null)", f"{path!r:.80}")
+    split = Split.from_dict(values.get("split"), source="the split in uns['pereggrn']")
+    return PredictionsHeader(name, sha256, path, split)
+
+
+def _invalid(expected: str, got: str) -> InvalidDataError:
+    return InvalidDataError("uns['pereggrn'] is invalid.", expected=expected, got=got)
+
+
+def header_finding(error: InvalidDataError) -> Finding:
+    """Make the finding of a header that cannot be parsed."""
+    return RULES["predictions-header-invalid"].found(
+        error.got or error.what, column=PEREGGRN_UNS, expected=error.expected
+    )
+
+
+def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
+    """Check the labels and the grouping columns of predictions."""
+
+    def missing(column: str) -> Finding | None:
+        if f"obs/{column}" in parts.unread:
+            return None
+        return schemas.missing_column_finding(
+            "obs-missing-column", column, list(parts.obs_columns)
+        )
+
+    found = schemas.schema_findings(schemas.PREDICTED_OBS, parts.obs, missing=missing)
+    if PERTURBATION in parts.obs:
+        found += label_order_findings(Distinct.of(parts.obs[PERTURBATION]), parts.obs.index)
+    return found
+
+
+def gene_findings(genes: pd.Index[Any], split: Split) -> list[Finding]:
+    """Compare the predicted genes with those of the split, by name."""
+    there, wanted = set(genes), set(split.genes)
+    lacking = [g for g in split.genes if g not in there]
+    extra = [g for g in genes if g not in wanted]
+    found: list[Finding] = []
+    if lacking:
+        got = f"{len(split.genes) - len(lacking)} of {len(split.genes)} genes"
+        near = schemas.renamed(lacking, extra)
+        fix = f"rename {near}." if near else None
+        found.append(
+            RULES["predictions-genes-missing"].found(
+                got, n=len(lacking), examples=lacking, fix=fix
+            )
+        )
+    if extra:
+        got = f"{len(extra)} other genes"
+        found.append(
+            RULES["predictions-genes-extra"].found(got, n=len(extra), examples=extra)
+        )
+    return found
+
+
+def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
+    """Compare the predicted perturbations with those that are held out."""
+    if PERTURBATION not in obs:
+        return []
+    is_control = controls(obs) if IS_CONTROL in obs else None
+    rows = obs if is_control is None else obs[~is_control]
+    labels = Distinct.of(rows[PERTURBATION]).used()
+    there, wanted = set(labels), set(split.heldout_perturbations)
+    lacking = [p for p in split.heldout_perturbations if p not in there]
+    unknown = [p for p in labels if p not in wanted]
+    found: list[Finding] = []
+    if lacking:
+        got = f"{len(wanted) - len(lacking)} of {len(wanted)} perturbations"
+        found.append(
+            RULES["predictions-perturbations-missing"].found(
+                got, column=PERTURBATION, n=len(lacking), examples=lacking
+            )
+        )
+    if unknown:
+        got = f"{len(unknown)} other labels"
+        found.append(
+            RULES["predictions-perturbations-unknown"].found(
+                got, column=PERTURBATION, n=len(unknown), examples=unknown
+            )
+        )
+    return found
+
+
+def predicted_x_findings(parts: ExpressionParts) -> list[Finding]:
+    """Check that X is filled with finite numbers."""
+    found, result = scan_x(parts)
+    if result is None:
+        return found
+    n_nan = result.counts["nan"].n
+    if n_nan and n_nan == result.n_values:
+        got = f"only NaN ({n_nan} values): a template that has not been filled in"
+        return [RULES["predictions-not-filled"].found(got, n=n_nan)]
+    return finite_findings("X-not-finite", result, place(parts.obs.index, parts.var.index))
