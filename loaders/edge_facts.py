@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def _open(path: Path, folder: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str
             got=f"a file of {size} bytes that begins otherwise" if size else "0 bytes",
         )
     link = folder / "edges.parquet"
-    os.symlink(path.resolve(), link)
+    link.symlink_to(path.resolve())
     connection = duckdb.connect(
         config={
             "memory_limit": MEMORY_LIMIT,
@@ -108,7 +107,8 @@ def _open(path: Path, folder: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str
 
 def _unreadable(path: Path, error: Exception) -> InvalidDataError:
     return InvalidDataError(
-        f"{path} cannot be read as parquet.", got=f"{type(error).__name__}: {error}".splitlines()[0]
+        f"{path} cannot be read as parquet.",
+        got=f"{type(error).__name__}: {error}".splitlines()[0],
     )
 
 
@@ -116,7 +116,8 @@ def _facts(connection: duckdb.DuckDBPyConnection, types: dict[str, str]) -> Edge
     fits = {c: _type_fits(c, types[c]) for c in CHECKED_COLUMNS if c in types}
     asked = [(c, code) for c in fits for code in _codes(c, fits[c])]
     counts = ", ".join(f"count(*) FILTER ({_condition(c, code)})" for c, code in asked)
-    row = _all(connection, f"SELECT count(*), {counts or 0} FROM edges")[0]
+    query = f"SELECT count(*), {counts or 0} FROM edges"  # noqa: S608
+    row = _all(connection, query)[0]
     found = dict(zip(asked, row[1:], strict=False))
     facts = {}
     for name, ok in fits.items():
@@ -201,10 +202,7 @@ def _duplicates(connection: duckdb.DuckDBPyConnection, present: list[str]) -> di
         connection,
         f"SELECT n, {names} FROM repeated ORDER BY first LIMIT {EXAMPLES_SHOWN}",  # noqa: S608
     )
-    shown = tuple(
-        f"{' '.join(map(_shown, row[1:3]))}{f' in {row[3]!r}' if len(row) > 3 else ''}: {row[0]} times"
-        for row in rows
-    )
+    shown = tuple(f"{' '.join(map(_shown, row[1:]))}: {row[0]} times" for row in rows)
     return {"n_duplicates": int(n), "n_conflicting": int(conflicting), "duplicates": shown}
 
 

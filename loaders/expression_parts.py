@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,9 +153,8 @@ class _Reader:
         columns = {}
         for name in wanted:
             if name in group:
-                column = self._try(
-                    f"{slot}/{name}", slot, name, lambda n=name: _column(group[n], len(names))
-                )
+                read = partial(_column, group, name, len(names))
+                column = self._try(f"{slot}/{name}", slot, name, read)
                 columns.update({} if column is None else {name: column})
         frame = pd.DataFrame({k: pd.Series(v) for k, v in columns.items()})
         frame = frame.reindex(range(len(names))) if not columns else frame
@@ -167,7 +167,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for key in UNS_WITH_RULES if isinstance(group, h5py.Group) else ():
             if key in group:
-                value = self._try(f"uns/{key}", "uns", key, lambda k=key: _read(group[k]))
+                value = self._try(f"uns/{key}", "uns", key, partial(_read, group[key]))
                 values.update({} if f"uns/{key}" in self.unread else {key: value})
         return values
 
@@ -193,9 +193,7 @@ class _Reader:
             raise
         except Exception as error:  # anndata and h5py raise nearly every type
             got = f"{type(error).__name__}: {error}".splitlines()[0]
-            self.problems.append(
-                RULES["element-unreadable"].found(got, slot=slot, column=column)
-            )
+            self.problems.append(RULES["element-unreadable"].found(got, slot=slot, column=column))
             self.unread.add(key)
             return None
 
@@ -231,8 +229,8 @@ def _frame_names(group: Any) -> list[str]:
     return [str(name) for name in _read(group).index]
 
 
-def _column(element: Any, n: int) -> Any:
-    values = _read(element)
+def _column(group: Any, name: str, n: int) -> Any:
+    values = _read(group[name])
     if np.ndim(values) != 1 or len(values) != n:
         raise ValueError(f"{np.shape(values)} values for {n} names")
     return values

@@ -29,6 +29,7 @@ from pereggrn_data.validators.expression import (
     shape_findings,
     x_findings,
 )
+from pereggrn_data.validators.findings import missing_column_finding, schema_findings, show
 from pereggrn_data.validators.labels import (
     controls,
     label_order_findings,
@@ -108,9 +109,9 @@ def _obs_findings(parts: ExpressionParts, time_series: bool) -> list[Finding]:
             return None
         required = column in schemas.OBS.columns and schemas.OBS.columns[column].required
         code = "obs-missing-column" if required else "train-missing-column"
-        return schemas.missing_column_finding(code, column, list(parts.obs_columns))
+        return missing_column_finding(code, column, list(parts.obs_columns))
 
-    return schemas.schema_findings(schema, parts.obs, missing=missing)
+    return schema_findings(schema, parts.obs, missing=missing)
 
 
 def _control_findings(
@@ -131,13 +132,11 @@ def _var_findings(parts: ExpressionParts) -> list[Finding]:
     def missing(column: str) -> Finding | None:
         if f"var/{column}" in parts.unread:
             return None
-        return schemas.missing_column_finding(
-            "var-missing-column", column, list(parts.var_columns)
-        )
+        return missing_column_finding("var-missing-column", column, list(parts.var_columns))
 
     return [
         *names_findings(parts),
-        *schemas.schema_findings(schemas.VAR, parts.var, missing=missing),
+        *schema_findings(schemas.VAR, parts.var, missing=missing),
     ]
 
 
@@ -165,7 +164,7 @@ def _list_findings(
     """Check one of the two lists of perturbed genes."""
     names = names_in(parts.uns[key])
     if names is None:
-        got = f"{type(parts.uns[key]).__name__} {schemas.show(parts.uns[key])}"
+        got = f"{type(parts.uns[key]).__name__} {show(parts.uns[key])}"
         return [RULES["uns-not-names"].found(got, column=key)]
     listed, total = set(names), len(names)
     in_var = set(parts.var.index)
@@ -176,9 +175,7 @@ def _list_findings(
     )
     found = list_finding(code, key, wrong, total)
     repeated = pd.Index(names, dtype=object)
-    found += list_finding(
-        "uns-names-duplicated", key, set(repeated[repeated.duplicated()]), total
-    )
+    found += list_finding("uns-names-duplicated", key, set(repeated[repeated.duplicated()]), total)
     if labels is None:
         return found
     # As in the original, a list may also name what a control's label names.
@@ -197,7 +194,7 @@ def _genes(labels: Iterable[Any]) -> set[str]:
 def _flag_findings(uns: Mapping[str, Any], labels: Distinct | None) -> list[Finding]:
     found: list[Finding] = []
     if SKIP_LOG_CHECK in uns and _truth(uns[SKIP_LOG_CHECK]) is None:
-        got = f"{type(uns[SKIP_LOG_CHECK]).__name__} {schemas.show(uns[SKIP_LOG_CHECK])}"
+        got = f"{type(uns[SKIP_LOG_CHECK]).__name__} {show(uns[SKIP_LOG_CHECK])}"
         found.append(RULES["skip-log-check-not-bool"].found(got, column=SKIP_LOG_CHECK))
     if labels is not None and OVERLAP in uns and _truth(uns[OVERLAP]) is False:
         several = [v for v in labels.used() if isinstance(v, str) and len(genes_of(v)) > 1]

@@ -68,4 +68,5 @@ class Ragged:
         """Return the items of the lists at `codes`, one list after the other."""
         lengths = self.lengths[codes]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return self.flat[np.repeat(self.starts[codes], lengths) + within]
+        items: npt.NDArray[Any] = self.flat[np.repeat(self.starts[codes], lengths) + within]
+        return items

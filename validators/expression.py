@@ -11,6 +11,7 @@ import pandas as pd
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.reports import Finding
+from pereggrn_data.validators.findings import show
 from pereggrn_data.validators.matrix import (
     COUNT_PROBLEMS,
     EXPRESSION_PROBLEMS,
@@ -20,7 +21,7 @@ from pereggrn_data.validators.matrix import (
 )
 from pereggrn_data.validators.parts import ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
-from pereggrn_data.validators.schemas import SEPARATORS_IN_NAMES, show
+from pereggrn_data.validators.schemas import SEPARATORS_IN_NAMES
 
 _NO_ROWS = np.zeros(0, np.intp)
 
@@ -109,14 +110,14 @@ def raw_findings(parts: ExpressionParts) -> list[Finding]:
     """Check raw counts: there, of the right shape, and what they look like."""
     if parts.raw is None:
         return [] if "raw" in parts.unread else [RULES["raw-missing"].found("no raw")]
-    genes = pd.Index([]) if parts.raw_genes is None else parts.raw_genes
-    found: list[Finding] = []
-    if parts.raw_genes is not None:
-        found += _raw_gene_findings(parts.var.index, genes)
-        if parts.raw.shape != (len(parts.obs), len(genes)):
-            got = f"{_by(parts.raw.shape)} values, {len(parts.obs)} rows of obs and "
-            found.append(RULES["raw-shape"].found(got + f"{len(genes)} of raw.var"))
-            return found
+    if parts.raw_genes is None:
+        return []  # its names could not be read, which is a finding already
+    genes = parts.raw_genes
+    found = _raw_gene_findings(parts.var.index, genes)
+    if parts.raw.shape != (len(parts.obs), len(genes)):
+        got = f"{_by(parts.raw.shape)} values, {len(parts.obs)} rows of obs and "
+        found.append(RULES["raw-shape"].found(got + f"{len(genes)} of raw.var"))
+        return found
     problems, result = _scanned(parts, "raw", parts.raw, COUNT_PROBLEMS, _NO_ROWS, _NO_ROWS)
     found += problems
     if result is None:
@@ -183,9 +184,6 @@ def place(names: pd.Index[Any], genes: pd.Index[Any]) -> Callable[[Count], list[
     """Return a function that names the positions of a count."""
 
     def where(count: Count) -> list[str]:
-        return [
-            f"{names[i] if i < len(names) else i}, {genes[j] if j < len(genes) else j}: {value:.7g}"
-            for i, j, value in count.first
-        ]
+        return [f"{names[i]} x {genes[j]} = {value:.7g}" for i, j, value in count.first]
 
     return where

@@ -23,8 +23,9 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.labels import genes_of, levels_of
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.validators.distinct import Distinct, Ragged
+from pereggrn_data.validators.findings import row_finding, show
 from pereggrn_data.validators.rules import RULES
-from pereggrn_data.validators.schemas import is_level, is_number, row_finding, show
+from pereggrn_data.validators.schemas import is_level, is_number
 
 Rows = npt.NDArray[np.intp]
 

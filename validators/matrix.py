@@ -134,7 +134,9 @@ def _finite_range(values: npt.NDArray[Any]) -> tuple[float, float]:
     return low, high
 
 
-def _add(count: Count, block: Block, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> None:
+def _add(
+    count: Count, block: Block, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
+) -> None:
     count.n += int(np.count_nonzero(mask))
     room = EXAMPLES_SHOWN - len(count.first)
     if room <= 0:
@@ -148,7 +150,8 @@ def _position(block: Block, flat: int) -> tuple[int, int]:
     """Return row and column, inside the block, of a stored value."""
     values = block.values
     if isinstance(values, np.ndarray):
-        return divmod(flat, values.shape[1])
+        row, column = divmod(flat, int(values.shape[1]))
+        return row, column
     major = int(np.searchsorted(values.indptr, flat, side="right")) - 1
     minor = int(values.indices[flat])
     return (major, minor) if values.format == "csr" else (minor, major)
@@ -165,7 +168,10 @@ def _inside(
     start, stop = np.searchsorted(sorted_rows, [block.row, block.row + n_rows])
     here = order[start:stop]
     wanted = columns[here]
-    return here[(wanted >= block.column) & (wanted < block.column + n_columns)]
+    inside: npt.NDArray[np.intp] = here[
+        (wanted >= block.column) & (wanted < block.column + n_columns)
+    ]
+    return inside
 
 
 def _pick(

@@ -9,6 +9,7 @@ import pandas as pd
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.validators import schemas
+from pereggrn_data.validators.findings import failures, missing_column_finding
 from pereggrn_data.validators.rules import RULES
 
 NAME_COLUMNS = ("regulator", "target")
@@ -107,12 +108,12 @@ def check_network(edges: EdgeFacts) -> list[Finding]:
 def _missing(edges: EdgeFacts) -> list[Finding]:
     present = list(edges.columns)
     found = [
-        schemas.missing_column_finding("edges-missing-column", name, present)
+        missing_column_finding("edges-missing-column", name, present)
         for name in NAME_COLUMNS
         if name not in edges.facts
     ]
     if WEIGHT not in edges.facts:
-        found.append(schemas.missing_column_finding("edges-no-weight", WEIGHT, present))
+        found.append(missing_column_finding("edges-no-weight", WEIGHT, present))
     return found
 
 
@@ -127,11 +128,11 @@ def _column_findings(edges: EdgeFacts) -> list[Finding]:
         },
         index=names,
     )
-    found: list[Finding] = []
-    for code, _, rows in schemas.failures(schemas.EDGE_COLUMNS, frame):
-        for row in rows:
-            found.append(_column_finding(code, names[row], edges))
-    return found
+    return [
+        _column_finding(code, names[row], edges)
+        for code, _, rows in failures(schemas.EDGE_COLUMNS, frame)
+        for row in rows
+    ]
 
 
 def _column_finding(code: str, name: str, edges: EdgeFacts) -> Finding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,29 +27,10 @@ from pereggrn_data.validators.expression import (
     scan_x,
     shape_findings,
 )
+from pereggrn_data.validators.findings import missing_column_finding, renamed, schema_findings
 from pereggrn_data.validators.labels import controls, label_order_findings
 from pereggrn_data.validators.parts import ExpressionParts
 from pereggrn_data.validators.rules import RULES
-
-
-@dataclass(frozen=True)
-class PredictionsHeader:
-    """What a predictions file says of itself in ``uns["pereggrn"]``.
-
-    Parameters
-    ----------
-    dataset, sha256
-        Name and hash of the dataset that was split.
-    path
-        Where the dataset was, as the user gave it; None for generated data.
-    split
-        Which observations and genes are predicted.
-    """
-
-    dataset: str
-    sha256: str
-    path: str | None
-    split: Split
 
 
 def check_predictions(parts: ExpressionParts) -> list[Finding]:
@@ -69,7 +49,7 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
     found = list(parts.problems)
     if PEREGGRN_UNS in parts.uns:
         try:
-            split = parse_header(parts.uns[PEREGGRN_UNS]).split
+            split = parse_header(parts.uns[PEREGGRN_UNS])
         except InvalidDataError as error:
             split = None
             found.append(header_finding(error))
@@ -87,8 +67,8 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
     return found + shape_findings(parts) + predicted_x_findings(parts)
 
 
-def parse_header(value: Any) -> PredictionsHeader:
-    """Parse ``uns["pereggrn"]``; nothing about it is trusted.
+def parse_header(value: Any) -> Split:
+    """Return the split that ``uns["pereggrn"]`` holds; nothing about it is trusted.
 
     Parameters
     ----------
@@ -122,8 +102,7 @@ def parse_header(value: Any) -> PredictionsHeader:
         raise _invalid("dataset with name and sha256 (text)", f"{dataset!r:.80}")
     if not (path is None or isinstance(path, str)):
         raise _invalid("dataset with a path (text or null)", f"{path!r:.80}")
-    split = Split.from_dict(values.get("split"), source="the split in uns['pereggrn']")
-    return PredictionsHeader(name, sha256, path, split)
+    return Split.from_dict(values.get("split"), source="the split in uns['pereggrn']")
 
 
 def _invalid(expected: str, got: str) -> InvalidDataError:
@@ -143,11 +122,9 @@ def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
     def missing(column: str) -> Finding | None:
         if f"obs/{column}" in parts.unread:
             return None
-        return schemas.missing_column_finding(
-            "obs-missing-column", column, list(parts.obs_columns)
-        )
+        return missing_column_finding("obs-missing-column", column, list(parts.obs_columns))
 
-    found = schemas.schema_findings(schemas.PREDICTED_OBS, parts.obs, missing=missing)
+    found = schema_findings(schemas.PREDICTED_OBS, parts.obs, missing=missing)
     if PERTURBATION in parts.obs:
         found += label_order_findings(Distinct.of(parts.obs[PERTURBATION]), parts.obs.index)
     return found
@@ -161,7 +138,7 @@ def gene_findings(genes: pd.Index[Any], split: Split) -> list[Finding]:
     found: list[Finding] = []
     if lacking:
         got = f"{len(split.genes) - len(lacking)} of {len(split.genes)} genes"
-        near = schemas.renamed(lacking, extra)
+        near = renamed(lacking, extra)
         fix = f"rename {near}." if near else None
         found.append(
             RULES["predictions-genes-missing"].found(
@@ -170,9 +147,7 @@ def gene_findings(genes: pd.Index[Any], split: Split) -> list[Finding]:
         )
     if extra:
         got = f"{len(extra)} other genes"
-        found.append(
-            RULES["predictions-genes-extra"].found(got, n=len(extra), examples=extra)
-        )
+        found.append(RULES["predictions-genes-extra"].found(got, n=len(extra), examples=extra))
     return found
 
 

@@ -81,7 +81,8 @@ _RULES = (
     Rule("element-unreadable", _DP, _E, "file", "an element that anndata can read",
          "write the file again with anndata."),
     # Observations
-    Rule("obs-missing-column", _DP, _E, "obs", "this column", "add the column to obs."),
+    Rule("obs-missing-column", _DP, _E, "obs", "every required column",
+         "add the column to obs."),
     Rule("obs-names-duplicated", _DP, _W, "obs", "unique names of observations",
          "call adata.obs_names_make_unique(); a split lists observations by name."),
     Rule("perturbation-missing", _DP, _E, "obs", "a label in every row",
@@ -116,16 +117,18 @@ _RULES = (
     Rule("level-differs-from-X", _D, _E, "obs", "for overexpression and knockdown, the value "
          f"in X within {LEVEL_TOLERANCE:g}",
          "copy the level from X after the last normalisation, or set it to nan."),
-    Rule("train-missing-column", _D, _E, "obs", "this column in the training file of a time series",
+    Rule("train-missing-column", _D, _E, "obs", "timepoint and cell_type in the "
+         "training file of a time series",
          "add the column; if this is no time series, validate it with --role test."),
     Rule("train-timepoint-not-numeric", _D, _E, "obs", "numbers in the training file of a "
          "time series", "convert the time points to numbers, for example hours."),
-    Rule("timepoint-not-numeric", _DP, _W, "obs", "numbers", "convert the time points to numbers."),
+    Rule("timepoint-not-numeric", _DP, _W, "obs", "numbers",
+         "convert the time points to numbers."),
     Rule("obs-missing-values", _DP, _W, "obs", "a value in every row",
          "fill in the missing values, or remove the column: rows are grouped by it."),
     # Genes
-    Rule("var-missing-column", _D, _E, "var", "this column", "add the column: rank genes by "
-         "variability, 0 or 1 for the most variable one."),
+    Rule("var-missing-column", _D, _E, "var", "every required column",
+         "add the column: rank genes by variability, 0 or 1 for the most variable one."),
     Rule("var-names-duplicated", _DP, _E, "var", "unique gene names",
          "combine or rename the genes that share a name (adata.var_names_make_unique() "
          "renames, so that perturbations no longer find them)."),
@@ -138,7 +141,7 @@ _RULES = (
     Rule("rank-negative", _D, _E, "var", "ranks of 0 or more",
          "rank from 0 or 1 upwards; a variance is not a rank."),
     # Lists of genes
-    Rule("uns-missing-key", _D, _E, "uns", "this list of gene names (it may be empty)",
+    Rule("uns-missing-key", _D, _E, "uns", "both lists of gene names (they may be empty)",
          "add the list to uns."),
     Rule("uns-not-names", _D, _E, "uns", "a list of gene names", "store a list of text."),
     Rule("uns-names-duplicated", _D, _W, "uns", "each gene once", "remove the duplicates."),
@@ -192,14 +195,15 @@ _RULES = (
          "nothing: scoring ignores them."),
     Rule("predictions-perturbations-missing", _P, _E, "obs", "all held-out perturbations",
          "predict them, or score with --allow-missing."),
-    Rule("predictions-perturbations-unknown", _P, _W, "obs", "held-out perturbations (and controls)",
+    Rule("predictions-perturbations-unknown", _P, _W, "obs",
+         "held-out perturbations (and controls)",
          "remove these rows or correct their labels."),
     Rule("predictions-not-filled", _P, _E, "X", "predicted expression",
          "fill X of the template with your predictions before scoring."),
     # Networks
-    Rule("edges-missing-column", _N, _E, "edges", "this column of text",
+    Rule("edges-missing-column", _N, _E, "edges", "columns regulator and target",
          "name the columns regulator, target and weight."),
-    Rule("edges-no-weight", _N, _W, "edges", "a number per edge",
+    Rule("edges-no-weight", _N, _W, "edges", "a column weight",
          "nothing, if the network is unweighted: all weights then count as -1."),
     Rule("edges-column-type", _N, _E, "edges", "text for names, a number for weight",
          "write the column with that type."),

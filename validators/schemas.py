@@ -1,4 +1,4 @@
-"""Column rules as pandera schemas, and how their failures become findings.
+"""Column rules as pandera schemas.
 
 Each check is named after the code of the rule that it enforces. A check looks
 at one column and returns one truth value per row; text is looked at once per
@@ -8,7 +8,6 @@ distinct value.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches
 from pereggrn_data.core.format import (
     CELL_TYPE,
     HIGHLY_VARIABLE_RANK,
@@ -29,13 +27,12 @@ from pereggrn_data.core.format import (
     PerturbationType,
 )
 from pereggrn_data.core.labels import genes_of, levels_of
-from pereggrn_data.core.reports import Finding
 from pereggrn_data.validators.distinct import Distinct
-from pereggrn_data.validators.rules import RULES
 
 _WHITE_SPACE = re.compile(r"\s")
-_MISSING_COLUMN = "column_in_dataframe"
-_VALUES_IN_GOT = 3
+
+SEPARATORS_IN_NAMES = re.compile(rf"[{SEPARATOR}\s]")
+"""What keeps a perturbation label from naming a gene."""
 
 
 def _each(code: str, fine: Callable[[Any], bool]) -> pa.Check:
@@ -136,9 +133,7 @@ _GROUPS = {
 }
 
 _REQUIRED_OBS = {
-    IS_CONTROL: pa.Column(
-        None, _rows("is-control-not-bool", _all_rows(is_bool)), nullable=True
-    ),
+    IS_CONTROL: pa.Column(None, _rows("is-control-not-bool", _all_rows(is_bool)), nullable=True),
     PERTURBATION: _LABELS,
     PERTURBATION_TYPE: pa.Column(
         None,
@@ -195,117 +190,3 @@ EDGE_COLUMNS = pa.DataFrameSchema(
     }
 )
 """Facts about a network's columns, one row per column."""
-
-
-def failures(
-    schema: pa.DataFrameSchema, frame: pd.DataFrame
-) -> list[tuple[str, str | None, list[int]]]:
-    """Check a frame against a schema; all failures at once.
-
-    Returns
-    -------
-    list
-        Code of the rule (None's place is taken by pandera's own name for a
-        missing column), column, and the positions of the rows that fail.
-    """
-    numbered = frame.reset_index(drop=True)
-    try:
-        with warnings.catch_warnings():
-            # pandera concatenates tables of failures that may be all missing.
-            warnings.simplefilter("ignore", FutureWarning)
-            schema.validate(numbered, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        return [_failure(error) for error in errors.schema_errors]
-    return []
-
-
-def _failure(error: Any) -> tuple[str, str | None, list[int]]:
-    if error.check == _MISSING_COLUMN:
-        return _MISSING_COLUMN, str(error.failure_cases), []
-    cases = error.failure_cases
-    name = getattr(error.check, "name", None)
-    if name not in RULES or not isinstance(cases, pd.DataFrame) or cases["index"].isna().any():
-        raise error  # a check that fails in itself is a bug of ours
-    return str(name), str(error.schema.name), sorted({int(i) for i in cases["index"]})
-
-
-def schema_findings(
-    schema: pa.DataFrameSchema,
-    frame: pd.DataFrame,
-    *,
-    missing: Callable[[str], Finding | None],
-) -> list[Finding]:
-    """Turn the failures of a schema into one finding per rule and column.
-
-    Parameters
-    ----------
-    schema
-        Column rules.
-    frame
-        Indexed by the names that findings show.
-    missing
-        Makes the finding for a column that is not there.
-    """
-    found: list[Finding] = []
-    for code, column, rows in failures(schema, frame):
-        if code == _MISSING_COLUMN:
-            lacking = missing(str(column))
-            found.extend([lacking] if lacking else [])
-        else:
-            found.append(row_finding(code, str(column), frame, rows))
-    return found
-
-
-def row_finding(code: str, column: str, frame: pd.DataFrame, rows: list[int]) -> Finding:
-    """Make a finding about rows of a column, showing the first few with their values."""
-    few = rows[:EXAMPLES_SHOWN]
-    values = frame[column].iloc[few].tolist()
-    if code.endswith(("not-bool", "not-numeric")):
-        got = f"a column of type {frame[column].dtype}"
-    else:
-        shown = list(dict.fromkeys(show(v) for v in values))
-        more = ", ..." if len(shown) > _VALUES_IN_GOT else ""
-        got = f"{', '.join(shown[:_VALUES_IN_GOT])}{more} in {len(rows)} of {len(frame)} rows"
-    return RULES[code].found(
-        got,
-        column=column,
-        n=len(rows),
-        examples=[f"{name}: {show(v)}" for name, v in zip(frame.index[few], values, strict=True)],
-    )
-
-
-def show(value: object) -> str:
-    """Show a value of a frame in a message, cut where it is long.
-
-    Examples
-    --------
-    >>> show("A B")
-    "'A B'"
-    """
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return "(missing)"
-    text = repr(value) if isinstance(value, (str, bytes)) else str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def missing_column_finding(code: str, column: str, present: list[str]) -> Finding:
-    """Make a finding for a column that is not there; near matches are shown."""
-    near = near_matches(column, [p for p in present if p != column])
-    hint = f"rename {near[0]!r}, if that is it; else " if near else ""
-    rule = RULES[code]
-    return rule.found(
-        f"only {', '.join(present) or 'no columns'}" if len(present) <= EXAMPLES_SHOWN
-        else f"{len(present)} other columns",
-        column=column,
-        fix=hint + rule.fix,
-    )
-
-
-def renamed(lacking: list[str], extra: list[str]) -> str:
-    """Say which of the first lacking names look like an extra one; empty if none does."""
-    pairs = [(near_matches(name, extra, n=1), name) for name in lacking[:_VALUES_IN_GOT]]
-    return ", ".join(f"{near[0]!r} to {name!r}" for near, name in pairs if near)
-
-
-SEPARATORS_IN_NAMES = re.compile(rf"[{SEPARATOR}\s]")
-"""What keeps a perturbation label from naming a gene."""

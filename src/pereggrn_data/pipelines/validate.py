@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UnknownNameError
 from pereggrn_data.core.format import PEREGGRN_UNS, PERTURBATION, Kind, Role
 from pereggrn_data.core.reports import Finding, Report, sorted_report
-from pereggrn_data.loaders.datasets import HDF5_MAGIC
 from pereggrn_data.loaders.edge_facts import is_parquet, parquet_columns, read_edge_facts
 from pereggrn_data.loaders.expression_parts import (
     has_predictions_header,
@@ -77,10 +76,15 @@ def validate(
         return _validate_object(path, chosen, stated)
     file = Path(path).expanduser()
     _check_exists(file)
-    chosen = chosen or kind_of(file)
     try:
+        chosen = chosen or kind_of(file)
         found = _network(file) if chosen is Kind.NETWORK else _expression(file, chosen, stated)
+    except OSError as error:
+        chosen = chosen or Kind.DATASET
+        got = error.strerror or str(error)
+        found = [RULES["file-unreadable"].found(got, fix="check that you may read it.")]
     except InvalidDataError as error:
+        chosen = chosen or Kind.DATASET
         got = error.what if error.got is None else f"{error.what} It is {error.got}."
         found = [RULES["file-unreadable"].found(got, expected=error.expected, fix=error.fix)]
     return sorted_report(str(path), chosen, found)
@@ -107,9 +111,10 @@ def _check_exists(file: Path) -> None:
         raise MissingFileError(f"There is no file {file}.", fix="check the path.")
     if not file.is_file():
         raise MissingFileError(
-            f"{file} is a folder.",
-            expected="files",
-            fix="name the files in it, for example with */test.h5ad.",
+            f"{file} is not a file.",
+            expected="a file",
+            got="a folder" if file.is_dir() else "something else",
+            fix="name the files in it, for example with */test.h5ad." if file.is_dir() else None,
         )
 
 
