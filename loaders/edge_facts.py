@@ -151,7 +151,8 @@ def _codes(column: str, type_fits: bool) -> list[str]:
         return ["edges-null"]
     if column == WEIGHT:
         return ["edges-null", "weight-not-finite"]
-    return ["edges-null", "edges-empty-name", "edges-white-space"]
+    codes = ["edges-null", "edges-empty-name"]
+    return [*codes, "edges-white-space"] if column in NAME_COLUMNS else codes
 
 
 def _condition(column: str, code: str) -> str:

@@ -27,6 +27,7 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.loaders.blocks import matrix_in_file, matrix_in_memory
 from pereggrn_data.loaders.datasets import check_is_hdf5, plain_frame
+from pereggrn_data.loaders.predictions import read_predictions
 from pereggrn_data.validators.parts import ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
 
@@ -93,6 +94,25 @@ def parts_in_memory(adata: AnnData) -> ExpressionParts:
         raw_genes=None if adata.raw is None else pd.Index(list(adata.raw.var_names), dtype=object),
         problems=tuple(problems),
         unread=frozenset(unread),
+    )
+
+
+def parts_of_wide_table(path: Path) -> ExpressionParts:
+    """Return the parts of predictions in a ``.csv`` or ``.parquet`` file, which is read.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not a table of predictions.
+    """
+    table = read_predictions(path)
+    return ExpressionParts(
+        obs=table.obs,
+        var=pd.DataFrame(index=pd.Index(list(table.genes), dtype=object)),
+        uns={},
+        x=matrix_in_memory(table.matrix),
+        raw=None,
+        obs_columns=tuple(table.obs.columns),
     )
 
 

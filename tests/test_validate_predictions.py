@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from anndata import AnnData
 
 from pereggrn_data import validate
 from pereggrn_data.core.splits import Split
+from pereggrn_data.validators.rules import RULES
 
 
 def header(**changes: Any) -> str:
@@ -68,17 +70,17 @@ PREDICTIONS = [
     (uns("pereggrn", 3), "predictions-header-invalid", "pereggrn"),
     (uns("pereggrn", "[" * 100_000), "predictions-header-invalid", "pereggrn"),
     (uns("pereggrn", header(format_version=2)), "predictions-header-invalid", "pereggrn"),
-    (uns("pereggrn", header(dataset={})), "predictions-header-invalid", "pereggrn"),
+    (uns("pereggrn", header(dataset="small")), "predictions-header-invalid", "pereggrn"),
     (uns("pereggrn", header(split={})), "predictions-header-invalid", "pereggrn"),
     (drop("obs", "perturbation"), "obs-missing-column", "perturbation"),
     (obs("perturbation", ["A", "A ,B"]), "perturbation-white-space", "perturbation"),
-    (genes("a", "B"), "predictions-genes-missing", None),
-    (genes("A", "A"), "var-names-duplicated", None),
-    (genes("a", "B"), "predictions-genes-extra", None),
-    (obs("perturbation", "A"), "predictions-perturbations-missing", "perturbation"),
-    (obs("perturbation", ["A", "C"]), "predictions-perturbations-unknown", "perturbation"),
-    (x(0, 0, np.nan), "X-not-finite", None),
-    (lambda a: a.X.fill(np.nan), "predictions-not-filled", None),
+    (genes("a", "B"), "predictions-missing-gene", None),
+    (genes("A", "A"), "predictions-duplicate-gene", None),
+    (genes("a", "B"), "predictions-extra-gene", None),
+    (obs("perturbation", "A"), "predictions-missing-perturbation", "perturbation"),
+    (obs("perturbation", ["A", "C"]), "predictions-not-in-split", "perturbation"),
+    (x(0, 0, np.nan), "predictions-not-a-number", None),
+    (lambda a: a.X.fill(np.nan), "predictions-not-filled-in", None),
 ]
 
 
@@ -90,6 +92,9 @@ def test_broken_predictions(change: Any, code: str, column: str | None) -> None:
     found = [f for f in report.findings if f.code == code]
     assert len(found) == 1, report
     assert found[0].column == column
+    for finding in report.findings:
+        assert finding.severity == RULES[finding.code].severity
+        assert finding.slot == RULES[finding.code].slot
 
 
 def test_predictions_are_known_by_their_header() -> None:
@@ -100,7 +105,7 @@ def test_predictions_are_known_by_their_header() -> None:
 def test_a_gene_in_the_wrong_case_is_shown() -> None:
     adata = predictions()
     adata.var_names = ["a", "B"]
-    assert "rename 'a' to 'A'" in str(validate(adata))
+    assert "near matches: A / a" in str(validate(adata))
 
 
 def test_controls_are_not_unknown_perturbations() -> None:
@@ -115,3 +120,23 @@ def test_filled_in_template_of_counts_is_left_to_scoring() -> None:
     adata = predictions()
     adata.X = np.full((2, 2), 1000)
     assert validate(adata).valid
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_wide_tables(tmp_path: Path, ending: str) -> None:
+    table = pd.DataFrame({"perturbation": ["A", "A ,B"], "A": [1.0, np.nan], "B": [0.5, 1.0]})
+    path = tmp_path / f"predictions{ending}"
+    table.to_csv(path, index=False) if ending == ".csv" else table.to_parquet(path)
+    report = validate(path)
+    assert report.kind == "predictions"
+    assert [f.code for f in report.errors] == [
+        "perturbation-white-space",
+        "predictions-not-a-number",
+    ]
+
+
+def test_wide_table_with_text_for_a_gene(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("perturbation,A\nA,high\n")
+    report = validate(tmp_path / "p.csv")
+    assert [f.code for f in report.findings] == ["file-unreadable"]
+    assert "not numeric" in report.findings[0].got

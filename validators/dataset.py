@@ -26,6 +26,7 @@ from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.expression import (
     names_findings,
     raw_findings,
+    repeated_findings,
     shape_findings,
     x_findings,
 )
@@ -136,6 +137,7 @@ def _var_findings(parts: ExpressionParts) -> list[Finding]:
 
     return [
         *names_findings(parts),
+        *repeated_findings("var-names-duplicated", parts.var.index),
         *schema_findings(schemas.VAR, parts.var, missing=missing),
     ]
 

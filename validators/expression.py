@@ -27,19 +27,19 @@ _NO_ROWS = np.zeros(0, np.intp)
 
 
 def names_findings(parts: ExpressionParts) -> list[Finding]:
-    """Check the names of observations and genes."""
+    """Check the names of observations and genes, but not whether genes are unique."""
     genes = parts.var.index
     empty = np.array([not str(g).strip() for g in genes], dtype=bool)
     unusable = np.array([bool(SEPARATORS_IN_NAMES.search(str(g))) for g in genes], dtype=bool)
     return [
-        *_repeated("obs-names-duplicated", parts.obs.index),
-        *_repeated("var-names-duplicated", genes),
+        *repeated_findings("obs-names-duplicated", parts.obs.index),
         *_named("var-name-empty", genes, empty),
         *_named("var-name-unusable", genes, unusable & ~empty),
     ]
 
 
-def _repeated(code: str, names: pd.Index[Any]) -> list[Finding]:
+def repeated_findings(code: str, names: pd.Index[Any]) -> list[Finding]:
+    """Find names that occur more than once."""
     mask = names.duplicated()
     if not mask.any():
         return []

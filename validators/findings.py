@@ -118,9 +118,3 @@ def missing_column_finding(code: str, column: str, present: list[str]) -> Findin
     return rule.found(
         got or "no columns", column=column, expected=f"a column {column!r}", fix=hint + rule.fix
     )
-
-
-def renamed(lacking: list[str], extra: list[str]) -> str:
-    """Say which of the first lacking names look like an extra one; empty if none does."""
-    pairs = [(near_matches(name, extra, n=1), name) for name in lacking[:_VALUES_IN_GOT]]
-    return ", ".join(f"{near[0]!r} to {name!r}" for near, name in pairs if near)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from pereggrn_data.core.format import (
     IS_CONTROL,
     PEREGGRN_UNS,
     PERTURBATION,
-    PREDICTIONS_FORMAT_VERSION,
 )
+from pereggrn_data.core.predictions import Origin
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.splits import Split
 from pereggrn_data.validators import schemas
@@ -27,9 +26,10 @@ from pereggrn_data.validators.expression import (
     scan_x,
     shape_findings,
 )
-from pereggrn_data.validators.findings import missing_column_finding, renamed, schema_findings
+from pereggrn_data.validators.findings import missing_column_finding, schema_findings
 from pereggrn_data.validators.labels import controls, label_order_findings
 from pereggrn_data.validators.parts import ExpressionParts
+from pereggrn_data.validators.prediction_rows import check_genes
 from pereggrn_data.validators.rules import RULES
 
 
@@ -49,7 +49,7 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
     found = list(parts.problems)
     if PEREGGRN_UNS in parts.uns:
         try:
-            split = parse_header(parts.uns[PEREGGRN_UNS])
+            split = parse_header(parts.uns[PEREGGRN_UNS]).split
         except InvalidDataError as error:
             split = None
             found.append(header_finding(error))
@@ -61,14 +61,15 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
             )
     found += predicted_obs_findings(parts)
     found += names_findings(parts)
+    genes = parts.var.index
+    found += check_genes(genes, split.genes if split is not None else list(genes.unique()))
     if split is not None:
-        found += gene_findings(parts.var.index, split)
         found += coverage_findings(parts.obs, split)
     return found + shape_findings(parts) + predicted_x_findings(parts)
 
 
-def parse_header(value: Any) -> Split:
-    """Return the split that ``uns["pereggrn"]`` holds; nothing about it is trusted.
+def parse_header(value: Any) -> Origin:
+    """Return what ``uns["pereggrn"]`` says; nothing about it is trusted.
 
     Parameters
     ----------
@@ -90,19 +91,7 @@ def parse_header(value: Any) -> Split:
         values = json.loads(value)
     except (ValueError, RecursionError) as error:
         raise _invalid("JSON text", f"{type(error).__name__}: {error}") from error
-    if not isinstance(values, Mapping):
-        raise _invalid("a JSON object", f"a {type(values).__name__}")
-    version = values.get("format_version")
-    if version != PREDICTIONS_FORMAT_VERSION or isinstance(version, bool):
-        raise _invalid(f"format_version {PREDICTIONS_FORMAT_VERSION}", repr(version))
-    dataset = values.get("dataset")
-    fields = dataset if isinstance(dataset, Mapping) else {}
-    name, sha256, path = (fields.get(key) for key in ("name", "sha256", "path"))
-    if not isinstance(name, str) or not isinstance(sha256, str):
-        raise _invalid("dataset with name and sha256 (text)", f"{dataset!r:.80}")
-    if not (path is None or isinstance(path, str)):
-        raise _invalid("dataset with a path (text or null)", f"{path!r:.80}")
-    return Split.from_dict(values.get("split"), source="the split in uns['pereggrn']")
+    return Origin.from_dict(values, source="this file")
 
 
 def _invalid(expected: str, got: str) -> InvalidDataError:
@@ -130,27 +119,6 @@ def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
     return found
 
 
-def gene_findings(genes: pd.Index[Any], split: Split) -> list[Finding]:
-    """Compare the predicted genes with those of the split, by name."""
-    there, wanted = set(genes), set(split.genes)
-    lacking = [g for g in split.genes if g not in there]
-    extra = [g for g in genes if g not in wanted]
-    found: list[Finding] = []
-    if lacking:
-        got = f"{len(split.genes) - len(lacking)} of {len(split.genes)} genes"
-        near = renamed(lacking, extra)
-        fix = f"rename {near}." if near else None
-        found.append(
-            RULES["predictions-genes-missing"].found(
-                got, n=len(lacking), examples=lacking, fix=fix
-            )
-        )
-    if extra:
-        got = f"{len(extra)} other genes"
-        found.append(RULES["predictions-genes-extra"].found(got, n=len(extra), examples=extra))
-    return found
-
-
 def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
     """Compare the predicted perturbations with those that are held out."""
     if PERTURBATION not in obs:
@@ -165,14 +133,14 @@ def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
     if lacking:
         got = f"{len(wanted) - len(lacking)} of {len(wanted)} perturbations"
         found.append(
-            RULES["predictions-perturbations-missing"].found(
+            RULES["predictions-missing-perturbation"].found(
                 got, column=PERTURBATION, n=len(lacking), examples=lacking
             )
         )
     if unknown:
         got = f"{len(unknown)} other labels"
         found.append(
-            RULES["predictions-perturbations-unknown"].found(
+            RULES["predictions-not-in-split"].found(
                 got, column=PERTURBATION, n=len(unknown), examples=unknown
             )
         )
@@ -187,5 +155,7 @@ def predicted_x_findings(parts: ExpressionParts) -> list[Finding]:
     n_nan = result.counts["nan"].n
     if n_nan and n_nan == result.n_values:
         got = f"only NaN ({n_nan} values): a template that has not been filled in"
-        return [RULES["predictions-not-filled"].found(got, n=n_nan)]
-    return finite_findings("X-not-finite", result, place(parts.obs.index, parts.var.index))
+        return [RULES["predictions-not-filled-in"].found(got, n=n_nan)]
+    return finite_findings(
+        "predictions-not-a-number", result, place(parts.obs.index, parts.var.index)
+    )

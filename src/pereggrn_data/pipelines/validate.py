@@ -14,6 +14,7 @@ from pereggrn_data.loaders.expression_parts import (
     has_predictions_header,
     open_expression_parts,
     parts_in_memory,
+    parts_of_wide_table,
 )
 from pereggrn_data.validators.dataset import check_dataset
 from pereggrn_data.validators.network import NAME_COLUMNS, check_network
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 IN_MEMORY = "(in memory)"
+CSV = ".csv"
 TRAIN_FILE = "train.h5ad"
 
 _Name = TypeVar("_Name", bound=StrEnum)
@@ -40,12 +42,14 @@ def validate(
     Parameters
     ----------
     path
-        A dataset or predictions file (``.h5ad``), a network (``.parquet``), or an
-        AnnData object. Nothing is changed.
+        A dataset or predictions file (``.h5ad``; predictions also ``.csv`` and
+        ``.parquet``), a network (``.parquet``), or an AnnData object. Nothing is
+        changed.
     kind
         ``"dataset"``, ``"predictions"`` or ``"network"``; by default, what the
-        content says: parquet with regulator and target is a network, a file with
-        ``uns["pereggrn"]`` predictions, anything else a dataset.
+        content says: parquet is a network (predictions, if it has perturbations
+        and no edges), a file with ``uns["pereggrn"]`` predictions, as is CSV;
+        anything else is a dataset.
     role
         ``"test"`` or ``"train"``. A training file may hold controls only; as that
         of a time series it needs numeric ``timepoint`` and ``cell_type``. By
@@ -96,7 +100,8 @@ def kind_of(file: Path) -> Kind:
         columns = parquet_columns(file)
         is_network = PERTURBATION not in columns or set(NAME_COLUMNS) <= set(columns)
         return Kind.NETWORK if is_network else Kind.PREDICTIONS
-    return Kind.PREDICTIONS if has_predictions_header(file) else Kind.DATASET
+    is_predictions = file.suffix == CSV or has_predictions_header(file)
+    return Kind.PREDICTIONS if is_predictions else Kind.DATASET
 
 
 def _one_of(names: type[_Name], what: str, given: str) -> _Name:
@@ -123,6 +128,8 @@ def _network(file: Path) -> list[Finding]:
 
 
 def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
+    if kind is Kind.PREDICTIONS and (file.suffix == CSV or is_parquet(file)):
+        return _check_parts(parts_of_wide_table(file), kind, role)
     implied = Role.TRAIN if file.name == TRAIN_FILE else Role.TEST
     with open_expression_parts(file) as parts:
         return _check_parts(parts, kind, role, implied)
