@@ -55,8 +55,8 @@ def open_expression_parts(path: Path) -> Iterator[ExpressionParts]:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InvalidDataError(
-            f"{path} cannot be opened: {error}",
-            got="an HDF5 file that is damaged or cut short",
+            f"{path} cannot be opened: it is damaged or cut short.",
+            got=str(error),
         ) from error
     with file:
         yield _Reader(file).parts(path)

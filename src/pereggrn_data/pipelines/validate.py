@@ -89,7 +89,7 @@ def validate(
         found = [RULES["file-unreadable"].found(got, fix="check that you may read it.")]
     except InvalidDataError as error:
         chosen = chosen or Kind.DATASET
-        got = error.what if error.got is None else f"{error.what} It is {error.got}."
+        got = error.what if error.got is None else f"{error.what.rstrip('.')}: {error.got}"
         found = [RULES["file-unreadable"].found(got, expected=error.expected, fix=error.fix)]
     return sorted_report(str(path), chosen, found)
 
