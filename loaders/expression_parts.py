@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -224,7 +225,10 @@ class _Reader:
 def _read(element: Any) -> Any:
     from anndata.io import read_elem
 
-    return read_elem(element)
+    with warnings.catch_warnings():
+        # Files of anndata 0.7 are fine.
+        warnings.filterwarnings("ignore", message=".*was written without encoding metadata")
+        return read_elem(element)
 
 
 def _has_columns_apart(group: Any) -> bool:

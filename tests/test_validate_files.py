@@ -18,9 +18,10 @@ from scipy import sparse
 
 import pereggrn_data.loaders.blocks as blocks
 from pereggrn_data import validate
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError
+from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
 
 Make = Callable[[], AnnData]
+LEVEL = "expression_level_after_perturbation"
 
 
 @pytest.fixture
@@ -222,6 +223,41 @@ def test_object_is_not_changed(small_dataset: Make) -> None:
     validate(adata)
     pd.testing.assert_frame_equal(adata.obs, same.obs)
     np.testing.assert_array_equal(adata.X, same.X)
+
+
+def test_what_cannot_be_validated(small_dataset: Make) -> None:
+    with pytest.raises(UsageError, match="a NoneType"):
+        validate(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a parquet file"):
+        validate(small_dataset(), kind="network")
+
+
+def test_frame_as_anndata_07_wrote_it(written: Path) -> None:
+    """Categories are in a group of their own, to which columns refer."""
+    text = h5py.string_dtype()
+    labels = ["ctrl", "ctrl", "A", "B", "A,B", "Z Z"]
+    categories = sorted(set(labels))
+    with h5py.File(written, "a") as file:
+        del file["obs"]
+        obs = file.create_group("obs")
+        obs.attrs.update({"encoding-type": "dataframe", "encoding-version": "0.1.0"})
+        obs.attrs["_index"] = "_index"
+        order = ["is_control", "perturbation", "perturbation_type", LEVEL]
+        obs.attrs.create("column-order", order, dtype=text)
+        obs["_index"] = np.array([f"cell_{i}" for i in range(6)], dtype=text)
+        obs["is_control"] = np.array([True] * 2 + [False] * 4)
+        obs["perturbation_type"] = np.array(["knockout"] * 6, dtype=text)
+        obs[LEVEL] = np.array(["nan"] * 4 + ["nan,nan", "nan"], dtype=text)
+        obs["perturbation"] = np.array([categories.index(v) for v in labels], dtype=np.int8)
+        stored = obs.create_group("__categories").create_dataset(
+            "perturbation", data=np.array(categories, dtype=text)
+        )
+        stored.attrs["ordered"] = False
+        obs["perturbation"].attrs["categories"] = stored.ref
+    assert {f.code for f in validate(written).errors} == {
+        "perturbation-white-space",
+        "listed-not-perturbed",
+    }
 
 
 def test_view_is_validated(small_dataset: Make) -> None:

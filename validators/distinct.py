@@ -27,7 +27,11 @@ class Distinct:
         if isinstance(column.dtype, pd.CategoricalDtype):
             codes = np.asarray(column.cat.codes, dtype=np.intp)
             return cls(codes, [*column.cat.categories.tolist(), np.nan])
-        raw_codes, uniques = pd.factorize(column.astype(object))
+        try:
+            raw_codes, uniques = pd.factorize(column.astype(object))
+        except TypeError:  # something like a list, which cannot be hashed: one code per row
+            rows = np.arange(len(column), dtype=np.intp)
+            return cls(np.where(column.isna(), -1, rows), [*column.tolist(), np.nan])
         return cls(np.asarray(raw_codes, dtype=np.intp), [*uniques.tolist(), np.nan])
 
     def rows(self, predicate: Callable[[Any], bool]) -> npt.NDArray[np.bool_]:

@@ -57,7 +57,7 @@ def label_order_findings(labels: Distinct, names: pd.Index[Any]) -> list[Finding
     several = {label: s for s in spellings.values() if len(s) > 1 for label in s}
     if not several:
         return []
-    n = int(labels.rows(lambda v: v in several).sum())
+    n = int(labels.rows(lambda v: isinstance(v, str) and v in several).sum())
     groups = list(dict.fromkeys(" and ".join(s) for s in several.values()))
     return [
         RULES["perturbation-order"].found(
@@ -157,7 +157,7 @@ def _levels(column: pd.Series[Any]) -> tuple[Rows, Ragged, npt.NDArray[np.bool_]
 
 def _shown_in_x(obs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     types = (PerturbationType.OVEREXPRESSION, PerturbationType.KNOCKDOWN)
-    return np.asarray(obs[PERTURBATION_TYPE].isin(list(types)), dtype=bool)
+    return Distinct.of(obs[PERTURBATION_TYPE]).rows(lambda v: isinstance(v, str) and v in types)
 
 
 def _labelled(obs: pd.DataFrame) -> pd.DataFrame:

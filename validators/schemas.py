@@ -107,6 +107,11 @@ def _all_rows(test: Callable[[pd.Series[Any]], bool]) -> Callable[[pd.Series[Any
     return lambda column: pd.Series(test(column), index=column.index)
 
 
+def _is_perturbation_type(column: pd.Series[Any]) -> pd.Series[Any]:
+    known = Distinct.of(column).rows(lambda v: _is_text(v) and v in set(PerturbationType))
+    return pd.Series(known, index=column.index)
+
+
 _LABELS = pa.Column(
     None,
     [
@@ -137,7 +142,7 @@ _REQUIRED_OBS = {
     PERTURBATION: _LABELS,
     PERTURBATION_TYPE: pa.Column(
         None,
-        _rows("perturbation-type-unknown", lambda column: column.isin(list(PerturbationType))),
+        _rows("perturbation-type-unknown", _is_perturbation_type),
         nullable=True,
     ),
     LEVEL: pa.Column(None, _each("level-not-a-number", is_level), nullable=True),

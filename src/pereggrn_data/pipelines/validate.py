@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UnknownNameError
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+)
 from pereggrn_data.core.format import PEREGGRN_UNS, PERTURBATION, Kind, Role
 from pereggrn_data.core.reports import Finding, Report, sorted_report
 from pereggrn_data.loaders.edge_facts import is_parquet, parquet_columns, read_edge_facts
@@ -33,7 +39,7 @@ _Name = TypeVar("_Name", bound=StrEnum)
 
 
 def validate(
-    path: str | Path | AnnData,
+    path: str | os.PathLike[str] | AnnData,
     kind: str | Kind | None = None,
     role: str | Role | None = None,
 ) -> Report:
@@ -65,8 +71,8 @@ def validate(
     ------
     MissingFileError
         If there is no such file.
-    UnknownNameError
-        If there is no such kind or role.
+    UsageError
+        If there is no such kind or role, or `path` is something else.
 
     Examples
     --------
@@ -76,7 +82,7 @@ def validate(
     """
     chosen = None if kind is None else _one_of(Kind, "kind of file", kind)
     stated = None if role is None else _one_of(Role, "role", role)
-    if not isinstance(path, (str, Path)):
+    if not isinstance(path, (str, os.PathLike)):
         return _validate_object(path, chosen, stated)
     file = Path(path).expanduser()
     _check_exists(file)
@@ -146,10 +152,10 @@ def _check_parts(
 
 
 def _validate_object(adata: AnnData, kind: Kind | None, role: Role | None) -> Report:
-    if kind is Kind.NETWORK:
-        raise InvalidDataError(
-            "An AnnData object is not a network.",
-            expected="the path of a parquet file",
+    if kind is Kind.NETWORK or not (hasattr(adata, "obs") and hasattr(adata, "uns")):
+        raise UsageError(
+            "This cannot be validated.",
+            expected="the path of a parquet file" if kind is Kind.NETWORK else "a path or AnnData",
             got=f"a {type(adata).__name__}",
         )
     kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
