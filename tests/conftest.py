@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PEREGGRN_SHARED", REPOSITORY.parent / "shared"))
@@ -33,3 +38,39 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PEREGGRN_COLLECTION", raising=False)
     monkeypatch.delenv("PEREGGRN_CACHE", raising=False)
     monkeypatch.delenv("PEREGGRN_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def small_dataset() -> Callable[[], AnnData]:
+    """Make a small valid dataset: 6 observations of 4 genes, one double perturbation."""
+
+    def make() -> AnnData:
+        import anndata
+        import numpy as np
+        import pandas as pd
+
+        counts = np.arange(24, dtype=np.float32).reshape(6, 4)
+        x = np.log1p(counts)
+        obs = pd.DataFrame(
+            {
+                "is_control": [True, True, False, False, False, False],
+                "perturbation": ["ctrl", "ctrl", "A", "B", "A,B", "Z"],
+                "perturbation_type": ["knockout"] * 2 + ["overexpression"] * 4,
+                "expression_level_after_perturbation": [
+                    *("nan", "nan"),
+                    *(str(x[2, 0]), str(x[3, 1]), f"{x[4, 0]},nan", "nan"),
+                ],
+            },
+            index=[f"cell_{i}" for i in range(6)],
+        )
+        var = pd.DataFrame({"highly_variable_rank": [0, 1, 2, 3]}, index=list("ABCD"))
+        uns = {
+            "perturbed_and_measured_genes": ["A", "B"],
+            "perturbed_but_not_measured_genes": ["Z"],
+            "perturbations_overlap": True,
+        }
+        adata = anndata.AnnData(X=x, obs=obs, var=var, uns=uns)
+        adata.raw = anndata.AnnData(X=counts, obs=obs[[]], var=var[[]])
+        return adata
+
+    return make

@@ -1,0 +1,92 @@
+"""What the rules look at: small frames, facts, and matrices that come in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pereggrn_data.core.reports import Finding
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of a matrix.
+
+    Parameters
+    ----------
+    row, column
+        Position of its first value in the matrix.
+    values
+        Array of shape (rows, columns), or a CSR or CSC matrix of that shape.
+    """
+
+    row: int
+    column: int
+    values: npt.NDArray[Any] | sparse.csr_array | sparse.csc_array
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix that is read block by block.
+
+    Parameters
+    ----------
+    shape
+        Rows (observations) and columns (genes).
+    dtype
+        Type of its values.
+    blocks
+        Starts a reading; the blocks cover the matrix once.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    blocks: Callable[[], Iterator[Block]]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are real numbers."""
+        return self.dtype.kind in "biuf"
+
+
+@dataclass(frozen=True)
+class ExpressionParts:
+    """The parts of an AnnData file that the rules need, opened but not loaded.
+
+    Parameters
+    ----------
+    obs, var
+        The columns that have rules, indexed by names (plain text).
+    uns
+        The entries that have rules.
+    x, raw
+        The matrices; None where the file has none.
+    obs_columns, var_columns
+        Names of all columns.
+    raw_genes
+        Gene names of ``raw``.
+    problems
+        What could not be read.
+    unread
+        Elements (as ``"obs/perturbation"``) that exist but could not be read; they
+        are among `problems`, so they are not missing as well.
+    """
+
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    uns: Mapping[str, Any]
+    x: Matrix | None
+    raw: Matrix | None
+    obs_columns: tuple[str, ...] = ()
+    var_columns: tuple[str, ...] = ()
+    raw_genes: pd.Index[Any] | None = None
+    problems: tuple[Finding, ...] = ()
+    unread: frozenset[str] = field(default_factory=frozenset)

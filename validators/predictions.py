@@ -1,0 +1,161 @@
+"""What can be said of a predictions file without the dataset."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.format import (
+    IS_CONTROL,
+    PEREGGRN_UNS,
+    PERTURBATION,
+)
+from pereggrn_data.core.predictions import Origin
+from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.splits import Split
+from pereggrn_data.validators import schemas
+from pereggrn_data.validators.distinct import Distinct
+from pereggrn_data.validators.expression import (
+    finite_findings,
+    names_findings,
+    place,
+    scan_x,
+    shape_findings,
+)
+from pereggrn_data.validators.findings import missing_column_finding, schema_findings
+from pereggrn_data.validators.labels import controls, label_order_findings
+from pereggrn_data.validators.parts import ExpressionParts
+from pereggrn_data.validators.prediction_rows import check_genes
+from pereggrn_data.validators.rules import RULES
+
+
+def check_predictions(parts: ExpressionParts) -> list[Finding]:
+    """Check a predictions file, as far as that goes without the dataset.
+
+    Parameters
+    ----------
+    parts
+        The file's parts, opened but not loaded.
+
+    Returns
+    -------
+    list of Finding
+        Every problem. Whether the scale fits the dataset is for scoring to say.
+    """
+    found = list(parts.problems)
+    if PEREGGRN_UNS in parts.uns:
+        try:
+            split = parse_header(parts.uns[PEREGGRN_UNS]).split
+        except InvalidDataError as error:
+            split = None
+            found.append(header_finding(error))
+    else:
+        split = None
+        if f"uns/{PEREGGRN_UNS}" not in parts.unread:
+            found.append(
+                RULES["predictions-header-missing"].found("no such key", column=PEREGGRN_UNS)
+            )
+    found += predicted_obs_findings(parts)
+    found += names_findings(parts)
+    genes = parts.var.index
+    found += check_genes(genes, split.genes if split is not None else list(genes.unique()))
+    if split is not None:
+        found += coverage_findings(parts.obs, split)
+    return found + shape_findings(parts) + predicted_x_findings(parts)
+
+
+def parse_header(value: Any) -> Origin:
+    """Return what ``uns["pereggrn"]`` says; nothing about it is trusted.
+
+    Parameters
+    ----------
+    value
+        JSON text: ``format_version``, ``dataset`` (name, sha256, path) and ``split``.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not that.
+    """
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
+    if not isinstance(value, str):
+        raise _invalid("JSON text", f"a {type(value).__name__}")
+    try:
+        values = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise _invalid("JSON text", f"{type(error).__name__}: {error}") from error
+    return Origin.from_dict(values, source="this file")
+
+
+def _invalid(expected: str, got: str) -> InvalidDataError:
+    return InvalidDataError("uns['pereggrn'] is invalid.", expected=expected, got=got)
+
+
+def header_finding(error: InvalidDataError) -> Finding:
+    """Make the finding of a header that cannot be parsed."""
+    return RULES["predictions-header-invalid"].found(
+        error.got or error.what, column=PEREGGRN_UNS, expected=error.expected
+    )
+
+
+def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
+    """Check the labels and the grouping columns of predictions."""
+
+    def missing(column: str) -> Finding | None:
+        if f"obs/{column}" in parts.unread:
+            return None
+        return missing_column_finding("obs-missing-column", column, list(parts.obs_columns))
+
+    found = schema_findings(schemas.PREDICTED_OBS, parts.obs, missing=missing)
+    if PERTURBATION in parts.obs:
+        found += label_order_findings(Distinct.of(parts.obs[PERTURBATION]), parts.obs.index)
+    return found
+
+
+def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
+    """Compare the predicted perturbations with those that are held out."""
+    if PERTURBATION not in obs:
+        return []
+    is_control = controls(obs) if IS_CONTROL in obs else None
+    rows = obs if is_control is None else obs[~is_control]
+    labels = Distinct.of(rows[PERTURBATION]).used()
+    there, wanted = set(labels), set(split.heldout_perturbations)
+    lacking = [p for p in split.heldout_perturbations if p not in there]
+    unknown = [p for p in labels if p not in wanted]
+    found: list[Finding] = []
+    if lacking:
+        got = f"{len(wanted) - len(lacking)} of {len(wanted)} perturbations"
+        found.append(
+            RULES["predictions-missing-perturbation"].found(
+                got, column=PERTURBATION, n=len(lacking), examples=lacking
+            )
+        )
+    if unknown:
+        got = f"{len(unknown)} other labels"
+        found.append(
+            RULES["predictions-not-in-split"].found(
+                got, column=PERTURBATION, n=len(unknown), examples=unknown
+            )
+        )
+    return found
+
+
+def predicted_x_findings(parts: ExpressionParts) -> list[Finding]:
+    """Check that X is filled with finite numbers."""
+    found, result = scan_x(parts)
+    if result is None:
+        return found
+    n_nan = result.counts["nan"].n
+    if n_nan and n_nan == result.n_values:
+        got = f"only NaN ({n_nan} values): a template that has not been filled in"
+        return [RULES["predictions-not-filled-in"].found(got, n=n_nan)]
+    return finite_findings(
+        "predictions-not-a-number", result, place(parts.obs.index, parts.var.index)
+    )

@@ -1,0 +1,237 @@
+"""The one registry of rules: every code that a report can hold, and what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pereggrn_data.core.errors import EXAMPLES_SHOWN
+from pereggrn_data.core.format import (
+    LARGEST_LOG_EXPRESSION,
+    LEVEL_TOLERANCE,
+    PREDICTIONS_FORMAT_VERSION,
+    Kind,
+    PerturbationType,
+)
+from pereggrn_data.core.reports import Finding, Severity
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that a file must (error) or should (warning) satisfy.
+
+    Parameters
+    ----------
+    code
+        Stable name; never reused for something else.
+    kinds
+        The kinds of file that it is checked for.
+    severity
+        Error: the file is invalid. Warning: it is not.
+    slot
+        Where in the file.
+    expected
+        What is asked for.
+    fix
+        How to mend a file that breaks it.
+    """
+
+    code: str
+    kinds: tuple[Kind, ...]
+    severity: Severity
+    slot: str
+    expected: str
+    fix: str
+
+    def found(
+        self,
+        got: str,
+        *,
+        column: str | None = None,
+        n: int = 1,
+        examples: Iterable[object] = (),
+        slot: str | None = None,
+        expected: str | None = None,
+        fix: str | None = None,
+    ) -> Finding:
+        """Make a finding of this rule; the first few examples are kept."""
+        return Finding(
+            code=self.code,
+            severity=self.severity,
+            slot=slot or self.slot,
+            column=column,
+            n=int(n),
+            examples=tuple(str(e) for e in list(examples)[:EXAMPLES_SHOWN]),
+            expected=expected or self.expected,
+            got=got,
+            fix=fix or self.fix,
+        )
+
+
+_D, _P, _N = (Kind.DATASET,), (Kind.PREDICTIONS,), (Kind.NETWORK,)
+_DP = (Kind.DATASET, Kind.PREDICTIONS)
+_E, _W = Severity.ERROR, Severity.WARNING
+
+_TYPES = ", ".join(PerturbationType)
+
+_RULES = (
+    # Any file
+    Rule("file-unreadable", tuple(Kind), _E, "file", "a complete file of this kind",
+         "fetch or write it again: it may have been cut short, or be an error page."),
+    Rule("element-unreadable", _DP, _E, "file", "an element that anndata can read",
+         "write the file again with anndata."),
+    # Observations
+    Rule("obs-missing-column", _DP, _E, "obs", "every required column",
+         "add the column to obs."),
+    Rule("obs-names-duplicated", _DP, _W, "obs", "unique names of observations",
+         "call adata.obs_names_make_unique(); a split lists observations by name."),
+    Rule("perturbation-missing", _DP, _E, "obs", "a label in every row",
+         "label every row; controls have a label too, for example 'control'."),
+    Rule("perturbation-not-text", _DP, _E, "obs", "text: a gene, or genes joined by commas",
+         "convert the labels to text."),
+    Rule("perturbation-white-space", _DP, _E, "obs", "labels without white space",
+         "remove the white space, for example 'GATA1,KLF1' for 'GATA1, KLF1'."),
+    Rule("perturbation-empty-name", _DP, _E, "obs", "no empty name among the genes of a label",
+         "name every gene, and remove commas at the ends and double commas."),
+    Rule("perturbation-repeated-gene", _DP, _W, "obs", "each gene of a label once",
+         "remove the repeated gene and its level."),
+    Rule("perturbation-order", _DP, _W, "obs", "one label for one set of genes",
+         "write the genes of a label in one order; else a split can hold out one spelling "
+         "and train on the other."),
+    Rule("is-control-not-bool", _D, _E, "obs", "true or false (bool) in every row",
+         "convert it: adata.obs['is_control'] = adata.obs['is_control'].astype(bool), "
+         "after looking at what it holds (text 'False' becomes True)."),
+    Rule("no-controls", _D, _E, "obs", "at least one control",
+         "mark the controls by is_control = True."),
+    Rule("only-controls", _D, _E, "obs", "at least one observation that is not a control",
+         "a training file of a time series may hold controls only: name it train.h5ad, or "
+         "validate it with --role train."),
+    Rule("perturbation-type-unknown", _D, _E, "obs", f"one of {_TYPES}, in every row",
+         "use one of these words, also for controls."),
+    Rule("level-not-a-number", _D, _E, "obs", "a number, or numbers joined by commas; "
+         "NaN where unknown", "write numbers, or nan where the level is unknown."),
+    Rule("level-count", _D, _E, "obs", "as many levels as genes in every row",
+         "write one level per gene, in the order of the genes, for example '0.0,nan'."),
+    Rule("level-unknown-for-several-genes", _D, _W, "obs", "one level per gene, nan where unknown",
+         "write 'nan,nan' for two genes of unknown level."),
+    Rule("level-differs-from-X", _D, _E, "obs", "for overexpression and knockdown, the value "
+         f"in X within {LEVEL_TOLERANCE:g}",
+         "copy the level from X after the last normalisation, or set it to nan."),
+    Rule("train-missing-column", _D, _E, "obs", "timepoint and cell_type in the "
+         "training file of a time series",
+         "add the column; if this is no time series, validate it with --role test."),
+    Rule("train-timepoint-not-numeric", _D, _E, "obs", "numbers in the training file of a "
+         "time series", "convert the time points to numbers, for example hours."),
+    Rule("timepoint-not-numeric", _DP, _W, "obs", "numbers",
+         "convert the time points to numbers."),
+    Rule("obs-missing-values", _DP, _W, "obs", "a value in every row",
+         "fill in the missing values, or remove the column: rows are grouped by it."),
+    # Genes
+    Rule("var-missing-column", _D, _E, "var", "every required column",
+         "add the column: rank genes by variability, 0 or 1 for the most variable one."),
+    Rule("var-names-duplicated", _D, _E, "var", "unique gene names",
+         "combine or rename the genes that share a name (adata.var_names_make_unique() "
+         "renames, so that perturbations no longer find them)."),
+    Rule("var-name-empty", _DP, _E, "var", "no empty gene name", "name the gene or remove it."),
+    Rule("var-name-unusable", _DP, _W, "var", "gene names without commas and white space",
+         "rename these genes: no perturbation label can name them."),
+    Rule("rank-missing", _D, _E, "var", "a rank for every gene", "rank every gene."),
+    Rule("rank-not-a-number", _D, _E, "var", "finite numbers, lowest = most variable",
+         "write the ranks as numbers."),
+    Rule("rank-negative", _D, _E, "var", "ranks of 0 or more",
+         "rank from 0 or 1 upwards; a variance is not a rank."),
+    # Lists of genes
+    Rule("uns-missing-key", _D, _E, "uns", "both lists of gene names (they may be empty)",
+         "add the list to uns."),
+    Rule("uns-not-names", _D, _E, "uns", "a list of gene names", "store a list of text."),
+    Rule("uns-names-duplicated", _D, _W, "uns", "each gene once", "remove the duplicates."),
+    Rule("measured-not-in-var", _D, _E, "uns", "genes that are in var",
+         "move these genes to perturbed_but_not_measured_genes."),
+    Rule("unmeasured-in-var", _D, _E, "uns", "genes that are not in var",
+         "move these genes to perturbed_and_measured_genes."),
+    Rule("listed-not-perturbed", _D, _E, "uns", "genes that some perturbation label names",
+         "remove these genes from the list, or correct the labels."),
+    Rule("perturbed-not-listed", _D, _W, "uns", "every gene that is perturbed",
+         "add these genes to the list; a split holds out listed genes only."),
+    Rule("skip-log-check-not-bool", _D, _W, "uns", "true or false (it is ignored)",
+         "store a bool."),
+    Rule("overlap-contradicted", _D, _W, "uns", "true where labels name several genes",
+         "set uns['perturbations_overlap'] = True."),
+    # Expression
+    Rule("X-missing", _DP, _E, "X", "a matrix", "store natural-log expression in X."),
+    Rule("X-empty", _DP, _E, "X", "at least one observation and one gene",
+         "check the filters that were applied."),
+    Rule("X-shape", _DP, _E, "X", "as many rows as obs and as many columns as var",
+         "write the file again with anndata."),
+    Rule("X-not-numeric", _DP, _E, "X", "real numbers", "convert X to float32."),
+    Rule("X-not-finite", _D, _E, "X", "finite values", "remove or impute them before log."),
+    Rule("X-not-log", _D, _E, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
+         "normalise and take log1p; if the values are right, set uns['skip_log_check'] = True."),
+    Rule("X-negative", _D, _W, "X", "values of 0 or more",
+         "nothing, if these are log ratios or array intensities."),
+    # Raw counts
+    Rule("raw-missing", _D, _E, "raw", "raw counts for all genes",
+         "set adata.raw = adata before normalising."),
+    Rule("raw-shape", _D, _E, "raw", "as many rows as obs and as many columns as raw.var",
+         "write the file again with anndata."),
+    Rule("raw-not-numeric", _D, _E, "raw", "real numbers", "store counts as numbers."),
+    Rule("raw-not-finite", _D, _W, "raw", "finite values", "look at how they arose."),
+    Rule("raw-negative", _D, _W, "raw", "counts of 0 or more",
+         "nothing, if these are log ratios or array intensities."),
+    Rule("raw-not-integer", _D, _W, "raw", "whole counts",
+         "nothing, if these are estimated counts, log ratios or array intensities."),
+    Rule("raw-genes-missing", _D, _W, "raw", "all genes of var, before any selection of genes",
+         "set adata.raw before selecting genes."),
+    # Predictions
+    Rule("predictions-header-missing", _P, _W, "uns", "what is predicted, as in "
+         "predictions_template.h5ad", "name the dataset and the split when scoring, or fill in "
+         "the template that `pereggrn-eval split` writes."),
+    Rule("predictions-header-invalid", _P, _E, "uns",
+         f"JSON text with format_version {PREDICTIONS_FORMAT_VERSION}, dataset and split",
+         "copy uns['pereggrn'] from predictions_template.h5ad unchanged, or remove it."),
+    Rule("predictions-duplicate-gene", _P, _E, "var", "each gene once",
+         "keep one column per gene."),
+    Rule("predictions-missing-gene", _P, _E, "var", "all genes of the split",
+         "use the genes of predictions_template.h5ad, in any order."),
+    Rule("predictions-extra-gene", _P, _W, "var", "only genes of the split",
+         "nothing to do, if that is meant: they are ignored."),
+    Rule("predictions-missing-perturbation", _P, _E, "obs", "all held-out perturbations",
+         "predict them too, or score the rest with --allow-missing."),
+    Rule("predictions-not-in-split", _P, _W, "obs",
+         "held-out perturbations, and controls",
+         "correct the labels, or remove these rows; mark controls by is_control."),
+    Rule("predictions-not-filled-in", _P, _E, "X", "predicted expression",
+         "write your predictions into X."),
+    Rule("predictions-not-a-number", _P, _E, "X", "a finite number for every row and gene",
+         "predict them, or score with --fill-missing control, which replaces NaN."),
+    # Networks
+    Rule("edges-missing-column", _N, _E, "edges", "columns regulator and target",
+         "name the columns regulator, target and weight."),
+    Rule("edges-no-weight", _N, _W, "edges", "a column weight",
+         "nothing, if the network is unweighted: all weights then count as -1."),
+    Rule("edges-column-type", _N, _E, "edges", "text for names, a number for weight",
+         "write the column with that type."),
+    Rule("edges-null", _N, _E, "edges", "a value in every row", "remove these edges."),
+    Rule("edges-empty-name", _N, _E, "edges", "no empty names", "remove these edges."),
+    Rule("edges-white-space", _N, _W, "edges", "names of genes without white space",
+         "remove the white space: names are matched exactly."),
+    Rule("weight-not-finite", _N, _E, "edges", "finite numbers",
+         "write -1 for all edges of an unweighted network."),
+    Rule("edges-duplicated", _N, _W, "edges", "each edge once (per cell type)",
+         "keep one row per regulator, target and cell type."),
+    Rule("edges-none", _N, _E, "edges", "at least one edge", "check how the file was made."),
+)  # fmt: skip
+
+RULES: dict[str, Rule] = {rule.code: rule for rule in _RULES}
+"""All rules by code, in the order of the documentation."""
+
+
+def rules_table() -> str:
+    """Return the documentation's table of rules, as Markdown."""
+    lines = ["| code | severity | checked for | where | expected | how to mend it |"]
+    lines.append("|" + "---|" * 6)
+    lines.extend(
+        f"| `{r.code}` | {r.severity} | {', '.join(r.kinds)} | {r.slot} | {r.expected} | {r.fix} |"
+        for r in RULES.values()
+    )
+    return "\n".join(lines)
