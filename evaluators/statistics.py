@@ -109,7 +109,7 @@ def anova_pvalues(block: EffectBlock) -> Floats:
     # Where nearly all variation is between classes the difference above is
     # mostly rounding; there the variation within is summed by itself.
     for row in np.flatnonzero((within < _CANCELLED * total) & (classes > 1)):
-        within[row] = _variation_within(block, row, means[:, row])
+        within[row] = _variation_within(block, int(row), means[:, row])
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = (between / (classes - 1)) / (within / (n - classes))
         pvalue = special.fdtrc(np.maximum(classes - 1, 1), np.maximum(n - classes, 1), statistic)

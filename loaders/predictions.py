@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.predictions import Origin, Predictions
 from pereggrn_data.loaders.datasets import plain_frame, read_h5ad
+from pereggrn_data.validators.predictions import parse_header
 
 OBS_COLUMNS = (
     PERTURBATION,
@@ -97,23 +98,22 @@ def _read_h5ad(path: Path) -> Predictions:
         obs=adata.obs,
         genes=adata.var_names,
         matrix=matrix,
-        origin=_origin(adata.uns.get(PEREGGRN_UNS), path),
+        origin=_origin(adata.uns, path),
     )
 
 
-def _origin(text: Any, path: Path) -> Origin | None:
-    if text is None:
+def _origin(uns: Mapping[str, Any], path: Path) -> Origin | None:
+    if PEREGGRN_UNS not in uns:
         return None
-    if isinstance(text, np.ndarray) and text.size == 1:
-        text = text.item()
     try:
-        values = json.loads(text) if isinstance(text, str) else text
-    except json.JSONDecodeError as error:
+        return parse_header(uns[PEREGGRN_UNS])
+    except InvalidDataError as error:
         raise InvalidDataError(
-            f'uns["pereggrn"] of {path} is not JSON: {error}.',
-            fix="start again from predictions_template.h5ad, or name --dataset and --split.",
+            f"What {path} says of itself in uns['pereggrn'] is invalid.",
+            expected=error.expected,
+            got=error.got or error.what,
+            fix="start again from predictions_template.h5ad.",
         ) from error
-    return Origin.from_dict(values, source=str(path))
 
 
 def _read_csv(path: Path) -> Predictions:

@@ -120,7 +120,7 @@ CASES = [
     Case(
         "training perturbation",
         lambda a: relabel(0, "DEMOTF01")(a),
-        ("predictions-not-held-out", "DEMOTF01", "training"),
+        ("predictions-not-held-out", "DEMOTF01", "held-out perturbations only"),
     ),
     Case(
         "missing perturbations",
@@ -130,7 +130,7 @@ CASES = [
     Case(
         "unknown group",
         lambda a: setattr(a, "obs", a.obs.assign(perturbation_type="knockout")),
-        ("predictions-unknown-group", "perturbation_type", "knockout"),
+        ("predictions-unknown-group", "knockout", "28 of 28"),
     ),
     Case(
         "labels and rows sorted apart", shuffle_labels, ("predictions-wrong-label", "sorted apart")
@@ -138,7 +138,7 @@ CASES = [
     Case(
         "missing genes",
         lambda a: a[:, 5:].copy(),
-        ("predictions-missing-gene", "227 of them", "DEMOTF01"),
+        ("predictions-missing-gene", "227 of 232", "DEMOTF01"),
     ),
     Case(
         "renamed genes",

@@ -14,8 +14,9 @@ TESTS = Path(__file__).parent
 
 @pytest.mark.parametrize("code", RULES)
 def test_every_rule_is_tested(code: str) -> None:
-    """The tables of test_validate_*.py assert the codes that they name."""
-    text = "".join(p.read_text(encoding="utf-8") for p in TESTS.glob("test_validate_*.py"))
+    """The tables of these files assert the codes that they name."""
+    files = [*TESTS.glob("test_validate_*.py"), TESTS / "test_score_bad_input.py"]
+    text = "".join(p.read_text(encoding="utf-8") for p in files)
     assert json.dumps(code) in text
 
 

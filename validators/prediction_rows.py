@@ -10,6 +10,7 @@ import pandas as pd
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.reports import Finding, Severity
+from pereggrn_data.validators.rules import RULES
 
 
 def check_rows(
@@ -39,39 +40,20 @@ def check_rows(
     trained = [k for k in surplus if k[0] in known_labels and k[0] not in labels]
     other = [k for k in surplus if k[0] in labels]
     if unknown:
-        yield _rows_finding(
-            "predictions-unknown-perturbation", unknown, len(given),
-            "labels of the held-out perturbations",
-            "labels that the dataset does not have",
-            _suggestion([k[0] for k in unknown], sorted(labels))
-            or "use the labels of test_perturbations.csv.",
-        )  # fmt: skip
+        fix = _suggestion([k[0] for k in unknown], sorted(labels)) or None
+        yield _surplus("predictions-unknown-perturbation", unknown, len(given), fix=fix)
     if trained:
-        yield _rows_finding(
-            "predictions-not-held-out", trained, len(given),
-            "held-out perturbations only",
-            "perturbations of the training set",
-            "remove these rows, or name the split that the predictions were made for.",
-        )  # fmt: skip
+        yield _surplus("predictions-not-held-out", trained, len(given))
     if other:
-        yield _rows_finding(
-            "predictions-unknown-group", other, len(given),
-            f"combinations of {', '.join(map(str, keys.names))} that were held out",
-            "combinations that were not",
-            "copy these columns from test_perturbations.csv, or leave them out.",
-        )  # fmt: skip
+        yield _surplus("predictions-unknown-group", other, len(given))
     missing = expected[~expected.isin(given)]
     if len(missing):
-        yield Finding(
-            code="predictions-missing-perturbation",
-            severity=Severity.WARNING if allow_missing else Severity.ERROR,
-            slot="obs",
+        yield RULES["predictions-missing-perturbation"].found(
+            f"none for {len(missing)} of {len(expected)} held-out groups",
             column=PERTURBATION,
             n=len(missing),
             examples=_shown(list(missing)),
-            expected=f"a prediction for each of {len(expected)} held-out groups",
-            got=f"none for {len(missing)}",
-            fix="predict them too, or score the rest with --allow-missing.",
+            severity=Severity.WARNING if allow_missing else None,
         )
 
 
@@ -92,16 +74,8 @@ def check_row_names(
     true = test_labels.reindex(names).to_numpy(dtype=object)
     wrong = [f"{n}: {a} is {b}" for n, a, b in zip(names, labels, true, strict=True) if a != b]
     if wrong:
-        yield Finding(
-            code="predictions-wrong-label",
-            severity=Severity.ERROR,
-            slot="obs",
-            column=PERTURBATION,
-            n=len(wrong),
-            examples=tuple(wrong[:EXAMPLES_SHOWN]),
-            expected="the perturbation of the test observation that the row is named after",
-            got="another one",
-            fix="rows and labels were probably sorted apart: copy both from the template.",
+        yield RULES["predictions-wrong-label"].found(
+            f"another one in {len(wrong)} rows", column=PERTURBATION, n=len(wrong), examples=wrong
         )
 
 
@@ -117,59 +91,31 @@ def check_genes(given: pd.Index[Any], expected: Sequence[str]) -> Iterator[Findi
     """
     twice = given[given.duplicated()].unique()
     if len(twice):
-        yield Finding(
-            code="predictions-duplicate-gene",
-            severity=Severity.ERROR,
-            slot="var",
-            column=None,
-            n=len(twice),
-            examples=tuple(map(str, twice[:EXAMPLES_SHOWN])),
-            expected="each gene once",
-            got=f"{len(twice)} names that occur more than once",
-            fix="keep one column per gene.",
+        yield RULES["predictions-duplicate-gene"].found(
+            f"{len(twice)} names that occur more than once", n=len(twice), examples=twice
         )
     wanted = pd.Index(list(expected), dtype=object)
     missing = wanted[~wanted.isin(given)]
     extra = given[~given.isin(wanted)].unique()
     if len(missing):
-        yield Finding(
-            code="predictions-missing-gene",
-            severity=Severity.ERROR,
-            slot="var",
-            column=None,
+        yield RULES["predictions-missing-gene"].found(
+            f"{len(wanted) - len(missing)} of {len(wanted)}",
             n=len(missing),
-            examples=tuple(map(str, missing[:EXAMPLES_SHOWN])),
-            expected=f"all {len(wanted)} genes of the split",
-            got=f"{len(wanted) - len(missing)} of them",
-            fix=_suggestion(list(missing), [str(g) for g in extra])
-            or "use the genes of predictions_template.h5ad, in any order.",
+            examples=missing,
+            fix=_suggestion(list(missing), [str(g) for g in extra]) or None,
         )
     if len(extra):
-        yield Finding(
-            code="predictions-extra-gene",
-            severity=Severity.WARNING,
-            slot="var",
-            column=None,
-            n=len(extra),
-            examples=tuple(map(str, extra[:EXAMPLES_SHOWN])),
-            expected=f"the {len(wanted)} genes of the split",
-            got=f"{len(extra)} more, which are ignored",
-            fix="nothing to do, if that is meant.",
+        yield RULES["predictions-extra-gene"].found(
+            f"{len(extra)} more", n=len(extra), examples=extra
         )
 
 
-def _rows_finding(
-    code: str, keys: list[Any], total: int, expected: str, got: str, fix: str
-) -> Finding:
-    return Finding(
-        code=code,
-        severity=Severity.ERROR,
-        slot="obs",
+def _surplus(code: str, keys: list[Any], total: int, *, fix: str | None = None) -> Finding:
+    return RULES[code].found(
+        f"{len(keys)} of {total} predicted groups",
         column=PERTURBATION,
         n=len(keys),
         examples=_shown(keys),
-        expected=expected,
-        got=f"{len(keys)} of {total} predicted groups: {got}",
         fix=fix,
     )
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
-from pereggrn_data.core.reports import Finding, Severity
+from pereggrn_data.core.reports import Finding
+from pereggrn_data.validators.rules import RULES
 
 Array = npt.NDArray[Any]
 
@@ -70,15 +71,15 @@ def check_numbers(
     if not bad.any():
         return
     if np.isnan(matrix).all():
-        yield _finding(
-            "predictions-not-filled-in", Severity.ERROR, matrix.shape[0], row_names,
-            "predicted expression", "NaN everywhere: the template has not been filled in",
-            "write your predictions into X.",
-        )  # fmt: skip
+        yield RULES["predictions-not-filled-in"].found(
+            "NaN everywhere: the template has not been filled in",
+            n=matrix.shape[0],
+            examples=row_names,
+        )
         return
     rows = np.flatnonzero(bad.any(axis=1))
     columns = np.flatnonzero(bad.any(axis=0))
-    kinds = [
+    counted = [
         f"{count} {name}"
         for name, count in (
             ("NaN", int(np.isnan(matrix).sum())),
@@ -87,17 +88,10 @@ def check_numbers(
         if count
     ]
     first = [f"{row_names[i]} / {genes[int(np.argmax(bad[i]))]}" for i in rows[:EXAMPLES_SHOWN]]
-    yield Finding(
-        code="predictions-not-a-number",
-        severity=Severity.ERROR,
-        slot="X",
-        column=None,
+    yield RULES["predictions-not-a-number"].found(
+        f"{' and '.join(counted)} in {len(rows)} rows and {len(columns)} genes",
         n=int(bad.sum()),
-        examples=tuple(first),
-        expected="a finite number for every row and gene",
-        got=f"{' and '.join(kinds)} in {len(rows)} rows and {len(columns)} genes",
-        fix="predict them, or replace NaN by the mean of the training controls "
-        "with --fill-missing control.",
+        examples=first,
     )
 
 
@@ -119,36 +113,31 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
         return
     related, slope = _relation(profiles.mean(axis=0), scale.control_mean)
     if related > _CLEARLY_RELATED and _LOG2_SLOPES[0] < slope < _LOG2_SLOPES[1]:
-        yield _finding(
-            "predictions-log2", Severity.WARNING, len(profiles), (),
-            "natural-log expression",
+        yield RULES["predictions-log2"].found(
             f"values {slope:.2f} times those of the training controls, as log2 has (1.44)",
-            "multiply by ln(2) = 0.693 if they are log2.",
-        )  # fmt: skip
+            n=len(profiles),
+        )
         return
     # First, because z-scores of rarely expressed genes can be large too.
     negative = float((profiles < 0).mean())
     if negative > _NEGATIVE_SHARE and related < _HARDLY_RELATED:
-        yield _finding(
-            "predictions-z-scores", Severity.ERROR, len(profiles), row_names,
-            "natural-log expression, which in this dataset is not negative",
+        yield RULES["predictions-z-scores"].found(
             f"{negative:.0%} of values negative, and gene means unlike those of the controls "
             f"(correlation {related:.2f})",
-            "they look like z-scores or log fold changes: undo the scaling, or say --scale "
-            "logfc for natural-log fold changes. If they are meant, say --no-scale-check.",
-        )  # fmt: skip
+            n=len(profiles),
+            examples=row_names,
+        )
         return
     limit = max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
     largest = float(profiles.max())
     whole = largest >= 2 and not scale.whole_numbers and _are_whole(profiles)
     if largest >= limit or whole or _fits_better_unlogged(profiles, scale, related):
-        yield _finding(
-            "predictions-raw-counts", Severity.ERROR, len(profiles), row_names,
-            f"natural-log expression, in this dataset up to {scale.largest:.3g}",
+        yield RULES["predictions-raw-counts"].found(
             f"values up to {largest:.3g}" + (", all whole numbers" if whole else ""),
-            "they look like raw or unlogged counts: normalise them as the dataset is, "
-            "then take the natural log of 1 + x. If they are meant, say --no-scale-check.",
-        )  # fmt: skip
+            n=len(profiles),
+            examples=row_names,
+            expected=f"natural-log expression, in this dataset up to {scale.largest:.3g}",
+        )
 
 
 def check_fold_changes(
@@ -161,13 +150,11 @@ def check_fold_changes(
         return
     related, slope = _relation(changes.mean(axis=0), scale.control_mean)
     if related > _CLEARLY_RELATED and slope > 0.5:
-        yield _finding(
-            "predictions-not-fold-change", Severity.ERROR, len(changes), row_names,
-            "log fold change over the training controls",
+        yield RULES["predictions-not-fold-change"].found(
             f"values like the expression of the controls (correlation {related:.2f})",
-            "leave out --scale logfc, or subtract the mean of the training controls. "
-            "If they are meant, say --no-scale-check.",
-        )  # fmt: skip
+            n=len(changes),
+            examples=row_names,
+        )
 
 
 def check_controls(profile: Array | None, control_mean: Array) -> Iterator[Finding]:
@@ -185,13 +172,10 @@ def check_controls(profile: Array | None, control_mean: Array) -> Iterator[Findi
         return
     drift = np.abs(profile - control_mean)
     if not np.isfinite(drift).all() or drift.max() > CONTROL_DRIFT:
-        yield _finding(
-            "predictions-controls-drift", Severity.WARNING,
-            int((~(drift <= CONTROL_DRIFT)).sum()), (),
-            "predicted controls like the training controls, or none",
+        yield RULES["predictions-controls-drift"].found(
             f"a difference of up to {np.nanmax(drift):.3g} (natural log)",
-            "log fold changes are taken over the training controls, never over predicted ones.",
-        )  # fmt: skip
+            n=int((~(drift <= CONTROL_DRIFT)).sum()),
+        )
 
 
 def _check_constant(profiles: Array, row_names: Sequence[str], scale: Scale) -> Iterator[Finding]:
@@ -202,13 +186,12 @@ def _check_constant(profiles: Array, row_names: Sequence[str], scale: Scale) -> 
         return
     names = [row_names[int(i)] for i in np.flatnonzero(constant)]
     zero = int((profiles[constant] == 0).all(axis=1).sum())
-    yield _finding(
-        "predictions-constant", Severity.WARNING, len(names), names,
-        "values that differ between genes",
+    yield RULES["predictions-constant"].found(
         f"{len(names)} of {len(profiles)} rows with one value for all genes"
         + (f", {zero} of them all zero" if zero else ""),
-        "check that the rows were filled in.",
-    )  # fmt: skip
+        n=len(names),
+        examples=names,
+    )
 
 
 def _varied(profiles: Array, row_names: Sequence[str]) -> tuple[Array, list[str]]:
@@ -236,25 +219,3 @@ def _fits_better_unlogged(profiles: Array, scale: Scale, related: float) -> bool
         return False
     unlogged, _ = _relation(profiles.mean(axis=0), np.expm1(scale.control_mean))
     return unlogged > _CLEARLY_RELATED and unlogged > related + 0.05
-
-
-def _finding(
-    code: str,
-    severity: Severity,
-    n: int,
-    names: Sequence[str],
-    expected: str,
-    got: str,
-    fix: str,
-) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        slot="X",
-        column=None,
-        n=n,
-        examples=tuple(str(name) for name in names[:EXAMPLES_SHOWN]),
-        expected=expected,
-        got=got,
-        fix=fix,
-    )

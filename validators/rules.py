@@ -34,6 +34,8 @@ class Rule:
         What is asked for.
     fix
         How to mend a file that breaks it.
+    needs_dataset
+        Whether it can be checked only next to the dataset, when scoring.
     """
 
     code: str
@@ -42,6 +44,7 @@ class Rule:
     slot: str
     expected: str
     fix: str
+    needs_dataset: bool = False
 
     def found(
         self,
@@ -53,11 +56,12 @@ class Rule:
         slot: str | None = None,
         expected: str | None = None,
         fix: str | None = None,
+        severity: Severity | None = None,
     ) -> Finding:
         """Make a finding of this rule; the first few examples are kept."""
         return Finding(
             code=self.code,
-            severity=self.severity,
+            severity=severity or self.severity,
             slot=slot or self.slot,
             column=column,
             n=int(n),
@@ -71,6 +75,7 @@ class Rule:
 _D, _P, _N = (Kind.DATASET,), (Kind.PREDICTIONS,), (Kind.NETWORK,)
 _DP = (Kind.DATASET, Kind.PREDICTIONS)
 _E, _W = Severity.ERROR, Severity.WARNING
+_SCORED = True
 
 _TYPES = ", ".join(PerturbationType)
 
@@ -204,6 +209,36 @@ _RULES = (
          "write your predictions into X."),
     Rule("predictions-not-a-number", _P, _E, "X", "a finite number for every row and gene",
          "predict them, or score with --fill-missing control, which replaces NaN."),
+    # Predictions next to their dataset
+    Rule("predictions-unknown-perturbation", _P, _E, "obs",
+         "labels of the held-out perturbations",
+         "use the labels of test_perturbations.csv.", _SCORED),
+    Rule("predictions-not-held-out", _P, _E, "obs", "held-out perturbations only",
+         "remove these rows, or name the split that the predictions were made for.", _SCORED),
+    Rule("predictions-unknown-group", _P, _E, "obs",
+         "combinations of labels and types, cell types or timepoints that were held out",
+         "copy these columns from test_perturbations.csv, or leave them out.", _SCORED),
+    Rule("predictions-wrong-label", _P, _E, "obs",
+         "the perturbation of the test observation that the row is named after",
+         "rows and labels were probably sorted apart: copy both from the template.", _SCORED),
+    Rule("predictions-raw-counts", _P, _E, "X", "natural-log expression",
+         "they look like raw or unlogged counts: normalise them as the dataset is, then take "
+         "the natural log of 1 + x. If they are meant, say --no-scale-check.", _SCORED),
+    Rule("predictions-z-scores", _P, _E, "X",
+         "natural-log expression, which in this dataset is not negative",
+         "they look like z-scores or log fold changes: undo the scaling, or say --scale logfc "
+         "for natural-log fold changes. If they are meant, say --no-scale-check.", _SCORED),
+    Rule("predictions-not-fold-change", _P, _E, "X", "log fold change over the training controls",
+         "leave out --scale logfc, or subtract the mean of the training controls. If they are "
+         "meant, say --no-scale-check.", _SCORED),
+    Rule("predictions-log2", _P, _W, "X", "natural-log expression",
+         "multiply by ln(2) = 0.693 if they are log2.", _SCORED),
+    Rule("predictions-constant", _P, _W, "X", "values that differ between genes",
+         "check that the rows were filled in.", _SCORED),
+    Rule("predictions-controls-drift", _P, _W, "X",
+         "predicted controls like the training controls, or none",
+         "nothing: log fold changes are taken over the training controls, never over predicted "
+         "ones.", _SCORED),
     # Networks
     Rule("edges-missing-column", _N, _E, "edges", "columns regulator and target",
          "name the columns regulator, target and weight."),
@@ -231,7 +266,11 @@ def rules_table() -> str:
     lines = ["| code | severity | checked for | where | expected | how to mend it |"]
     lines.append("|" + "---|" * 6)
     lines.extend(
-        f"| `{r.code}` | {r.severity} | {', '.join(r.kinds)} | {r.slot} | {r.expected} | {r.fix} |"
+        f"| `{r.code}` | {r.severity} | {_checked_for(r)} | {r.slot} | {r.expected} | {r.fix} |"
         for r in RULES.values()
     )
     return "\n".join(lines)
+
+
+def _checked_for(rule: Rule) -> str:
+    return ", ".join(rule.kinds) + (" (when scored)" if rule.needs_dataset else "")

@@ -111,7 +111,9 @@ def _add_suite(root: ET.Element, report: Report) -> None:
     by_code: dict[str, list[Finding]] = {}
     for finding in report.findings:
         by_code.setdefault(finding.code, []).append(finding)
-    rules = [rule for rule in RULES.values() if report.kind in rule.kinds]
+    rules = [
+        rule for rule in RULES.values() if report.kind in rule.kinds and not rule.needs_dataset
+    ]
     failed = {f.code for f in report.errors}
     suite = ET.SubElement(
         root,
