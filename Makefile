@@ -10,7 +10,7 @@ demo: install
 	$(BIN)/pereggrn-eval demo -o pereggrn-demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
 
 install: $(VENV)/installed
 

@@ -17,6 +17,22 @@ SHARED = Path(os.environ.get("PEREGGRN_SHARED", REPOSITORY.parent / "shared"))
 SHARED_IS_HERE = (SHARED / "data").is_dir() and (SHARED / "golden").is_dir()
 
 
+# .ci/run sets this where the data are: then nothing that needs them may be skipped.
+SHARED_IS_EXPECTED = os.environ.get("PEREGGRN_EXPECT_SHARED") == "1"
+_skipped_although_expected: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if SHARED_IS_EXPECTED and report.skipped and "shared" in report.keywords:
+        _skipped_although_expected.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped_although_expected:
+        print("\nskipped, although the shared data should be here:", *_skipped_although_expected)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if SHARED_IS_HERE:
         return

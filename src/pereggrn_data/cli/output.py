@@ -27,8 +27,13 @@ def say(message: str) -> None:
 
 
 def emit(text: str) -> None:
-    """Print a result on stdout."""
-    typer.echo(text)
+    """Print a result on stdout; a reader that has left (head, less) is no failure."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        # What Python still holds back must not raise again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(ExitCode.OK) from None
 
 
 def emit_json(value: Any) -> None:
@@ -95,10 +100,6 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
         for note in getattr(error, "__notes__", ()):
             say(f"  {note}")
         raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has left: stop quietly, as cat does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(ExitCode.OK) from None
     except Exception as error:
         if debug:
             raise

@@ -1,0 +1,104 @@
+"""The package is what the folders say, on the checkout and in the wheel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROOMS = ("catalog", "validators", "loaders", "models", "evaluators")
+HEAVY = {
+    "anndata", "pandera", "sklearn", "pandas", "scipy", "duckdb", "pyarrow", "matplotlib",
+    "intake", "requests", "pooch",
+}  # fmt: skip
+
+
+def expected_packages() -> dict[str, Path]:
+    """Every folder with an __init__.py, by the name that it installs as."""
+    roots = {"pereggrn_data": REPOSITORY / "src/pereggrn_data"}
+    roots |= {f"pereggrn_data.{room}": REPOSITORY / room for room in ROOMS}
+    found = {}
+    for name, root in roots.items():
+        for init in root.rglob("__init__.py"):
+            inside = init.parent.relative_to(root).parts
+            found[".".join((name, *inside))] = init.parent
+    return found
+
+
+def settings() -> dict:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]
+
+
+def test_listed_packages_are_the_folders() -> None:
+    listed = settings()["setuptools"]["packages"]
+    assert sorted(listed) == sorted(expected_packages())
+    directories = settings()["setuptools"]["package-dir"]
+    for name, folder in expected_packages().items():
+        base = max((d for d in directories if f"{name}.".startswith(f"{d}.")), key=len)
+        inside = name[len(base) :].replace(".", "/")
+        assert REPOSITORY / f"{directories[base]}{inside}" == folder
+
+
+def test_every_room_has_its_place_in_the_import_contract() -> None:
+    contract = settings()["importlinter"]["contracts"][0]
+    layers = {room.strip() for layer in contract["layers"] for room in layer.split("|")}
+    first_level = {name.split(".")[1] for name in expected_packages() if "." in name}
+    assert layers == first_level
+    assert contract["exhaustive"]
+
+
+def test_no_room_is_imported_by_its_bare_name() -> None:
+    banned = settings()["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]
+    assert set(ROOMS) <= set(banned)
+
+
+@pytest.mark.wheel
+@pytest.mark.skipif("PEREGGRN_WHEEL" not in os.environ, reason="no wheel is named")
+def test_contents_of_the_wheel() -> None:
+    with zipfile.ZipFile(os.environ["PEREGGRN_WHEEL"]) as wheel:
+        names = {n for n in wheel.namelist() if ".dist-info/" not in n}
+    wanted = {"pereggrn_data/py.typed"}
+    for package, folder in expected_packages().items():
+        for source in folder.glob("*.py"):
+            wanted.add(f"{package.replace('.', '/')}/{source.name}")
+    assert wanted <= names
+    assert not {n for n in names if not n.startswith("pereggrn_data/")}
+    assert not {n for n in names - wanted if n.endswith(".py")}
+
+
+@pytest.mark.parametrize("program", ["data", "evaluate"])
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_nothing_heavy(program: str, option: str) -> None:
+    """So that it answers at once; the seconds are measured by hand, not asserted."""
+    code = (
+        f"import sys; sys.argv = ['x', {option!r}]\n"
+        f"from pereggrn_data.cli.{program} import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code\n"
+        "print('\\n' + ' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not HEAVY & loaded
+
+
+def test_import_is_lazy() -> None:
+    code = "import pereggrn_data, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not (HEAVY | {"numpy", "typer"}) & set(done.stdout.split())
+
+
+def test_every_public_name_resolves() -> None:
+    import pereggrn_data
+
+    for name in pereggrn_data.__all__:
+        assert getattr(pereggrn_data, name) is not None
+        assert name in dir(pereggrn_data)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = pereggrn_data.nothing
