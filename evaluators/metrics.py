@@ -92,6 +92,14 @@ class Metric:
     needs: Needs = Needs.GENES
     compute: Callable[[EffectBlock], Floats] | None = None
 
+    @property
+    def bounds(self) -> str:
+        """The range of values, in words."""
+        if self.lower is None:
+            return "none"
+        upper = "or more" if self.upper is None else f"to {self.upper:g}"
+        return f"{self.lower:g} {upper}"
+
     def describe(self) -> dict[str, Any]:
         """Return what a table of metrics shows; the best value is that for many genes."""
         return {
@@ -328,3 +336,20 @@ def metric(name: str) -> Metric:
     if name not in METRICS:
         raise UnknownNameError("metric", name, METRICS)
     return METRICS[name]
+
+
+def metrics_table() -> str:
+    """Return the documentation's table of metrics, as Markdown."""
+    lines = [
+        "| metric | formula | better | best | bounds | missing when | source |",
+        "|" + "---|" * 7,
+    ]
+    for m in METRICS.values():
+        formula = m.formula.replace("|", "\\|")
+        best = "" if m.best is None else f"{m.best(10_000):g}"
+        better = m.direction or "(describes)"
+        lines.append(
+            f"| `{m.name}` | {formula} | {better} | {best} | {m.bounds} | {m.undefined_when} "
+            f"| {m.source} |"
+        )
+    return "\n".join(lines)

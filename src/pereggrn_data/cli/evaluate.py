@@ -194,19 +194,17 @@ def metrics_command(as_json: Json = False) -> None:
     """List the metrics: formula, direction, best value, source."""
     from pereggrn_data.evaluators.metrics import METRICS
 
-    described = [metric.describe() for metric in METRICS.values()]
     if as_json:
-        emit_json(described)
+        emit_json([metric.describe() for metric in METRICS.values()])
         return
     emit_table(
         ["metric", "formula", "better", "best", "bounds", "source"],
         [
             (
-                d["name"], d["formula"], d["direction"] or "(describes)",
-                None if d["best"] is None else f"{d['best']:g}",
-                _bounds(d["lower"], d["upper"]), d["source"],
+                m.name, m.formula, m.direction or "(describes)",
+                None if m.best is None else f"{m.best(DEFAULT_GENES):g}", m.bounds, m.source,
             )
-            for d in described
+            for m in METRICS.values()
         ],
     )  # fmt: skip
 
@@ -270,12 +268,6 @@ def print_report(report: ScoreReport) -> None:
 
 def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
-
-
-def _bounds(lower: float | None, upper: float | None) -> str:
-    if lower is None:
-        return "none"
-    return f"{lower:g} or more" if upper is None else f"{lower:g} to {upper:g}"
 
 
 def main() -> None:
