@@ -1,5 +1,7 @@
 """Answers about a network other than its edges: lists, matrices, counts, files."""
 
+# ruff: noqa: S608 - statements are put together from constants; values are bound
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -44,7 +44,7 @@ def _plain(column: pa.Array | pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.intp], list[str]]:
-    """Number the names of a text column in their sorted order; -1 is a missing one."""
+    """Return a text column as positions in its sorted distinct names; -1 is missing."""
     encoded = column.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()

@@ -1,5 +1,7 @@
 """Questions to a network, each answered by one statement in which every value is bound."""
 
+# ruff: noqa: S608 - statements are put together from constants; values are bound
+
 from __future__ import annotations
 
 import logging

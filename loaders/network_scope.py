@@ -4,6 +4,8 @@ Names are registered as tables, paths are bound to variables; the statements
 themselves are made of constants only.
 """
 
+# ruff: noqa: S608 - statements are put together from constants; values are bound
+
 from __future__ import annotations
 
 import math
@@ -60,7 +62,7 @@ class Keys:
     cell_type: tuple[str, ...] = ()
 
     def swapped(self) -> Keys:
-        """The same for edges that are turned round."""
+        """Return the same for edges that are turned round."""
         return Keys(self.target, self.regulator, self.cell_type)
 
     def where(self, **columns: str) -> str:

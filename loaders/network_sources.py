@@ -1,4 +1,4 @@
-"""Where the edges of a network are stored: parquet files, folders of them, and tables in memory."""
+"""Where the edges of a network are stored: parquet files and tables in memory."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Network(NetworkAnswers):
 
     Within one subnetwork, an edge (a regulator, a target and a cell type,
     which may be missing) counts once, wherever and however often it is
-    stored: the weight kept is the largest absolute one, and of +w and −w it
+    stored: the weight kept is the largest absolute one, and of +w and -w it
     is +w. Subnetworks keep their own edges until :meth:`unique` or
     :meth:`union` merges them. Edges are read when they are asked for.
 
@@ -184,7 +184,7 @@ class Network(NetworkAnswers):
         """Return the network of all edges of this one and others.
 
         An identical regulator, target and cell type counts once. The weight
-        kept is the largest absolute one; of +w and −w it is +w. The edge's
+        kept is the largest absolute one; of +w and -w it is +w. The edge's
         subnetwork is the one in which that weight is stored; of several, the
         first by network and name.
         """
