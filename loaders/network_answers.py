@@ -20,7 +20,7 @@ from pereggrn_data.loaders.network_frames import (
 )
 from pereggrn_data.loaders.network_plan import LARGEST_WEIGHT, Dense, Restricted
 from pereggrn_data.loaders.network_query import NetworkQuery
-from pereggrn_data.loaders.network_reader import BY_REGULATOR, Names, NetworkReader
+from pereggrn_data.loaders.network_reader import ANSWER, BY_REGULATOR, Names, NetworkReader
 from pereggrn_data.loaders.network_sources import as_names
 
 if TYPE_CHECKING:
@@ -130,6 +130,17 @@ class NetworkAnswers(NetworkReader):
             for target in targets
         }
 
+    def summary(self) -> pd.DataFrame:
+        """Describe every subnetwork.
+
+        Returns
+        -------
+        DataFrame
+            Columns subnetwork, n_edges, n_regulators, n_targets, n_cell_types,
+            min_weight and max_weight; sorted by subnetwork.
+        """
+        return to_frame(self._table(_SUMMARY))
+
     def overlap(self, other: NetworkQuery) -> Overlap:
         """Compare with another network.
 
@@ -188,6 +199,22 @@ class NetworkAnswers(NetworkReader):
             self._write(out / f"{name}.parquet", only=name)
         return out
 
+    def write_table(self, path: str | PathLike[str]) -> int:
+        """Write what :meth:`edges` returns to a ``.parquet``, ``.csv`` or ``.tsv`` file.
+
+        Returns
+        -------
+        int
+            Number of edges.
+
+        Raises
+        ------
+        UsageError
+            If the suffix is another one.
+        """
+        batches, _cursor = self._batches(f"SELECT {ANSWER} FROM edges ORDER BY {BY_REGULATOR}")
+        return write_batches(batches, Path(path))
+
     def _write(self, path: Path, *, only: str | None = None, label: bool = False) -> Path:
         wanted, _ = self._filter(subnetwork=only)
         plan = Restricted(self._plan, wanted)
@@ -201,6 +228,11 @@ class NetworkAnswers(NetworkReader):
         write_batches(batches, path)
         return path
 
+
+_SUMMARY = """SELECT subnetwork, count(*) AS n_edges,
+  count(DISTINCT regulator) AS n_regulators, count(DISTINCT target) AS n_targets,
+  count(DISTINCT cell_type) AS n_cell_types, min(weight) AS min_weight, max(weight) AS max_weight
+FROM edges GROUP BY subnetwork ORDER BY subnetwork"""
 
 _DEGREE = """, pairs AS (SELECT DISTINCT regulator, target FROM edges),
   ends AS (SELECT regulator AS gene, 1 AS outgoing FROM pairs

@@ -32,7 +32,7 @@ class EdgeFile:
     path
         Absolute path.
     network, subnetwork
-        What its edges belong to; the subnetwork is the file's name without its suffix.
+        What its edges belong to.
     columns
         Those of :data:`STORED_COLUMNS` that the file has.
     n_rows
@@ -116,7 +116,7 @@ def network_name(path: Path) -> str:
     return path.stem if path.suffix == ".parquet" else path.name
 
 
-def edge_file(path: Path, network: str) -> EdgeFile:
+def edge_file(path: Path, network: str, subnetwork: str) -> EdgeFile:
     """Read and check the footer of a parquet file; its edges stay on disk.
 
     Raises
@@ -138,7 +138,7 @@ def edge_file(path: Path, network: str) -> EdgeFile:
     return EdgeFile(
         path=path.absolute(),
         network=network,
-        subnetwork=path.stem,
+        subnetwork=subnetwork,
         columns=frozenset(STORED_COLUMNS) & set(schema.names),
         n_rows=metadata.num_rows,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess  # noqa: S404 - only this Python is started, with a fixed command line
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -95,7 +95,7 @@ def run_sql(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         try:
-            out, _ = child.communicate(
+            out, noise = child.communicate(
                 _request(sql, sources, tables or {}, limits), limits.seconds + GRACE_SECONDS
             )
         except subprocess.TimeoutExpired:
@@ -111,6 +111,8 @@ def run_sql(
         raise UsageError(**json.loads(answer))
     if status == b"failed":
         raise PereggrnError(**json.loads(answer))
+    if child.returncode > 0:
+        raise RuntimeError(f"{CHILD} failed: {noise.decode(errors='replace')[-2000:]}")
     raise UsageError(
         "The query was stopped, because it needed more memory than it may have.",
         expected=f"at most {limits.memory_mb} MiB",

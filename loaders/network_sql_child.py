@@ -13,6 +13,8 @@ What keeps the query from doing harm, outermost first:
    nor an interrupt. The parent kills it in the end.
 """
 
+# ruff: noqa: S608 - statements are put together from constants
+
 from __future__ import annotations
 
 import contextlib
@@ -28,7 +30,7 @@ import pyarrow.dataset as ds
 from pyarrow.fs import LocalFileSystem
 
 from pereggrn_data.core.format import UNWEIGHTED
-from pereggrn_data.loaders.network_plan import COLUMNS, NO_EDGES, unique_sql
+from pereggrn_data.loaders.network_plan import NO_EDGES, unique_sql
 
 QUERY_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 TABLE_FUNCTIONS = {
@@ -43,7 +45,7 @@ BATCH = 50_000
 SEES = "the query sees edges, edges_unique and, where a dataset is named, obs and var."
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The query is not accepted, or failed; the arguments are those of UsageError."""
 
     def __init__(self, what: str, **details: str) -> None:
@@ -56,10 +58,12 @@ def main() -> None:
     out = sys.stdout.buffer
     try:
         _answer(sys.stdin.buffer, out)
-    except Refused as refused:
+    except RefusedError as refused:
         out.write(b"refused\n" + json.dumps(refused.details).encode())
     except TimeoutError:
         out.write(b"slow\n")
+    except MemoryError as error:
+        out.write(b"refused\n" + json.dumps(_explained(error, {}).details).encode())
     except OSError as error:
         details = {"what": f"The edges cannot be read: {error}"}
         out.write(b"failed\n" + json.dumps(details).encode())
@@ -72,10 +76,7 @@ def main() -> None:
 def _answer(request: BinaryIO, out: BinaryIO) -> None:
     head = json.loads(request.readline())
     limits = head["limits"]
-    connection = duckdb.connect(":memory:", config=_config(limits))
-    _make_views(connection, head, request)
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    connection = locked_connection(head, request)
     statement = checked(connection, head["sql"])
     _limit_process(limits)
     finished, late = threading.Event(), threading.Event()
@@ -101,17 +102,25 @@ def _answer(request: BinaryIO, out: BinaryIO) -> None:
         writer.write_table(table)
 
 
-def _config(limits: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "memory_limit": f"{limits['memory_mb']}MiB",
-        "threads": limits["threads"],
-        "temp_directory": "",
-        "allow_persistent_secrets": False,
-        "allow_community_extensions": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "python_enable_replacements": False,
-    }
+def locked_connection(head: dict[str, Any], request: BinaryIO) -> duckdb.DuckDBPyConnection:
+    """Return a connection with the views of a request, which reaches nothing else."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{head['limits']['memory_mb']}MiB",
+            "threads": head["limits"]["threads"],
+            "temp_directory": "",
+            "allow_persistent_secrets": False,
+            "allow_community_extensions": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        },
+    )
+    _make_views(connection, head, request)
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
 
 
 def _make_views(
@@ -179,25 +188,25 @@ def checked(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
 
     Raises
     ------
-    Refused
+    RefusedError
         If it is anything else.
     """
     try:
         statements = connection.extract_statements(sql)
         text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     except duckdb.Error as error:
-        raise Refused(f"The query is not SQL: {error}") from None
+        raise RefusedError(f"The query is not SQL: {error}") from None
     kinds = [statement.type.name for statement in statements]
     if kinds != ["SELECT"]:
-        raise Refused(
+        raise RefusedError(
             "Only one SELECT statement is accepted.",
             expected="one statement that reads: SELECT …",
-            got=f"{len(kinds)} statements ({', '.join(kinds)})" if kinds else "no statement",
+            got=f"{', '.join(kinds)} ({len(kinds)} in all)" if kinds else "no statement",
             fix=SEES,
         )
     tree = json.loads(text[0]) if text else {}
     if tree.get("error", True):
-        raise Refused(
+        raise RefusedError(
             "Only one SELECT statement is accepted.", got=str(tree.get("error_message")), fix=SEES
         )
     _check_tree(tree)
@@ -212,13 +221,13 @@ def _check_tree(value: Any) -> None:
         return
     kind = str(value.get("type"))
     if kind.endswith("_NODE") and kind not in QUERY_NODES:
-        raise Refused(
+        raise RefusedError(
             f"The query contains {kind.split('_')[0]}, and only reading is allowed.", fix=SEES
         )
     if kind == "TABLE_FUNCTION":
         name = str(value["function"].get("function_name"))
         if name.lower() not in TABLE_FUNCTIONS:
-            raise Refused(
+            raise RefusedError(
                 f"The function {name} is not allowed in FROM.",
                 expected=f"a view, or one of {', '.join(sorted(TABLE_FUNCTIONS))}",
                 fix=SEES,
@@ -238,12 +247,12 @@ def _fetch(
     for batch in reader:
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows > limits["rows"]:
-            raise Refused(
+            raise RefusedError(
                 f"The result has more than {limits['rows']:,} rows.",
                 fix="add LIMIT or a condition, or raise --max-rows.",
             )
         if size > limits["memory_mb"] << 20:
-            raise Refused(
+            raise RefusedError(
                 "The result is larger than the memory that the query may have.",
                 fix="ask for less at a time, or raise --memory.",
             )
@@ -251,14 +260,14 @@ def _fetch(
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _explained(error: BaseException, limits: dict[str, Any]) -> Refused:
+def _explained(error: BaseException, limits: dict[str, Any]) -> RefusedError:
     if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        return Refused(
+        return RefusedError(
             "The query needs more memory than it may have.",
-            expected=f"at most {limits['memory_mb']} MiB",
+            expected=f"at most {limits['memory_mb']} MiB" if limits else "less",
             fix="ask for less at a time, or raise --memory.",
         )
-    return Refused(f"The query failed: {error}", fix=SEES)
+    return RefusedError(f"The query failed: {error}", fix=SEES)
 
 
 def _limit_process(limits: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,20 +74,22 @@ class Network(NetworkAnswers):
         UnknownNameError
             If there is no such subnetwork.
         """
+        files = {file.stem: file for file in edge_paths(Path(path))}
         return cls.from_files(
-            edge_paths(Path(path)), name=name or network_name(Path(path)), subnetworks=subnetworks
+            files, name=name or network_name(Path(path)), subnetworks=subnetworks
         )
 
     @classmethod
     def from_files(
-        cls, files: Sequence[Path], *, name: str, subnetworks: Names | None = None
+        cls, files: Mapping[str, Path], *, name: str, subnetworks: Names | None = None
     ) -> Network:
-        """Open parquet files, each a subnetwork that is called like the file."""
+        """Open the parquet files of a network by subnetwork; see :meth:`from_parquet`."""
         if subnetworks is not None:
             wanted = as_names(subnetworks, "subnetwork")
-            check_known(f"subnetwork of {name}", wanted, [file.stem for file in files])
-            files = [file for file in files if file.stem in wanted]
-        return cls(Stored(tuple(edge_file(file, name) for file in files)), name)
+            check_known(f"subnetwork of {name}", wanted, files)
+            files = {part: file for part, file in files.items() if part in wanted}
+        sources = tuple(edge_file(file, name, part) for part, file in sorted(files.items()))
+        return cls(Stored(sources), name)
 
     @classmethod
     def from_table(

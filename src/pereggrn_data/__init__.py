@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
     from pereggrn_data.core.splits import Split as Split
     from pereggrn_data.evaluators.metrics import METRICS as METRICS
+    from pereggrn_data.loaders.networks import Network as Network
     from pereggrn_data.pipelines.datasets import load as load
+    from pereggrn_data.pipelines.networks import open_network as open_network
     from pereggrn_data.pipelines.score import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.score import score as score
     from pereggrn_data.pipelines.split import split as split
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "METRICS": "pereggrn_data.evaluators.metrics",
+    "Network": "pereggrn_data.loaders.networks",
     "PereggrnError": "pereggrn_data.core.errors",
     "Split": "pereggrn_data.core.splits",
     "SplitOptions": "pereggrn_data.pipelines.score",
     "load": "pereggrn_data.pipelines.datasets",
+    "open_network": "pereggrn_data.pipelines.networks",
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validate",
@@ -32,11 +36,13 @@ _LAZY = {
 
 __all__ = [
     "METRICS",
+    "Network",
     "PereggrnError",
     "Split",
     "SplitOptions",
     "__version__",
     "load",
+    "open_network",
     "score",
     "split",
     "validate",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pereggrn_data.cli import validate
+from pereggrn_data.cli import networks, validate
 from pereggrn_data.cli.output import new_app, run
 
 app = new_app(
     "pereggrn-data",
     "Perturbation datasets and gene regulatory networks in the uniform format.",
 )
+networks.register(app)
 validate.register(app)
 
 

@@ -1,0 +1,181 @@
+"""From a network's name, path or table to its edges; SQL over networks and datasets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.loaders.collection import COLLECTION_VARIABLE, collection_folder
+from pereggrn_data.loaders.networks import Network
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pereggrn_data.loaders.network_sql import Limits
+
+EMPTY = "empty"
+ROOTS = ("networks", "network_collection/networks")
+
+
+def open_network(
+    network: Any,
+    *,
+    subnetworks: str | Iterable[str] | None = None,
+    collection: str | None = None,
+) -> Network:
+    """Open a gene regulatory network; its edges stay on disk.
+
+    Parameters
+    ----------
+    network
+        A name in the local collection, ``"empty"``, the path of a parquet
+        file or of a folder of them, a DataFrame or Arrow table with the
+        columns regulator, target and (optionally) weight and cell_type, or a
+        list of any of these, which is their union.
+    subnetworks
+        Only these parts, for example ``["Adipose_Subcutaneous"]``.
+    collection
+        Folder of the local collection; by default ``PEREGGRN_COLLECTION``.
+
+    Returns
+    -------
+    Network
+        See :class:`pereggrn_data.Network`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is neither such a network nor such a file, or no such subnetwork.
+    InvalidDataError
+        If a file or table does not hold edges.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> edges = pd.DataFrame({"regulator": ["GATA1"], "target": ["TAL1"]})
+    >>> open_network(edges).regulators_of("TAL1")["weight"].tolist()
+    [-1.0]
+    """
+    if isinstance(network, (list, tuple)):
+        if not network:
+            raise UsageError("No network was named.", expected="at least one")
+        first, *others = (
+            open_network(part, subnetworks=subnetworks, collection=collection) for part in network
+        )
+        return first.union(*others)
+    if isinstance(network, os.PathLike):
+        return Network.from_parquet(network, subnetworks=subnetworks)
+    if isinstance(network, str):
+        return _named(network, subnetworks, collection)
+    found = network if isinstance(network, Network) else Network.from_table(network)
+    return found if subnetworks is None else found.subset(subnetwork=subnetworks)
+
+
+def local_networks(folder: Path) -> dict[str, dict[str, Path]]:
+    """Map the networks of a collection to their parquet files by subnetwork.
+
+    Both layouts are known: ``networks/`` directly in the folder, or inside
+    ``network_collection/`` as in the unzipped archives.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for root in ROOTS:
+        for parts in sorted((folder / root).glob("*/networks")):
+            files = {file.stem: file for file in sorted(parts.glob("*.parquet"))}
+            if files:
+                found.setdefault(parts.parent.name, files)
+    return found
+
+
+def named_files(name: str, folder: Path | None) -> Mapping[str, Path] | None:
+    """Return the parquet files of a network by subnetwork, or None if there is no such name."""
+    return (local_networks(folder) if folder else {}).get(name)
+
+
+def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str | None) -> Network:
+    folder = collection_folder(collection)
+    files = named_files(name, folder)
+    if files is not None:
+        return Network.from_files(files, name=name, subnetworks=subnetworks)
+    if name == EMPTY:
+        return Network.empty()
+    if name in ("dense", "random"):
+        raise UsageError(
+            f"A {name} network needs genes.",
+            fix=f"make it by Network.{name}(regulators, targets, ...) in Python.",
+        )
+    path = Path(name).expanduser()
+    if path.exists():
+        return Network.from_parquet(path, subnetworks=subnetworks)
+    if "/" in name or name.endswith(".parquet"):
+        raise MissingFileError(f"There is no file or folder {name}.", fix="check the path.")
+    raise UnknownNameError(
+        "network",
+        name,
+        [EMPTY, *(local_networks(folder) if folder else ())],
+        fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
+    )
+
+
+def query_networks(
+    sql: str,
+    networks: Sequence[Any],
+    *,
+    datasets: Sequence[str] = (),
+    collection: str | None = None,
+    limits: Limits | None = None,
+) -> pa.Table:
+    """Run one SELECT over networks, and over ``obs`` and ``var`` of datasets.
+
+    Parameters
+    ----------
+    sql
+        See :func:`pereggrn_data.loaders.network_sql.run_sql`.
+    networks
+        Anything that :func:`open_network` takes.
+    datasets
+        Names or paths; ``obs`` has their observations and ``var`` their
+        genes, with the columns ``dataset`` and ``observation`` or ``gene`` in front.
+    collection
+        Folder of the local collection.
+    limits
+        Time, memory, threads and rows.
+    """
+    from pereggrn_data.loaders.network_sql import run_sql
+
+    opened = [open_network(network, collection=collection) for network in networks]
+    sources = [source for network in opened for source in network.sources]
+    return run_sql(sql, sources, tables=_labels(datasets, collection), limits=limits)
+
+
+def _labels(datasets: Sequence[str], collection: str | None) -> dict[str, pa.Table]:
+    if not datasets:
+        return {}
+    import pandas as pd
+    import pyarrow as pa
+
+    from pereggrn_data.pipelines.datasets import open_dataset
+
+    frames: dict[str, list[pd.DataFrame]] = {"obs": [], "var": []}
+    for name in datasets:
+        dataset = open_dataset(name, collection=collection)
+        for view, index in (("obs", "observation"), ("var", "gene")):
+            frame = getattr(dataset.adata, view)
+            plain = frame.astype({c: str for c in frame if not _is_number(frame[c])})
+            plain = plain.where(frame.notna(), None) if len(frame.columns) else plain
+            plain = plain.rename(columns={c: f"{view}_{c}" for c in ("dataset", index)})
+            plain.insert(0, index, frame.index.astype(str))
+            plain.insert(0, "dataset", dataset.name)
+            frames[view].append(plain)
+    return {
+        view: pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
+        for view, parts in frames.items()
+    }
+
+
+def _is_number(column: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(column.dtype))
