@@ -125,11 +125,14 @@ def dense_degree(regulators: Sequence[str], targets: Sequence[str]) -> pd.DataFr
     """Return the degrees of a network of all regulators and all targets."""
     import pandas as pd
 
-    genes = np.array(sorted({*regulators, *targets}), dtype=object)
-    out = np.isin(genes, np.array(regulators, dtype=object)) * len(targets)
-    into = np.isin(genes, np.array(targets, dtype=object)) * len(regulators)
+    rows, columns = set(regulators), set(targets)
+    genes = sorted(rows | columns)
     return pd.DataFrame(
-        {"gene": pd.Series(genes, dtype=object), "out_degree": out, "in_degree": into}
+        {
+            "gene": pd.Series(genes, dtype=object),
+            "out_degree": [len(columns) if gene in rows else 0 for gene in genes],
+            "in_degree": [len(rows) if gene in columns else 0 for gene in genes],
+        }
     )
 
 
