@@ -90,18 +90,23 @@ def run_sql(
         fails, or exceeds a limit.
     """
     limits = limits or Limits()
+    request = _request(sql, sources, tables or {}, limits)
     command = [sys.executable, "-P", "-W", "ignore", "-m", CHILD]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
         try:
-            out, noise = child.communicate(
-                _request(sql, sources, tables or {}, limits), limits.seconds + GRACE_SECONDS
-            )
+            out, noise = child.communicate(request, limits.seconds + GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             raise _too_slow(limits) from None
         finally:
             child.kill()
+    if not out and child.returncode > 0:
+        raise RuntimeError(f"{CHILD} failed: {noise.decode(errors='replace')[-2000:]}")
+    return _answer(out, child.returncode, limits)
+
+
+def _answer(out: bytes, code: int, limits: Limits) -> pa.Table:
+    """Turn what the process wrote before it ended into a table or an error."""
     status, _, answer = out.partition(b"\n")
     if status == b"result":
         return pa.ipc.open_stream(answer).read_all()
@@ -111,12 +116,10 @@ def run_sql(
         raise UsageError(**json.loads(answer))
     if status == b"failed":
         raise PereggrnError(**json.loads(answer))
-    if child.returncode > 0:
-        raise RuntimeError(f"{CHILD} failed: {noise.decode(errors='replace')[-2000:]}")
     raise UsageError(
         "The query was stopped, because it needed more memory than it may have.",
         expected=f"at most {limits.memory_mb} MiB",
-        got=f"the process ended with code {child.returncode}",
+        got=f"the process ended with code {code}",
         fix="ask for less at a time, or raise --memory.",
     )
 

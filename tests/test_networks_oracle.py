@@ -22,7 +22,7 @@ NAMES = ["A", "B", "a", "O'Neil", "x; DROP TABLE edges", "é", "e\u0301", "基�
 REAL = ["trrust_human", "encode-nets_human", "regulondb6.1_ecoli", "dorothea_human"]
 
 SLOW = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 names = st.sampled_from(NAMES)

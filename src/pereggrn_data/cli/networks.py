@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -164,7 +163,12 @@ def edges(
     wanted["cell_type"] = cell_type or None
     chosen = (opened.unique() if unique else opened).subset(**wanted)
     if output is not None and limit is None:
-        say(f"Wrote {chosen.write_table(Path(output)):,} edges to {output}.")
+        if output.endswith(".parquet"):
+            chosen.to_parquet(output)
+            n = chosen.n_edges
+        else:
+            n = chosen.write_table(output)
+        say(f"Wrote {n:,} edges to {output}.")
         return
     table = chosen.edges(to="arrow")
     networks_tables.deliver(table, output=output, json=json, limit=limit)
