@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,11 @@ _NO_VARIANCE = 1e-12
 
 
 def cell_label_accuracy(
-    train: Matrix, labels: pd.Series[Any], observed: Floats, predicted: Mapping[str, Floats]
+    train: Matrix,
+    labels: pd.Series[Any],
+    control_mean: Floats,
+    observed: Floats,
+    predicted: Mapping[str, Callable[[], Floats]],
 ) -> tuple[dict[str, Floats], str | None]:
     """Say whether observed and predicted profiles get the same cell label.
 
@@ -30,16 +34,19 @@ def cell_label_accuracy(
         (n, genes) natural-log expression.
     labels
         (n,) cluster labels; observations without one do not train.
+    control_mean
+        (genes,) baseline C.
     observed
-        (groups, genes) mean observed expression.
+        (groups, genes) observed log fold change O.
     predicted
-        Per method, (groups, genes) predicted expression.
+        Per method, what returns the (groups, genes) predicted log fold change E
+        (called one by one, so that one profile is in memory at a time).
 
     Returns
     -------
     dict, str or None
-        Per method, (groups,) 1 where the labels agree, else 0; empty, with the
-        reason, where there are fewer than two labels to tell apart.
+        Per method, (groups,) 1 where C + O and C + E get the same label, else 0;
+        empty, with the reason, where there are fewer than two labels.
     """
     known = labels.notna().to_numpy()
     texts = labels[known].astype(str).to_numpy(dtype=object)
@@ -52,15 +59,15 @@ def cell_label_accuracy(
 
     forest = RandomForestClassifier(n_estimators=N_TREES, random_state=0)
     forest.fit(train[np.flatnonzero(known)], texts.astype(str))
-    truth = forest.predict(observed)
+    truth = forest.predict(observed + control_mean)
     return {
-        name: (forest.predict(profiles) == truth).astype(np.float64)
-        for name, profiles in predicted.items()
+        name: (forest.predict(effect() + control_mean) == truth).astype(np.float64)
+        for name, effect in predicted.items()
     }, None
 
 
 def distance_in_pca(
-    train: Matrix, observed: Floats, predicted: Mapping[str, Floats]
+    train: Matrix, errors: Mapping[str, Callable[[], Floats]]
 ) -> dict[str, Floats]:
     """Squared distance of observed and predicted profiles in training components.
 
@@ -68,17 +75,35 @@ def distance_in_pca(
     ----------
     train
         (n, genes) natural-log expression.
-    observed
-        (groups, genes) mean observed expression.
-    predicted
-        Per method, (groups, genes) predicted expression.
+    errors
+        Per method, what returns the (groups, genes) differences O - E; those of
+        C + O and C + E are the same.
 
     Returns
     -------
     dict
         Per method, (groups,) squared Euclidean distances; NaN where the training
-        set does not vary. The distance does not
-        depend on the signs of the components, so neither on the machine.
+        set does not vary. They do not depend on the signs of the components, so
+        neither on the machine.
+    """
+    components = principal_components(train)
+    if components is None:
+        return {name: np.full(len(error()), np.nan) for name, error in errors.items()}
+    return {name: np.square(error() @ components.T).sum(axis=1) for name, error in errors.items()}
+
+
+def principal_components(train: Matrix) -> Floats | None:
+    """Return the first 20 principal components, fewer where there are fewer rows or genes.
+
+    Parameters
+    ----------
+    train
+        (n, genes) expression.
+
+    Returns
+    -------
+    ndarray or None
+        (components, genes); None where the training set does not vary.
     """
     from sklearn.decomposition import PCA
 
@@ -89,13 +114,9 @@ def distance_in_pca(
     # Centring takes one degree of freedom; a component beyond it is arbitrary.
     wanted = min(N_COMPONENTS, rows - 1, genes)
     if wanted < 1 or not dense.any():
-        return {name: np.full(len(observed), np.nan) for name in predicted}
+        return None
     # Both solvers are exact; this one is the faster where rows outnumber genes.
     solver = "covariance_eigh" if rows > genes else "full"
     pca = PCA(n_components=wanted, svd_solver=solver, random_state=0).fit(dense)
     varied = pca.explained_variance_ > _NO_VARIANCE * pca.explained_variance_[0]
-    components = pca.components_[varied]
-    return {
-        name: np.square((observed - profiles) @ components.T).sum(axis=1)
-        for name, profiles in predicted.items()
-    }
+    return np.asarray(pca.components_[varied])

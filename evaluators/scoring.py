@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -184,22 +185,27 @@ def _add_projections(
     left_out: Mask | None,
 ) -> tuple[str, ...]:
     """Add the metrics that need all genes; left-out ones are equal on both sides there."""
-    truth = observed + task.control_mean
-    profiles = {
-        name: np.where(left_out, observed, effect) + task.control_mean
-        if left_out is not None
-        else effect + task.control_mean
-        for name, effect in effects.items()
-    }
-    for name, distances in distance_in_pca(task.train_matrix, truth, profiles).items():
+
+    def shown(effect: Floats) -> Floats:
+        return effect if left_out is None else np.where(left_out, observed, effect)
+
+    errors = {name: partial(_difference, observed, shown, e) for name, e in effects.items()}
+    for name, distances in distance_in_pca(task.train_matrix, errors).items():
         values[name]["distance_in_pca"] = distances
     labels = task.train_labels
     if labels is None:
         return ()
-    accuracy, note = cell_label_accuracy(task.train_matrix, labels, truth, profiles)
+    sides = {name: partial(shown, effect) for name, effect in effects.items()}
+    accuracy, note = cell_label_accuracy(
+        task.train_matrix, labels, task.control_mean, observed, sides
+    )
     for name, correct in accuracy.items():
         values[name]["cell_label_accuracy"] = correct
     return (note,) if note else ()
+
+
+def _difference(observed: Floats, shown: Callable[[Floats], Floats], effect: Floats) -> Floats:
+    return observed - shown(effect)
 
 
 def _frame(

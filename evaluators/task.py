@@ -302,5 +302,8 @@ def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
         Same shape as `expression`.
     """
     change = np.asarray(expression - control_mean)
-    change[np.abs(change) <= _FLOAT32_ROUNDING * np.abs(control_mean)] = 0.0
+    resolution = _FLOAT32_ROUNDING * np.abs(control_mean)
+    # Row by row: whole-matrix temporaries would be as large as the predictions.
+    for row in change.reshape(-1, len(resolution)):
+        row[np.abs(row) <= resolution] = 0.0
     return change

@@ -43,6 +43,9 @@ OBS_COLUMNS = (
 )
 """Columns of a wide table that are not genes."""
 
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
+"""What a missing prediction may look like in a CSV file."""
+
 ROW_NAME = "observation"
 """Heading of the row names in a wide table; an empty heading means the same."""
 
@@ -121,9 +124,12 @@ def _read_csv(path: Path) -> Predictions:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
         _refuse_duplicate_columns(header, path)
-        as_text: Any = {c: str for c in OBS_COLUMNS if c in header}
-        # Labels such as "NA" are names here, not missing values.
-        frame = pd.read_csv(path, converters=as_text, encoding="utf-8-sig")
+        as_text: Any = {c: "object" for c in OBS_COLUMNS if c in header}
+        # Labels such as "NA" are names here; only genes can have missing values.
+        missing: Any = {c: MISSING for c in header if c not in as_text}
+        frame = pd.read_csv(
+            path, dtype=as_text, keep_default_na=False, na_values=missing, encoding="utf-8-sig"
+        )
     except (
         UnicodeDecodeError,
         pd.errors.ParserError,

@@ -18,7 +18,11 @@ from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators.compute import compute_metrics, gene_metrics
 from pereggrn_data.evaluators.effects import average_ranks, largest_rounded_to_zero, top_masks
 from pereggrn_data.evaluators.metrics import METRICS, Direction, Metric, Needs, metric
-from pereggrn_data.evaluators.projections import cell_label_accuracy, distance_in_pca
+from pereggrn_data.evaluators.projections import (
+    cell_label_accuracy,
+    distance_in_pca,
+    principal_components,
+)
 
 GENE_METRICS = gene_metrics()
 WITH_BEST = [m for m in GENE_METRICS if m.best is not None]
@@ -196,18 +200,25 @@ def test_distance_in_pca_by_hand() -> None:
         rng.normal(size=(3, 4)),
         rng.normal(size=(3, 4)),
     )
-    result = distance_in_pca(train, observed, {"p": predicted, "self": observed})
+    result = distance_in_pca(
+        train, {"p": lambda: observed - predicted, "self": lambda: observed - observed}
+    )
     np.testing.assert_allclose(result["p"], ((observed - predicted) ** 2).sum(axis=1))
     assert (result["self"] == 0).all()
 
 
-def test_distance_in_pca_needs_variation() -> None:
-    assert np.isnan(
-        distance_in_pca(np.ones((3, 4)), np.ones((1, 4)), {"p": np.ones((1, 4))})["p"]
-    ).all()
-    assert np.isnan(
-        distance_in_pca(np.ones((1, 4)), np.ones((1, 4)), {"p": np.ones((1, 4))})["p"]
-    ).all()
+@pytest.mark.parametrize("rows", [1, 3])
+def test_distance_in_pca_needs_variation(rows: int) -> None:
+    assert principal_components(np.ones((rows, 4))) is None
+    assert np.isnan(distance_in_pca(np.ones((rows, 4)), {"p": lambda: np.ones((1, 4))})["p"]).all()
+
+
+def test_components_are_as_many_as_vary() -> None:
+    rng = np.random.default_rng(0)
+    assert principal_components(rng.normal(size=(5, 50))).shape == (4, 50)  # type: ignore[union-attr]
+    assert principal_components(rng.normal(size=(50, 30))).shape == (20, 30)  # type: ignore[union-attr]
+    twice = np.repeat(rng.normal(size=(3, 50)), 4, axis=0)
+    assert principal_components(twice).shape == (2, 50)  # type: ignore[union-attr]
 
 
 def test_cell_label_accuracy() -> None:
@@ -216,13 +227,13 @@ def test_cell_label_accuracy() -> None:
     train = np.repeat([[0.0, 1.0], [5.0, 6.0]], 10, axis=0)
     labels = pd.Series(["a"] * 10 + ["b"] * 9 + [None])
     observed = np.array([[0.0, 1.0], [5.0, 6.0]])
-    result, note = cell_label_accuracy(
-        train, labels, observed, {"p": observed, "q": observed[::-1]}
-    )
+    nothing = np.zeros(2)
+    sides = {"p": lambda: observed, "q": lambda: observed[::-1]}
+    result, note = cell_label_accuracy(train, labels, nothing, observed, sides)
     assert note is None
     assert result["p"].tolist() == [1, 1]
     assert result["q"].tolist() == [0, 0]
-    result, note = cell_label_accuracy(train, pd.Series(["a"] * 20), observed, {"p": observed})
+    result, note = cell_label_accuracy(train, pd.Series(["a"] * 20), nothing, observed, sides)
     assert result == {}
     assert note is not None
     assert "at least 2" in note
