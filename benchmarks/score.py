@@ -25,7 +25,7 @@ import numpy as np
 from scipy import stats
 
 from pereggrn_data.evaluators.compute import compute_metrics
-from pereggrn_data.evaluators.metrics import TOP_SIZES
+from pereggrn_data.evaluators.gene_metrics import TOP_SIZES
 
 
 def signs(x: np.ndarray) -> np.ndarray:

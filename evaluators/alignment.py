@@ -18,8 +18,9 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     PERTURBATION_TYPE,
 )
+from pereggrn_data.evaluators.grouping import group_keys, key_text, mean_by_group
 from pereggrn_data.evaluators.scoring import Aligned
-from pereggrn_data.evaluators.task import Task, group_keys, key_text, mean_by_group
+from pereggrn_data.evaluators.task import Task
 
 Mask = npt.NDArray[np.bool_]
 

@@ -18,10 +18,11 @@ from pereggrn_data.core.baselines import training_mean
 from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.core.predictions import Predictions
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.evaluators.grouping import key_text
 from pereggrn_data.evaluators.metrics import METRICS, Direction
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores, TargetedGenes
 from pereggrn_data.evaluators.summary import compare, summarise, weighted_mean
-from pereggrn_data.evaluators.task import key_text, log_fold_change, make_task
+from pereggrn_data.evaluators.task import log_fold_change, make_task
 from pereggrn_data.loaders.datasets import Dataset
 from pereggrn_data.loaders.predictions import read_predictions
 from pereggrn_data.pipelines.score import ScoreReport, SplitOptions, score

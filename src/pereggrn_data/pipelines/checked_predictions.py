@@ -30,8 +30,9 @@ from pereggrn_data.evaluators.alignment import (
     fill_with_controls,
     place_rows,
 )
+from pereggrn_data.evaluators.grouping import group_keys, key_text
 from pereggrn_data.evaluators.scoring import Aligned
-from pereggrn_data.evaluators.task import Task, group_keys, key_text, make_task
+from pereggrn_data.evaluators.task import Task, make_task
 from pereggrn_data.validators.prediction_rows import check_genes, check_row_names, check_rows
 from pereggrn_data.validators.prediction_values import (
     Scale,
