@@ -46,3 +46,12 @@ def test_same_edge_in_two_cell_types_is_no_duplicate(tmp_path: Path) -> None:
     edges = pd.DataFrame(EDGES).assign(target="B", cell_type=["x", "y", "x"])
     edges.to_parquet(tmp_path / "e.parquet")
     assert validate(tmp_path / "e.parquet").findings == ()
+
+
+def test_an_edge_without_a_cell_type_is_an_edge(tmp_path: Path) -> None:
+    """Networks of files with and without cell types are written that way."""
+    path = tmp_path / "edges.parquet"
+    pd.DataFrame(EDGES | {"cell_type": ["x", None, "x"]}).to_parquet(path)
+    report = validate(path)
+    assert report.valid
+    assert [f.code for f in report.warnings] == ["edges-null"]

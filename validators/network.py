@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
-from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators import schemas
 from pereggrn_data.validators.findings import failures, missing_column_finding
 from pereggrn_data.validators.rules import RULES
@@ -144,4 +144,13 @@ def _column_finding(code: str, name: str, edges: EdgeFacts) -> Finding:
     attribute, noun = _COUNTS[code]
     n = getattr(facts, attribute)
     got = f"{noun} in {n} of {edges.n_edges} rows"
-    return rule.found(got, column=name, n=n, examples=facts.examples.get(code, ()))
+    # An edge without a cell type is an edge too: files with and without them mix.
+    mild = code == "edges-null" and name == CELL_TYPE
+    return rule.found(
+        got,
+        column=name,
+        n=n,
+        examples=facts.examples.get(code, ()),
+        severity=Severity.WARNING if mild else None,
+        fix="nothing, if these edges hold in every cell type." if mild else None,
+    )
