@@ -58,7 +58,8 @@ class Citation:
         where = " ".join(part for part in (self.journal, self.volume) if part)
         where += f":{self.pages}" if self.pages else ""
         link = f" https://doi.org/{self.doi}" if self.doi else ""
-        return f"{self.authors.replace(', and others', ', et al')} ({self.year}). {self.title}. {where}.{link}"
+        authors = self.authors.replace(", and others", ", et al")
+        return f"{authors} ({self.year}). {self.title}. {where}.{link}"
 
     def bibtex(self) -> str:
         """Return the citation as a BibTeX entry."""

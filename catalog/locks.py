@@ -65,8 +65,8 @@ class LockedArchive:
         Bytes.
     md5
         Hex, from the record; None where the record has none.
-    links
-        Where it can be downloaded, the best first.
+    link
+        Where the service's API says it can be downloaded.
     members
         Contents of a zip archive; None where they have not been looked up.
     ranges
@@ -76,7 +76,7 @@ class LockedArchive:
     key: str
     size: int
     md5: str | None
-    links: tuple[str, ...]
+    link: str | None = None
     members: tuple[LockedMember, ...] | None = None
     ranges: bool | None = None
 
@@ -143,7 +143,7 @@ def _archive(values: _Reader) -> LockedArchive:
         key=values.get("key", str),
         size=values.number("size"),
         md5=values.hex("md5", 32),
-        links=tuple(str(link) for link in values.get("links", list)),
+        link=values.maybe("link", str),
         members=None
         if members is None
         else tuple(_member(_Reader(m, values.source)) for m in members),

@@ -194,7 +194,7 @@ def _entry(
         raise CatalogError(f"{stem}.toml has unknown keys: {sorted(unknown)}")
     if values.get("name") != stem:
         raise CatalogError(f"{stem}.toml names {values.get('name')!r}")
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
         plain["citations"] = tuple(citations[key] for key in plain.get("citations", ()))
     except KeyError as error:
@@ -207,8 +207,9 @@ def _entry(
 def _release(stem: str, values: dict[str, Any]) -> Release:
     if values.get("record") != stem:
         raise CatalogError(f"{stem}.toml names record {values.get('record')!r}")
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Release(**{**plain, "holds": Holds(values["holds"])})
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain["holds"] = Holds(values["holds"])
+    return Release(**plain)
 
 
 def _locks(folder: Traversable) -> dict[str, ReleaseLock]:
