@@ -116,9 +116,14 @@ def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
 
 
 def _read_local(name: str, path: Path, folder: Path) -> Dataset:
-    dataset = read_dataset(path)
+    return _labelled(read_dataset(path), name, folder)
+
+
+def _labelled(dataset: Dataset, name: str, folder: Path | None) -> Dataset:
+    """Note where a dataset comes from if it lies in the collection under a published name."""
+    is_local = folder is not None and folder in Path(dataset.path or "").parents
     hides = load_catalog().get(name) is not None
-    return replace(dataset, local_to=str(folder)) if hides else dataset
+    return replace(dataset, local_to=str(folder)) if is_local and hides else dataset
 
 
 def _read_published(entry: AnyEntry) -> Dataset:
@@ -160,7 +165,8 @@ def find_dataset(
         elif (found := sha256_of_file(file)) != sha256:
             seen.append(f"{file} with sha256 {found}")
         else:
-            return read_dataset(file, given_as=str(file))
+            found_here = read_dataset(file, given_as=str(file))
+            return _labelled(found_here, name, folder)
     if name == DEMO:
         demo = open_dataset(DEMO)
         if demo.sha256 == sha256:

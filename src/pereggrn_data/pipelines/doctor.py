@@ -73,8 +73,8 @@ def _environment() -> Iterator[Check]:
     yield Check("user agent", Verdict.INFO, user_agent())
     proxies = ", ".join(sorted(urllib.request.getproxies())) or "none"
     yield Check("proxies", Verdict.INFO, proxies)
-    ours = sorted(name for name in os.environ if name.startswith("PEREGGRN_"))
-    yield Check("settings", Verdict.INFO, ", ".join(f"{n}={os.environ[n]}" for n in ours) or "none")
+    ours = [f"{n}={v}" for n, v in sorted(os.environ.items()) if n.startswith("PEREGGRN_")]
+    yield Check("settings", Verdict.INFO, ", ".join(ours) or "none")
 
 
 def _cache(release: str | None) -> Iterator[Check]:
@@ -94,9 +94,8 @@ def _cache(release: str | None) -> Iterator[Check]:
         left = [p for r in cache.records() for p in (cache.folder(r) / name).glob("*")]
         left = [p for p in left if p.suffix != ".json"]
         if left:
-            yield Check(
-                name, Verdict.WARNING, f"{len(left)} {what}; `pereggrn-data cache clean` removes them"
-            )
+            text = f"{len(left)} {what}; `pereggrn-data cache clean` removes them"
+            yield Check(name, Verdict.WARNING, text)
     known = service.files.known()
     text = f"{len(known.archives)} files, asked on {known.resolved}" if known else "not asked yet"
     yield Check(f"release {record}", Verdict.INFO, text)
@@ -115,9 +114,9 @@ def _online(service: Service) -> Iterator[Check]:
         return
     sizes = ", ".join(f"{a.key} ({a.size:,} bytes)" for a in lock.archives) or "no files"
     yield Check("API", Verdict.OK, f"record {record}: {sizes}")
-    without = [a.key for a in lock.archives if a.md5 is None]
+    without = ", ".join(a.key for a in lock.archives if a.md5 is None)
     if without:
-        yield Check("checksums", Verdict.WARNING, f"the record has no md5 for {', '.join(without)}")
+        yield Check("checksums", Verdict.WARNING, f"the record has no md5 for {without}")
     zips = [a for a in lock.archives if a.key.lower().endswith(".zip")]
     if not zips:
         yield Check("archives", Verdict.FAILURE, "the record holds no zip archive")
