@@ -21,6 +21,7 @@ from pereggrn_data.core.format import (
     REQUIRED_OBS,
     TIMEPOINT,
 )
+from pereggrn_data.loaders.integrity import sha256_of_file as sha256_of_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,12 +61,6 @@ class Dataset:
     def __repr__(self) -> str:
         n, g = self.adata.shape
         return f"Dataset {self.shown_as}: {n} observations x {g} genes, sha256 {self.sha256[:12]}"
-
-
-def sha256_of_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_sha256(adata: AnnData) -> str:

@@ -10,10 +10,9 @@ from pereggrn_data.catalog.entries import AnyEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.loaders.cache import SET_ASIDE, Cache, set_aside
-from pereggrn_data.loaders.datasets import sha256_of_file
 from pereggrn_data.loaders.hash_store import HashStore
 from pereggrn_data.loaders.http_failures import OfflineError
-from pereggrn_data.loaders.integrity import crc32_of_file, settle_folder
+from pereggrn_data.loaders.integrity import crc32_of_file, settle_folder, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, is_complete
 from pereggrn_data.loaders.member_download import Batch, MemberDownloader
 from pereggrn_data.loaders.release_files import Located, ReleaseFiles

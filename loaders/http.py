@@ -8,22 +8,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pereggrn_data.core.errors import NetworkError, UsageError
 from pereggrn_data.loaders.http_failures import (
     RETRIED_STATUS,
+    InterruptedTransferError,
     OfflineError,
+    PassingError,
     check_status,
     connection_failures,
     gave_up,
     host_of,
     retry_after,
+    transfer_failures,
     unreachable,
 )
 
 if TYPE_CHECKING:
     import requests
+
+T = TypeVar("T")
 
 BASE_URL_VARIABLE = "PEREGGRN_BASE_URL"
 DEFAULT_BASE_URL = "https://zenodo.org"
@@ -118,11 +123,18 @@ class Http:
         NetworkError
             If there is no answer, a refusal, or something that is not JSON.
         """
+        return self.persist(lambda: self._get_json(url))
+
+    def _get_json(self, url: str) -> Any:
         self.pace()
         with self.get(url, headers={"Accept": "application/json"}) as response:
             check_status(response)
             try:
                 return response.json()
+            except transfer_failures() as error:
+                raise InterruptedTransferError(
+                    f"The answer of {host_of(url)} broke off.", got=type(error).__name__
+                ) from None
             except ValueError:
                 raise NetworkError(
                     f"{url} did not answer with JSON.",
@@ -192,6 +204,21 @@ class Http:
                 fix="check what answers in its place; nothing was downloaded.",
             )
         return response
+
+    def persist(self, action: Callable[[], T]) -> T:
+        """Do something small again, as often as our patience lasts, while it breaks off.
+
+        Raises
+        ------
+        PassingError
+            The last one.
+        """
+        for attempt in range(1, self.settings.tries):
+            try:
+                return action()
+            except PassingError as error:
+                self._wait(attempt, None, error.what)
+        return action()
 
     def wait_before_try(self, failures: int, reason: str) -> None:
         """Wait as long as is fitting after so many failures in a row."""

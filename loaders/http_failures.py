@@ -32,7 +32,11 @@ class RangeRefusedError(NetworkError):
     """The server has no such part of the file (416)."""
 
 
-class InterruptedTransferError(NetworkError):
+class PassingError(NetworkError):
+    """A failure that may not happen again at the next try."""
+
+
+class InterruptedTransferError(PassingError):
     """The connection broke in the middle; what has arrived is kept."""
 
 

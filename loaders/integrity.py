@@ -47,6 +47,12 @@ def check_magic(path: Path, name: str) -> None:
         )
 
 
+def sha256_of_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def crc32_of_file(path: Path) -> int:
     """Return the CRC-32 of a file's bytes."""
     crc = 0

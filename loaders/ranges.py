@@ -14,6 +14,7 @@ from pereggrn_data.loaders.http_failures import (
     BlockedError,
     InterruptedTransferError,
     NotThereError,
+    PassingError,
     check_status,
     is_html,
     transfer_failures,
@@ -30,7 +31,7 @@ class RangesIgnoredError(NetworkError):
     """The server sends the whole file whatever part is asked for."""
 
 
-class WrongRangeError(NetworkError):
+class WrongRangeError(PassingError):
     """The server sent another part than the one asked for."""
 
 

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from pereggrn_data.catalog.locks import LockedArchive
 from pereggrn_data.core.errors import NetworkError
-from pereggrn_data.loaders.http_failures import InterruptedTransferError
-from pereggrn_data.loaders.ranges import Part, RemoteFile, Validator, WrongRangeError
+from pereggrn_data.loaders.http_failures import PassingError
+from pereggrn_data.loaders.ranges import Part, RemoteFile, Validator
 from pereggrn_data.loaders.zip_index import check_size
 
 WORTHWHILE = 1 << 16
@@ -120,7 +120,7 @@ class Transfer:
             while (before := self._done()) < self.span.length:
                 try:
                     validator = self._attempt(before, validator, whole)
-                except (InterruptedTransferError, WrongRangeError) as error:
+                except PassingError as error:
                     arrived = self._done() - before
                     failures = 1 if arrived >= WORTHWHILE else failures + 1
                     if failures >= self.file.http.settings.tries:

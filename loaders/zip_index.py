@@ -44,9 +44,12 @@ def read_remote_index(file: RemoteFile, archive: LockedArchive) -> LockedArchive
     IntegrityError
         If what it sends is not a zip archive.
     """
-    start, tail = _read_tail(file, archive)
-    reader = _RemoteReader(file, archive.size, start, tail)
-    return replace(archive, members=_members(reader, archive.key), ranges=True)
+
+    def read() -> tuple[LockedMember, ...]:
+        start, tail = _read_tail(file, archive)
+        return _members(_RemoteReader(file, archive.size, start, tail), archive.key)
+
+    return replace(archive, members=file.http.persist(read), ranges=True)
 
 
 def read_local_index(path: Path, archive: LockedArchive) -> LockedArchive:

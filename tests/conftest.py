@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from anndata import AnnData
 
+pytest_plugins = ["service_fixtures"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PEREGGRN_SHARED", REPOSITORY.parent / "shared"))
 SHARED_IS_HERE = (SHARED / "data").is_dir() and (SHARED / "golden").is_dir()

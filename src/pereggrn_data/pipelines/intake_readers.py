@@ -18,6 +18,7 @@ class PereggrnCatalog(Catalog):  # type: ignore[misc]
     """Our catalog as `intake.cat` wants it: with the attribute `container`."""
 
     container = "catalog"
+    name = "pereggrn"  # intake assigns it anew
 
     @classmethod
     def shipped(cls) -> PereggrnCatalog:

@@ -11,9 +11,8 @@ from pereggrn_data.catalog.entries import AnyEntry, Group
 from pereggrn_data.catalog.locks import LockedMember
 from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.loaders.cached import find_cached, not_fetched
-from pereggrn_data.loaders.datasets import sha256_of_file
 from pereggrn_data.loaders.hash_store import HashStore
-from pereggrn_data.loaders.integrity import crc32_of_file
+from pereggrn_data.loaders.integrity import crc32_of_file, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, match_members
 from pereggrn_data.pipelines.service import Say, Service, open_service, silent
 
