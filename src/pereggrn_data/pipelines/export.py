@@ -37,6 +37,7 @@ CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -56,6 +57,7 @@ CONTEXT: dict[str, Any] = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -105,7 +107,10 @@ def export_croissant(name: str, *, release: str | None = None) -> dict[str, Any]
     hashes = HashStore(service.cache, record).all()
     described["distribution"] = [
         _archive_object(record, archive),
-        *(_file_object(p, m, archive, hashes.get(p)) for p, m in sorted(members.items())),
+        *(
+            _file_object(number, p, members[p], archive, hashes.get(p))
+            for number, p in enumerate(sorted(members))
+        ),
     ]
     return described
 
@@ -143,12 +148,16 @@ def _archive_object(record: str, archive: LockedArchive) -> dict[str, Any]:
 
 
 def _file_object(
-    local: str, member: LockedMember, archive: LockedArchive, known: KnownHash | None
+    number: int,
+    local: str,
+    member: LockedMember,
+    archive: LockedArchive,
+    known: KnownHash | None,
 ) -> dict[str, Any]:
     suffix = local[local.rfind(".") :]
     described = {
         "@type": "cr:FileObject",
-        "@id": local,
+        "@id": f"file-{number}",  # file names may have spaces, which an id must not
         "name": local.rsplit("/", 1)[-1],
         "contentUrl": member.path,
         "containedIn": {"@id": archive.key},
