@@ -53,6 +53,13 @@ class Citation:
     pages: str | None = None
     doi: str | None = None
 
+    @property
+    def first_author(self) -> str:
+        """Family name of the first author, or the name of a consortium."""
+        first = self.authors.split(",")[0]
+        family, _, initials = first.rpartition(" ")
+        return family if family and initials.isupper() else first
+
     def text(self) -> str:
         """Return the citation as one line."""
         where = " ".join(part for part in (self.journal, self.volume) if part)
