@@ -109,7 +109,9 @@ class UnknownNameError(UsageError):
         hint = f"did you mean {or_list(self.near)}?" if self.near else None
         super().__init__(
             f"There is no {kind} named {name!r}.",
-            expected=f"one of {len(known)} names" if len(known) > EXAMPLES_SHOWN else or_list(known),
+            expected=f"one of {len(known)} names"
+            if len(known) > EXAMPLES_SHOWN
+            else or_list(known),
             fix=" ".join(part for part in (hint, fix) if part) or None,
         )
 

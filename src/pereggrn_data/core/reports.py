@@ -162,7 +162,5 @@ def sorted_report(path: str, kind: Kind, findings: Iterable[Finding]) -> Report:
 
 def _count(findings: Iterable[Finding]) -> str:
     counts = Counter(f.severity for f in findings)
-    parts = [
-        f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s]
-    ]
+    parts = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s]]
     return ", ".join(parts) or "no findings"

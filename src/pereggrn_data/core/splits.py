@@ -119,7 +119,9 @@ def _field(values: Mapping[str, Any], name: str, kind: Any, source: str) -> Any:
         raise _invalid(source, f"a field {name!r}", f"only {sorted(map(str, values))}")
     value = values[name]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise _invalid(source, f"{name!r} of another type", f"{type(value).__name__} {value!r:.60}")
+        raise _invalid(
+            source, f"{name!r} of another type", f"{type(value).__name__} {value!r:.60}"
+        )
     return value
 
 
