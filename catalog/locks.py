@@ -139,19 +139,23 @@ class ReleaseLock:
 
 def _archive(values: _Reader) -> LockedArchive:
     members = values.maybe("members", list)
+    size = values.number("size")
     return LockedArchive(
         key=values.get("key", str),
-        size=values.number("size"),
+        size=size,
         md5=values.hex("md5", 32),
         link=values.maybe("link", str),
         members=None
         if members is None
-        else tuple(_member(_Reader(m, values.source)) for m in members),
+        else tuple(_member(_Reader(m, values.source), size) for m in members),
         ranges=values.maybe("ranges", bool),
     )
 
 
-def _member(values: _Reader) -> LockedMember:
+def _member(values: _Reader, archive_size: int) -> LockedMember:
+    start, stop = values.number("start"), values.number("stop")
+    if not start <= stop <= archive_size:
+        raise _invalid(values.source, f"bytes within {archive_size}", f"{start} to {stop}")
     return LockedMember(
         path=values.get("path", str),
         size=values.number("size"),
@@ -159,8 +163,8 @@ def _member(values: _Reader) -> LockedMember:
         crc32=values.number("crc32"),
         method=values.number("method"),
         encrypted=values.get("encrypted", bool),
-        start=values.number("start"),
-        stop=values.number("stop"),
+        start=start,
+        stop=stop,
         sha256=values.hex("sha256", 64),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pereggrn_data.core.errors import NetworkError, UsageError
+from pereggrn_data.core.version import software
 from pereggrn_data.loaders.http_failures import (
     RETRIED_STATUS,
     InterruptedTransferError,
@@ -53,11 +54,11 @@ class HttpSettings:
         Least seconds between two requests to the API.
     """
 
-    connect_timeout: float = 15.0
-    read_timeout: float = 60.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
     tries: int = 5
     backoff: float = 1.0
-    longest_wait: float = 120.0
+    longest_wait: float = 60.0
     api_interval: float = 1.0
 
 
@@ -79,9 +80,7 @@ def base_url() -> str:
 
 def user_agent() -> str:
     """Return how we introduce ourselves: name, version and link."""
-    import pereggrn_data
-
-    return f"pereggrn-data/{pereggrn_data.__version__} (+{PROJECT_LINK})"
+    return f"{software().replace(' ', '/')} (+{PROJECT_LINK})"
 
 
 @dataclass
@@ -175,6 +174,8 @@ class Http:
                     raise unreachable(url, error) from None
                 self._wait(attempt, None, f"{host_of(url)} does not answer")
                 continue
+            except OSError as error:  # all of requests, and a bad list of authorities
+                raise unreachable(url, error) from None
             if response.status_code not in RETRIED_STATUS:
                 return response
             asked = retry_after(response)

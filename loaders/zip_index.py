@@ -101,10 +101,16 @@ def _members(file: IO[bytes] | io.RawIOBase, key: str) -> tuple[LockedMember, ..
             f"{key} is not a zip archive that we can read.", got=str(error)[:200]
         ) from None
     following = dict(zip(starts, [*starts[1:], end], strict=True))
-    return tuple(_member(info, following[info.header_offset]) for info in infos)
+    return tuple(_member(info, following[info.header_offset], key) for info in infos)
 
 
-def _member(info: zipfile.ZipInfo, following: int) -> LockedMember:
+def _member(info: zipfile.ZipInfo, following: int, key: str) -> LockedMember:
+    if not 0 <= info.header_offset <= following:
+        raise IntegrityError(
+            f"The index of {key} is damaged.",
+            expected=f"{info.filename} within the archive",
+            got=f"byte {info.header_offset}",
+        )
     furthest = info.header_offset + LARGEST_HEADER + info.compress_size + LARGEST_TRAILER
     return LockedMember(
         path=info.filename,
@@ -114,7 +120,7 @@ def _member(info: zipfile.ZipInfo, following: int) -> LockedMember:
         method=info.compress_type,
         encrypted=bool(info.flag_bits & ENCRYPTED),
         start=info.header_offset,
-        stop=max(info.header_offset, min(following, furthest)),
+        stop=min(following, furthest),
     )
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from service_fixtures import archives, cache_folder, command, serve  # noqa: F401
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-pytest_plugins = ["service_fixtures"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PEREGGRN_SHARED", REPOSITORY.parent / "shared"))

@@ -34,7 +34,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> dict[str
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PEREGGRN_CACHE", str(folder))
     monkeypatch.setattr("pereggrn_data.pipelines.service.HttpSettings", lambda: FAST)
@@ -45,7 +45,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def serve(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ArchiveServer]]:
+def serve(
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ArchiveServer]]:
     """Start a server with these files in the default record, and talk to it from now on."""
     with ExitStack() as stack:
 
@@ -65,7 +67,7 @@ def serve(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
 
 @pytest.fixture
 def command(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Ran]:
     """Run `pereggrn-data` in this process, as its console script would."""
     from pereggrn_data.cli.data import main

@@ -139,14 +139,14 @@ def test_info_shows_citation_and_licence(
 
 
 def test_fetch_prints_sizes_first_and_paths_on_stdout(
-    command: Command, serve: Serve, archives: dict[str, Path], cache: Path
+    command: Command, serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives)
     ran = command("fetch", "nakatake", "norman")
     assert ran.err.index("to download") < ran.err.index("1 files fetched")
     assert "first seen" in ran.err
     assert ran.out.splitlines() == [
-        str(cache / RECORD / "perturbations" / name / "test.h5ad")
+        str(cache_folder / RECORD / "perturbations" / name / "test.h5ad")
         for name in ("nakatake", "norman")
     ]
     quiet = command("fetch", "nakatake", "--quiet")
@@ -197,7 +197,7 @@ def test_an_unreachable_host(command: Command, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_verify_everything(
-    command: Command, serve: Serve, archives: dict[str, Path], cache: Path
+    command: Command, serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives)
     assert command("verify").code == 0
@@ -205,29 +205,29 @@ def test_verify_everything(
     files = json.loads(command("verify", "--json").out)
     assert {f["state"] for f in files} == {"ok"}
     assert len(files) == 4
-    (cache / RECORD / "perturbations/norman/test.h5ad").unlink()
-    (cache / RECORD / "tf_lists/human.txt").write_text("x")
+    (cache_folder / RECORD / "perturbations/norman/test.h5ad").unlink()
+    (cache_folder / RECORD / "tf_lists/human.txt").write_text("x")
     ran = command("verify")
     assert ran.code == 4
     assert "changed" in ran.out
 
 
 def test_the_cache_can_be_looked_at_and_cleaned(
-    command: Command, serve: Serve, archives: dict[str, Path], cache: Path
+    command: Command, serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives)
     command("fetch", "nakatake", "gtex_rna", "-q")
-    assert command("cache", "dir").out.strip() == str(cache)
+    assert command("cache", "dir").out.strip() == str(cache_folder)
     rows = json.loads(command("cache", "ls", "--json").out)
     assert {r["name"] for r in rows} == {"nakatake", "gtex_rna"}
-    left = cache / RECORD / "parts" / "x-0.part"
+    left = cache_folder / RECORD / "parts" / "x-0.part"
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"1234")
     assert command("cache", "clean").code == 0
     assert not left.exists()
     assert command("cache", "clean", "nakatake", "-y").code == 0
-    assert not (cache / RECORD / "perturbations").exists()
-    assert "nakatake" in (cache / RECORD / "hashes.json").read_text(), "checksums stay"
+    assert not (cache_folder / RECORD / "perturbations").exists()
+    assert "nakatake" in (cache_folder / RECORD / "hashes.json").read_text(), "checksums stay"
     assert command("cache", "clean", "--all", "-y").code == 0
     assert command("cache", "ls", "--json").out.strip() == "[]"
 
@@ -236,12 +236,12 @@ def test_the_cache_is_a_collection(
     command: Command,
     serve: Serve,
     archives: dict[str, Path],
-    cache: Path,
+    cache_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     serve(archives)
     command("fetch", "nakatake", "gtex_rna", "tf_lists", "-q")
-    rows = listed(command("list", "--json", "--collection", str(cache / RECORD)))
+    rows = listed(command("list", "--json", "--collection", str(cache_folder / RECORD)))
     assert ("gtex_rna", "local") in rows
     assert ("tf_lists", "local") in rows
 

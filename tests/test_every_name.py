@@ -46,7 +46,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def test_all_of_them(serve: Serve, everything: dict[str, Path], cache: Path) -> None:
+def test_all_of_them(serve: Serve, everything: dict[str, Path], cache_folder: Path) -> None:
     server = serve(everything)
     fetched = {f.name: f for f in fetch([e.name for e in ENTRIES])}
     assert set(fetched) == {e.name for e in ENTRIES}
@@ -56,7 +56,7 @@ def test_all_of_them(serve: Serve, everything: dict[str, Path], cache: Path) -> 
             assert paths == {*entry.files, *entry.optional_files}
         assert set(entry_paths(entry.name)) <= set(fetched[entry.name].paths)
         for path in fetched[entry.name].paths:
-            local = str(path.relative_to(cache / RECORD))
+            local = str(path.relative_to(cache_folder / RECORD))
             assert path.read_bytes().endswith(f"/{local}".encode())
     # One for the record and one for each index; these archives came with their indexes.
     assert len([s for s in server.seen if "/api/" in s.path and "/files/" not in s.path]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import zipfile
@@ -31,8 +32,8 @@ def member(archive: Path, path: str) -> bytes:
         return opened.read(path)
 
 
-def target(cache: Path, name: str, file: str = "test.h5ad") -> Path:
-    return cache / RECORD / "perturbations" / name / file
+def target(cache_folder: Path, name: str, file: str = "test.h5ad") -> Path:
+    return cache_folder / RECORD / "perturbations" / name / file
 
 
 @pytest.fixture
@@ -47,22 +48,24 @@ def big(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", [*DATASETS, "fantom4"])
 def test_a_dataset_arrives_whole_under_its_own_name(
-    serve: Serve, archives: dict[str, Path], cache: Path, name: str
+    serve: Serve, archives: dict[str, Path], cache_folder: Path, name: str
 ) -> None:
     serve(archives)
     (fetched,) = fetch(name)
     path = f"perturbation_data/perturbations/{name}/test.h5ad"
-    assert target(cache, name).read_bytes() == member(archives["perturbation_data.zip"], path)
+    assert target(cache_folder, name).read_bytes() == member(
+        archives["perturbation_data.zip"], path
+    )
     assert {p.name for p in fetched.paths} == (
         {"test.h5ad", "train.h5ad", "screen.csv"} if name == "fantom4" else {"test.h5ad"}
     )
     assert all(f.downloaded and f.origin == "first seen" for f in fetched.files)
-    assert not list(cache.rglob("*.part*"))
-    assert not list(target(cache, name).parent.glob("tmp*"))
+    assert not list(cache_folder.rglob("*.part*"))
+    assert not list(target(cache_folder, name).parent.glob("tmp*"))
 
 
 def test_it_can_be_read_by_name_once_it_is_there(
-    serve: Serve, archives: dict[str, Path], cache: Path
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     with pytest.raises(NotFetchedError, match="pereggrn-data fetch nakatake"):
         load("nakatake")
@@ -74,7 +77,7 @@ def test_it_can_be_read_by_name_once_it_is_there(
 
 
 def test_files_are_for_the_group_to_read(
-    serve: Serve, archives: dict[str, Path], cache: Path
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives)
     (fetched,) = fetch("nakatake")
@@ -82,7 +85,7 @@ def test_files_are_for_the_group_to_read(
     assert fetched.paths[0].parent.stat().st_mode & stat.S_IXGRP
 
 
-def test_few_requests_and_few_bytes(serve: Serve, big: Path, cache: Path) -> None:
+def test_few_requests_and_few_bytes(serve: Serve, big: Path, cache_folder: Path) -> None:
     server = serve({"perturbation_data.zip": big})
     fetch("norman")
     assert [s.range and s.range.startswith("bytes=") for s in server.seen] == [None, True, True]
@@ -94,7 +97,7 @@ def test_few_requests_and_few_bytes(serve: Serve, big: Path, cache: Path) -> Non
 
 
 def test_neighbours_come_in_one_request(
-    serve: Serve, archives: dict[str, Path], cache: Path
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     server = serve(archives)
     (fetched,) = fetch("regulatorynetworks.org_human")
@@ -108,17 +111,17 @@ def test_neighbours_come_in_one_request(
 
 
 def test_names_with_spaces_and_equal_signs_survive(
-    serve: Serve, archives: dict[str, Path], cache: Path, command: Command
+    serve: Serve, archives: dict[str, Path], cache_folder: Path, command: Command
 ) -> None:
     serve(archives)
     assert command("fetch", SIMULATION, "gtex_rna", "--quiet").code == 0
-    assert target(cache, SIMULATION).exists()
+    assert target(cache_folder, SIMULATION).exists()
     assert set(cached_network_files("gtex_rna")) == {"Adipose - Subcutaneous", "Brain (cortex)"}
-    assert command("path", SIMULATION).out.strip() == str(target(cache, SIMULATION))
+    assert command("path", SIMULATION).out.strip() == str(target(cache_folder, SIMULATION))
 
 
 def test_an_alias_is_said_and_finds_the_older_folder(
-    serve: Serve, archives: dict[str, Path], cache: Path
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives)
     said: list[str] = []
@@ -151,15 +154,17 @@ def test_an_alias_is_said_and_finds_the_older_folder(
     ],
     ids=lambda f: ",".join(f"{k}={v}" for k, v in vars(f).items() if v != getattr(Faults(), k)),
 )
-def test_it_arrives_in_spite_of(serve: Serve, big: Path, cache: Path, faults: Faults) -> None:
+def test_it_arrives_in_spite_of(
+    serve: Serve, big: Path, cache_folder: Path, faults: Faults
+) -> None:
     serve({"perturbation_data.zip": big}, faults)
     fetch("norman")
-    assert target(cache, "norman").read_bytes() == stand_in("norman", 700_000)
-    assert not list(cache.rglob("*.part*"))
+    assert target(cache_folder, "norman").read_bytes() == stand_in("norman", 700_000)
+    assert not list(cache_folder.rglob("*.part*"))
 
 
 def test_a_server_without_ranges_is_not_read_by_accident(
-    serve: Serve, big: Path, cache: Path
+    serve: Serve, big: Path, cache_folder: Path
 ) -> None:
     slowly = Faults(ranges=False, bytes_per_second=10_000_000)
     server = serve({"perturbation_data.zip": big}, slowly)
@@ -189,7 +194,7 @@ def test_a_server_without_ranges_is_not_read_by_accident(
     ids=lambda x: x.__name__ if isinstance(x, type) else None,
 )
 def test_failures_say_what_they_are(
-    serve: Serve, big: Path, cache: Path, faults: Faults, error: type[Exception], says: str
+    serve: Serve, big: Path, cache_folder: Path, faults: Faults, error: type[Exception], says: str
 ) -> None:
     serve({"perturbation_data.zip": big}, faults)
     with pytest.raises(error) as caught:
@@ -197,10 +202,10 @@ def test_failures_say_what_they_are(
     import re
 
     assert re.search(says, str(caught.value))
-    assert not target(cache, "norman").exists()
+    assert not target(cache_folder, "norman").exists()
 
 
-def test_a_missing_record_is_not_retried(serve: Serve, big: Path, cache: Path) -> None:
+def test_a_missing_record_is_not_retried(serve: Serve, big: Path, cache_folder: Path) -> None:
     server = serve({"perturbation_data.zip": big})
     with pytest.raises(NotThereError, match="Record 99 does not exist"):
         fetch("norman", release="99")
@@ -208,17 +213,17 @@ def test_a_missing_record_is_not_retried(serve: Serve, big: Path, cache: Path) -
 
 
 def test_a_mismatch_is_set_aside_and_never_a_reason_for_the_whole_archive(
-    serve: Serve, big: Path, cache: Path
+    serve: Serve, big: Path, cache_folder: Path
 ) -> None:
     server = serve({"perturbation_data.zip": big}, Faults(corrupt=9))
     with pytest.raises(IntegrityError, match="kept as"):
         fetch("norman")
-    assert len(list((cache / RECORD / "set-aside").iterdir())) == 1
+    assert len(list((cache_folder / RECORD / "set-aside").iterdir())) == 1
     assert all(s.range for s in server.file_requests())
 
 
 def test_a_record_without_the_archive(
-    serve: Serve, archives: dict[str, Path], cache: Path, command: Command
+    serve: Serve, archives: dict[str, Path], cache_folder: Path, command: Command
 ) -> None:
     serve({"perturbation_benchmarking.zip": archives["accessory_data.zip"]})
     with pytest.raises(NotInReleaseError, match="does not hold the dataset norman"):
@@ -228,7 +233,7 @@ def test_a_record_without_the_archive(
 
 
 def test_first_seen_is_enforced_ever_after(
-    serve: Serve, tmp_path: Path, cache: Path, command: Command
+    serve: Serve, tmp_path: Path, cache_folder: Path, command: Command
 ) -> None:
     path = tmp_path / "perturbation_data.zip"
 
@@ -239,20 +244,20 @@ def test_first_seen_is_enforced_ever_after(
     write(stand_in("one"))
     server = serve({"perturbation_data.zip": path})
     fetch("norman")
-    target(cache, "norman").unlink()
-    (cache / RECORD / "release.json").unlink()
+    target(cache_folder, "norman").unlink()
+    (cache_folder / RECORD / "release.json").unlink()
     write(stand_in("two"))
     server.version += 1
     with pytest.raises(IntegrityError, match="not the file that was seen before"):
         fetch("norman")
-    assert not target(cache, "norman").exists()
+    assert not target(cache_folder, "norman").exists()
     assert command("cache", "clean", "norman", "--forget", "--yes").code == 0
     fetch("norman")
-    assert target(cache, "norman").read_bytes() == stand_in("two")
+    assert target(cache_folder, "norman").read_bytes() == stand_in("two")
 
 
 def test_an_archive_that_has_changed_since_the_index_was_read_is_looked_up_again(
-    serve: Serve, tmp_path: Path, cache: Path
+    serve: Serve, tmp_path: Path, cache_folder: Path
 ) -> None:
     path = tmp_path / "perturbation_data.zip"
 
@@ -268,28 +273,28 @@ def test_an_archive_that_has_changed_since_the_index_was_read_is_looked_up_again
     server.version += 1
     said: list[str] = []
     fetch("norman", say=said.append)
-    assert target(cache, "norman").read_bytes() == stand_in("norman", 900_000)
+    assert target(cache_folder, "norman").read_bytes() == stand_in("norman", 900_000)
     assert any("not the archive that was promised" in s for s in said)
 
 
 def test_a_damaged_file_in_the_cache_is_set_aside_not_replaced_silently(
-    serve: Serve, archives: dict[str, Path], cache: Path, command: Command
+    serve: Serve, archives: dict[str, Path], cache_folder: Path, command: Command
 ) -> None:
     serve(archives)
     fetch("nakatake")
-    good = target(cache, "nakatake").read_bytes()
-    target(cache, "nakatake").write_bytes(good[:-1] + b"!")
+    good = target(cache_folder, "nakatake").read_bytes()
+    target(cache_folder, "nakatake").write_bytes(good[:-1] + b"!")
     assert command("verify", "nakatake").code == 4
     said: list[str] = []
     fetch("nakatake", say=said.append)
-    assert target(cache, "nakatake").read_bytes() == good
+    assert target(cache_folder, "nakatake").read_bytes() == good
     assert any("is kept as" in s for s in said)
-    (aside,) = (cache / RECORD / "set-aside").iterdir()
+    (aside,) = (cache_folder / RECORD / "set-aside").iterdir()
     assert aside.read_bytes() == good[:-1] + b"!"
 
 
 def test_offline_never_touches_the_network(
-    serve: Serve, archives: dict[str, Path], cache: Path
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     server = serve(archives)
     with pytest.raises(OfflineError, match="nakatake is not in the cache"):
@@ -304,7 +309,7 @@ def test_offline_never_touches_the_network(
 
 
 def test_a_lock_is_enforced_from_the_start(
-    serve: Serve, archives: dict[str, Path], cache: Path, tmp_path: Path, command: Command
+    serve: Serve, archives: dict[str, Path], cache_folder: Path, tmp_path: Path, command: Command
 ) -> None:
     serve(archives)
     assert command("fetch", "nakatake", "--quiet").code == 0
@@ -327,7 +332,9 @@ def test_a_lock_is_enforced_from_the_start(
     assert command("verify", "nakatake", "--lock", str(lock)).code != 0
 
 
-def test_all_that_a_release_holds(serve: Serve, archives: dict[str, Path], cache: Path) -> None:
+def test_all_that_a_release_holds(
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
+) -> None:
     serve(archives)
     said: list[str] = []
     fetched = fetch(everything=True, say=said.append)
@@ -336,12 +343,12 @@ def test_all_that_a_release_holds(serve: Serve, archives: dict[str, Path], cache
 
 
 def test_a_concept_record_is_resolved_on_request(
-    serve: Serve, archives: dict[str, Path], cache: Path
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives, concepts={"8071808": RECORD})
     (fetched,) = fetch("nakatake", release="8071808")
     assert fetched.record == RECORD
-    assert target(cache, "nakatake").exists()
+    assert target(cache_folder, "nakatake").exists()
 
 
 def test_names_that_do_not_exist(command: Command) -> None:
@@ -353,7 +360,7 @@ def test_names_that_do_not_exist(command: Command) -> None:
         fetch([])
 
 
-def test_the_embedded_dataset_needs_no_fetching(serve: Serve, cache: Path) -> None:
+def test_the_embedded_dataset_needs_no_fetching(serve: Serve, cache_folder: Path) -> None:
     server = serve({})
     said: list[str] = []
     assert fetch("demo", say=said.append) == []
@@ -362,7 +369,7 @@ def test_the_embedded_dataset_needs_no_fetching(serve: Serve, cache: Path) -> No
 
 
 def test_room_on_the_disk_is_checked_before_anything_is_downloaded(
-    serve: Serve, big: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, big: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve({"perturbation_data.zip": big})
     monkeypatch.setattr("pereggrn_data.pipelines.fetch.free_bytes", lambda _: 1000)
@@ -371,19 +378,85 @@ def test_room_on_the_disk_is_checked_before_anything_is_downloaded(
     assert len(server.file_requests()) == 1
 
 
-def test_the_service_sees_who_we_are(serve: Serve, big: Path, cache: Path) -> None:
+def test_the_service_sees_who_we_are(serve: Serve, big: Path, cache_folder: Path) -> None:
     server = serve({"perturbation_data.zip": big})
     fetch("norman")
     assert all(s.agent.startswith("pereggrn-data/") and "+http" in s.agent for s in server.seen)
 
 
 def test_other_compression_needs_the_whole_archive(
-    serve: Serve, tmp_path: Path, cache: Path
+    serve: Serve, tmp_path: Path, cache_folder: Path
 ) -> None:
     path = tmp_path / "perturbation_data.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as out:
         out.writestr("perturbations/norman/test.h5ad", small_h5ad())
     server = serve({"perturbation_data.zip": path})
     fetch("norman")
-    assert target(cache, "norman").read_bytes() == small_h5ad()
+    assert target(cache_folder, "norman").read_bytes() == small_h5ad()
     assert server.file_requests()[-1].sent == path.stat().st_size
+
+
+def test_a_full_disk_is_no_bug_of_ours(
+    serve: Serve, big: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    serve({"perturbation_data.zip": big})
+    monkeypatch.setattr("pereggrn_data.loaders.member_download.unpack", full)
+    ran = command("fetch", "norman")
+    assert (ran.code, "No space left" in ran.err) == (2, True)
+    assert not target(cache_folder, "norman").exists()
+    monkeypatch.undo()
+
+
+def test_a_lock_of_another_release_is_refused(
+    serve: Serve, archives: dict[str, Path], tmp_path: Path, command: Command
+) -> None:
+    serve(archives)
+    lock = tmp_path / "lock.json"
+    assert command("lock", "-o", str(lock)).code == 0
+    ran = command("fetch", "nakatake", "--lock", str(lock), "--release", "13345104")
+    assert (ran.code, "of another release" in ran.err) == (2, True)
+    assert command("fetch", "nakatake", "--lock", str(tmp_path / "none")).code == 2
+
+
+def test_https_is_never_left_for_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+
+    from pereggrn_data.loaders.http import Http
+
+    def answer(*_: object, **kw: object) -> requests.Response:
+        assert kw.get("verify", True) is True
+        response = requests.Response()
+        response.status_code, response.url = 200, "http://elsewhere.example/x"
+        response.raw = io.BytesIO()
+        return response
+
+    monkeypatch.setattr(requests.Session, "get", answer)
+    with (
+        pytest.raises(NetworkError, match="not encrypted"),
+        Http().get("https://zenodo.org/x", headers={}),
+    ):
+        pass
+
+
+def test_a_release_read_from_is_the_one_that_was_fetched(
+    serve: Serve, archives: dict[str, Path], cache_folder: Path, command: Command
+) -> None:
+    serve(archives, record="13785607")
+    fetch("nakatake", release="minimal")
+    dataset = open_dataset("nakatake")
+    assert dataset.path is not None
+    assert "13785607" in dataset.path
+    assert command("verify", "nakatake").code == 0
+    assert json.loads(command("info", "nakatake", "--json").out)["release"] == "13785607"
+
+
+def test_an_older_release_may_use_another_folder_name_and_still_be_complete(
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
+) -> None:
+    serve(archives)
+    fetch("replogle1")
+    assert target(cache_folder, "replogle1").exists()
+    assert not target(cache_folder, "replogle").exists()

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
-def cat(cache: Path) -> object:
+def cat(cache_folder: Path) -> object:
     intake = pytest.importorskip("intake")
     return intake.open_catalog(pereggrn_data.catalog_path())
 
@@ -121,7 +121,7 @@ print(json.dumps({
 
 @pytest.mark.slow
 def test_another_environment_with_only_our_wheel(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fresh environment has the wheel; only third-party packages are borrowed."""
     pytest.importorskip("intake")

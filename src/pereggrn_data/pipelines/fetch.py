@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from pereggrn_data.loaders.cache import free_bytes
 from pereggrn_data.loaders.collection import collection_folder, read_collection
 from pereggrn_data.loaders.fetching import EntryPlan, FetchedFile
 from pereggrn_data.loaders.http import HttpSettings
-from pereggrn_data.loaders.release_files import NotInReleaseError
+from pereggrn_data.loaders.release_files import LOCK_VARIABLE, NotInReleaseError
 from pereggrn_data.loaders.transfer import Progress
 from pereggrn_data.pipelines.service import Say, Service, open_service, silent
 
@@ -112,23 +114,40 @@ def fetch(
     IntegrityError
         If a file is not what was promised.
     """
+    lock = lock or os.environ.get(LOCK_VARIABLE) or None
     service = open_service(
         release, lock=lock, offline=offline, say=say, progress=progress, settings=settings
     )
     entries = _entries([names] if isinstance(names, str) else list(names), everything, say)
     try:
-        plan = _plan(service, entries, everything, say)
+        with _explaining_disk_errors(service):
+            plan = _plan(service, entries, everything, say)
         if not confirm(plan):
             raise UsageError("Nothing was fetched: it was not confirmed.", fix="add --yes.")
         _check_room(service, plan)
-        return [
-            FetchedEntry(
-                p.entry.name, str(p.entry.kind), plan.record, tuple(service.fetcher.fetch(p))
-            )
-            for p in plan.entries
-        ]
+        with _explaining_disk_errors(service):
+            return [_fetch_one(service, p) for p in plan.entries]
     finally:
         service.http.close()
+
+
+def _fetch_one(service: Service, plan: EntryPlan) -> FetchedEntry:
+    files = tuple(service.fetcher.fetch(plan))
+    return FetchedEntry(plan.entry.name, str(plan.entry.kind), service.files.record, files)
+
+
+@contextmanager
+def _explaining_disk_errors(service: Service) -> Iterator[None]:
+    """Turn a full disk, or a cache that is not ours to write to, into an error of the user's."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"The cache {service.cache.root} cannot be used.",
+            got=str(error),
+            fix="make room or get write access, or name another folder by PEREGGRN_CACHE; "
+            "what has arrived is kept.",
+        ) from error
 
 
 def _entries(names: Sequence[str], everything: bool, say: Say) -> list[AnyEntry]:

@@ -60,9 +60,10 @@ def _facts(entry: AnyEntry, release: str | None) -> dict[str, Any]:
     facts["group"] = GROUP_MEANINGS[entry.group]
     facts["citations"] = [{"text": c.text(), "bibtex": c.bibtex()} for c in entry.citations]
     facts["licence"] = entry.licence or UNKNOWN_LICENCE
-    if entry.group is not Group.EMBEDDED:
-        facts |= _release_facts(entry, release)
-    return facts
+    if entry.group is Group.EMBEDDED:
+        facts["state"] = "embedded"
+        return facts
+    return facts | _release_facts(entry, release)
 
 
 def _release_facts(entry: AnyEntry, release: str | None) -> dict[str, Any]:

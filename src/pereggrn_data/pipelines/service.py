@@ -53,8 +53,8 @@ def open_service(
         Record number, DOI or alias; by default ``PEREGGRN_RELEASE``, else the
         catalog's default.
     lock
-        A lock file that is enforced; by default ``PEREGGRN_LOCK``, else the one
-        that comes with the package, if there is one.
+        A lock file that is enforced; by default ``PEREGGRN_LOCK`` if it is of
+        this release, else the one that comes with the package, if there is one.
 
     Raises
     ------
@@ -72,10 +72,13 @@ def open_service(
 
 
 def _given_lock(release: Release, lock: str | Path | None) -> ReleaseLock | None:
+    shipped = load_catalog().locks.get(release.record)
     named = lock or os.environ.get(LOCK_VARIABLE)
     if not named:
-        return load_catalog().locks.get(release.record)
+        return shipped
     given = read_lock(Path(named))
+    if given.record != release.record and lock is None:
+        return shipped
     if given.record != release.record:
         raise UsageError(
             f"The lock {named} is of another release.",

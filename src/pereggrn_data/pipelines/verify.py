@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from pereggrn_data.loaders.cached import find_cached, not_fetched
 from pereggrn_data.loaders.hash_store import HashStore
 from pereggrn_data.loaders.integrity import crc32_of_file, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, match_members
+from pereggrn_data.loaders.release_files import LOCK_VARIABLE
 from pereggrn_data.pipelines.service import Say, Service, open_service, silent
 
 
@@ -68,6 +70,7 @@ def verify(
         If a name is not in the cache.
     """
     catalog = load_catalog()
+    lock = lock or os.environ.get(LOCK_VARIABLE) or None
     if not names:
         service = open_service(release, lock=lock, offline=True)
         records = [service.files.record] if release or lock else service.cache.records()
