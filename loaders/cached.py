@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,5 @@ def not_fetched(entry: AnyEntry) -> NotFetchedError:
     """Say that an entry must be fetched first."""
     return NotFetchedError(
         f"The {entry.kind} {entry.name} is in the catalog, but it has not been fetched.",
-        fix=f"pereggrn-data fetch '{entry.name}'"
-        if set(entry.name) & set(" ='")
-        else f"pereggrn-data fetch {entry.name}",
+        fix=f"pereggrn-data fetch {shlex.quote(entry.name)}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ from pereggrn_data.loaders.release_files import Located, ReleaseFiles
 from pereggrn_data.loaders.transfer import NoProgress, Progress, Span, Transfer
 from pereggrn_data.loaders.whole_archives import WholeArchives, unpack_from_whole
 from pereggrn_data.loaders.zip_member import Unpacked, unpack
+
+
+class NotSeenBeforeError(IntegrityError):
+    """A file arrived as the archive has it, but it is not the one that is known."""
 
 
 @dataclass
@@ -54,7 +59,8 @@ class Batch:
         file = self.files.remote_file(archive)
         span = Span(self.link, self.start, max(m.stop for m in self.members.values()))
         part = self.cache.part(self.files.record, self.entry.name, self.start)
-        return Transfer(file, archive, span, part, self.say, self.progress)
+        label = f"{self.entry.name} from {archive.key}"
+        return Transfer(file, archive, span, part, self.say, self.progress, label)
 
     def write(self, local: str, out: Path) -> Unpacked:
         """Unpack one member into `out`, bringing the raw bytes first if need be."""
@@ -129,7 +135,7 @@ class MemberDownloader:
         unpacked = self.batch.write(self.local, out)
         check_magic(out, self.local)
         if expected is not None and unpacked.sha256 != expected:
-            raise IntegrityError(
+            raise NotSeenBeforeError(
                 f"{self.local} is not the file that was seen before.",
                 expected=f"sha256 {expected}",
                 got=f"sha256 {unpacked.sha256}",
@@ -144,8 +150,10 @@ class MemberDownloader:
         out.replace(named)
         aside = set_aside(named, folder)
         self.batch.transfer().discard()
-        error.fix = (
-            f"what arrived is kept as {aside}. If the release has really changed, "
-            "`pereggrn-data cache clean NAME --forget` accepts its new version."
-        )
+        error.fix = f"what arrived is kept as {aside}."
+        if isinstance(error, NotSeenBeforeError):
+            error.fix += (
+                " If the release has really changed, `pereggrn-data cache clean "
+                f"{shlex.quote(self.batch.entry.name)} --forget` accepts its new version."
+            )
         return error

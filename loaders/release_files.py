@@ -102,13 +102,31 @@ class ReleaseFiles:
             self._lock = self._read_cached()
             return self._lock or self._keep(look_up_record(self.http, self.release))
 
-    def refresh(self) -> bool:
-        """Forget what the cache says and ask again; a given lock stays. Whether it did."""
+    def refresh(self, *, keep_indexes: bool = False) -> bool:
+        """Forget what the cache says and ask again; a given lock stays.
+
+        Parameters
+        ----------
+        keep_indexes
+            Keep what is known of the contents of archives whose size and md5
+            are still the same.
+
+        Returns
+        -------
+        bool
+            Whether the service was asked.
+        """
         if self.given is not None or self.http.offline:
             return False
         with self.cache.locked(f"release-{self.release.record}"):
             self._files.clear()
-            self._keep(look_up_record(self.http, self.release))
+            old = self._read_cached() if keep_indexes else None
+            new = look_up_record(self.http, self.release)
+            for archive in new.archives:
+                before = old.archive(archive.key) if old else None
+                if before and archive.md5 and _same(archive, before):
+                    new = new.with_archive(before)
+            self._keep(new)
         return True
 
     def remote_file(self, archive: LockedArchive) -> RemoteFile:
@@ -197,6 +215,10 @@ class ReleaseFiles:
             fix="name another release by --release, for example 13345104, "
             "which is known to hold the full archives.",
         )
+
+
+def _same(one: LockedArchive, other: LockedArchive) -> bool:
+    return (one.size, one.md5, one.link) == (other.size, other.md5, other.link)
 
 
 def read_lock(path: Path) -> ReleaseLock:

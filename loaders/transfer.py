@@ -84,6 +84,8 @@ class Transfer:
         Where they collect. A sidecar beside it says what they are.
     say
         Told when something is started again.
+    label
+        Shown with the progress; by default the archive's name.
     """
 
     file: RemoteFile
@@ -92,6 +94,7 @@ class Transfer:
     part: Path
     say: Callable[[str], None]
     progress: Progress
+    label: str = ""
 
     @property
     def sidecar(self) -> Path:
@@ -115,7 +118,9 @@ class Transfer:
         """
         failures = 0
         validator = self._kept()
-        self.progress.start(self.archive.key, self.span.length, self._done())
+        if self._done() == self.span.length and self.part.exists():
+            return
+        self.progress.start(self.label or self.archive.key, self.span.length, self._done())
         try:
             while (before := self._done()) < self.span.length:
                 try:

@@ -143,7 +143,7 @@ def test_fetch_prints_sizes_first_and_paths_on_stdout(
 ) -> None:
     serve(archives)
     ran = command("fetch", "nakatake", "norman")
-    assert ran.err.index("to download") < ran.err.index("1 files fetched")
+    assert ran.err.index("to download") < ran.err.index("1 file fetched")
     assert "first seen" in ran.err
     assert ran.out.splitlines() == [
         str(cache_folder / RECORD / "perturbations" / name / "test.h5ad")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from pereggrn_data.cli.progress import human_size, make_progress
 from pereggrn_data.core.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pereggrn_data.loaders.fetching import FetchedFile
     from pereggrn_data.pipelines.fetch import FetchPlan
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names of datasets, networks or tables.")]
@@ -60,8 +61,11 @@ def fetch_command(
         return
     for entry in fetched:
         new = sum(f.downloaded for f in entry.files)
-        seen = "; checksums first seen now" if new and _first_seen(entry.files) else ""
-        tell(f"{entry.name}: {new} files fetched, {len(entry.files) - new} already here{seen}")
+        seen = " (checksums first seen now)" if new and _first_seen(entry.files) else ""
+        here = len(entry.files) - new
+        parts = [f"{new} {_files(new)} fetched{seen}"] * bool(new)
+        parts += [f"{here} {_files(here)} already here"] * bool(here)
+        tell(f"{entry.name}: {', '.join(parts)}")
         for file in entry.files:
             emit(str(file.path))
 
@@ -89,12 +93,16 @@ def verify_command(
         raise typer.Exit(ExitCode.INTEGRITY)
 
 
+def _files(number: int) -> str:
+    return "file" if number == 1 else "files"
+
+
 def _silent(message: str) -> None:
     del message
 
 
-def _first_seen(files: object) -> bool:
-    return any(getattr(f, "origin", "") == "first seen" for f in files)  # type: ignore[attr-defined]
+def _first_seen(files: Sequence[FetchedFile]) -> bool:
+    return any(f.downloaded and f.origin == "first seen" for f in files)
 
 
 def _confirm(plan: FetchPlan, tell: Callable[[str], None], *, ask: bool) -> bool:
@@ -109,7 +117,7 @@ def _confirm(plan: FetchPlan, tell: Callable[[str], None], *, ask: bool) -> bool
             n = len(entry.missing)
             size = human_size(sum(m.size for m in entry.missing.values()))
             tell(
-                f"{entry.entry.name}: {n} file{'s' * (n > 1)}, {size}, "
+                f"{entry.entry.name}: {n} {_files(n)}, {size}, "
                 f"{human_size(entry.transfer_bytes)} to download"
             )
     if not plan.transfer_bytes:

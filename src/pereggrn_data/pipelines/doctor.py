@@ -106,7 +106,7 @@ def _cache(release: str | None) -> Iterator[Check]:
 def _online(service: Service) -> Iterator[Check]:
     record = service.files.release.record
     try:
-        if not service.files.refresh():
+        if not service.files.refresh(keep_indexes=True):
             service.files.lock()
         lock = service.files.lock()
     except PereggrnError as error:

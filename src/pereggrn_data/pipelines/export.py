@@ -5,6 +5,7 @@ Croissant 1.0 is specified at https://docs.mlcommons.org/croissant/.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from pereggrn_data.catalog.entries import AnyEntry, Group
@@ -124,7 +125,7 @@ def _place(service: Service, entry: AnyEntry) -> tuple[LockedArchive, dict[str, 
     raise UsageError(
         f"It is not known here yet which file of release {service.files.release.record} "
         f"holds {entry.name}, nor its checksum.",
-        fix=f"pereggrn-data fetch '{entry.name}', or pereggrn-data lock.",
+        fix=f"pereggrn-data fetch {shlex.quote(entry.name)}, or pereggrn-data lock.",
     )
 
 
