@@ -58,15 +58,9 @@ def small_h5ad(seed: int = 0) -> bytes:
 
 
 def small_parquet(seed: int = 0) -> bytes:
-    """A few edges."""
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "regulator": [f"G{i}" for i in rng.integers(0, 10, 50)],
-            "target": [f"G{i}" for i in rng.integers(0, 30, 50)],
-            "weight": -1.0,
-        }
-    )
+    """Fifty different edges."""
+    pairs = [(f"G{i}", f"G{10 + j + seed}") for i in range(10) for j in range(5)]
+    frame = pd.DataFrame(pairs, columns=["regulator", "target"]).assign(weight=-1.0)
     out = io.BytesIO()
     frame.to_parquet(out, index=False)
     return out.getvalue()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.catalog.entries import AnyEntry, DatasetEntry, NetworkEntry
 from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.errors import UsageError, or_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 SHIPPED = "intake.yaml"
+FORMS = ("pandas", "arrow", "relation")
 READERS = "pereggrn_data.pipelines.intake_readers"
 HEADER = """\
 # Derived from the entries beside this file; do not edit.
@@ -96,24 +97,23 @@ def read_network_entry(name: str, *, to: str = "pandas") -> Any:
     Parameters
     ----------
     to
-        ``"pandas"`` or ``"relation"``.
+        ``"pandas"``, ``"arrow"`` or ``"relation"``.
 
     Returns
     -------
-    pandas.DataFrame or duckdb.DuckDBPyRelation
-        Regulator, target, weight, cell type where there is one, and subnetwork.
+    pandas.DataFrame, pyarrow.Table or duckdb.DuckDBPyRelation
+        Columns regulator, target, weight, cell_type and subnetwork.
 
     Raises
     ------
     NotFetchedError
         If it has not been fetched.
     """
-    from pereggrn_data.loaders.edge_files import edges_of_files
+    from pereggrn_data.loaders.networks import Network
 
-    if to not in ("pandas", "relation"):
-        raise UsageError("That is no form of a table.", expected="pandas or relation", got=to)
-    relation = edges_of_files(network_files(name))
-    return relation.df() if to == "pandas" else relation
+    if to not in FORMS:
+        raise UsageError("That is no form of a table.", expected=or_list(FORMS), got=to)
+    return Network.from_files(network_files(name), name=name).edges(to=to)
 
 
 def network_files(name: str) -> dict[str, Path]:
