@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from pereggrn_data.loaders.network_reader import Form
+
 SHIPPED = "intake.yaml"
 FORMS = ("pandas", "arrow", "relation")
 READERS = "pereggrn_data.pipelines.intake_readers"
@@ -91,7 +93,7 @@ def read_dataset_entry(name: str, *, backed: str | None = None) -> AnnData:
     return adata
 
 
-def read_network_entry(name: str, *, to: str = "pandas") -> Any:
+def read_network_entry(name: str, *, to: Form = "pandas") -> Any:
     """Read the edges of a network by name.
 
     Parameters
