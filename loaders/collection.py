@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pereggrn_data.core.errors import MissingFileError
+from pereggrn_data.catalog.entries import EntryKind
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
+
+ROOTS: Mapping[EntryKind, tuple[str, ...]] = {
+    EntryKind.DATASET: ("perturbations", "perturbation_data/perturbations"),
+    EntryKind.NETWORK: ("networks", "network_collection/networks"),
+    EntryKind.TABLE: ("tf_lists", "accessory_data/tf_lists"),
+}
+"""Where each kind lies: directly in the folder, or as in the unzipped archives."""
+
+TABLES: Mapping[EntryKind, str] = {
+    EntryKind.DATASET: "perturbations.csv",
+    EntryKind.NETWORK: "published_networks.csv",
+}
+DATASET_FILES = ("test.h5ad", "train.h5ad", "screen.csv")
+READY = frozenset({"", "yes", "true", "1"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalEntry:
+    """A dataset, network or table of a local collection.
+
+    Parameters
+    ----------
+    files
+        By file name, for networks by subnetwork; empty if absent.
+    row
+        What the collection's own table says of it.
+    absent_because
+        Why it cannot be read, or None if it can.
+    """
+
+    name: str
+    kind: EntryKind
+    folder: Path
+    files: Mapping[str, Path]
+    row: Mapping[str, str] = field(default_factory=dict)
+    absent_because: str | None = None
 
 
 def collection_folder(given: str | None = None) -> Path | None:
@@ -34,5 +74,96 @@ def dataset_files(folder: Path) -> dict[str, Path]:
     Both layouts are known: ``perturbations/`` directly in the folder, or
     inside ``perturbation_data/`` as in the unzipped archives.
     """
-    roots = [folder / "perturbations", folder / "perturbation_data" / "perturbations"]
-    return {file.parent.name: file for root in roots for file in sorted(root.glob("*/test.h5ad"))}
+    return {
+        file.parent.name: file
+        for root in _roots(folder, EntryKind.DATASET)
+        for file in sorted(root.glob("*/test.h5ad"))
+    }
+
+
+def read_collection(folder: Path) -> tuple[LocalEntry, ...]:
+    """List everything in a collection: what has files, and what its tables promise.
+
+    Raises
+    ------
+    InvalidDataError
+        If a table cannot be read, or has no column ``name``.
+    """
+    entries: list[LocalEntry] = []
+    for kind in (EntryKind.DATASET, EntryKind.NETWORK):
+        rows = _read_table(folder, kind)
+        present = _present(folder, kind)
+        entries += [_entry(n, kind, folder, present, rows) for n in sorted({*present, *rows})]
+    lists = {p.stem: p for r in _roots(folder, EntryKind.TABLE) for p in sorted(r.glob("*.txt"))}
+    if lists:
+        entries.append(
+            LocalEntry(name="tf_lists", kind=EntryKind.TABLE, folder=folder, files=lists)
+        )
+    return tuple(entries)
+
+
+def _entry(
+    name: str,
+    kind: EntryKind,
+    folder: Path,
+    present: Mapping[str, Mapping[str, Path]],
+    rows: Mapping[str, Mapping[str, str]],
+) -> LocalEntry:
+    row = rows.get(name, {})
+    files = present.get(name, {})
+    reason = None
+    if not files:
+        reason = "no files"
+    elif (row.get("is_ready") or "").strip().lower() not in READY:
+        reason = "not ready, says its table"
+    return LocalEntry(
+        name=name,
+        kind=kind,
+        folder=folder,
+        files={} if reason else files,
+        row=row,
+        absent_because=reason,
+    )
+
+
+def _present(folder: Path, kind: EntryKind) -> dict[str, dict[str, Path]]:
+    found: dict[str, dict[str, Path]] = {}
+    for root in _roots(folder, kind):
+        for place in sorted(p for p in root.iterdir() if p.is_dir()):
+            if kind is EntryKind.NETWORK:
+                files = {p.stem: p for p in sorted((place / "networks").glob("*.parquet"))}
+            else:
+                files = {n: place / n for n in DATASET_FILES if (place / n).is_file()}
+            if files:
+                found[place.name] = files
+    return found
+
+
+def _roots(folder: Path, kind: EntryKind) -> list[Path]:
+    return [root for below in ROOTS[kind] if (root := folder / below).is_dir()]
+
+
+def _read_table(folder: Path, kind: EntryKind) -> dict[str, dict[str, str]]:
+    rows: dict[str, dict[str, str]] = {}
+    for root in _roots(folder, kind):
+        path = root / TABLES[kind]
+        if path.is_file():
+            rows.update(_read_rows(path))
+    return rows
+
+
+def _read_rows(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if "name" not in (reader.fieldnames or ()):
+                raise InvalidDataError(
+                    f"{path} has no column 'name'.", got=", ".join(reader.fieldnames or ())
+                )
+            return {
+                row["name"]: {k: v or "" for k, v in row.items() if isinstance(k, str)}
+                for row in reader
+                if row["name"]
+            }
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidDataError(f"{path} is not a table.", got=str(error)[:100]) from None

@@ -21,6 +21,7 @@ from pereggrn_data.core.format import (
     REQUIRED_OBS,
     TIMEPOINT,
 )
+from pereggrn_data.loaders.integrity import sha256_of_file as sha256_of_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,27 +43,24 @@ class Dataset:
         Of the file's bytes; of the content, for generated data.
     adata
         Observations by genes, natural-log expression in ``X``.
+    local_to
+        Folder of the local collection, where the name is a published one's too.
     """
 
     name: str
     path: str | None
     sha256: str
     adata: AnnData
+    local_to: str | None = None
 
     @property
     def shown_as(self) -> str:
-        """The name in scores and signatures."""
-        return self.name
+        """The name in scores and signatures: a local dataset is not taken for a published one."""
+        return f"{self.name} (local: {self.local_to})" if self.local_to else self.name
 
     def __repr__(self) -> str:
         n, g = self.adata.shape
-        return f"Dataset {self.name}: {n} observations x {g} genes, sha256 {self.sha256[:12]}"
-
-
-def sha256_of_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return f"Dataset {self.shown_as}: {n} observations x {g} genes, sha256 {self.sha256[:12]}"
 
 
 def content_sha256(adata: AnnData) -> str:

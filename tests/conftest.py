@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from service_fixtures import archives, cache_folder, command, serve  # noqa: F401
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.metrics import METRICS as METRICS
     from pereggrn_data.loaders.networks import Network as Network
     from pereggrn_data.pipelines.datasets import load as load
+    from pereggrn_data.pipelines.fetch import fetch as fetch
+    from pereggrn_data.pipelines.intake_catalog import catalog_path as catalog_path
     from pereggrn_data.pipelines.networks import open_network as open_network
     from pereggrn_data.pipelines.score import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.score import score as score
@@ -27,6 +29,8 @@ _LAZY = {
     "PereggrnError": "pereggrn_data.core.errors",
     "Split": "pereggrn_data.core.splits",
     "SplitOptions": "pereggrn_data.pipelines.score",
+    "catalog_path": "pereggrn_data.pipelines.intake_catalog",
+    "fetch": "pereggrn_data.pipelines.fetch",
     "load": "pereggrn_data.pipelines.datasets",
     "open_network": "pereggrn_data.pipelines.networks",
     "score": "pereggrn_data.pipelines.score",
@@ -41,6 +45,8 @@ __all__ = [
     "Split",
     "SplitOptions",
     "__version__",
+    "catalog_path",
+    "fetch",
     "load",
     "open_network",
     "score",

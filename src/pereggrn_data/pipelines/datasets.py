@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pereggrn_data.catalog.entries import AnyEntry, EntryKind
+from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import (
     InvalidDataError,
     MissingFileError,
@@ -12,6 +15,7 @@ from pereggrn_data.core.errors import (
     UsageError,
 )
 from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, REQUIRED_OBS
+from pereggrn_data.loaders.cached import cached_entry, find_cached, not_fetched
 from pereggrn_data.loaders.collection import (
     COLLECTION_VARIABLE,
     collection_folder,
@@ -31,7 +35,8 @@ def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
     Parameters
     ----------
     dataset
-        ``"demo"``, a name in the local collection, or the path of an ``.h5ad`` file.
+        ``"demo"``, a name in the local collection, the name of a published
+        dataset that has been fetched, or the path of an ``.h5ad`` file.
     collection
         Folder of the local collection; by default ``PEREGGRN_COLLECTION``.
 
@@ -44,6 +49,8 @@ def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
     ------
     UnknownNameError
         If there is neither such a name nor such a file.
+    NotFetchedError
+        If it is published but has not been fetched; nothing is downloaded here.
     InvalidDataError
         If the file cannot be read.
     """
@@ -51,27 +58,79 @@ def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
 
 
 def open_dataset(dataset: str | Path, *, collection: str | None = None) -> Dataset:
-    """As :func:`load`, with the name and the hash that scores refer to."""
+    """As :func:`load`, with the name and the hash that scores refer to.
+
+    A name is looked up in the local collection, then among what has been
+    fetched. A published dataset that has not been fetched is an error that
+    says how to fetch it.
+    """
     given = str(dataset)
     folder = collection_folder(collection)
     files = dataset_files(folder) if folder else {}
-    if given in files:
-        return read_dataset(files[given])
+    if folder and given in files:
+        return _read_local(given, files[given], folder)
     if given == DEMO:
         from pereggrn_data.simulate.demo import demo_dataset
 
         return demo_dataset()
+    published = load_catalog().get(given)
+    if published is not None and published.kind is EntryKind.DATASET:
+        return _read_published(published)
     path = Path(given).expanduser()
     if path.exists():
         return read_dataset(path, given_as=given)
     if _looks_like_path(given):
         raise MissingFileError(f"There is no file {given}.", fix="check the path.")
+    known = [e.name for e in load_catalog().datasets]
     raise UnknownNameError(
         "dataset",
         given,
-        [DEMO, *files],
+        list(dict.fromkeys([*files, *known, *load_catalog().aliases])),
         fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
     )
+
+
+def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
+    """Return the ``test.h5ad`` of a dataset by name, local or fetched.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such name.
+    NotFetchedError
+        If it is published but has not been fetched.
+    UsageError
+        If it is embedded and has no file.
+    """
+    folder = collection_folder(collection)
+    files = dataset_files(folder) if folder else {}
+    if dataset in files:
+        return files[dataset]
+    if dataset == DEMO:
+        raise UsageError(
+            f"{DEMO} is made when it is read; it has no file.",
+            fix=f'pereggrn_data.load("{DEMO}") gives it.',
+        )
+    found = cached_entry(dataset, EntryKind.DATASET)
+    return found.files[f"perturbations/{found.entry.name}/test.h5ad"]
+
+
+def _read_local(name: str, path: Path, folder: Path) -> Dataset:
+    return _labelled(read_dataset(path), name, folder)
+
+
+def _labelled(dataset: Dataset, name: str, folder: Path | None) -> Dataset:
+    """Note where a dataset comes from if it lies in the collection under a published name."""
+    is_local = folder is not None and folder in Path(dataset.path or "").parents
+    hides = load_catalog().get(name) is not None
+    return replace(dataset, local_to=str(folder)) if is_local and hides else dataset
+
+
+def _read_published(entry: AnyEntry) -> Dataset:
+    found = find_cached(entry)
+    if found is None:
+        raise not_fetched(entry)
+    return read_dataset(found.files[f"perturbations/{entry.name}/test.h5ad"])
 
 
 def find_dataset(
@@ -95,6 +154,9 @@ def find_dataset(
     """
     folder = collection_folder(collection)
     candidates = [f for n, f in (dataset_files(folder) if folder else {}).items() if n == name]
+    published = load_catalog().get(name)
+    if published is not None and (cached := find_cached(published)) is not None:
+        candidates += [f for f in cached.files.values() if f.name == "test.h5ad"]
     candidates += [Path(path).expanduser()] if path else []
     seen = []
     for file in candidates:
@@ -103,7 +165,8 @@ def find_dataset(
         elif (found := sha256_of_file(file)) != sha256:
             seen.append(f"{file} with sha256 {found}")
         else:
-            return read_dataset(file, given_as=str(file))
+            found_here = read_dataset(file, given_as=str(file))
+            return _labelled(found_here, name, folder)
     if name == DEMO:
         demo = open_dataset(DEMO)
         if demo.sha256 == sha256:

@@ -1,0 +1,173 @@
+"""The cache: one folder per record, in the layout of a collection, shared by processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from urllib.parse import quote
+
+from pereggrn_data.core.errors import UsageError
+
+CACHE_VARIABLE = "PEREGGRN_CACHE"
+LOCKS = ".locks"
+PARTS = "parts"
+ARCHIVES = "archives"
+INDEX_FILE = "release.json"
+HASHES_FILE = "hashes.json"
+SET_ASIDE = "set-aside"
+TRANSFERS_AT_A_TIME = 2
+GROUP_FILE, GROUP_FOLDER = 0o644, 0o755
+"""Files are for the whole group to read, whatever the umask says."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The folder that downloaded files live in.
+
+    Parameters
+    ----------
+    root
+        Made when it is first written to.
+    say
+        Told when we wait for another process.
+    """
+
+    root: Path
+    say: Callable[[str], None] = lambda _: None
+
+    def folder(self, record: str) -> Path:
+        """Return the folder of a record; it is a collection in the original's layout."""
+        return self.root / record
+
+    def file(self, record: str, path: str) -> Path:
+        """Return where a file of a record lies, or would lie."""
+        return self.folder(record).joinpath(*path.split("/"))
+
+    def archive(self, record: str, key: str) -> Path:
+        """Return where a whole archive of a record lies, or would lie."""
+        return self.folder(record) / ARCHIVES / key
+
+    def part(self, record: str, name: str, start: int) -> Path:
+        """Return where the raw bytes of a transfer collect."""
+        return self.folder(record) / PARTS / f"{quote(name, safe=' =')}-{start}.part"
+
+    def records(self) -> list[str]:
+        """Return the records that have a folder here."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if p.name.isdigit() and p.is_dir())
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder below the cache that the group can read.
+
+        Raises
+        ------
+        UsageError
+            If the cache cannot be written to.
+        """
+        try:
+            missing = [p for p in (folder, *folder.parents) if not p.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            for made in missing:
+                if made == self.root or self.root in made.parents:
+                    made.chmod(made.stat().st_mode | GROUP_FOLDER)
+        except OSError as error:
+            raise UsageError(
+                f"The cache {self.root} cannot be written to.",
+                got=str(error),
+                fix=f"name another folder by {CACHE_VARIABLE}.",
+            ) from None
+
+    @contextmanager
+    def locked(self, name: str, *, waiting_for: str = "another process") -> Iterator[None]:
+        """Hold a lock that only one process has at a time."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._lock_file(name), mode=GROUP_FILE | 0o020)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self.say(f"waiting for {waiting_for}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def transfer_slot(self) -> Iterator[None]:
+        """Hold one of the places for transfers: there are two, for all processes together."""
+        from filelock import FileLock, Timeout
+
+        locks = [FileLock(self._lock_file(f"transfer-{i}")) for i in range(TRANSFERS_AT_A_TIME)]
+        for lock in cycle(locks):
+            try:
+                lock.acquire(timeout=0.1)
+            except Timeout:
+                continue
+            try:
+                yield
+            finally:
+                lock.release()
+            return
+
+    def pace(self, interval: float) -> None:
+        """Wait until `interval` seconds have passed since any process last called this."""
+        with self.locked("api", waiting_for="our turn to ask the service"):
+            stamp = self._lock_file("api.time")
+            if stamp.exists():
+                since = time.time() - stamp.stat().st_mtime
+                time.sleep(max(0.0, min(interval, interval - since)))
+            stamp.touch()
+
+    def _lock_file(self, name: str) -> Path:
+        folder = self.root / LOCKS
+        self.make_folder(folder)
+        return folder / f"{quote(name, safe=' =')}.lock"
+
+
+def open_cache(say: Callable[[str], None] = lambda _: None) -> Cache:
+    """Return the cache: ``PEREGGRN_CACHE``, else the platform's folder for it."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Cache(Path(named).expanduser().absolute(), say)
+    import pooch
+
+    return Cache(Path(pooch.os_cache("pereggrn-data")), say)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small text file in one step: nobody ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(temporary.stat().st_mode | GROUP_FILE)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move a file that is not what was promised out of the way, and return where it went."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "_".join(path.parts[-3:]) if len(path.parts) >= 3 else path.name
+    number = 1
+    while (target := folder / f"{name}.{number}").exists():
+        number += 1
+    shutil.move(path, target)
+    return target
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free space where `folder` is, or will be made."""
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,87 @@
+"""Check that a file is what it was promised to be."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from pathlib import Path
+
+from pereggrn_data.core.errors import IntegrityError
+
+MAGIC = {
+    ".h5ad": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    ".parquet": (b"PAR1", "a parquet file"),
+    ".gz": (b"\x1f\x8b", "a gzip file"),
+    ".zip": (b"PK", "a zip archive"),
+}
+PAGE_BEGINNINGS = (b"<!doctype html", b"<html")
+CHUNK = 1 << 20
+
+
+def check_magic(path: Path, name: str) -> None:
+    """Check that a file begins as its kind does, and is no web page.
+
+    Parameters
+    ----------
+    path
+        The file, possibly under a temporary name.
+    name
+        The name that tells its kind.
+
+    Raises
+    ------
+    IntegrityError
+        If it begins in another way.
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.lstrip().lower().startswith(PAGE_BEGINNINGS):
+        raise IntegrityError(f"{name} is a web page.", expected="data", got=repr(head[:20]))
+    magic, kind = MAGIC.get(Path(name).suffix, (b"", "data"))
+    if not head.startswith(magic):
+        raise IntegrityError(
+            f"{name} is not {kind}.",
+            expected=f"a file that begins with {magic!r}",
+            got=repr(head[:8]),
+        )
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def crc32_of_file(path: Path) -> int:
+    """Return the CRC-32 of a file's bytes."""
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+def md5_of_file(path: Path) -> str:
+    """Return the md5 of a file's bytes, in hex: what records publish for their archives."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(
+            file,
+            lambda: hashlib.md5(usedforsecurity=False),
+        ).hexdigest()
+
+
+def settle(path: Path, mode: int) -> None:
+    """Make sure that a file is on the disk, and that the group can read it."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    path.chmod(path.stat().st_mode | mode)
+
+
+def settle_folder(folder: Path) -> None:
+    """Make sure that the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,177 @@
+"""Where an entry's files lie in an archive, and under which names they are kept here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pereggrn_data.catalog.entries import AnyEntry, DatasetEntry, EntryKind, NetworkEntry
+from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.core.errors import IntegrityError
+from pereggrn_data.loaders.safe_names import is_safe_file_name
+
+ARCHIVE_WORDS: Mapping[EntryKind, str] = {
+    EntryKind.DATASET: "perturbation_data",
+    EntryKind.NETWORK: "network_collection",
+    EntryKind.TABLE: "accessory_data",
+}
+"""What the name of the archive of each kind begins with."""
+
+NOT_CONTENTS = "__MACOSX"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file of an entry.
+
+    Parameters
+    ----------
+    local
+        Path below the record's folder in the cache; ``*`` stands for any name.
+    remote
+        Paths below an archive's root folder, the likeliest first; ``*`` as well.
+    required
+        Whether the entry is incomplete without it.
+    """
+
+    local: str
+    remote: tuple[str, ...]
+    required: bool
+
+
+def wanted_files(entry: AnyEntry) -> tuple[Wanted, ...]:
+    """Return the files that make up an entry."""
+    if isinstance(entry, DatasetEntry):
+        return tuple(
+            Wanted(
+                f"perturbations/{entry.name}/{file}",
+                tuple(
+                    f"{parent}{name}/{file}"
+                    for parent in ("perturbations/", "")
+                    for name in entry.names
+                ),
+                required,
+            )
+            for names, required in ((entry.files, True), (entry.optional_files, False))
+            for file in names
+        )
+    if isinstance(entry, NetworkEntry):
+        remote = tuple(f"networks/{name}/networks/*.parquet" for name in entry.names)
+        return (Wanted(f"networks/{entry.name}/networks/*.parquet", remote, True),)
+    return tuple(Wanted(file, (file,), True) for file in entry.files)
+
+
+def match_members(
+    entry: AnyEntry, members: Sequence[LockedMember]
+) -> dict[str, LockedMember] | None:
+    """Find an entry's files in an archive.
+
+    Paths are compared from the end, under any root folder; where several fit,
+    the one nearest to the root is taken.
+
+    Returns
+    -------
+    dict or None
+        Local path to member; None if a required file is missing.
+
+    Raises
+    ------
+    IntegrityError
+        If the archive is ambiguous, or has names that are not safe here.
+    """
+    found: dict[str, LockedMember] = {}
+    for wanted in wanted_files(entry):
+        matched = _first_match(wanted, members)
+        if not matched and wanted.required:
+            return None
+        found.update(matched)
+    return found
+
+
+def cached_files(entry: AnyEntry, folder: Path) -> dict[str, Path]:
+    """Return the files of an entry that lie in a folder of this layout, by local path."""
+    found: dict[str, Path] = {}
+    for wanted in wanted_files(entry):
+        parent, _, pattern = wanted.local.rpartition("/")
+        place = folder.joinpath(*parent.split("/")) if parent else folder
+        if not place.is_dir():
+            continue
+        for file in sorted(place.iterdir()):
+            if file.is_file() and _matches(pattern, file.name):
+                found[f"{parent}/{file.name}" if parent else file.name] = file
+    return found
+
+
+def is_complete(entry: AnyEntry, found: Iterable[str]) -> bool:
+    """Whether every required file is among the local paths `found`."""
+    found = list(found)
+    return all(
+        any(_matches(wanted.local, path) for path in found)
+        for wanted in wanted_files(entry)
+        if wanted.required
+    )
+
+
+def likely_archives(
+    kind: EntryKind, archives: Sequence[LockedArchive]
+) -> tuple[LockedArchive, ...]:
+    """Return a record's zip archives, those that should hold this kind first."""
+    zips = [a for a in archives if a.key.lower().endswith(".zip")]
+    return tuple(sorted(zips, key=lambda a: not is_likely(kind, a)))
+
+
+def is_likely(kind: EntryKind, archive: LockedArchive) -> bool:
+    """Whether an archive's name says that it holds entries of this kind."""
+    return archive.key.lower().startswith(ARCHIVE_WORDS[kind])
+
+
+def _first_match(wanted: Wanted, members: Sequence[LockedMember]) -> dict[str, LockedMember]:
+    for remote in wanted.remote:
+        pattern = re.compile(r"(?P<root>(?:.*/)?)" + _wildcards(remote))
+        head, _, tail = remote.rpartition("*")
+        hits: dict[str, list[tuple[int, LockedMember]]] = {}
+        for member in members:
+            if not member.path.endswith(tail) or head not in member.path:
+                continue  # much faster than the pattern, for archives of many members
+            match = pattern.fullmatch(member.path)
+            if match is None or NOT_CONTENTS in member.path.split("/"):
+                continue
+            local = _local_path(wanted.local, match.groupdict().get("name"), member)
+            hits.setdefault(local, []).append((match["root"].count("/"), member))
+        if hits:
+            return {local: _nearest(found) for local, found in hits.items()}
+    return {}
+
+
+def _nearest(found: list[tuple[int, LockedMember]]) -> LockedMember:
+    depth = min(d for d, _ in found)
+    nearest = [m for d, m in found if d == depth]
+    if len(nearest) > 1:
+        raise IntegrityError(
+            "The archive is ambiguous.",
+            expected="one file of this name",
+            got=", ".join(m.path for m in nearest[:3]),
+        )
+    return nearest[0]
+
+
+def _local_path(local: str, name: str | None, member: LockedMember) -> str:
+    """Fill the name from the archive in, if it can be a file name and nothing else."""
+    if name is None:
+        return local
+    path = local.replace("*", name, 1)
+    if not is_safe_file_name(path.rsplit("/", 1)[-1]):
+        raise IntegrityError(
+            "The archive has a file name that is not safe to write.", got=repr(member.path)[:120]
+        )
+    return path
+
+
+def _wildcards(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", r"(?P<name>[^/]+)", 1)
+
+
+def _matches(pattern: str, path: str) -> bool:
+    return re.fullmatch(_wildcards(pattern), path) is not None

@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print strict JSON on stdout.")]
+Name = Annotated[str, typer.Argument(help="Name of a dataset, network or table.")]
+Collection = Annotated[
+    str | None,
+    typer.Option(
+        "--collection", help="Folder of a local collection.", envvar="PEREGGRN_COLLECTION"
+    ),
+]
+Release = Annotated[
+    str | None,
+    typer.Option(
+        "--release", help="Record number, DOI or alias of a release.", envvar="PEREGGRN_RELEASE"
+    ),
+]
+Lock = Annotated[
+    Path | None,
+    typer.Option("--lock", help="Lock file whose checksums are enforced.", envvar="PEREGGRN_LOCK"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,0 +1,64 @@
+"""Where the files of a name lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pereggrn_data.catalog.entries import EntryKind, Group
+from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.core.errors import UnknownNameError, UsageError
+from pereggrn_data.loaders.cached import find_cached, not_fetched
+from pereggrn_data.loaders.collection import collection_folder, read_collection
+
+MAIN_FILE = "test.h5ad"
+
+
+def entry_paths(
+    name: str, *, file: str | None = None, collection: str | None = None
+) -> list[Path]:
+    """Return the files of a name: of a dataset the ``test.h5ad``, else all of them.
+
+    Parameters
+    ----------
+    file
+        One file of the entry, by name.
+    collection
+        Local collection; what it has comes before what was fetched.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such name, or no such file of it.
+    NotFetchedError
+        If it is published but not fetched.
+    """
+    files, kind = _local_files(name, collection) or _cached_files(name)
+    if file is None and kind is EntryKind.DATASET and MAIN_FILE in files:
+        return [files[MAIN_FILE]]
+    if file is None:
+        return list(files.values())
+    if file not in files:
+        raise UnknownNameError(f"file of {name}", file, list(files))
+    return [files[file]]
+
+
+def _local_files(name: str, collection: str | None) -> tuple[Mapping[str, Path], EntryKind] | None:
+    folder = collection_folder(collection)
+    for local in read_collection(folder) if folder else ():
+        if local.name == name and local.files:
+            return {p.name: p for p in local.files.values()}, local.kind
+    return None
+
+
+def _cached_files(name: str) -> tuple[Mapping[str, Path], EntryKind]:
+    entry = load_catalog().entry(name)
+    if entry.group is Group.EMBEDDED:
+        raise UsageError(
+            f"{entry.name} is made when it is read; it has no file.",
+            fix=f'pereggrn_data.load("{entry.name}") gives it.',
+        )
+    found = find_cached(entry)
+    if found is None:
+        raise not_fetched(entry)
+    return {p.name: p for p in found.files.values()}, entry.kind
