@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from service_fixtures import archives, cache_folder, command, serve  # noqa: F401
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+# A loaded machine is no reason to fail: examples may take as long as they do.
+settings.register_profile(
+    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("here")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("PEREGGRN_SHARED", REPOSITORY.parent / "shared"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pereggrn_data.cli.options import Collection, Json
 from pereggrn_data.cli.output import emit, emit_json, emit_table, new_app, run, say
 
 if TYPE_CHECKING:
@@ -26,13 +27,6 @@ DEFAULT_GENES = 10_000
 
 Folder = Annotated[
     Path | None, typer.Option("--output", "-o", help="Folder to write to; it is made if needed.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print strict JSON on stdout.")]
-Collection = Annotated[
-    str | None,
-    typer.Option(
-        "--collection", help="Folder of a local collection.", envvar="PEREGGRN_COLLECTION"
-    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the random draw.")]
 SplitTypeOption = Annotated[str, typer.Option("--type", help="Type of split.")]

@@ -9,16 +9,15 @@ import typer
 from pereggrn_data.cli import networks_sql, networks_tables
 from pereggrn_data.cli.networks_options import (
     CellType,
-    Collection,
     IgnoreCase,
-    Json,
     NetworkName,
     Output,
     Rows,
     Subnetworks,
 )
+from pereggrn_data.cli.options import Collection, Json
 from pereggrn_data.cli.output import emit_json, emit_table, say
-from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
+from pereggrn_data.core.errors import ExitCode, InvalidDataError, first_few, or_list
 
 if TYPE_CHECKING:
     from pereggrn_data import Network
@@ -39,20 +38,14 @@ def register(program: typer.Typer) -> None:
 
 @app.command("list")
 def list_networks(collection: Collection = None, json: Json = False) -> None:
-    """List the networks of the local collection."""
-    from pereggrn_data.loaders.collection import COLLECTION_VARIABLE, collection_folder
+    """List the networks that can be read here: local ones, and those that were fetched."""
+    from pereggrn_data.loaders.collection import collection_folder
     from pereggrn_data.loaders.networks import Network
-    from pereggrn_data.pipelines.networks import local_networks
+    from pereggrn_data.pipelines.networks import available_networks
 
-    folder = collection_folder(collection)
-    if folder is None:
-        raise UsageError(
-            "There is no local collection to list.",
-            fix=f"name its folder by --collection or {COLLECTION_VARIABLE}.",
-        )
     rows: list[dict[str, Any]] = []
     broken = []
-    for name, files in local_networks(folder).items():
+    for name, files in available_networks(collection_folder(collection)).items():
         row: dict[str, Any] = {"network": name, "subnetworks": len(files)}
         try:
             sources = Network.from_files(files, name=name).sources
@@ -64,7 +57,10 @@ def list_networks(collection: Collection = None, json: Json = False) -> None:
         rows.append(row)
     networks_tables.show(rows, json=json)
     if not rows:
-        say(f"There is no network in {folder}.")
+        say(
+            "There is no network here. `pereggrn-data list --kind network` names those that can "
+            "be fetched; --collection names a folder of your own."
+        )
     for problem in broken:
         say(f"error: {problem}")
     if broken:

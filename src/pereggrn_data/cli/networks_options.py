@@ -31,10 +31,3 @@ Output = Annotated[
     str | None,
     typer.Option("--output", "-o", help="Write a .parquet, .csv or .tsv file instead."),
 ]
-Collection = Annotated[
-    str | None,
-    typer.Option(
-        "--collection", help="Folder of a local collection.", envvar="PEREGGRN_COLLECTION"
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print strict JSON on stdout.")]

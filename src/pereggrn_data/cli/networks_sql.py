@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli import networks_tables
-from pereggrn_data.cli.networks_options import Collection, Json, Output, Rows
+from pereggrn_data.cli.networks_options import Output, Rows
+from pereggrn_data.cli.options import Collection, Json
 from pereggrn_data.cli.output import emit_json, say
 from pereggrn_data.core.errors import UsageError
 

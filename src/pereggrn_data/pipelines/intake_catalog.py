@@ -14,8 +14,6 @@ from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import UsageError, or_list
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
 
     from pereggrn_data.loaders.network_reader import Form
@@ -111,32 +109,11 @@ def read_network_entry(name: str, *, to: Form = "pandas") -> Any:
     NotFetchedError
         If it has not been fetched.
     """
-    from pereggrn_data.loaders.networks import Network
+    from pereggrn_data.pipelines.networks import open_network
 
     if to not in FORMS:
         raise UsageError("That is no form of a table.", expected=or_list(FORMS), got=to)
-    return Network.from_files(network_files(name), name=name).edges(to=to)
-
-
-def network_files(name: str) -> dict[str, Path]:
-    """Return the parquet files of a network, local or fetched, by subnetwork.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such network.
-    NotFetchedError
-        If it has not been fetched.
-    """
-    from pereggrn_data.catalog.entries import EntryKind
-    from pereggrn_data.loaders.cached import cached_network_files
-    from pereggrn_data.loaders.collection import collection_folder, read_collection
-
-    folder = collection_folder()
-    for local in read_collection(folder) if folder else ():
-        if (local.name, local.kind) == (name, EntryKind.NETWORK) and local.files:
-            return dict(local.files)
-    return cached_network_files(name)
+    return open_network(name).edges(to=to)
 
 
 def _token(entry: AnyEntry) -> str:

@@ -7,8 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pereggrn_data.catalog.entries import EntryKind
+from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
-from pereggrn_data.loaders.collection import COLLECTION_VARIABLE, collection_folder
+from pereggrn_data.loaders.cached import cached_network_files, find_cached
+from pereggrn_data.loaders.collection import (
+    COLLECTION_VARIABLE,
+    collection_folder,
+    read_collection,
+)
 from pereggrn_data.loaders.networks import Network
 
 if TYPE_CHECKING:
@@ -17,7 +24,6 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.network_sql import Limits
 
 EMPTY = "empty"
-ROOTS = ("networks", "network_collection/networks")
 
 
 def open_network(
@@ -31,7 +37,7 @@ def open_network(
     Parameters
     ----------
     network
-        A name in the local collection, ``"empty"``, the path of a parquet
+        A name in the local collection or of a fetched network, ``"empty"``, the path of a parquet
         file or of a folder of them, a DataFrame or Arrow table with the
         columns regulator, target and (optionally) weight and cell_type, or a
         list of any of these, which is their union.
@@ -49,6 +55,8 @@ def open_network(
     ------
     UnknownNameError
         If there is neither such a network nor such a file, or no such subnetwork.
+    NotFetchedError
+        If it is published but has not been fetched; nothing is downloaded here.
     InvalidDataError
         If a file or table does not hold edges.
 
@@ -74,24 +82,35 @@ def open_network(
     return found if subnetworks is None else found.subset(subnetwork=subnetworks)
 
 
-def local_networks(folder: Path) -> dict[str, dict[str, Path]]:
-    """Map the networks of a collection to their parquet files by subnetwork.
+def available_networks(folder: Path | None) -> dict[str, Mapping[str, Path]]:
+    """Map the networks that can be read here to their parquet files by subnetwork.
 
-    Both layouts are known: ``networks/`` directly in the folder, or inside
-    ``network_collection/`` as in the unzipped archives.
+    Those that have been fetched, and those of the local collection, which win.
     """
-    found: dict[str, dict[str, Path]] = {}
-    for root in ROOTS:
-        for parts in sorted((folder / root).glob("*/networks")):
-            files = {file.stem: file for file in sorted(parts.glob("*.parquet"))}
-            if files:
-                found.setdefault(parts.parent.name, files)
-    return found
+    published = (entry for entry in load_catalog().networks if find_cached(entry) is not None)
+    found: dict[str, Mapping[str, Path]] = {
+        e.name: cached_network_files(e.name) for e in published
+    }
+    local = read_collection(folder) if folder else ()
+    found |= {e.name: e.files for e in local if e.kind is EntryKind.NETWORK and e.files}
+    return dict(sorted(found.items()))
 
 
 def named_files(name: str, folder: Path | None) -> Mapping[str, Path] | None:
-    """Return the parquet files of a network by subnetwork, or None if there is no such name."""
-    return (local_networks(folder) if folder else {}).get(name)
+    """Return the parquet files of a network by subnetwork, or None if there is no such name.
+
+    Raises
+    ------
+    NotFetchedError
+        If it is published but has not been fetched.
+    """
+    for local in read_collection(folder) if folder else ():
+        if (local.name, local.kind) == (name, EntryKind.NETWORK) and local.files:
+            return local.files
+    published = load_catalog().get(name)
+    if published is None or published.kind is not EntryKind.NETWORK:
+        return None
+    return cached_network_files(published.name)
 
 
 def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str | None) -> Network:
@@ -111,10 +130,11 @@ def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str |
         return Network.from_parquet(path, subnetworks=subnetworks)
     if "/" in name or name.endswith(".parquet"):
         raise MissingFileError(f"There is no file or folder {name}.", fix="check the path.")
+    known = [EMPTY, *available_networks(folder), *(e.name for e in load_catalog().networks)]
     raise UnknownNameError(
         "network",
         name,
-        [EMPTY, *(local_networks(folder) if folder else ())],
+        list(dict.fromkeys(known)),
         fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
     )
 
