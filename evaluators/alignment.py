@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.baselines import Floats, Matrix, column_means
+from pereggrn_data.core.baselines import Floats, column_means
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import (
     IS_CONTROL,
@@ -18,7 +17,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     PERTURBATION_TYPE,
 )
-from pereggrn_data.evaluators.grouping import group_keys, key_text, mean_by_group
+from pereggrn_data.evaluators.grouping import group_keys, mean_by_group
 from pereggrn_data.evaluators.scoring import Aligned
 from pereggrn_data.evaluators.task import Task
 
@@ -26,11 +25,29 @@ Mask = npt.NDArray[np.bool_]
 
 
 def columns_given(obs: pd.DataFrame) -> tuple[str, ...]:
-    """Return the optional grouping columns that a file fills in."""
-    return tuple(
-        c for c in OPTIONAL_GROUP_COLUMNS
-        if c in obs and obs[c].notna().all() and (obs[c].astype(str) != "").all()
-    )  # fmt: skip
+    """Return the optional grouping columns that a file fills in.
+
+    Raises
+    ------
+    InvalidDataError
+        If a column is filled in for some rows only: they could not be told from
+        the others.
+    """
+    given = []
+    for column in OPTIONAL_GROUP_COLUMNS:
+        if column not in obs:
+            continue
+        empty = (obs[column].isna() | (obs[column].astype(str).str.strip() == "")).to_numpy(bool)
+        if empty.any() and not empty.all():
+            raise InvalidDataError(
+                f"{int(empty.sum())} of {len(obs)} rows have no {column}.",
+                expected=f"a {column} in every row, or in none",
+                got=f"none in {first_few(obs.index[empty])}",
+                fix="fill it in as in test_perturbations.csv, or remove the column.",
+            )
+        if not empty.any():
+            given.append(column)
+    return tuple(given)
 
 
 def control_rows(obs: pd.DataFrame, control_labels: Collection[str]) -> Mask:
@@ -59,15 +76,26 @@ class Placement:
     test_of: npt.NDArray[np.intp] | None
 
 
-def place_rows(obs: pd.DataFrame, task: Task) -> Placement:
-    """Match prediction rows to the groups of a task; all of them must exist there."""
-    expected = pd.MultiIndex.from_frame(task.groups[list(task.group_by)].astype(object))
-    group_of = expected.get_indexer(group_keys(obs, task.group_by))
+def place_rows(obs: pd.DataFrame, task: Task, *, has_row_names: bool = True) -> Placement:
+    """Match prediction rows to the groups of a task; all of them must exist there.
+
+    Parameters
+    ----------
+    obs
+        (rows,) metadata; index = row names.
+    task
+        What was held out.
+    has_row_names
+        Whether the names mean something, so that a row named after a test
+        observation is the prediction of that one.
+    """
+    group_of = task.keys.get_indexer(group_keys(obs, task.group_by))
     names = pd.Index(obs.index)
-    rows = names.get_indexer(task.test_obs.index) if names.is_unique else None
-    predicted = np.isin(task.group_of, group_of)
-    if rows is not None and (rows[predicted] < 0).any():
-        rows = None
+    rows = None
+    if has_row_names and names.is_unique:
+        rows = names.get_indexer(task.test_obs.index)
+        if (rows[np.isin(task.group_of, group_of)] < 0).any():
+            rows = None
     return Placement(group_of.astype(np.intp), rows)
 
 
@@ -123,16 +151,12 @@ def fill_with_controls(expression: Floats, obs: pd.DataFrame, task: Task) -> tup
                 got=context,
                 fix="predict these values yourself.",
             )
-        mean = column_means(_rows(task.train_matrix, rows))
+        mean = column_means(task.train_matrix[rows])
         here = mine == context
         filled[here] = np.where(missing[here], mean, filled[here])
     return filled, int(missing.sum())
 
 
 def _context(obs: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.object_]:
-    parts = [[key_text(v) for v in obs[c].astype(object)] for c in columns]
-    return np.array([" / ".join(p) for p in zip(*parts, strict=True)], dtype=object)
-
-
-def _rows(matrix: Matrix, rows: Any) -> Any:
-    return matrix[rows]
+    keys = group_keys(obs, columns)
+    return np.array([" / ".join(key) for key in keys], dtype=object)

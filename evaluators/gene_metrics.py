@@ -93,7 +93,9 @@ def overlap_top(block: EffectBlock, size: int) -> Floats:
     """Share of the largest observed changes that are among the largest predicted ones."""
     result = np.full(len(block.n), np.nan)
     for chosen in block.chosen(size, TOP_SIZES):
-        result[chosen.rows] = np.count_nonzero(chosen.predicted_top, axis=1) / size
+        # Ties can let more genes in than `size`; all of them shared is still all.
+        shared = np.count_nonzero(chosen.predicted_top, axis=1)
+        result[chosen.rows] = np.minimum(shared, size) / size
     return result
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,23 +12,40 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.baselines import Floats, Matrix
-from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
+
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 def key_text(value: Any) -> str:
     """Write a grouping value as text, so that 1, 1.0 and "1" are one group.
 
+    Nothing else is taken for the same: "01", "1e0" and "1_0" stay what they are.
+
     Examples
     --------
-    >>> key_text(1.0), key_text("1"), key_text("beta")
-    ('1', '1', 'beta')
+    >>> key_text(1.0), key_text("1"), key_text("1_0"), key_text("beta")
+    ('1', '1', '1_0', 'beta')
     """
     text = str(value)
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else repr(number)
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
+
+
+def time_text(value: Any) -> str:
+    """As :func:`key_text`, for time points and steps: all spellings of a number are one.
+
+    Examples
+    --------
+    >>> time_text("0.50"), time_text(0.5), time_text("day 2")
+    ('0.5', '0.5', 'day 2')
+    """
+    text = str(value).strip()
+    return key_text(float(text)) if _NUMBER.fullmatch(text) else text
+
+
+_AS_TEXT: dict[str, Callable[[Any], str]] = {PERTURBATION: str, TIMEPOINT: time_text}
 
 
 def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
@@ -35,19 +53,33 @@ def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
     parts = []
     for column in columns:
         codes, values = pd.factorize(obs[column].astype(object), use_na_sentinel=False)
-        texts = [str(v) if column == PERTURBATION else key_text(v) for v in values]
-        parts.append(np.asarray(texts, dtype=object)[codes])
+        as_text = _AS_TEXT.get(column, key_text)
+        parts.append(np.asarray([as_text(v) for v in values], dtype=object)[codes])
     return pd.MultiIndex.from_arrays(parts, names=list(columns))
 
 
 def group_rows(
     obs: pd.DataFrame, columns: Sequence[str]
-) -> tuple[npt.NDArray[np.intp], pd.DataFrame]:
-    """Give each row the number of its group, in order of first appearance; list the groups."""
+) -> tuple[npt.NDArray[np.intp], pd.MultiIndex, pd.DataFrame]:
+    """Give each row the number of its group, in order of first appearance; list the groups.
+
+    Returns
+    -------
+    codes
+        (rows,) group of each row.
+    keys
+        (groups,) what a group is matched by.
+    groups
+        (groups,) `columns` as they are in `obs`, and ``n_observations``.
+    """
     codes, keys = pd.factorize(group_keys(obs, columns))
-    groups = pd.DataFrame(list(keys), columns=list(columns), dtype=object)
+    first = pd.Series(codes).drop_duplicates().index
+    groups = obs.iloc[first][list(columns)].reset_index(drop=True)
+    for column in groups.select_dtypes("category"):
+        groups[column] = groups[column].astype(groups[column].cat.categories.dtype)
     groups["n_observations"] = np.bincount(codes, minlength=len(keys))
-    return codes.astype(np.intp), groups
+    index = pd.MultiIndex.from_tuples(list(keys), names=list(columns))
+    return codes.astype(np.intp), index, groups
 
 
 def mean_by_group(matrix: Matrix, group_of: npt.NDArray[np.intp], groups: int) -> Floats:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from pereggrn_data.core.baselines import Floats, Matrix
 from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators.compute import compute_metrics
 from pereggrn_data.evaluators.effects import Mask
+from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.evaluators.per_target import score_targets
 from pereggrn_data.evaluators.projections import cell_label_accuracy, distance_in_pca
 from pereggrn_data.evaluators.task import Targets, Task, log_fold_change
@@ -219,7 +219,8 @@ def _frame(
     frame = groups.reset_index(drop=True)
     frame.insert(0, "method", method)
     frame["n_genes"] = genes - hidden
-    return pd.concat([frame, pd.DataFrame(dict(values))], axis=1)
+    in_order = {name: values[name] for name in METRICS if name in values}
+    return pd.concat([frame, pd.DataFrame(in_order)], axis=1)
 
 
 def _target_scores(
@@ -247,16 +248,3 @@ def _target_scores(
         frame.insert(0, "method", name)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-__all__ = [
-    "PERTURBATION",
-    "PREDICTIONS",
-    "Aligned",
-    "Scores",
-    "TargetedGenes",
-    "entries_left_out",
-    "score",
-    "targeted_genes_rule",
-    "with_targets",
-]

@@ -226,6 +226,7 @@ def signature(
     fill: str,
     group_by: tuple[str, ...],
     scored: tuple[int, int],
+    groups: Iterable[str],
 ) -> str:
     """Write the one line that says what was scored: equal lines, comparable scores.
 
@@ -243,20 +244,26 @@ def signature(
         Columns that define a group.
     scored
         Number of groups scored, and of groups held out.
+    groups
+        Names of the groups scored; they count where not all were.
     """
-    held_out = hashlib.sha256("\n".join(split.test_observations).encode()).hexdigest()
-    genes = hashlib.sha256("\n".join(split.genes).encode()).hexdigest()
-    return "|".join(
-        (
-            f"software:{software}",
-            f"metrics:{METRIC_DEFINITIONS_VERSION}",
-            f"dataset:{dataset_shown_as}",
-            f"sha256:{split.sha256[:12]}",
-            f"heldout:{held_out[:12]}",
-            f"targeted:{targeted}",
-            f"fill:{fill}",
-            f"by:{'+'.join(group_by)}",
-            f"genes:{len(split.genes)}:{genes[:8]}",
-            f"scored:{scored[0]}/{scored[1]}",
-        )
+    everything = scored[0] == scored[1]
+    parts = (
+        f"software:{software}",
+        f"metrics:{METRIC_DEFINITIONS_VERSION}",
+        f"dataset:{dataset_shown_as}",
+        f"sha256:{split.sha256[:12]}",
+        f"heldout:{_hash(split.test_observations)[:12]}",
+        f"targeted:{targeted}",
+        f"fill:{fill}",
+        f"by:{'+'.join(group_by)}",
+        f"genes:{len(split.genes)}:{_hash(split.genes)[:8]}",
+        f"scored:{scored[0]}/{scored[1]}" + ("" if everything else f":{_hash(groups)[:8]}"),
     )
+    # A name is part of a line, and must not look like two parts or two lines.
+    return "|".join(" ".join(part.replace("|", "/").split()) for part in parts)
+
+
+def _hash(names: Iterable[str]) -> str:
+    """Hash a set of names; their order does not matter."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

@@ -76,9 +76,11 @@ class Task:
     group_by
         Columns that define a group: ``perturbation``, and those of
         ``perturbation_type``, ``cell_type``, ``timepoint`` that both sides have.
+    keys
+        (groups,) what a group is matched by: the columns of `group_by`, as text.
     groups
         (groups,) one row per group in order of first appearance: the columns of
-        `group_by`, and ``n_observations``.
+        `group_by` as in the dataset, and ``n_observations``.
     group_of
         (test,) group of each test observation.
     test_matrix
@@ -100,6 +102,7 @@ class Task:
     split: Split
     genes: npt.NDArray[np.object_]
     group_by: tuple[str, ...]
+    keys: pd.MultiIndex
     groups: pd.DataFrame
     group_of: npt.NDArray[np.intp]
     test_obs: pd.DataFrame
@@ -161,7 +164,7 @@ def make_task(
         )
     wanted = set(shared_columns)
     group_by = (PERTURBATION, *(c for c in OPTIONAL_GROUP_COLUMNS if c in wanted & set(test_obs)))
-    group_of, groups = group_rows(test_obs, group_by)
+    group_of, keys, groups = group_rows(test_obs, group_by)
     names = adata.var_names.to_numpy(dtype=object)[genes]
     labels = train_obs[PERTURBATION].to_numpy(dtype=object)
     return Task(
@@ -170,6 +173,7 @@ def make_task(
         split=split,
         genes=names,
         group_by=group_by,
+        keys=keys,
         groups=groups,
         group_of=group_of,
         test_obs=test_obs,
@@ -222,7 +226,9 @@ def find_targets(
     }
     parsed: dict[Any, tuple[float, ...]] = {}
     for k, label, text in zip(group_of, obs[PERTURBATION], obs[LEVEL].astype(object), strict=True):
-        levels = parsed.setdefault(text, levels_of(text)) if text == text else (np.nan,)
+        if text not in parsed:
+            parsed[text] = levels_of(text)
+        levels = parsed[text]
         for gene, level in zip(genes_of(label), levels, strict=False):
             if gene in position and np.isfinite(level):
                 stated[int(k), position[gene]].append(level)

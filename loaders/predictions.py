@@ -6,7 +6,7 @@ import csv
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,11 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.predictions import Origin, Predictions
-from pereggrn_data.loaders.datasets import plain_frame, read_h5ad
+from pereggrn_data.loaders.datasets import plain_frame, read_h5ad, with_plain_strings
 from pereggrn_data.validators.predictions import parse_header
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 OBS_COLUMNS = (
     PERTURBATION,
@@ -45,6 +48,9 @@ OBS_COLUMNS = (
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 """What a missing prediction may look like in a CSV file."""
+
+UNNAMED = "Unnamed: 0"
+"""What pandas calls a first column without heading."""
 
 ROW_NAME = "observation"
 """Heading of the row names in a wide table; an empty heading means the same."""
@@ -62,26 +68,43 @@ def read_predictions(path: Path) -> Predictions:
     InvalidDataError
         If it is empty, cut short, or not what its ending says.
     """
-    if not path.exists():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path.")
+    if not path.is_file():
+        what = f"{path} is not a file." if path.exists() else f"There is no file {path}."
+        raise MissingFileError(what, fix="check the path.")
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet, ".csv": _read_csv}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise UsageError(
             f"Predictions cannot be read from {path.name}.",
             expected="a file that ends in .h5ad, .parquet or .csv",
             got=f"{path.suffix or 'no ending'}",
         )
-    if path.is_file() and path.stat().st_size == 0:
+    if path.stat().st_size == 0:
         raise InvalidDataError(f"{path} is empty.", expected="predictions", got="0 bytes")
-    predictions = readers[path.suffix](path)
-    if predictions.matrix.shape[0] == 0 or predictions.matrix.shape[1] == 0:
-        rows, genes = predictions.matrix.shape
-        raise InvalidDataError(
-            f"{path} holds no predictions.",
-            expected="at least one row and one gene",
-            got=f"{rows} rows and {genes} genes",
-        )
-    return predictions
+    return readers[path.suffix.lower()](path)
+
+
+def predictions_of(given: Any) -> Predictions:
+    """Take predictions from memory: an AnnData object or a wide DataFrame.
+
+    Raises
+    ------
+    UsageError
+        If it is something else.
+    InvalidDataError
+        If it holds no predictions.
+    """
+    import anndata
+
+    if isinstance(given, anndata.AnnData):
+        return _from_adata(with_plain_strings(given.copy()), "the AnnData object")
+    if isinstance(given, pd.DataFrame):
+        _refuse_duplicate_columns([str(c) for c in given.columns], "the DataFrame")
+        return _from_wide_table(given, "the DataFrame")
+    raise UsageError(
+        "These are no predictions.",
+        expected="a path, an AnnData object or a DataFrame",
+        got=type(given).__name__,
+    )
 
 
 def _read_h5ad(path: Path) -> Predictions:
@@ -89,30 +112,46 @@ def _read_h5ad(path: Path) -> Predictions:
         # Duplicate names are found, and named, by the checks that follow.
         warnings.filterwarnings("ignore", message=".*names are not unique")
         adata = read_h5ad(path)
+    return _from_adata(adata, str(path))
+
+
+def _from_adata(adata: AnnData, source: str) -> Predictions:
     if adata.X is None:
-        raise InvalidDataError(f"{path} has no X.", expected="predicted expression in X")
+        raise InvalidDataError(f"{source} has no X.", expected="predicted expression in X")
     matrix = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
-    if not (np.issubdtype(matrix.dtype, np.number)):
+    if matrix.dtype.kind not in "iuf":
         raise InvalidDataError(
-            f"X of {path} is not numeric.", expected="numbers", got=f"dtype {matrix.dtype}"
+            f"X of {source} does not hold real numbers.",
+            expected="floating-point numbers or integers",
+            got=f"dtype {matrix.dtype}",
         )
+    _refuse_empty(matrix.shape, source)
     return Predictions(
-        path=str(path),
+        path=source,
         obs=adata.obs,
         genes=adata.var_names,
         matrix=matrix,
-        origin=_origin(adata.uns, path),
+        origin=_origin(adata.uns, source),
     )
 
 
-def _origin(uns: Mapping[str, Any], path: Path) -> Origin | None:
+def _refuse_empty(shape: tuple[int, ...], source: str) -> None:
+    if 0 in shape:
+        raise InvalidDataError(
+            f"{source} is empty: it holds no predictions.",
+            expected="at least one row and one gene",
+            got=f"{shape[0]} rows and {shape[1]} genes",
+        )
+
+
+def _origin(uns: Mapping[str, Any], source: str) -> Origin | None:
     if PEREGGRN_UNS not in uns:
         return None
     try:
         return parse_header(uns[PEREGGRN_UNS])
     except InvalidDataError as error:
         raise InvalidDataError(
-            f"What {path} says of itself in uns['pereggrn'] is invalid.",
+            f"What {source} says of itself in uns['pereggrn'] is invalid.",
             expected=error.expected,
             got=error.got or error.what,
             fix="start again from predictions_template.h5ad.",
@@ -123,12 +162,19 @@ def _read_csv(path: Path) -> Predictions:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
-        _refuse_duplicate_columns(header, path)
-        as_text: Any = {c: "object" for c in OBS_COLUMNS if c in header}
+        _refuse_duplicate_columns(header, str(path))
+        text = [c for c in OBS_COLUMNS if c in header]
+        if header and header[0] in ("", ROW_NAME):
+            # Names such as 001 or 1e5 are not numbers.
+            text.append(header[0] or UNNAMED)
         # Labels such as "NA" are names here; only genes can have missing values.
-        missing: Any = {c: MISSING for c in header if c not in as_text}
+        missing: Any = {c: MISSING for c in header if c not in text}
         frame = pd.read_csv(
-            path, dtype=as_text, keep_default_na=False, na_values=missing, encoding="utf-8-sig"
+            path,
+            dtype=dict.fromkeys(text, "object"),
+            keep_default_na=False,
+            na_values=missing,
+            encoding="utf-8-sig",
         )
     except (
         UnicodeDecodeError,
@@ -140,7 +186,7 @@ def _read_csv(path: Path) -> Predictions:
             f"{path} cannot be read as CSV: {error}".split("\n")[0],
             expected="a comma-separated table with one header line",
         ) from error
-    return _from_wide_table(frame, path)
+    return _from_wide_table(frame, str(path))
 
 
 def _read_parquet(path: Path) -> Predictions:
@@ -155,47 +201,81 @@ def _read_parquet(path: Path) -> Predictions:
             expected="a complete parquet file",
             fix="it may have been cut short while it was copied: write it again.",
         ) from error
-    _refuse_duplicate_columns(table.column_names, path)
-    return _from_wide_table(table.to_pandas(), path)
+    _refuse_duplicate_columns(table.column_names, str(path))
+    return _from_wide_table(table.to_pandas(), str(path))
 
 
-def _refuse_duplicate_columns(names: list[str], path: Path) -> None:
+def _refuse_duplicate_columns(names: list[str], source: str) -> None:
     seen = pd.Index(names)
     if not seen.is_unique:
         twice = seen[seen.duplicated()].unique()
         raise InvalidDataError(
-            f"Columns of {path} occur more than once: {first_few(twice)}.",
+            f"Columns of {source} occur more than once: {first_few(twice)}.",
             expected="each gene once",
             got=f"{len(twice)} duplicated names",
         )
 
 
-def _from_wide_table(frame: pd.DataFrame, path: Path) -> Predictions:
+def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
     """Tell metadata from genes; whatever is not a known column must be a numeric gene."""
     first = frame.columns[0] if len(frame.columns) else ""
-    if first == ROW_NAME or str(first).startswith("Unnamed: 0"):
-        frame = frame.set_index(first)
-    frame.index = frame.index.astype(str)
-    frame.columns = frame.columns.astype(str)
+    has_row_names = not isinstance(frame.index, pd.RangeIndex)
+    if not has_row_names and first in (ROW_NAME, UNNAMED):
+        frame, has_row_names = frame.set_index(first), True
+    frame = frame.set_axis(frame.index.astype(str)).set_axis(frame.columns.astype(str), axis=1)
     obs = frame[[c for c in OBS_COLUMNS if c in frame]]
     genes = frame[[c for c in frame if c not in OBS_COLUMNS]]
-    text = [
-        c for c in genes if not pd.api.types.is_numeric_dtype(genes[c]) or genes[c].dtype == bool
-    ]
-    if text:
-        raise InvalidDataError(
-            f"Columns of {path} are not numeric: {first_few(text)}.",
-            expected=f"numbers in every column but {', '.join(OBS_COLUMNS)}",
-            got=f"{len(text)} of {genes.shape[1]} with something else, such as "
-            f"{str(genes[text[0]].iloc[0])!r:.40} in {text[0]!r}"
-            if len(genes)
-            else "text",
-            fix=f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed.",
-        )
+    _refuse_empty(genes.shape, source)
+    _refuse_nested(obs, source)
     return Predictions(
-        path=str(path),
+        path=source,
         obs=plain_frame(obs),
         genes=genes.columns,
-        matrix=genes.to_numpy(dtype=np.float64, na_value=np.nan),
+        matrix=_numeric(genes, source).to_numpy(dtype=np.float64, na_value=np.nan),
         origin=None,
+        has_row_names=has_row_names,
     )
+
+
+def _numeric(genes: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return genes as numbers; columns of nothing but missing values are numbers too."""
+    converted: dict[str, pd.Series[Any]] = {}
+    text = []
+    for name in map(str, genes):
+        column = genes[name]
+        if column.dtype == bool or isinstance(column.dtype, pd.BooleanDtype):
+            text.append(name)
+        elif not pd.api.types.is_numeric_dtype(column):
+            try:
+                if column.map(lambda v: isinstance(v, (str, bool))).any():
+                    raise ValueError
+                converted[name] = pd.to_numeric(column.astype(float))
+            except (TypeError, ValueError):
+                text.append(name)
+    if text:
+        shown = first_of(genes[text[0]])
+        raise InvalidDataError(
+            f"Columns of {source} are not numeric: {first_few(text)}.",
+            expected=f"numbers in every column but {', '.join(OBS_COLUMNS)}",
+            got=f"{len(text)} of {genes.shape[1]} with something else, such as "
+            f"{shown!r:.40} in {text[0]!r}",
+            fix=f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed.",
+        )
+    return genes.assign(**converted) if converted else genes
+
+
+def first_of(column: pd.Series[Any]) -> Any:
+    """Return the first value that is not missing."""
+    known = column.dropna()
+    return known.iloc[0] if len(known) else None
+
+
+def _refuse_nested(obs: pd.DataFrame, source: str) -> None:
+    for name in obs:
+        value = first_of(obs[name])
+        if value is not None and not pd.api.types.is_scalar(value):
+            raise InvalidDataError(
+                f"Column {name!r} of {source} does not hold single values.",
+                expected="text or a number in every row",
+                got=f"a {type(value).__name__}",
+            )

@@ -47,3 +47,11 @@ def test_many_genes_in_blocks() -> None:
     labels = np.array(["ctrl"] * 7, dtype=object)
     genes = np.array([f"g{i}" for i in range(1000)], dtype=object)
     np.testing.assert_allclose(training_median(matrix, labels, genes), np.median(matrix, axis=0))
+
+
+def test_sparse_float32_is_summed_in_float64() -> None:
+    matrix = np.random.default_rng(0).gamma(2, 1, size=(5000, 3)).astype(np.float32)
+    labels = np.array(["ctrl"] * len(matrix), dtype=object)
+    exact = matrix.astype(np.float64).mean(axis=0)
+    mean = training_mean(sparse.csr_matrix(matrix), labels, GENES)
+    np.testing.assert_allclose(mean, exact, rtol=1e-14)

@@ -15,10 +15,10 @@ from scipy import sparse
 
 import pereggrn_data
 from pereggrn_data.core.baselines import training_mean
-from pereggrn_data.core.errors import UnknownNameError, UsageError
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.predictions import Predictions
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators.grouping import key_text
+from pereggrn_data.evaluators.grouping import group_rows, key_text, time_text
 from pereggrn_data.evaluators.metrics import METRICS, Direction
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores, TargetedGenes
 from pereggrn_data.evaluators.summary import compare, summarise, weighted_mean
@@ -229,7 +229,11 @@ class TestRules:
         report = score(save(rest, tmp_path / "p.h5ad"), allow_missing=True)
         n = len(made.split.heldout_perturbations)
         assert (report.n_scored, report.n_expected) == (n - 2, n)
-        assert report.signature.endswith(f"scored:{n - 2}/{n}")
+        assert f"|scored:{n - 2}/{n}:" in report.signature
+        others = filled[~filled.obs["perturbation"].isin(made.split.heldout_perturbations[2:4])]
+        other = score(save(others.copy(), tmp_path / "q.h5ad"), allow_missing=True)
+        assert (other.n_scored, other.n_expected) == (n - 2, n)
+        assert other.signature != report.signature
         assert any("predictions-missing-perturbation" in w for w in report.warnings)
         assert set(of_predictions(report)["perturbation"]).isdisjoint(dropped)
 
@@ -436,9 +440,9 @@ class TestSummary:
         assert {"perturbation", "perturbation_type", "timepoint", "n_observations"} <= set(
             table.columns
         )
+        assert table["timepoint"].dtype.kind in "if"
         pd.testing.assert_frame_equal(
-            pd.read_csv(files[1]).select_dtypes("number"),
-            table.assign(timepoint=pd.to_numeric(table["timepoint"])).select_dtypes("number"),
+            pd.read_csv(files[1]).select_dtypes("number"), table.select_dtypes("number")
         )
         assert len(pd.read_parquet(files[2])) == 3 * filled.n_vars
         assert "28 of 28 groups" in repr(report)
@@ -517,11 +521,87 @@ def test_rounding_is_no_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(1, "1"), (1.0, "1"), ("1", "1"), (0.5, "0.5"), ("a", "a"), (np.int64(3), "3")],
+    ("value", "text", "as_time"),
+    [
+        (1, "1", "1"),
+        (1.0, "1", "1"),
+        ("1", "1", "1"),
+        ("1.0", "1", "1"),
+        (0.5, "0.5", "0.5"),
+        ("0.50", "0.50", "0.5"),
+        ("a", "a", "a"),
+        (np.int64(3), "3", "3"),
+        ("1_0", "1_0", "1_0"),
+        ("01", "01", "1"),
+        ("1e3", "1e3", "1000"),
+        ("Infinity", "Infinity", "Infinity"),
+    ],
 )
-def test_key_text(value: object, text: str) -> None:
+def test_key_text(value: object, text: str, as_time: str) -> None:
     assert key_text(value) == text
+    assert time_text(value) == as_time
+
+
+def test_cell_types_that_look_like_numbers_stay_apart() -> None:
+    obs = pd.DataFrame({"perturbation": "A", "cell_type": ["10", "1_0", "1e1", "10"]})
+    codes, keys, groups = group_rows(obs, ["perturbation", "cell_type"])
+    assert codes.tolist() == [0, 1, 2, 0]
+    assert list(groups["cell_type"]) == ["10", "1_0", "1e1"]
+    assert groups["n_observations"].tolist() == [2, 1, 1]
+    assert keys.names == ["perturbation", "cell_type"]
+
+
+class TestRowNames:
+    """Numbers as names of test observations must not be mixed up with counts of rows."""
+
+    @pytest.fixture
+    def numbered(self) -> tuple[Dataset, SplitDataset]:
+        made = split("demo")
+        adata = made.dataset.adata.copy()
+        adata.obs_names = [f"{i:03d}" for i in range(adata.n_obs)]
+        dataset = Dataset("numbered", None, "1" * 64, adata)
+        return dataset, split(dataset)
+
+    def test_rows_without_names(self, numbered: Any, tmp_path: Path) -> None:
+        dataset, made = numbered
+        dataset.adata.obs_names = [str(i) for i in range(dataset.adata.n_obs)]
+        made = split(dataset)
+        template = made.template
+        template.X[:] = observed(made)
+        frame = wide(template).iloc[::-1].reset_index(drop=True)
+        for name in ("p.csv", "p.parquet"):
+            if name.endswith("csv"):
+                frame.to_csv(tmp_path / name, index=False)
+            else:
+                frame.to_parquet(tmp_path / name)
+            report = score(tmp_path / name, dataset=dataset, split=made.split)
+            assert report.metrics["mse"].value == pytest.approx(0, abs=1e-8)
+            assert not report.warnings
+
+    def test_names_are_text(self, numbered: Any, tmp_path: Path) -> None:
+        dataset, made = numbered
+        template = made.template
+        template.X[:] = observed(made)
+        wide(template).iloc[::-1].rename_axis("observation").to_csv(tmp_path / "p.csv")
+        report = score(tmp_path / "p.csv", dataset=dataset, split=made.split)
+        targets = report.scores.targets
+        assert targets[targets["method"] == PREDICTIONS]["mae"].max() < 1e-9
+
+
+class TestPythonObjects:
+    def test_predictions_in_memory(self, made: SplitDataset, filled: anndata.AnnData) -> None:
+        reference = score(as_predictions(filled))
+        assert_same_scores(score(filled), reference)
+        assert score(filled).signature == reference.signature
+        frame = wide(filled)
+        assert_same_scores(score(frame, dataset="demo", split=made.split), reference)
+        with pytest.raises(UsageError, match="no predictions"):
+            score(7)  # type: ignore[arg-type]
+
+    def test_complex_numbers_are_refused(self, filled: anndata.AnnData) -> None:
+        filled.X = filled.X.astype(complex) + 1j
+        with pytest.raises(InvalidDataError, match="real numbers"):
+            score(filled)
 
 
 @pytest.mark.shared

@@ -218,6 +218,12 @@ CASES = [
         ("predictions-extra-gene", "surplus"),
         is_error=False,
     ),
+    Case(
+        "log10",
+        values(lambda x: x / np.log(10)),
+        ("predictions-log10", "ln(10)"),
+        is_error=False,
+    ),
     Case("log2", values(lambda x: x / np.log(2)), ("predictions-log2", "ln(2)"), is_error=False),
     Case(
         "all zero",

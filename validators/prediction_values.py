@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
@@ -21,11 +22,22 @@ from pereggrn_data.validators.rules import RULES
 
 Array = npt.NDArray[Any]
 
-_NEGATIVE_SHARE = 0.2
+_NEGATIVE_MASS = 0.15
+"""Share of the summed magnitudes that is negative: 0.5 in z-scores; expression that a
+linear model predicts slightly below zero has a few hundredths."""
+
+_RELATED = 0.5
 _CLEARLY_RELATED = 0.9
-_HARDLY_RELATED = 0.5
-_LOG2_SLOPES = (1.35, 1.54)
+"""Correlations of predicted gene means with those of the training controls."""
+
+_LOG2_SLOPES = (1.33, 1.56)
 """Around 1/ln(2) = 1.443, the factor between log2 and natural log."""
+
+_LOG10_SLOPES = (0.38, 0.48)
+"""Around 1/ln(10) = 0.434, the factor between log10 and natural log."""
+
+LARGEST_NUMBER = 1e9
+"""Nothing that is measured is larger, on any scale; squares of it still fit float32."""
 
 CONTROL_DRIFT = 1e-3
 """Predicted controls further than this from the training controls (natural log) are noted."""
@@ -56,6 +68,27 @@ class Scale:
     whole_numbers: bool
     share_constant: float
 
+    @classmethod
+    def of(cls, matrix: Any, control_mean: Array) -> Scale:
+        """Look at the training side.
+
+        Parameters
+        ----------
+        matrix
+            (n, genes) training expression, dense or sparse.
+        control_mean
+            (genes,) mean of the training controls.
+        """
+        numbers = np.asarray(matrix.data if sparse.issparse(matrix) else matrix)
+        highest, lowest = (_of_each_row(matrix, summary) for summary in ("max", "min"))
+        return cls(
+            control_mean=control_mean,
+            largest=float(numbers.max(initial=0)),
+            share_negative=float((numbers < 0).sum() / max(matrix.shape[0] * matrix.shape[1], 1)),
+            whole_numbers=bool((numbers == np.rint(numbers)).all()),
+            share_constant=float((highest == lowest).mean()),
+        )
+
     @property
     def can_decide(self) -> bool:
         """Whether the dataset looks like log expression rather than ratios or zeros."""
@@ -66,8 +99,8 @@ class Scale:
 def check_numbers(
     matrix: Array, row_names: Sequence[str], genes: Sequence[str]
 ) -> Iterator[Finding]:
-    """Report NaN and infinite values; a template that nobody filled in is told apart."""
-    bad = ~np.isfinite(matrix)
+    """Report NaN, infinite and absurdly large values; a template not filled in is told apart."""
+    bad = ~(np.abs(matrix) <= LARGEST_NUMBER)
     if not bad.any():
         return
     if np.isnan(matrix).all():
@@ -84,6 +117,7 @@ def check_numbers(
         for name, count in (
             ("NaN", int(np.isnan(matrix).sum())),
             ("infinite", int(np.isinf(matrix).sum())),
+            ("absurd", int((np.isfinite(matrix) & bad).sum())),
         )
         if count
     ]
@@ -112,28 +146,33 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
     if not scale.can_decide or profiles.size == 0:
         return
     related, slope = _relation(profiles.mean(axis=0), scale.control_mean)
-    if related > _CLEARLY_RELATED and _LOG2_SLOPES[0] < slope < _LOG2_SLOPES[1]:
-        yield RULES["predictions-log2"].found(
-            f"values {slope:.2f} times those of the training controls, as log2 has (1.44)",
-            n=len(profiles),
-        )
-        return
-    # First, because z-scores of rarely expressed genes can be large too.
-    negative = float((profiles < 0).mean())
-    if negative > _NEGATIVE_SHARE and related < _HARDLY_RELATED:
+    magnitude = float(np.abs(profiles).sum())
+    if -float(profiles.sum(where=profiles < 0)) > _NEGATIVE_MASS * magnitude:
         yield RULES["predictions-z-scores"].found(
-            f"{negative:.0%} of values negative, and gene means unlike those of the controls "
-            f"(correlation {related:.2f})",
+            f"{float((profiles < 0).mean()):.0%} of values negative",
             n=len(profiles),
             examples=row_names,
         )
         return
+    for code, slopes in (
+        ("predictions-log2", _LOG2_SLOPES),
+        ("predictions-log10", _LOG10_SLOPES),
+    ):
+        if related > _CLEARLY_RELATED and slopes[0] < slope < slopes[1]:
+            yield RULES[code].found(
+                f"values {slope:.2f} times those of the training controls", n=len(profiles)
+            )
+            return
     limit = max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
     largest = float(profiles.max())
     whole = largest >= 2 and not scale.whole_numbers and _are_whole(profiles)
-    if largest >= limit or whole or _fits_better_unlogged(profiles, scale, related):
+    steep = related > _RELATED and slope > _LOG2_SLOPES[1]
+    if largest >= limit or whole or steep or _fits_better_unlogged(profiles, scale, related):
+        details = [f"values up to {largest:.3g}"]
+        details += ["all whole numbers"] * whole
+        details += [f"{slope:.3g} times those of the training controls"] * steep
         yield RULES["predictions-raw-counts"].found(
-            f"values up to {largest:.3g}" + (", all whole numbers" if whole else ""),
+            ", ".join(details),
             n=len(profiles),
             examples=row_names,
             expected=f"natural-log expression, in this dataset up to {scale.largest:.3g}",
@@ -171,11 +210,13 @@ def check_controls(profile: Array | None, control_mean: Array) -> Iterator[Findi
     if profile is None:
         return
     drift = np.abs(profile - control_mean)
-    if not np.isfinite(drift).all() or drift.max() > CONTROL_DRIFT:
-        yield RULES["predictions-controls-drift"].found(
-            f"a difference of up to {np.nanmax(drift):.3g} (natural log)",
-            n=int((~(drift <= CONTROL_DRIFT)).sum()),
-        )
+    unlike = ~(drift <= CONTROL_DRIFT)
+    if unlike.any():
+        known = drift[np.isfinite(drift)]
+        got = f"a difference of up to {known.max():.3g} (natural log)" if known.size else "NaN"
+        if 0 < known.size < drift.size:
+            got += f", and NaN or infinity for {drift.size - known.size} genes"
+        yield RULES["predictions-controls-drift"].found(got, n=int(unlike.sum()))
 
 
 def _check_constant(profiles: Array, row_names: Sequence[str], scale: Scale) -> Iterator[Finding]:
@@ -207,6 +248,11 @@ def _relation(mean_profile: Array, control_mean: Array) -> tuple[float, float]:
     correlation = float(np.corrcoef(mean_profile, control_mean)[0, 1])
     slope = float(mean_profile @ control_mean / (control_mean @ control_mean))
     return correlation, slope
+
+
+def _of_each_row(matrix: Any, summary: str) -> Any:
+    found = getattr(matrix, summary)(axis=1)
+    return np.asarray(found.toarray() if sparse.issparse(found) else found).ravel()
 
 
 def _are_whole(values: Array) -> bool:

@@ -233,6 +233,8 @@ _RULES = (
          "meant, say --no-scale-check.", _SCORED),
     Rule("predictions-log2", _P, _W, "X", "natural-log expression",
          "multiply by ln(2) = 0.693 if they are log2.", _SCORED),
+    Rule("predictions-log10", _P, _W, "X", "natural-log expression",
+         "multiply by ln(10) = 2.303 if they are log10.", _SCORED),
     Rule("predictions-constant", _P, _W, "X", "values that differ between genes",
          "check that the rows were filled in.", _SCORED),
     Rule("predictions-controls-drift", _P, _W, "X",

@@ -36,8 +36,9 @@ def column_means(matrix: Matrix) -> Floats:
         (genes,)
     """
     if sparse.issparse(matrix):
-        # scipy sums float32 in float64 when it is told the type of the result.
-        return np.asarray(matrix.mean(axis=0, dtype=np.float64)).ravel()
+        # scipy's mean() of float32 sums in float32, whatever dtype it is given.
+        total = np.ones(matrix.shape[0]) @ matrix
+        return np.asarray(total, dtype=np.float64).ravel() / matrix.shape[0]
     return np.asarray(np.asarray(matrix).mean(axis=0, dtype=np.float64))
 
 

@@ -57,7 +57,7 @@ class Origin:
                 fix="start from predictions_template.h5ad, or name --dataset and --split.",
             )
         version = values.get("format_version")
-        if version != PREDICTIONS_FORMAT_VERSION:
+        if type(version) is not int or version != PREDICTIONS_FORMAT_VERSION:
             raise InvalidDataError(
                 f"{source} has an unknown format version.",
                 expected=str(PREDICTIONS_FORMAT_VERSION),
@@ -92,6 +92,8 @@ class Predictions:
         (rows, genes) natural-log expression or log fold change, dense.
     origin
         What the file says of itself, or None.
+    has_row_names
+        Whether the file names its rows; else the index is only a count.
     """
 
     path: str
@@ -99,3 +101,4 @@ class Predictions:
     genes: pd.Index[Any]
     matrix: Any
     origin: Origin | None
+    has_row_names: bool = True

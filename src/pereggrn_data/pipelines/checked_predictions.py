@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from pereggrn_data.core.baselines import Floats
 from pereggrn_data.core.errors import (
@@ -30,7 +29,7 @@ from pereggrn_data.evaluators.alignment import (
     fill_with_controls,
     place_rows,
 )
-from pereggrn_data.evaluators.grouping import group_keys, key_text
+from pereggrn_data.evaluators.grouping import group_keys, time_text
 from pereggrn_data.evaluators.scoring import Aligned
 from pereggrn_data.evaluators.task import Task, make_task
 from pereggrn_data.validators.prediction_rows import check_genes, check_row_names, check_rows
@@ -146,7 +145,7 @@ def one_step(predictions: Predictions, step: int | None) -> Predictions:
         If there are several and none was named, or the named one is absent.
     """
     steps = (
-        predictions.obs[PREDICTION_STEP].map(key_text)
+        predictions.obs[PREDICTION_STEP].map(time_text)
         if PREDICTION_STEP in predictions.obs
         else pd.Series("1", index=predictions.obs.index)
     )
@@ -193,26 +192,25 @@ def check_and_align(
     findings += _control_findings(predictions, controls, columns, task, options)
     _raise_if_errors(predictions, findings)
     expression = values + task.control_mean if options.scale is PredictionScale.LOGFC else values
-    placement = place_rows(mine, task)
+    placement = place_rows(mine, task, has_row_names=predictions.has_row_names)
     warnings = [str(finding) for finding in findings]
     if filled:
         warnings.append(f"{filled} missing values were replaced by the mean of training controls.")
-    warnings += _reordered(columns, mine, task)
+    warnings += _reordered(columns, mine if predictions.has_row_names else None, task)
     return Checked(task, align(expression, placement, task), tuple(warnings))
 
 
 def _structural_findings(
     predictions: Predictions, mine: pd.DataFrame, task: Task, adata: AnnData, options: CheckOptions
 ) -> list[Finding]:
-    expected = pd.MultiIndex.from_frame(task.groups[list(task.group_by)].astype(object))
     keys = group_keys(mine, task.group_by)
     known = set(adata.obs[PERTURBATION])
-    labels = mine[PERTURBATION].astype(object)
-    return [
-        *check_rows(keys, expected, known, allow_missing=options.allow_missing),
-        *check_row_names(mine.index, list(labels), task.test_obs[PERTURBATION].astype(object)),
-        *check_genes(predictions.genes, list(task.genes)),
-    ]
+    found = list(check_rows(keys, task.keys, known, allow_missing=options.allow_missing))
+    if predictions.has_row_names:
+        labels = list(mine[PERTURBATION].astype(object))
+        true = task.test_obs[PERTURBATION].astype(object)
+        found += check_row_names(mine.index, labels, true)
+    return [*found, *check_genes(predictions.genes, list(task.genes))]
 
 
 def _filled(
@@ -229,24 +227,9 @@ def _filled(
 def _scale_findings(
     values: Floats, mine: pd.DataFrame, task: Task, options: CheckOptions
 ) -> Iterable[Finding]:
-    stored = task.train_matrix.data if sparse.issparse(task.train_matrix) else task.train_matrix
-    numbers = np.asarray(stored)
-    highest, lowest = (_of_each_row(task.train_matrix, end) for end in ("max", "min"))
-    cells = task.train_matrix.shape[0] * task.train_matrix.shape[1]
-    scale = Scale(
-        control_mean=task.control_mean,
-        largest=float(numbers.max(initial=0)),
-        share_negative=float((numbers < 0).sum() / max(cells, 1)),
-        whole_numbers=bool((numbers == np.rint(numbers)).all()),
-        share_constant=float((highest == lowest).mean()),
-    )
+    scale = Scale.of(task.train_matrix, task.control_mean)
     judge = check_fold_changes if options.scale is PredictionScale.LOGFC else check_scale
     return judge(values, scale, row_names=list(map(str, mine.index)))
-
-
-def _of_each_row(matrix: Any, summary: str) -> Any:
-    found = getattr(matrix, summary)(axis=1)
-    return np.asarray(found.toarray() if sparse.issparse(found) else found).ravel()
 
 
 def _control_findings(
@@ -260,12 +243,14 @@ def _control_findings(
     return check_controls(profile, task.control_mean)
 
 
-def _reordered(columns: Any, mine: pd.DataFrame, task: Task) -> list[str]:
+def _reordered(columns: Any, named: pd.DataFrame | None, task: Task) -> list[str]:
     """Say where names, not positions, decided; nothing to worry about."""
     said = []
     if (np.diff(columns) < 0).any():
         said.append("Genes were in another order than in the split; they were matched by name.")
-    rows = mine.index.get_indexer(task.test_obs.index) if mine.index.is_unique else np.array([])
+    if named is None or not named.index.is_unique:
+        return said
+    rows = named.index.get_indexer(task.test_obs.index)
     rows = rows[rows >= 0]
     if len(rows) > 1 and (np.diff(rows) < 0).any():
         said.append("Rows were in another order than in the split; they were matched by name.")

@@ -12,7 +12,6 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators.scoring import (
-    PREDICTIONS,
     Scores,
     TargetedGenes,
     targeted_genes_rule,
@@ -20,7 +19,7 @@ from pereggrn_data.evaluators.scoring import (
 from pereggrn_data.evaluators.scoring import score as score_task
 from pereggrn_data.evaluators.summary import MetricSummary, signature, summarise
 from pereggrn_data.loaders.datasets import Dataset
-from pereggrn_data.loaders.predictions import read_predictions
+from pereggrn_data.loaders.predictions import predictions_of, read_predictions
 from pereggrn_data.loaders.splits import read_split, write_text
 from pereggrn_data.pipelines.checked_predictions import (
     CheckOptions,
@@ -35,6 +34,7 @@ from pereggrn_data.pipelines.split import DEFAULT_FRACTION, DEFAULT_GENES, DEFAU
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 GROUPS_FILE, TARGETS_FILE, SUMMARY_FILE = "scores", "targets.parquet", "summary.json"
 
@@ -123,7 +123,7 @@ class ScoreReport:
 
 
 def score(
-    predictions: str | Path | Predictions,
+    predictions: str | Path | Predictions | AnnData | pd.DataFrame,
     *,
     dataset: str | Path | Dataset | None = None,
     split: str | Path | Split | None = None,
@@ -142,7 +142,8 @@ def score(
     Parameters
     ----------
     predictions
-        A ``.h5ad``, ``.parquet`` or ``.csv`` file, or what was read from one.
+        A ``.h5ad``, ``.parquet`` or ``.csv`` file, an AnnData object (for example
+        a filled-in template), or a wide DataFrame.
         One row per test observation, one per perturbation, or many per
         perturbation, which are averaged.
     dataset
@@ -177,11 +178,7 @@ def score(
     """
     rule = targeted_genes_rule(str(targeted_genes))
     options = CheckOptions.parse(scale, fill_missing, allow_missing, check_scale)
-    given = (
-        predictions
-        if isinstance(predictions, Predictions)
-        else read_predictions(Path(predictions))
-    )
+    given = _read(predictions)
     given = one_step(given, step)
     require_perturbations(given)
     opened, chosen = _dataset_and_split(given, dataset, split, split_options, collection)
@@ -198,6 +195,7 @@ def score(
         fill=str(options.fill),
         group_by=checked.task.group_by,
         scored=(n_scored, n_expected),
+        groups=map(str, checked.task.keys[checked.aligned.scored]),
     )
     return ScoreReport(
         dataset=opened.shown_as,
@@ -208,6 +206,14 @@ def score(
         metrics=metrics,
         scores=scores,
     )
+
+
+def _read(predictions: Any) -> Predictions:
+    if isinstance(predictions, Predictions):
+        return predictions
+    if isinstance(predictions, (str, Path)):
+        return read_predictions(Path(predictions))
+    return predictions_of(predictions)
 
 
 def _dataset_and_split(
@@ -262,6 +268,3 @@ def _dataset_and_split(
             fix=f"fetch {chosen.dataset} again, or name the right file by --dataset.",
         )
     return opened, chosen
-
-
-__all__ = ["PREDICTIONS", "ScoreReport", "SplitOptions", "score"]
