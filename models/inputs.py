@@ -192,7 +192,9 @@ class TrainingData:
                 )
         if n == 0:
             raise InvalidDataError("There are no training observations.")
-        values = self.expression.data if scipy.sparse.issparse(self.expression) else self.expression
+        values = (
+            self.expression.data if scipy.sparse.issparse(self.expression) else self.expression
+        )
         if not np.isfinite(values).all():
             raise InvalidDataError(
                 "The training expression has missing or infinite values.",

@@ -188,9 +188,11 @@ def _dense_part(
 
 
 def _means(task: RegressionTask, targets: IntArray) -> _Part:
-    values = np.empty(targets.size)
+    y = dense(task.responses, columns=targets)
+    values = y.mean(axis=0)
     for i, j in enumerate(targets):
-        values[i] = dense(task.responses, task.rows_of(int(j)), [int(j)]).mean()
+        if int(j) in task.excluded:
+            values[i] = y[task.rows_of(int(j)), i].mean()
     empty = tuple(np.empty(0, dtype=np.intp) for _ in targets)
     nothing: Sequence[Float64Array] = [np.empty(0) for _ in targets]
     return _Part(targets, empty, nothing, values, np.full(targets.size, np.nan))
@@ -206,7 +208,9 @@ def _assemble(task: RegressionTask, parts: Iterator[_Part]) -> LinearRegressions
     for part in parts:
         intercepts[part.targets], alphas[part.targets] = part.intercepts, part.alphas
         if part.columns is None:
-            full = part.coefficients if part.targets.size == n_targets else np.zeros((n_targets, p))
+            full = (
+                part.coefficients if part.targets.size == n_targets else np.zeros((n_targets, p))
+            )
             if part.targets.size < n_targets:
                 full[part.targets] = part.coefficients
         else:

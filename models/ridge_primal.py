@@ -1,11 +1,11 @@
 r"""Exact ridge regression of all targets at once, where observations outnumber features.
 
 With X centred and XᵀX = V Λ Vᵀ, let T = X V and W = Tᵀy. The fitted values
-are T (Λ + α)⁻¹ W and the leverages hᵢ = 1/n + Σₖ Tᵢₖ² / (λₖ + α); residual /
+are T (Λ + alpha)⁻¹ W and the leverages hᵢ = 1/n + Σₖ Tᵢₖ² / (λₖ + alpha); residual /
 (1 - hᵢ) is the leave-one-out residual. T is computed once per block of rows
 and serves every penalty and target.
 
-- Leaving out a target's own column j turns M = (XᵀX + α)⁻¹ into
+- Leaving out a target's own column j turns M = (XᵀX + alpha)⁻¹ into
   M - mⱼmⱼᵀ / Mⱼⱼ. With z = X mⱼ and β the coefficients, this adds
   z βⱼ / Mⱼⱼ to the residuals and takes z² / Mⱼⱼ from the leverages.
 - Leaving out the rows R adds H[:, R] (I - H[R, R])⁻¹ times the residuals of R
@@ -123,7 +123,9 @@ def _of_targets(
     if targets.size == problem.own.size and not without_rows:
         return problem
     back = {int(j): i for i, j in enumerate(targets)}
-    excluded = {} if without_rows else {back[j]: r for j, r in problem.excluded.items() if j in back}
+    excluded = (
+        {} if without_rows else {back[j]: r for j, r in problem.excluded.items() if j in back}
+    )
     return replace(
         problem,
         responses=problem.responses[:, targets],
