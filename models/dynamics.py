@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models.inputs import StatedLevels
+from pereggrn_data.models.inputs import Float64Array, StatedLevels
 
-Float64Array = npt.NDArray[np.float64]
 StepFunction: TypeAlias = Callable[[Float64Array], Float64Array]
 """Expression after one step, from expression with the perturbation in it."""
 

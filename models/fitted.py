@@ -19,7 +19,10 @@ SPARSE_BELOW = 0.25
 class Regressions(Protocol):
     """One fitted regression per target."""
 
-    notes: tuple[str, ...]
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the fit."""
+        ...
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Predict every target (observations x targets) from features."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.models.controls import ControlMeans
 from pereggrn_data.models.dynamics import Forecast, check_steps, iterate, start_from
 from pereggrn_data.models.fitted import Regressions
+from pereggrn_data.models.fitting import Fitting
 from pereggrn_data.models.grammar import (
-    CellTypeSharing,
     Grammar,
     LowDimensionalStructure,
     Matching,
@@ -21,77 +21,20 @@ from pereggrn_data.models.grammar import (
     Pruning,
 )
 from pereggrn_data.models.inputs import (
-    BoolArray,
+    Float64Array,
     IntArray,
     Perturbations,
     StatedLevels,
     TrainingData,
-    column_means,
-    dense,
 )
 from pereggrn_data.models.low_dimensional import Subspace, make_subspace
-from pereggrn_data.models.matching import UNMATCHED, match
 from pereggrn_data.models.network import Network
 from pereggrn_data.models.pruning import pruned_network
-from pereggrn_data.models.registry import get_regression
 from pereggrn_data.models.rules import (
-    allowed_features,
-    check_trainable,
-    excluded_rows,
     feature_positions,
     own_features,
 )
-from pereggrn_data.models.tasks import Progress, RegressionTask
-
-Float64Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ControlMeans:
-    """Mean expression of the controls, by label, so that subtypes can be chosen later.
-
-    Parameters
-    ----------
-    labels
-        Labels of the controls.
-    counts
-        How many observations have each.
-    means
-        Labels x genes.
-    """
-
-    labels: tuple[str, ...]
-    counts: npt.NDArray[np.int64]
-    means: Float64Array
-
-    @classmethod
-    def of(cls, data: TrainingData) -> ControlMeans:
-        """Compute them from training data."""
-        controls = data.controls()
-        labels = np.array(data.perturbations.labels, dtype=object)
-        names = tuple(dict.fromkeys(labels[controls]))
-        rows = [controls & (labels == name) for name in names]
-        return cls(
-            labels=names,
-            counts=np.array([r.sum() for r in rows], dtype=np.int64),
-            means=np.stack([column_means(data.expression, r) for r in rows]),
-        )
-
-    def mean(self, subtype: str | None = None) -> Float64Array:
-        """Return the mean over all controls, or over those whose label begins with `subtype`.
-
-        Raises
-        ------
-        UsageError
-            If there are none.
-        """
-        chosen = np.array([subtype is None or name.startswith(subtype) for name in self.labels])
-        if not chosen.any():
-            raise UsageError(
-                f"No control's label begins with {subtype!r}.",
-                expected=f"the beginning of one of: {first_few(self.labels)}",
-            )
-        return np.asarray(np.average(self.means[chosen], axis=0, weights=self.counts[chosen]))
+from pereggrn_data.models.tasks import Progress
 
 
 @dataclass(frozen=True)
@@ -245,7 +188,7 @@ def fit(
         subspace = make_subspace(grammar.low_dimensional_value, data.expression)
     if grammar.low_dimensional_structure is LowDimensionalStructure.DYNAMICS:
         _check_dynamics(grammar, network, names, data.genes)
-    fitting = _Fitting(data, grammar, names, subspace, jobs, progress)
+    fitting = Fitting(data, grammar, names, subspace, jobs, progress)
     models = fitting.models(network)
     if grammar.pruning_strategy is Pruning.PRUNE_AND_REFIT:
         own = own_features(data.genes, names, predict_self=grammar.predict_self)
@@ -262,93 +205,6 @@ def fit(
         network=network,
         notes=tuple(dict.fromkeys(note for model in models.values() for note in model.notes)),
     )
-
-
-class _Fitting:
-    """The pairs of features and responses that all models are fitted to."""
-
-    def __init__(
-        self,
-        data: TrainingData,
-        grammar: Grammar,
-        regulators: tuple[str, ...],
-        subspace: Subspace | None,
-        jobs: int,
-        progress: Progress | None,
-    ) -> None:
-        self.data, self.grammar, self.regulators = data, grammar, regulators
-        self.jobs, self.progress = jobs, progress
-        matched = match(data, grammar.matching_method, grammar.seed)
-        self.rows = np.flatnonzero(matched != UNMATCHED)
-        if self.rows.size == 0:
-            raise InvalidDataError(
-                "No training observation has a matched control.",
-                fix="check obs['matched_control'], or use another matching method.",
-            )
-        levels = _of_rows(data.perturbations.levels(data.genes), self.rows, data.n_observations)
-        columns = feature_positions(regulators, data.genes)
-        in_subspace = grammar.low_dimensional_structure is LowDimensionalStructure.DYNAMICS
-        if in_subspace and subspace is not None:
-            before = dense(data.expression, matched[self.rows])
-            levels.hold(before)
-            self.features = subspace.encode(before)
-            self.responses = subspace.encode(dense(data.expression, self.rows))
-            self.targets = tuple(f"dimension {k + 1}" for k in range(subspace.dimension))
-            self.feature_names = self.targets
-        else:
-            self.features = dense(data.expression, matched[self.rows], columns)
-            levels.among(columns, len(data.genes)).hold(self.features)
-            everything = self.rows.size == data.n_observations
-            self.responses = data.expression if everything else data.expression[self.rows]
-            self.targets, self.feature_names = tuple(data.genes), regulators
-
-    def models(self, network: Network | None) -> dict[str | None, Regressions]:
-        """Fit all models with a network (None means dense)."""
-        if self.grammar.cell_type_sharing_strategy is CellTypeSharing.IDENTICAL:
-            every = np.ones(self.rows.size, dtype=bool)
-            return {None: self._model(every, network, None)}
-        cell_types = self.data.perturbations.cell_types
-        if cell_types is None:
-            raise InvalidDataError(
-                "The training data have no cell types.",
-                expected="obs['cell_type'], as each cell type is to have a model of its own",
-                fix="use cell_type_sharing_strategy identical.",
-            )
-        labels = np.array(cell_types, dtype=object)[self.rows]
-        return {c: self._model(labels == c, network, c) for c in dict.fromkeys(labels)}
-
-    def _model(
-        self, chosen: BoolArray, network: Network | None, cell_type: str | None
-    ) -> Regressions:
-        grammar, every = self.grammar, bool(chosen.all())
-        labels = [self.data.perturbations.labels[i] for i in self.rows[chosen]]
-        excluded = excluded_rows(labels, self.targets, grammar.exclusion)
-        where = "of the training data" if cell_type is None else f"of cell type {cell_type!r}"
-        check_trainable(excluded, len(labels), self.targets, where)
-        allowed = None
-        if network is not None:
-            allowed = allowed_features(
-                self.targets,
-                self.feature_names,
-                network.of(cell_type),
-                predict_self=grammar.predict_self,
-            )
-        task = RegressionTask(
-            features=self.features if every else self.features[chosen],
-            responses=self.responses if every else self.responses[chosen],
-            targets=self.targets,
-            own=own_features(self.targets, self.feature_names, predict_self=grammar.predict_self),
-            excluded=excluded,
-            allowed=allowed,
-            arguments=grammar.method_arguments,
-            seed=grammar.seed,
-            jobs=self.jobs,
-            progress=self.progress,
-        )
-        method = get_regression(grammar.method)
-        if method.fit is None:  # get_regression never returns one; this tells the type checker
-            raise UsageError(f"{method.name} is not a regression method.")
-        return method.fit(task)
 
 
 def _used_network(grammar: Grammar, network: Network | None) -> Network | None:
@@ -381,18 +237,6 @@ def _check_dynamics(
             "In a steady state, a dimension that predicts itself predicts nothing else.",
             expected="predict_self = False, or another matching method",
         )
-
-
-def _of_rows(levels: StatedLevels, rows: IntArray, n: int) -> StatedLevels:
-    position = np.full(n, -1, dtype=np.intp)
-    position[rows] = np.arange(rows.size)
-    kept = position[levels.rows] >= 0
-    return replace(
-        levels,
-        rows=position[levels.rows[kept]],
-        columns=levels.columns[kept],
-        values=levels.values[kept],
-    )
 
 
 def _unknown_levels(levels: StatedLevels) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.labels import genes_of, levels_of
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.intp]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Matrix: TypeAlias = "FloatArray | scipy.sparse.csr_matrix[Any] | scipy.sparse.csr_array[Any]"
@@ -235,7 +236,7 @@ class TrainingData:
         return chosen
 
 
-def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> FloatArray:
+def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> Float64Array:
     """Return some rows and columns of a dense or sparse matrix as a float64 array."""
     part = matrix[rows]
     if columns is not None:
@@ -245,10 +246,13 @@ def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> Float
     return np.ascontiguousarray(part, dtype=np.float64)
 
 
-def column_means(matrix: Matrix, rows: BoolArray) -> npt.NDArray[np.float64]:
-    """Return the mean of each column over some rows, computed in float64."""
-    part = matrix[np.flatnonzero(rows)]
-    return np.asarray(part.mean(axis=0, dtype=np.float64), dtype=np.float64).ravel()
+def column_means(matrix: Matrix, rows: BoolArray | None = None) -> Float64Array:
+    """Return the mean of each column, over all rows or over some, computed in float64."""
+    part = matrix if rows is None else matrix[np.flatnonzero(rows)]
+    if scipy.sparse.issparse(part):
+        # scipy's own mean sums in the type of the data, whatever type it is asked for.
+        return np.asarray(np.ones(part.shape[0]) @ part) / part.shape[0]
+    return np.asarray(part.mean(axis=0, dtype=np.float64))
 
 
 def positions(names: Iterable[str], genes: Sequence[str]) -> IntArray:

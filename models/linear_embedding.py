@@ -18,14 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.labels import genes_of, unique_in_order
 from pereggrn_data.models.dynamics import Forecast
-from pereggrn_data.models.inputs import Perturbations, TrainingData, column_means
-
-Float64Array = npt.NDArray[np.float64]
+from pereggrn_data.models.inputs import Float64Array, Perturbations, TrainingData, column_means
 
 DIMENSION = 10
 RIDGE_PENALTY = 0.01

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.inputs import Matrix, dense
-
-Float64Array = npt.NDArray[np.float64]
+from pereggrn_data.models.inputs import Float64Array, Matrix, dense
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,8 @@ def user_subspace(matrix: Float64Array, n_genes: int) -> Subspace:
             expected=f"finite numbers, dimensions x {n_genes} genes",
             got=f"shape {rows.shape}",
         )
-    return Subspace(np.linalg.pinv(rows), rows, np.zeros(n_genes))
+    encoder = np.asarray(np.linalg.pinv(rows), dtype=np.float64)
+    return Subspace(encoder, rows, np.zeros(n_genes))
 
 
 def make_subspace(value: int | Float64Array, expression: Matrix) -> Subspace:

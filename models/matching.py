@@ -104,7 +104,7 @@ def nearest(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntA
 
 def _transported(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntArray:
     try:
-        import ot
+        import ot  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise MissingExtraError(
             "Matching by optimal transport needs the package POT.",

@@ -56,8 +56,10 @@ def pruned_network(
     edges: list[tuple[str, str, str]] = []
     start = 0
     for cell_type, weights, targets, features in found:
-        for k in np.flatnonzero(kept[start : start + weights.size]):
-            edges.append((regulators[features[k]], genes[targets[k]], cell_type or ""))
+        edges += [
+            (regulators[features[k]], genes[targets[k]], cell_type or "")
+            for k in np.flatnonzero(kept[start : start + weights.size])
+        ]
         start += weights.size
     names = list(zip(*edges, strict=True)) if edges else [(), (), ()]
     if None in models:
@@ -73,7 +75,7 @@ def _largest(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.bool_]:
     if n >= values.size:
         return np.ones(values.size, dtype=bool)
     least = np.partition(values, values.size - n)[values.size - n]
-    kept = values > least
+    kept: npt.NDArray[np.bool_] = values > least
     kept[np.flatnonzero(values == least)[: n - int(kept.sum())]] = True
     return kept
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.fitted import LinearRegressions, assemble_linear
-from pereggrn_data.models.inputs import FloatArray, IntArray, dense
+from pereggrn_data.models.inputs import Float64Array, FloatArray, IntArray, dense
 from pereggrn_data.models.ridge_dual import fit_dual
 from pereggrn_data.models.ridge_primal import fit_primal
-from pereggrn_data.models.ridge_problem import ALPHAS, Float64Array, RidgeProblem, RidgeSolution
+from pereggrn_data.models.ridge_problem import ALPHAS, RidgeProblem, RidgeSolution
 from pereggrn_data.models.ridge_small import SmallProblem, fit_small
 from pereggrn_data.models.tasks import RegressionTask
 
@@ -143,7 +143,7 @@ def _fit_parts(task: RegressionTask, alphas: tuple[float, ...]) -> Iterator[_Par
 def _size(task: RegressionTask, target: int) -> int:
     if task.allowed is not None:
         return int(task.allowed[target].size)
-    return task.features.shape[1] - int(task.own[target] >= 0)
+    return int(task.features.shape[1]) - int(task.own[target] >= 0)
 
 
 def _groups(task: RegressionTask, targets: IntArray) -> Iterator[tuple[IntArray, IntArray]]:

@@ -27,14 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from pereggrn_data.models.inputs import IntArray, dense
-from pereggrn_data.models.ridge_problem import (
-    Float64Array,
-    RidgeProblem,
-    RidgeSolution,
-    solution,
-    target_blocks,
-)
+from pereggrn_data.models.inputs import Float64Array, IntArray, dense
+from pereggrn_data.models.ridge_problem import RidgeProblem, RidgeSolution, solution, target_blocks
 
 BLOCK_VALUES = 4_000_000
 """Values of one block of dual coefficients (32 MB)."""
@@ -141,7 +135,7 @@ def _duals(block: _Block, inverse: Float64Array, duals: Float64Array) -> Float64
     """Write dual coefficients (targets x n); return summed squared leave-one-out residuals."""
     np.matmul(block.y, inverse, out=duals)
     diagonal = np.ascontiguousarray(inverse.diagonal())
-    squares = np.einsum("ji,ji,i->j", duals, duals, diagonal**-2.0)
+    squares: Float64Array = np.einsum("ji,ji,i->j", duals, duals, diagonal**-2.0)
     special = block.special
     u = block.x_own @ inverse
     shrink = 1.0 - np.einsum("ji,ji->j", u, block.x_own)

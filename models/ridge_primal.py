@@ -21,14 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from pereggrn_data.models.inputs import IntArray, dense
-from pereggrn_data.models.ridge_problem import (
-    Float64Array,
-    RidgeProblem,
-    RidgeSolution,
-    solution,
-    target_blocks,
-)
+from pereggrn_data.models.inputs import Float64Array, IntArray, column_means, dense
+from pereggrn_data.models.ridge_problem import RidgeProblem, RidgeSolution, solution, target_blocks
 
 ROWS = 4096
 """Rows that are worked on at once."""
@@ -165,8 +159,8 @@ def _fit_shared(problem: RidgeProblem) -> tuple[Float64Array, Float64Array]:
 
 def _basis(problem: RidgeProblem) -> _Basis:
     n, p, n_targets = problem.shape
-    x_mean = problem.features.mean(axis=0, dtype=np.float64)
-    y_mean = np.asarray(problem.responses.mean(axis=0, dtype=np.float64)).ravel()
+    x_mean = column_means(problem.features)
+    y_mean = column_means(problem.responses)
     gram = np.zeros((p, p))
     products = np.zeros((p, n_targets))
     for start in range(0, n, ROWS):
@@ -212,7 +206,7 @@ def _left_out(
             half = half - np.outer(own.vectors[:, i], z / own.pivot[i])
             residuals = residuals + z * own.step[i]
         hat = t @ half + 1.0 / n
-        inverse = np.linalg.inv(np.eye(rows.size) - hat)
+        inverse: Float64Array = np.asarray(np.linalg.inv(np.eye(rows.size) - hat), np.float64)
         found.append(_LeftOutRows(k, rows, half, inverse @ residuals, inverse))
     return found
 
@@ -231,7 +225,7 @@ def _squares(
     z = t @ own.vectors
     own_residuals = residuals[:, own.targets] + z * own.step
     own_remainder = remainder[:, None] + z * z / own.pivot
-    squares = np.einsum("ij,ij,i->j", residuals, residuals, remainder**-2.0)
+    squares: Float64Array = np.einsum("ij,ij,i->j", residuals, residuals, remainder**-2.0)
     squares[own.targets] = np.sum((own_residuals / own_remainder) ** 2, axis=0)
     where = {int(k): i for i, k in enumerate(own.targets)}
     for item in left_out:

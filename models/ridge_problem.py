@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pereggrn_data.models.inputs import FloatArray, IntArray, Matrix, dense
-
-Float64Array = npt.NDArray[np.float64]
+from pereggrn_data.models.inputs import Float64Array, FloatArray, IntArray, Matrix, dense
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Penalties that are tried, as in the original software."""
@@ -88,8 +86,8 @@ def solution(
     target zero.
     """
     n, _, n_targets = problem.shape
-    x_mean = problem.features.mean(axis=0, dtype=np.float64)
-    y_mean = np.asarray(problem.responses.mean(axis=0, dtype=np.float64)).ravel()
+    x_mean = column_means(problem.features)
+    y_mean = column_means(problem.responses)
     intercepts = y_mean - coefficients @ x_mean
     for j, rows in problem.excluded.items():
         kept = n - rows.size

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pereggrn_data.models.inputs import IntArray, Matrix, dense
-from pereggrn_data.models.ridge_problem import Float64Array
+from pereggrn_data.models.inputs import Float64Array, IntArray, Matrix, dense
 
 BATCH_VALUES = 200_000
 """Values of one batch of features (1.6 MB): small enough for the processor's cache."""

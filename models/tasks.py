@@ -65,8 +65,8 @@ class RegressionTask:
         """Return the features that may predict a target."""
         if self.allowed is not None:
             return self.allowed[target]
-        every = np.arange(self.features.shape[1], dtype=np.intp)
-        return every[every != self.own[target]]
+        every: IntArray = np.arange(self.features.shape[1], dtype=np.intp)
+        return np.delete(every, self.own[target]) if self.own[target] >= 0 else every
 
     def rows_of(self, target: int) -> npt.NDArray[np.bool_]:
         """Return which observations train a target."""
