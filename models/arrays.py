@@ -101,9 +101,8 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> FittedGRN | LinearEmb
         header = json.loads(str(arrays["header"][()]))
         if header["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {header['format_version']}")
-        model = (
-            _embedding(arrays) if header["kind"] == "linear_embedding" else _ggrn(header, arrays)
-        )
+        is_embedding = header["kind"] == "linear_embedding"
+        return _embedding(arrays) if is_embedding else _ggrn(header, arrays)
     except PereggrnError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:

@@ -251,7 +251,7 @@ def column_means(matrix: Matrix, rows: BoolArray | None = None) -> Float64Array:
     part = matrix if rows is None else matrix[np.flatnonzero(rows)]
     if scipy.sparse.issparse(part):
         # scipy's own mean sums in the type of the data, whatever type it is asked for.
-        return np.asarray(np.ones(part.shape[0]) @ part) / part.shape[0]
+        return np.asarray(np.ones(part.shape[0]) @ part / part.shape[0], dtype=np.float64)
     return np.asarray(part.mean(axis=0, dtype=np.float64))
 
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pereggrn_data.models.inputs import Float64Array, FloatArray, IntArray, Matrix, dense
+from pereggrn_data.models.inputs import (
+    Float64Array,
+    FloatArray,
+    IntArray,
+    Matrix,
+    column_means,
+    dense,
+)
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Penalties that are tried, as in the original software."""
