@@ -71,6 +71,12 @@ class LinearRegressions:
         product = self.coefficients @ x.T
         return np.ascontiguousarray(np.asarray(product).T) + self.intercepts
 
+    def dense_coefficients(self) -> npt.NDArray[np.float64]:
+        """Return the coefficients as a plain array, targets x features."""
+        if isinstance(self.coefficients, np.ndarray):
+            return self.coefficients
+        return np.asarray(self.coefficients.toarray(), dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class EstimatorRegressions:

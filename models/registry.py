@@ -275,3 +275,12 @@ def get_regression(name: str) -> Method:
             expected=", ".join(m.name for m in METHODS if m.is_regression),
         )
     return method
+
+
+def methods_table() -> str:
+    """Return all methods as a Markdown table, which ``docs/models.md`` holds."""
+    lines = ["| Method | Kind | What it does | Paper | Reference |", "|---|---|---|---|---|"]
+    for m in METHODS:
+        paper = "yes" if m.in_paper else ""
+        lines.append(f"| `{m.name}` | {m.kind} | {m.summary} | {paper} | {m.reference} |")
+    return "\n".join(lines)

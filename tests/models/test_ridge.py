@@ -71,15 +71,9 @@ def assert_the_same(task: RegressionTask, model: Any, expected: list[Any], atol:
         np.testing.assert_allclose(found[:, j], one.predict(features), rtol=0, atol=atol)
         if columns.size:
             assert model.alphas[j] == one.alpha_
-            dense = np.asarray(
-                model.coefficients[[j]].todense() if network_of(model) else model.coefficients[[j]]
-            ).ravel()
+            dense = model.dense_coefficients()[j]
             np.testing.assert_allclose(dense[columns], one.coef_, rtol=0, atol=atol)
             assert not np.delete(dense, columns).any()
-
-
-def network_of(model: Any) -> bool:
-    return bool(scipy.sparse.issparse(model.coefficients))
 
 
 @pytest.mark.parametrize(
