@@ -28,12 +28,11 @@ class GoldenRun:
         split = read_json(self.folder / "splits.json.gz")[str(condition)]
         self.genes = tuple(split["genes"])
         adata = read_data(self.golden, self.settings)
-        train = adata[split["train_obs"], list(self.genes)]
-        self.test = adata[split["test_obs"], list(self.genes)]
-        self.data = training_data(train, self.genes)
+        self.data = training_data(adata, self.genes, split["train_obs"])
         forecast = read_h5ad(self.folder / "predictions" / f"{condition}.h5ad")
         self.requests = perturbations_of(forecast.obs)
-        self.expected = np.asarray(forecast[:, list(self.genes)].X, dtype=np.float64)
+        columns = forecast.var_names.get_indexer(list(self.genes))
+        self.expected = np.asarray(forecast.X, dtype=np.float64)[:, columns]
 
     @property
     def grn(self) -> dict[str, Any]:
@@ -100,12 +99,15 @@ def perturbations_of(obs: pd.DataFrame) -> Perturbations:
     )
 
 
-def training_data(adata: Any, genes: tuple[str, ...]) -> TrainingData:
+def training_data(adata: Any, genes: tuple[str, ...], observations: list[str]) -> TrainingData:
+    # Not by slicing adata: views of anndata warn about pandas 3.
+    rows, columns = adata.obs_names.get_indexer(observations), adata.var_names.get_indexer(genes)
+    obs = adata.obs.iloc[rows]
     return TrainingData(
-        expression=np.asarray(adata.X),
+        expression=np.asarray(adata.X)[np.ix_(rows, columns)],
         genes=genes,
-        perturbations=perturbations_of(adata.obs),
-        is_control=adata.obs["is_control"].to_numpy().astype(bool),
+        perturbations=perturbations_of(obs),
+        is_control=obs["is_control"].to_numpy().astype(bool),
     )
 
 
@@ -126,7 +128,7 @@ def golden_dataset(golden: Path) -> Callable[[str], TrainingData]:
     def read(name: str) -> TrainingData:
         folder = golden / "inputs" / "perturbation_data" / "perturbations" / name
         adata = read_h5ad(folder / "test.h5ad")
-        return training_data(adata, tuple(adata.var_names))
+        return training_data(adata, tuple(adata.var_names), list(adata.obs_names))
 
     return functools.cache(read)
 
