@@ -130,7 +130,7 @@ def against_scikit_learn(task: Any, model: Any, sample: Any) -> dict[str, Any]:
         if columns.size == 0:
             continue
         start = time.perf_counter()
-        one = RidgeCV(alphas=ALPHAS).fit(x[rows][:, columns], y[rows, i])
+        one = RidgeCV(alphas=ALPHAS).fit(x[:, columns][rows], y[rows, i])
         spent += time.perf_counter() - start
         fitted += 1
         other_penalties += one.alpha_ != model.alphas[j]

@@ -161,9 +161,10 @@ def _groups(task: RegressionTask, targets: IntArray) -> Iterator[tuple[IntArray,
 
 
 def _with_own(task: RegressionTask, target: int) -> IntArray:
-    own = task.own[target]
     columns = task.features_of(target)
-    return np.union1d(columns, [own]).astype(np.intp) if own >= 0 else np.sort(columns)
+    if task.own[target] >= 0:
+        columns = np.append(columns[columns != task.own[target]], task.own[target])
+    return np.sort(columns)
 
 
 def _dense_part(

@@ -104,6 +104,7 @@ def fit_small(
     x_mean = problem.features.mean(axis=0)
     xt = np.ascontiguousarray((problem.features - x_mean).T)
     shared = _Shared(xt, x_mean, xt @ xt.T, problem.alphas, _Workspace())
+    responses = _by_target(problem.responses)
     by_size: dict[int, list[int]] = defaultdict(list)
     for j, columns in allowed.items():
         by_size[columns.size].append(j)
@@ -114,11 +115,18 @@ def fit_small(
 
     def fit(batch: list[int]) -> SmallFit:
         columns = np.stack([allowed[j] for j in batch])
-        y = np.ascontiguousarray(dense(problem.responses, columns=batch).T)
+        y = dense(responses, batch)
         return _fit_batch(shared, y, columns, [excluded.get(j) for j in batch], batch)
 
     with threadpool_limits(limits=1, user_api="blas"):
         yield from _in_threads(fit, batches, jobs)
+
+
+def _by_target(responses: Matrix) -> Matrix:
+    """Return responses as targets x observations, for quick access to single targets."""
+    if isinstance(responses, np.ndarray):
+        return np.ascontiguousarray(responses.T)
+    return responses.T.tocsr()
 
 
 def _in_threads(
