@@ -16,61 +16,27 @@ and serves every penalty and target.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
 
 from pereggrn_data.models.inputs import Float64Array, IntArray, column_means, dense
+from pereggrn_data.models.ridge_corrections import (
+    Basis,
+    corrections_for,
+    excluded_rows,
+    rotated_coefficients,
+    squared_residuals,
+)
 from pereggrn_data.models.ridge_problem import RidgeProblem, RidgeSolution, solution, target_blocks
 
 ROWS = 4096
 """Rows that are worked on at once."""
 TARGETS = 2048
-"""Targets that are worked on at once."""
-
-
-@dataclass(frozen=True)
-class _Basis:
-    """What all targets share: eigenvectors, eigenvalues, means, and Tᵀy."""
-
-    vectors: Float64Array
-    values: Float64Array
-    x_mean: Float64Array
-    y_mean: Float64Array
-    products: Float64Array
-
-    def rotated(self, problem: RidgeProblem, rows: slice | IntArray) -> Float64Array:
-        """Return T for some rows."""
-        centred = dense(problem.features, rows) - self.x_mean
-        return np.asarray(centred @ self.vectors, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class _OwnColumn:
-    """Leaving out the own columns of some targets, for one penalty.
-
-    `vectors` are rows of V over the eigenvalues; T @ vectors gives z.
-    """
-
-    targets: IntArray
-    vectors: Float64Array
-    pivot: Float64Array
-    step: Float64Array
-
-
-@dataclass(frozen=True)
-class _LeftOutRows:
-    """Leaving out the rows of one target, for one penalty.
-
-    `half` turns T into the hat matrix's columns of these rows, up to 1/n.
-    """
-
-    target: int
-    rows: IntArray
-    half: Float64Array
-    solved: Float64Array
-    inverse: Float64Array
+"""Targets that are worked on at once, at most."""
+EXCLUDED_ROWS = 4096
+"""Rows that the targets worked on at once leave out together, at most."""
 
 
 def fit_primal(problem: RidgeProblem) -> RidgeSolution:
@@ -91,10 +57,12 @@ def fit_primal(problem: RidgeProblem) -> RidgeSolution:
     -----
     Takes O(np² + p³) once and O(np) per target and penalty.
     """
-    _, p, n_targets = problem.shape
+    n, p, n_targets = problem.shape
     afresh = defaultdict(list)
     for j, rows in problem.excluded.items():
-        if rows.size * len(problem.alphas) > p:
+        # Operations for the rows' part of the hat matrix, and for a decomposition.
+        update = 2 * len(problem.alphas) * n * rows.size * (p + rows.size)
+        if update > 4 * n * p**2 + 10 * p**3:
             afresh[rows.tobytes()].append(j)
     apart = np.array(sorted(j for group in afresh.values() for j in group), dtype=np.intp)
     shared = np.setdiff1d(np.arange(n_targets, dtype=np.intp), apart)
@@ -133,31 +101,43 @@ def _fit_shared(problem: RidgeProblem) -> tuple[Float64Array, Float64Array]:
     n, p, n_targets = problem.shape
     basis = _basis(problem)
     errors = np.zeros((len(problem.alphas), n_targets))
-    scaled = [1.0 / (basis.values + alpha) for alpha in problem.alphas]
-    for block in target_blocks(n_targets, TARGETS):
-        own = [_own_column(problem, basis, d, block) for d in scaled]
-        left_out = [
-            _left_out(problem, basis, d, block, o) for d, o in zip(scaled, own, strict=True)
-        ]
+    coefficients = np.empty((n_targets, p))
+    for block in _blocks(problem):
+        out = excluded_rows(problem, basis, block)
+        special = [corrections_for(problem, basis, a, block, out) for a in problem.alphas]
         for start in range(0, n, ROWS):
             rows = slice(start, min(start + ROWS, n))
             t = basis.rotated(problem, rows)
             y = dense(problem.responses, rows, block) - basis.y_mean[block]
-            squared = t * t
-            for a, d in enumerate(scaled):
-                residuals = y - t @ (d[:, None] * basis.products[:, block])
-                leverages = squared @ d + 1.0 / n
-                errors[a, block] += _squares(t, residuals, leverages, own[a], left_out[a], rows, n)
-    errors /= problem.n_kept()
-    best = np.argmin(errors, axis=0) if n_targets else np.empty(0, dtype=np.intp)
-    coefficients = np.empty((n_targets, p))
-    for a, d in enumerate(scaled):
-        chosen = np.flatnonzero(best == a)
-        coefficients[chosen] = _coefficients(problem, basis, d, chosen)
+            for a, one in enumerate(special):
+                residuals = y - t @ (one.d[:, None] * basis.products[:, block])
+                errors[a, block] += squared_residuals(t, residuals, one, out, rows, n)
+        errors[:, block] /= problem.n_kept()[block]
+        best = np.argmin(errors[:, block], axis=0)
+        for a, one in enumerate(special):
+            chosen = np.flatnonzero(best == a)
+            rotated = rotated_coefficients(basis, one, block, out)
+            coefficients[block[chosen]] = (basis.vectors @ rotated[:, chosen]).T
+    having = np.flatnonzero(problem.own >= 0)
+    coefficients[having, problem.own[having]] = 0.0
     return coefficients, errors
 
 
-def _basis(problem: RidgeProblem) -> _Basis:
+def _blocks(problem: RidgeProblem) -> list[IntArray]:
+    """Cut the targets into blocks that are neither too many nor leave out too many rows."""
+    blocks: list[list[int]] = [[]]
+    room = EXCLUDED_ROWS
+    for j in range(problem.own.size):
+        size = problem.excluded[j].size if j in problem.excluded else 0
+        if blocks[-1] and (len(blocks[-1]) == TARGETS or size > room):
+            blocks.append([])
+            room = EXCLUDED_ROWS
+        blocks[-1].append(j)
+        room -= size
+    return [np.array(block, dtype=np.intp) for block in blocks]
+
+
+def _basis(problem: RidgeProblem) -> Basis:
     n, p, n_targets = problem.shape
     x_mean = column_means(problem.features)
     y_mean = column_means(problem.responses)
@@ -172,87 +152,4 @@ def _basis(problem: RidgeProblem) -> _Basis:
             products[:, block] += x.T @ y
     values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
     products = vectors.T @ products
-    return _Basis(vectors, np.maximum(values, 0.0), x_mean, y_mean, products)
-
-
-def _own_column(
-    problem: RidgeProblem, basis: _Basis, d: Float64Array, block: IntArray
-) -> _OwnColumn:
-    targets = np.flatnonzero(problem.own[block] >= 0)
-    v = basis.vectors[problem.own[block][targets]]
-    vectors = v * d
-    pivot = np.einsum("jk,jk->j", v, vectors)
-    coefficient = np.einsum("jk,kj->j", vectors, basis.products[:, block[targets]])
-    return _OwnColumn(targets, np.ascontiguousarray(vectors.T), pivot, coefficient / pivot)
-
-
-def _left_out(
-    problem: RidgeProblem, basis: _Basis, d: Float64Array, block: IntArray, own: _OwnColumn
-) -> list[_LeftOutRows]:
-    n = problem.shape[0]
-    where = {int(k): i for i, k in enumerate(own.targets)}
-    found = []
-    for k, j in enumerate(block):
-        if int(j) not in problem.excluded:
-            continue
-        rows = problem.excluded[int(j)]
-        t = basis.rotated(problem, rows)
-        half = (t * d).T
-        y = dense(problem.responses, rows, [int(j)])[:, 0] - basis.y_mean[j]
-        residuals = y - t @ (d * basis.products[:, j])
-        if k in where:
-            i = where[k]
-            z = t @ own.vectors[:, i]
-            half = half - np.outer(own.vectors[:, i], z / own.pivot[i])
-            residuals = residuals + z * own.step[i]
-        hat = t @ half + 1.0 / n
-        inverse: Float64Array = np.asarray(np.linalg.inv(np.eye(rows.size) - hat), np.float64)
-        found.append(_LeftOutRows(k, rows, half, inverse @ residuals, inverse))
-    return found
-
-
-def _squares(
-    t: Float64Array,
-    residuals: Float64Array,
-    leverages: Float64Array,
-    own: _OwnColumn,
-    left_out: list[_LeftOutRows],
-    rows: slice,
-    n: int,
-) -> Float64Array:
-    """Return the squared leave-one-out residuals of a block of rows, summed per target."""
-    remainder = 1.0 - leverages
-    z = t @ own.vectors
-    own_residuals = residuals[:, own.targets] + z * own.step
-    own_remainder = remainder[:, None] + z * z / own.pivot
-    squares: Float64Array = np.einsum("ij,ij,i->j", residuals, residuals, remainder**-2.0)
-    squares[own.targets] = np.sum((own_residuals / own_remainder) ** 2, axis=0)
-    where = {int(k): i for i, k in enumerate(own.targets)}
-    for item in left_out:
-        k = item.target
-        r = own_residuals[:, where[k]] if k in where else residuals[:, k]
-        q = own_remainder[:, where[k]] if k in where else remainder
-        hat = t @ item.half + 1.0 / n
-        r = r + hat @ item.solved
-        q = q - np.einsum("ir,rs,is->i", hat, item.inverse, hat, optimize=True)
-        inside = item.rows[(item.rows >= rows.start) & (item.rows < rows.stop)] - rows.start
-        r[inside], q[inside] = 0.0, 1.0
-        squares[k] = np.sum((r / q) ** 2)
-    return squares
-
-
-def _coefficients(
-    problem: RidgeProblem, basis: _Basis, d: Float64Array, chosen: IntArray
-) -> Float64Array:
-    out = np.empty((chosen.size, basis.values.size))
-    for part in target_blocks(chosen.size, TARGETS):
-        targets = chosen[part]
-        rotated = d[:, None] * basis.products[:, targets]
-        own = _own_column(problem, basis, d, targets)
-        rotated[:, own.targets] -= own.vectors * own.step
-        for item in _left_out(problem, basis, d, targets, own):
-            rotated[:, item.target] -= item.half @ item.solved
-        values = (basis.vectors @ rotated).T
-        values[own.targets, problem.own[targets][own.targets]] = 0.0
-        out[part] = values
-    return out
+    return Basis(vectors, np.maximum(values, 0.0), x_mean, y_mean, products)

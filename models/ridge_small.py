@@ -72,7 +72,7 @@ class _Shared:
 
     xt: Float64Array
     x_mean: Float64Array
-    gram: Float64Array
+    gram: Float64Array | None
     alphas: tuple[float, ...]
     workspace: _Workspace
 
@@ -103,7 +103,10 @@ def fit_small(
     """
     x_mean = problem.features.mean(axis=0)
     xt = np.ascontiguousarray((problem.features - x_mean).T)
-    shared = _Shared(xt, x_mean, xt @ xt.T, problem.alphas, _Workspace())
+    # One Gram matrix for all pays only where targets use much of it.
+    pays = sum(columns.size**2 for columns in allowed.values()) > xt.shape[0] ** 2
+    gram = xt @ xt.T if pays else None
+    shared = _Shared(xt, x_mean, gram, problem.alphas, _Workspace())
     responses = _by_target(problem.responses)
     by_size: dict[int, list[int]] = defaultdict(list)
     for j, columns in allowed.items():
@@ -184,8 +187,11 @@ def _fit_batch(
     x = array("x", n_targets, k, n_rows)
     np.take(shared.xt, columns, axis=0, out=x, mode="clip")
     crossed = array("crossed", n_targets, k, k)
-    cells = columns[:, :, None] * shared.xt.shape[0] + columns[:, None, :]
-    np.take(shared.gram.ravel(), cells, out=crossed, mode="clip")
+    if shared.gram is None:
+        np.matmul(x, x.swapaxes(1, 2), out=crossed)
+    else:
+        cells = columns[:, :, None] * shared.xt.shape[0] + columns[:, None, :]
+        np.take(shared.gram.ravel(), cells, out=crossed, mode="clip")
     y_mean = y.mean(axis=1)
     y -= y_mean[:, None]
     n = np.full(n_targets, float(n_rows))

@@ -85,12 +85,20 @@ def test_dense_is_scikit_learn(n: int, p: int, solver: str, scale: float) -> Non
     assert_the_same(task, fit_ridge_cv(task), by_scikit_learn(task), atol=1e-9)
 
 
-def test_primal_with_many_excluded_rows_fits_afresh() -> None:
+def test_primal_with_many_excluded_rows_fits_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets that leave out much are fitted by themselves, and the rest together."""
+    shapes = []
+    shared = ridge_primal._fit_shared
+    monkeypatch.setattr(
+        ridge_primal, "_fit_shared", lambda task: shapes.append(task.shape) or shared(task)
+    )
     task = random_task(2, 80, 12, 20, most_excluded=30)
-    n_large = sum(rows.size * len(ALPHAS) > 12 for rows in task.excluded.values())
-    assert n_large > 0
     task.excluded[3] = np.array([7])
+    task.excluded[5] = task.excluded[0]
     assert_the_same(task, fit_ridge_cv(task), by_scikit_learn(task), atol=1e-9)
+    assert shapes[0][0] == 80
+    assert 1 < len(shapes) < len(task.excluded)
+    assert all(n < 80 for n, _, _ in shapes[1:])
 
 
 @pytest.mark.parametrize(("n", "p"), [(40, 25), (12, 25)])
@@ -108,6 +116,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ridge_dual, "CACHED_VALUES", 1)
         monkeypatch.setattr(ridge_primal, "ROWS", 7)
         monkeypatch.setattr(ridge_primal, "TARGETS", 11)
+        monkeypatch.setattr(ridge_primal, "EXCLUDED_ROWS", 9)
         parts = fit_ridge_cv(task)
         monkeypatch.undo()
         np.testing.assert_array_equal(whole.alphas, parts.alphas)
