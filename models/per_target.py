@@ -98,15 +98,20 @@ def fit_each(
     for part in run(work):
         fitted += [f.moved(centre[task.features_of(len(fitted) + i)]) for i, f in enumerate(part)]
         task.report(len(fitted))
+    if not mean_if_it_fails:
+        _raise_if_failed(task, fitted)
+    return fitted
+
+
+def _raise_if_failed(task: RegressionTask, fitted: list[FittedTarget]) -> None:
     failed = [j for j, f in enumerate(fitted) if f.failure is not None]
-    if failed and not mean_if_it_fails:
+    if failed:
         raise InvalidDataError(
             f"The method cannot be fitted to {len(failed)} of {task.n_targets} genes: "
             f"{first_few(task.targets[j] for j in failed)}.",
             got=fitted[failed[0]].failure,
             fix="use another method, or one of its arguments (see its documentation).",
         )
-    return fitted
 
 
 def _fit_block(
