@@ -38,7 +38,7 @@ def column_means(matrix: Matrix) -> Floats:
     if sparse.issparse(matrix):
         # scipy's mean() of float32 sums in float32, whatever dtype it is given.
         total = np.ones(matrix.shape[0]) @ matrix
-        return np.asarray(total, dtype=np.float64).ravel() / matrix.shape[0]
+        return np.asarray(np.ravel(total) / matrix.shape[0], dtype=np.float64)
     return np.asarray(np.asarray(matrix).mean(axis=0, dtype=np.float64))
 
 

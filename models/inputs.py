@@ -1,0 +1,265 @@
+"""What a model is given: training data, and the perturbations to forecast.
+
+Everything is arrays and plain text, so that a model neither opens files nor
+depends on how they are stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from pereggrn_data.core.errors import InvalidDataError, first_few
+from pereggrn_data.core.labels import genes_of, levels_of
+
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.intp]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Matrix: TypeAlias = "FloatArray | scipy.sparse.csr_matrix[Any] | scipy.sparse.csr_array[Any]"
+"""Observations by genes: dense of any float type, or compressed sparse rows."""
+
+
+@dataclass(frozen=True)
+class StatedLevels:
+    """The levels to which measured genes were set, one entry per (observation, gene).
+
+    Parameters
+    ----------
+    rows, columns
+        Positions of the observation and of the gene, ordered by observation.
+    values
+        Natural-log expression; never NaN.
+    n_unknown
+        How many measured perturbed genes have no stated level.
+    """
+
+    rows: IntArray
+    columns: IntArray
+    values: npt.NDArray[np.float64]
+    n_unknown: int
+
+    def hold(self, expression: npt.NDArray[np.float64]) -> None:
+        """Set the perturbed genes of `expression` (observations x genes) to their levels."""
+        expression[self.rows, self.columns] = self.values
+
+    def among(self, columns: IntArray, n_genes: int) -> StatedLevels:
+        """Renumber for a matrix that holds only some genes, dropping the others."""
+        position = np.full(n_genes, -1, dtype=np.intp)
+        position[columns] = np.arange(columns.size)
+        kept = position[self.columns] >= 0
+        return StatedLevels(
+            self.rows[kept], position[self.columns[kept]], self.values[kept], self.n_unknown
+        )
+
+
+@dataclass(frozen=True)
+class Perturbations:
+    """Perturbations of a number of observations, trained on or to be forecast.
+
+    Parameters
+    ----------
+    labels
+        Perturbed genes of each observation, comma-joined.
+    stated_levels
+        Expression after perturbation, as stated: numbers, or comma-joined text.
+    cell_types
+        Cell type of each observation, where they are known.
+    observations
+        Names of the observations, for messages and user matching.
+    """
+
+    labels: tuple[str, ...]
+    stated_levels: tuple[object, ...]
+    cell_types: tuple[str, ...] | None = None
+    observations: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("stated_levels", "cell_types", "observations"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.labels):
+                raise InvalidDataError(
+                    f"{name} does not fit the perturbations.",
+                    expected=f"{len(self.labels)} entries, one per observation",
+                    got=f"{len(values)}",
+                )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def levels(self, genes: Sequence[str]) -> StatedLevels:
+        """Return the stated levels of the measured perturbed genes.
+
+        Parameters
+        ----------
+        genes
+            Names of the measured genes.
+
+        Raises
+        ------
+        InvalidDataError
+            If a level is not a number, or if a label and its levels do not
+            have the same number of parts.
+        """
+        position = {gene: j for j, gene in enumerate(genes)}
+        parsed: dict[tuple[str, object], list[tuple[int, float]]] = {}
+        entries: list[tuple[int, int, float]] = []
+        for i, key in enumerate(zip(self.labels, self.stated_levels, strict=True)):
+            hit = self._parse(i, position) if _is_nan(key[1]) else parsed.get(key)
+            if hit is None:
+                hit = parsed[key] = self._parse(i, position)
+            entries.extend((i, column, level) for column, level in hit)
+        known = [entry for entry in entries if not math.isnan(entry[2])]
+        return StatedLevels(
+            rows=np.array([entry[0] for entry in known], dtype=np.intp),
+            columns=np.array([entry[1] for entry in known], dtype=np.intp),
+            values=np.array([entry[2] for entry in known], dtype=np.float64),
+            n_unknown=len(entries) - len(known),
+        )
+
+    def _parse(self, i: int, position: dict[str, int]) -> list[tuple[int, float]]:
+        genes = genes_of(self.labels[i])
+        stated = self.stated_levels[i]
+        where = f"observation {self.observations[i]!r}" if self.observations else f"row {i}"
+        try:
+            levels = levels_of(stated)
+        except (TypeError, ValueError):
+            raise InvalidDataError(
+                f"The expression level stated for {where} is not a number.",
+                expected="a number per perturbed gene, comma-joined, in natural log",
+                got=repr(stated),
+            ) from None
+        if len(levels) == 1 and math.isnan(levels[0]):
+            levels = (math.nan,) * len(genes)
+        if len(levels) != len(genes):
+            raise InvalidDataError(
+                f"The perturbation and the levels of {where} do not fit together.",
+                expected=f"{len(genes)} levels for {self.labels[i]!r}",
+                got=repr(stated),
+            )
+        return [
+            (position[gene], level)
+            for gene, level in zip(genes, levels, strict=True)
+            if gene in position
+        ]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model learns from.
+
+    Parameters
+    ----------
+    expression
+        Natural-log expression, observations x genes; dense or CSR.
+    genes
+        Names of the genes.
+    perturbations
+        Of the observations.
+    is_control
+        Which observations are controls.
+    matched_controls
+        For user matching: the name of the observation that each one is
+        matched to; None where it has none.
+    """
+
+    expression: Matrix
+    genes: tuple[str, ...]
+    perturbations: Perturbations
+    is_control: BoolArray
+    matched_controls: tuple[str | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        n, n_genes = self.expression.shape
+        sizes = {
+            "genes": (len(self.genes), n_genes),
+            "perturbations": (len(self.perturbations), n),
+            "is_control": (len(self.is_control), n),
+        }
+        if self.matched_controls is not None:
+            sizes["matched_controls"] = (len(self.matched_controls), n)
+        for name, (got, expected) in sizes.items():
+            if got != expected:
+                raise InvalidDataError(
+                    f"{name} does not fit the expression matrix.",
+                    expected=f"{expected} entries, as the matrix is {n} x {n_genes}",
+                    got=str(got),
+                )
+        if n == 0:
+            raise InvalidDataError("There are no training observations.")
+        values = (
+            self.expression.data if scipy.sparse.issparse(self.expression) else self.expression
+        )
+        if not np.isfinite(values).all():
+            raise InvalidDataError(
+                "The training expression has missing or infinite values.",
+                expected="a finite number for every gene of every observation",
+                fix="impute the missing values, or remove the genes that have them.",
+            )
+
+    @property
+    def n_observations(self) -> int:
+        """Number of training observations."""
+        return len(self.perturbations)
+
+    def controls(self, subtype: str | None = None) -> BoolArray:
+        """Say which observations are controls, or controls of one subtype.
+
+        Parameters
+        ----------
+        subtype
+            Beginning of the label of the controls that are wanted.
+
+        Raises
+        ------
+        InvalidDataError
+            If there is none.
+        """
+        chosen = np.asarray(self.is_control, dtype=bool).copy()
+        labels = self.perturbations.labels
+        if subtype is not None:
+            chosen &= np.array([label.startswith(subtype) for label in labels], dtype=bool)
+        if not chosen.any():
+            known = sorted({labels[i] for i in np.flatnonzero(self.is_control)})
+            kind = "control" if subtype is None else f"control whose label begins with {subtype!r}"
+            raise InvalidDataError(
+                f"The training data have no {kind}.",
+                expected="at least one observation with is_control = True",
+                got=f"controls labelled {first_few(known)}" if known else "no control at all",
+            )
+        return chosen
+
+
+def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> Float64Array:
+    """Return some rows and columns of a dense or sparse matrix as a float64 array."""
+    part = matrix[rows]
+    if columns is not None:
+        part = part[:, columns]
+    if scipy.sparse.issparse(part):
+        part = part.toarray()
+    return np.ascontiguousarray(part, dtype=np.float64)
+
+
+def column_means(matrix: Matrix, rows: BoolArray | None = None) -> Float64Array:
+    """Return the mean of each column, over all rows or over some, computed in float64."""
+    part = matrix if rows is None else matrix[np.flatnonzero(rows)]
+    if scipy.sparse.issparse(part):
+        # scipy's own mean sums in the type of the data, whatever type it is asked for.
+        return np.asarray(np.ones(part.shape[0]) @ part / part.shape[0], dtype=np.float64)
+    return np.asarray(part.mean(axis=0, dtype=np.float64))
+
+
+def positions(names: Iterable[str], genes: Sequence[str]) -> IntArray:
+    """Return where `names` are among `genes`, leaving out those that are not."""
+    where = {gene: j for j, gene in enumerate(genes)}
+    return np.array([where[name] for name in names if name in where], dtype=np.intp)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,155 @@
+"""The linear embedding baseline of Ahlmann-Eltze, Huber and Anders.
+
+With Z (perturbations x genes) the mean training profile of each perturbation
+minus the mean of the training controls, G the k first principal axes of Z,
+and P (k x perturbations) the mean of G's columns over a perturbation's genes,
+W = (P Pᵀ + λI)⁻¹ P Z Gᵀ (G Gᵀ + λI)⁻¹, and Pᵀ W G is the change forecast.
+
+References
+----------
+C. Ahlmann-Eltze, W. Huber, S. Anders (2025). Deep-learning-based gene
+perturbation effect prediction does not yet outperform simple linear baselines.
+Nature Methods 22, 1657-1661.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.labels import genes_of, unique_in_order
+from pereggrn_data.models.dynamics import Forecast
+from pereggrn_data.models.inputs import Float64Array, Perturbations, TrainingData, column_means
+
+DIMENSION = 10
+RIDGE_PENALTY = 0.01
+
+
+@dataclass(frozen=True)
+class LinearEmbedding:
+    """A fitted linear embedding model.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes.
+    embedding
+        G, dimensions x genes.
+    weights
+        W, dimensions x dimensions.
+    control_mean
+        Mean of the training controls, one value per gene.
+    """
+
+    genes: tuple[str, ...]
+    embedding: Float64Array
+    weights: Float64Array
+    control_mean: Float64Array
+
+    def predict(self, perturbations: Perturbations) -> Forecast:
+        """Forecast expression after perturbations, in one step.
+
+        Parameters
+        ----------
+        perturbations
+            What to forecast. Levels are not used, except that a perturbed
+            gene keeps its own.
+
+        Raises
+        ------
+        InvalidDataError
+            If a perturbed gene is not measured, and so has no embedding.
+        """
+        missing = _not_measured(perturbations.labels, self.genes)
+        if missing:
+            raise InvalidDataError(
+                f"{len(missing)} perturbations to forecast have genes that are not measured.",
+                expected="perturbations of measured genes, whose embedding is known",
+                got=first_few(missing),
+                fix="use a split that holds out perturbations of measured genes only.",
+            )
+        p = _embed(perturbations.labels, self.genes, self.embedding)
+        state = p.T @ self.weights @ self.embedding + self.control_mean
+        perturbations.levels(self.genes).hold(state)
+        return Forecast({1: state})
+
+
+def fit_linear_embedding(
+    data: TrainingData, dimension: int = DIMENSION, ridge_penalty: float = RIDGE_PENALTY
+) -> LinearEmbedding:
+    """Fit the linear embedding baseline.
+
+    Parameters
+    ----------
+    data
+        Training data. Perturbations with genes that are not measured are left
+        out, and so are controls.
+    dimension
+        k; the paper uses 10, and 4 for the freimer dataset.
+    ridge_penalty
+        λ.
+
+    Raises
+    ------
+    UsageError
+        If the dimension or the penalty is not positive.
+    InvalidDataError
+        If there are fewer usable perturbations than dimensions.
+    """
+    from sklearn.decomposition import PCA
+
+    if dimension < 1 or dimension != int(dimension) or not ridge_penalty > 0:
+        raise UsageError(
+            "The dimension and the penalty of the linear embedding must be positive.",
+            expected="a whole number and a number",
+            got=f"dimension {dimension}, ridge penalty {ridge_penalty}",
+        )
+    is_control = data.controls()
+    control_mean = column_means(data.expression, is_control)
+    labels = np.array(data.perturbations.labels, dtype=object)
+    names = unique_in_order(labels[~is_control])
+    missing = set(_not_measured(names, data.genes))
+    usable = [name for name in names if name not in missing]
+    if len(usable) < dimension:
+        raise InvalidDataError(
+            "There are too few perturbations for the linear embedding.",
+            expected=f"at least {dimension} training perturbations of measured genes",
+            got=f"{len(usable)} of {len(names)} perturbations",
+            fix="use fewer dimensions (k).",
+        )
+    z = np.stack(
+        [column_means(data.expression, ~is_control & (labels == name)) for name in usable]
+    )
+    z -= control_mean
+    if len(data.genes) < dimension:
+        raise UsageError(
+            "The linear embedding has more dimensions than there are genes.",
+            expected=f"at most {len(data.genes)}",
+            got=str(dimension),
+        )
+    # The full decomposition has no random element; the sign of an axis cancels out.
+    g = np.asarray(PCA(int(dimension), svd_solver="full").fit(z).components_, dtype=np.float64)
+    p = _embed(usable, data.genes, g)
+    ridge = ridge_penalty * np.eye(int(dimension))
+    left = np.linalg.solve(p @ p.T + ridge, p @ z @ g.T)
+    weights = np.linalg.solve(g @ g.T + ridge, left.T).T
+    return LinearEmbedding(tuple(data.genes), g, weights, control_mean)
+
+
+def _embed(labels: Sequence[str], genes: Sequence[str], embedding: Float64Array) -> Float64Array:
+    """Return the mean of the embeddings of each perturbation's genes (dimensions x labels)."""
+    where = {gene: j for j, gene in enumerate(genes)}
+    columns = [embedding[:, [where[g] for g in genes_of(label)]].mean(axis=1) for label in labels]
+    return np.stack(columns, axis=1) if columns else np.empty((embedding.shape[0], 0))
+
+
+def _not_measured(labels: Sequence[str], genes: Sequence[str]) -> list[str]:
+    measured = set(genes)
+    return [
+        label
+        for label in unique_in_order(labels)
+        if not all(gene in measured for gene in genes_of(label))
+    ]

@@ -1,0 +1,104 @@
+"""Subspaces in which expression is modelled, or to which forecasts are confined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.models.inputs import Float64Array, Matrix, dense
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """A linear subspace of expression.
+
+    Parameters
+    ----------
+    encoder
+        Genes x dimensions; (X - centre) @ encoder are the coordinates.
+    decoder
+        Dimensions x genes; coordinates @ decoder + centre is expression.
+    centre
+        One value per gene.
+    """
+
+    encoder: Float64Array
+    decoder: Float64Array
+    centre: Float64Array
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates."""
+        return int(self.decoder.shape[0])
+
+    def encode(self, expression: Float64Array) -> Float64Array:
+        """Return the coordinates of expression (observations x genes)."""
+        return np.asarray((expression - self.centre) @ self.encoder)
+
+    def decode(self, coordinates: Float64Array) -> Float64Array:
+        """Return the expression at coordinates (observations x dimensions)."""
+        return np.asarray(coordinates @ self.decoder + self.centre)
+
+
+def principal_subspace(expression: Matrix, dimension: int) -> Subspace:
+    """Return the subspace of the first principal components of the training data.
+
+    Parameters
+    ----------
+    expression
+        Observations x genes.
+    dimension
+        Number of components.
+
+    Raises
+    ------
+    UsageError
+        If there are not that many components.
+    """
+    from sklearn.decomposition import PCA
+
+    x = dense(expression)
+    if not 1 <= dimension <= min(x.shape):
+        raise UsageError(
+            f"There is no subspace of {dimension} principal components.",
+            expected=f"a dimension from 1 to {min(x.shape)}, as the training data are "
+            f"{x.shape[0]} observations x {x.shape[1]} genes",
+        )
+    pca = PCA(dimension, svd_solver="full").fit(x)
+    return Subspace(pca.components_.T.copy(), pca.components_, pca.mean_)
+
+
+def user_subspace(matrix: Float64Array, n_genes: int) -> Subspace:
+    """Return the subspace that the rows of a matrix span.
+
+    Parameters
+    ----------
+    matrix
+        Dimensions x genes, for example which genes each factor regulates.
+        Coordinates are found with its pseudo-inverse.
+    n_genes
+        Number of genes of the training data.
+
+    Raises
+    ------
+    UsageError
+        If the matrix does not fit the genes or is not finite.
+    """
+    rows = np.asarray(matrix, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != n_genes or not np.isfinite(rows).all():
+        raise UsageError(
+            "The matrix of the low-dimensional structure cannot be used.",
+            expected=f"finite numbers, dimensions x {n_genes} genes",
+            got=f"shape {rows.shape}",
+        )
+    encoder = np.asarray(np.linalg.pinv(rows), dtype=np.float64)
+    return Subspace(encoder, rows, np.zeros(n_genes))
+
+
+def make_subspace(value: int | Float64Array, expression: Matrix) -> Subspace:
+    """Return the principal subspace of a dimension, or the one that a matrix spans."""
+    if isinstance(value, np.ndarray):
+        return user_subspace(value, expression.shape[1])
+    return principal_subspace(expression, int(value))

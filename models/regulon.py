@@ -1,0 +1,69 @@
+"""Forecasts from a network alone: targets follow their regulator's log fold change."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pereggrn_data.models.dynamics import Forecast, start_from
+from pereggrn_data.models.inputs import Perturbations
+from pereggrn_data.models.network import Network
+
+
+def forecast_regulon(
+    network: Network,
+    genes: tuple[str, ...],
+    perturbations: Perturbations,
+    start: npt.NDArray[np.float64],
+) -> Forecast:
+    """Shift the targets of each perturbed gene by as much as the gene itself was shifted.
+
+    Parameters
+    ----------
+    network
+        Weights and signs are not used, as most networks have none.
+    genes
+        Names of the genes.
+    perturbations
+        What to forecast.
+    start
+        Mean of the training controls (genes,), or one profile per
+        perturbation; natural log.
+
+    Returns
+    -------
+    Forecast
+        One step. Where several genes are perturbed, their shifts add up; the
+        perturbed genes themselves are at their stated levels. A perturbed
+        gene that is not measured, or whose level is not stated, moves nothing.
+
+    Notes
+    -----
+    The original software leaves the perturbed gene at the control mean, takes
+    no pairs, and stops at controls and unmeasured genes.
+    """
+    state = start_from(start, len(perturbations), len(genes))
+    levels = perturbations.levels(genes)
+    where = {gene: j for j, gene in enumerate(genes)}
+    targets = {
+        regulator: np.array([where[t] for t in found if t in where], dtype=np.intp)
+        for regulator, found in network.targets_of().items()
+    }
+    nothing = np.empty(0, dtype=np.intp)
+    baseline = state.copy()
+    silent = 0
+    for row, column, level in zip(levels.rows, levels.columns, levels.values, strict=True):
+        moved = targets.get(genes[column], nothing)
+        moved = moved[moved != column]
+        state[row, moved] += level - baseline[row, column]
+        silent += moved.size == 0
+    levels.hold(state)
+    notes = []
+    if silent:
+        notes.append(
+            f"{silent} of {levels.rows.size} perturbed genes have no targets in the network, "
+            "so nothing follows them."
+        )
+    if levels.n_unknown:
+        notes.append(f"{levels.n_unknown} measured perturbed genes have no stated level.")
+    return Forecast({1: state}, tuple(notes))

@@ -1,0 +1,422 @@
+"""The grammar's rules, steps, cell types, pruning and subspaces, by hand and by brute force."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.linear_model import RidgeCV
+
+from pereggrn_data.core.baselines import training_mean, training_median
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.models.fitted import EstimatorRegressions, LinearRegressions
+from pereggrn_data.models.fitting import Fitting
+from pereggrn_data.models.ggrn import fit
+from pereggrn_data.models.grammar import Exclusion, Grammar
+from pereggrn_data.models.inputs import Perturbations, TrainingData
+from pereggrn_data.models.network import Network
+from pereggrn_data.models.rules import eligible_regulators, excluded_rows
+
+GENES = ("A", "B", "C", "D", "E")
+LABELS = ("ctl_x", "ctl_x", "ctl_y", "A", "A", "B", "A,B", "C", "D", "Z")
+LEVELS = (np.nan, np.nan, np.nan, 0.0, 0.0, 4.0, "0.0,4.5", 3.0, 2.5, 1.0)
+
+
+def make_data(**changes: Any) -> TrainingData:
+    rng = np.random.default_rng(0)
+    values = {
+        "expression": rng.normal(size=(10, 5)) + 2,
+        "genes": GENES,
+        "perturbations": Perturbations(
+            LABELS,
+            LEVELS,
+            cell_types=("a", "b") * 5,
+            observations=tuple(f"o{i}" for i in range(10)),
+        ),
+        "is_control": np.arange(10) < 3,
+    }
+    return TrainingData(**(values | changes))
+
+
+REQUESTS = Perturbations(("A", "B,E", "Z"), (0.0, "3.0,1.0", 5.0))
+
+
+def test_ridge_follows_the_rules() -> None:
+    data = make_data()
+    model = fit(data, Grammar()).models[None]
+    x = np.asarray(data.expression).copy()
+    for i, j, level in [(3, 0, 0.0), (4, 0, 0.0), (5, 1, 4.0), (6, 0, 0.0), (6, 1, 4.5)]:
+        x[i, j] = level
+    x[7, 2], x[8, 3] = 3.0, 2.5
+    touched = {"A": [3, 4, 6], "B": [5, 6], "C": [7], "D": [8], "E": []}
+    for j, gene in enumerate(GENES):
+        rows = np.delete(np.arange(10), touched[gene])
+        others = np.delete(np.arange(5), j)
+        y = np.asarray(data.expression)[rows, j]
+        one = RidgeCV(alphas=(0.01, 0.1, 1, 10, 100)).fit(x[rows][:, others], y)
+        assert model.coefficients[j, j] == 0
+        np.testing.assert_allclose(model.coefficients[j, others], one.coef_, atol=1e-9)
+
+
+def test_exclusion_by_label_misses_doubles() -> None:
+    gene = excluded_rows(LABELS, GENES, Exclusion.GENE)
+    label = excluded_rows(LABELS, GENES, Exclusion.LABEL)
+    assert {j: list(r) for j, r in gene.items()} == {0: [3, 4, 6], 1: [5, 6], 2: [7], 3: [8]}
+    assert {j: list(r) for j, r in label.items()} == {0: [3, 4], 1: [5], 2: [7], 3: [8]}
+    assert excluded_rows(("x",), GENES, Exclusion.LABEL) == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "baseline"), [("mean", training_mean), ("median", training_median)]
+)
+def test_constants_are_the_baselines(method: str, baseline: Any) -> None:
+    data = make_data()
+    found = fit(data, Grammar(method=method)).predict(REQUESTS).expression[1]
+    expected = baseline(data.expression, LABELS, GENES)
+    np.testing.assert_allclose(found[2], expected)
+    np.testing.assert_allclose(found[0, 1:], expected[1:])
+    sparse = make_data(expression=scipy.sparse.csr_array(np.asarray(data.expression)))
+    again = fit(sparse, Grammar(method=method)).predict(REQUESTS).expression[1]
+    np.testing.assert_allclose(again, found)
+
+
+def test_steps_feed_back_and_hold_the_perturbation() -> None:
+    data = make_data()
+    fitted = fit(data, Grammar())
+    model = fitted.models[None]
+    forecast = fitted.predict(REQUESTS, steps=[3, 1])
+    assert sorted(forecast.expression) == [1, 3]
+    state = np.tile(np.asarray(data.expression)[:3].mean(axis=0), (3, 1))
+    for step in (1, 2, 3):
+        state[0, 0], state[1, 1], state[1, 4] = 0.0, 3.0, 1.0
+        state = state @ model.coefficients.T + model.intercepts
+        state[0, 0], state[1, 1], state[1, 4] = 0.0, 3.0, 1.0
+        if step in forecast.expression:
+            np.testing.assert_allclose(forecast.expression[step], state)
+    alone = fitted.predict(REQUESTS, steps=[1]).expression[1]
+    np.testing.assert_allclose(forecast.expression[1], alone)
+
+
+def test_starting_state_can_be_a_subtype_or_given() -> None:
+    data = make_data()
+    fitted = fit(data, Grammar())
+    x = np.asarray(data.expression)
+    np.testing.assert_allclose(fitted.controls.mean("ctl_x"), x[:2].mean(axis=0))
+    np.testing.assert_allclose(fitted.controls.mean(), x[:3].mean(axis=0))
+    start = np.tile(fitted.controls.mean("ctl_y"), (3, 1))
+    np.testing.assert_allclose(
+        fitted.predict(REQUESTS, control_subtype="ctl_y").expression[1],
+        fitted.predict(REQUESTS, starting_expression=start).expression[1],
+    )
+    # A subtype is the beginning of a label; the original looks for it anywhere in it.
+    with pytest.raises(UsageError, match="begins with 'x'"):
+        fitted.predict(REQUESTS, control_subtype="x")
+    with pytest.raises(InvalidDataError, match="starting expression"):
+        fitted.predict(REQUESTS, starting_expression=start[:2])
+    with pytest.raises(UsageError, match="exclude each other"):
+        fitted.predict(REQUESTS, starting_expression=start, control_subtype="ctl_x")
+
+
+@pytest.mark.parametrize("steps", [[], [0], [1.5], [2, 2], [-1]])
+def test_steps_must_be_whole_and_positive(steps: list[Any]) -> None:
+    with pytest.raises(UsageError, match="timescale"):
+        fit(make_data(), Grammar(method="mean")).predict(REQUESTS, steps=steps)
+
+
+def test_unknown_levels_are_said() -> None:
+    forecast = fit(make_data(), Grammar()).predict(Perturbations(("A", "B"), ("nan", 1.0)))
+    assert "1 measured perturbed genes have no stated level" in forecast.notes[0]
+
+
+def test_networks_restrict_features() -> None:
+    data = make_data()
+    network = Network.from_edges(["A", "B", "B", "Q", "C"], ["C", "C", "C", "C", "D"])
+    assert network.n_edges == 4
+    fitted = fit(data, Grammar(network_prior="restrictive"), network=network)
+    coefficients = fitted.models[None].dense_coefficients()
+    pattern = {(GENES[k], GENES[j]) for j, k in zip(*np.nonzero(coefficients), strict=True)}
+    assert pattern == {("A", "C"), ("B", "C"), ("C", "D")}
+    mean = fit(data, Grammar(method="mean")).predict(REQUESTS).expression[1]
+    found = fitted.predict(REQUESTS).expression[1]
+    np.testing.assert_allclose(found[:, 4], mean[:, 4])
+    empty = fit(data, Grammar(), network=Network.empty())
+    np.testing.assert_allclose(empty.predict(REQUESTS).expression[1], mean)
+
+
+def test_predict_self_overrides_the_network() -> None:
+    data = make_data(matched_controls=(None, None, None, *["o0"] * 7))
+    network = Network.from_edges(["A", "B"], ["A", "A"])
+    without = fit(data, Grammar(), network=network).models[None]
+    assert np.flatnonzero(without.dense_coefficients()[0]).tolist() == [1]
+    grammar = Grammar(predict_self=True)
+    itself = fit(data, grammar, network=network, regulators=("B", "A")).models[None]
+    assert (itself.dense_coefficients() != 0).tolist()[:2] == [[True, True], [True, False]]
+
+
+def test_network_and_prior_must_fit() -> None:
+    network = Network.from_edges(["A"], ["B"])
+    with pytest.raises(UsageError, match="needs a network"):
+        fit(make_data(), Grammar(network_prior="restrictive"))
+    with pytest.raises(UsageError, match="ignore it"):
+        fit(make_data(), Grammar(network_prior="ignore"), network=network)
+    with pytest.raises(UsageError, match="'G9' is not a gene"):
+        fit(make_data(), Grammar(), regulators=("A", "G9"))
+    with pytest.raises(UsageError, match="named twice"):
+        fit(make_data(), Grammar(), regulators=("A", "A"))
+
+
+def test_cell_types_can_have_their_own_models() -> None:
+    data = make_data(
+        perturbations=Perturbations(LABELS, LEVELS, cell_types=tuple("aaabbbabab")),
+    )
+    grammar = Grammar(method="mean", cell_type_sharing_strategy="distinct")
+    requests = replace(REQUESTS, cell_types=("b", "a", "a"))
+    found = fit(data, grammar).predict(requests).expression[1]
+    x, b = np.asarray(data.expression), np.array(list("aaabbbabab")) == "b"
+    np.testing.assert_allclose(found[0, 4], x[b, 4].mean())
+    np.testing.assert_allclose(found[1, 2], x[~b][:, 2].mean())
+    with pytest.raises(InvalidDataError, match="no model for the cell type 'c'"):
+        # The original forecasts exactly 0 here (QUIRKS 8).
+        fit(data, grammar).predict(replace(REQUESTS, cell_types=("a", "c", "a")))
+    with pytest.raises(InvalidDataError, match="have no cell types"):
+        fit(data, grammar).predict(REQUESTS)
+    with pytest.raises(InvalidDataError, match="have no cell types"):
+        fit(make_data(perturbations=Perturbations(LABELS, LEVELS)), grammar)
+
+
+def test_networks_can_differ_between_cell_types() -> None:
+    edges = Network.from_edges(["A", "B", "C"], ["E", "E", "E"], ["a", "b", "b"])
+    shared = fit(make_data(), Grammar(), network=edges).models[None]
+    assert np.flatnonzero(shared.dense_coefficients()[4]).tolist() == [0, 1, 2]
+    grammar = Grammar(cell_type_sharing_strategy="distinct")
+    models = fit(make_data(), grammar, network=edges).models
+    assert np.flatnonzero(models["a"].dense_coefficients()[4]).tolist() == [0]
+    assert np.flatnonzero(models["b"].dense_coefficients()[4]).tolist() == [1, 2]
+    lacking = Network.from_edges(["A"], ["E"], ["a"])
+    with pytest.raises(InvalidDataError, match="no edges for the cell type 'b'"):
+        fit(make_data(), grammar, network=lacking)
+
+
+def test_a_gene_that_nothing_can_train_is_an_error() -> None:
+    data = make_data(
+        perturbations=Perturbations(LABELS, LEVELS, cell_types=tuple("aaabbaaaaa")),
+    )
+    with pytest.raises(InvalidDataError, match="of cell type 'b' can train the model of 'A'"):
+        fit(data, Grammar(cell_type_sharing_strategy="distinct"))
+
+
+@pytest.mark.parametrize("network", [None, Network.from_edges(list("ABCD"), list("EEEE"))])
+@pytest.mark.parametrize("sharing", ["identical", "distinct"])
+def test_pruning_keeps_the_largest_and_refits(network: Network | None, sharing: str) -> None:
+    plain = Grammar(cell_type_sharing_strategy=sharing)
+    before = fit(make_data(), plain, network=network)
+    pruned = replace(plain, pruning_strategy="prune_and_refit", pruning_parameter=3)
+    after = fit(make_data(), pruned, network=network)
+    every = [np.abs(m.dense_coefficients()).ravel() for m in before.models.values()]
+    third = np.sort(np.concatenate(every))[-3]
+    for cell_type, model in after.models.items():
+        old = np.abs(before.models[cell_type].dense_coefficients())
+        kept = model.dense_coefficients() != 0
+        np.testing.assert_array_equal(kept, old >= third)
+
+
+def test_pruning_to_everything_changes_nothing() -> None:
+    before = fit(make_data(), Grammar()).predict(REQUESTS).expression[1]
+    grammar = Grammar(pruning_strategy="prune_and_refit", pruning_parameter=10_000)
+    np.testing.assert_allclose(fit(make_data(), grammar).predict(REQUESTS).expression[1], before)
+
+
+def test_pruning_needs_coefficients() -> None:
+    grammar = Grammar(
+        method="ExtraTreesRegressor",
+        method_arguments={"n_estimators": 2},
+        pruning_strategy="prune_and_refit",
+        pruning_parameter=5,
+    )
+    with pytest.raises(UsageError, match="linear"):
+        fit(make_data(), grammar)
+
+
+def test_matched_features_come_from_the_control() -> None:
+    matched = ("o1", None, "o2", "o0", "o1", "o2", "o0", "o1", None, "o0")
+    data = make_data(matched_controls=matched)
+    fitting = Fitting(data, Grammar(matching_method="user"), ("A", "C"), None, 1, None)
+    x = np.asarray(data.expression)
+    assert fitting.rows.tolist() == [0, 2, 3, 4, 5, 6, 7, 9]
+    expected = x[[1, 2, 0, 1, 2, 0, 1, 0]][:, [0, 2]]
+    expected[[2, 3, 5], 0] = 0.0
+    expected[6, 1] = 3.0
+    np.testing.assert_allclose(fitting.features, expected)
+    task = fitting.task(np.ones(8, dtype=bool), None, None)
+    assert {j: list(rows) for j, rows in task.excluded.items()} == {
+        0: [2, 3, 5],
+        1: [4, 5],
+        2: [6],
+    }
+    np.testing.assert_allclose(task.responses, x[fitting.rows])
+
+
+@pytest.mark.parametrize("value", [2, np.eye(5)[:2]])
+def test_postprocessing_projects_every_step(value: Any) -> None:
+    data = make_data()
+    grammar = Grammar(low_dimensional_structure="postprocessing", low_dimensional_value=value)
+    fitted = fit(data, grammar)
+    free = Perturbations(("ctl", "ctl"), (np.nan, np.nan))
+    start = np.asarray(data.expression)[4:6]
+    found = fitted.predict(free, starting_expression=start).expression[1]
+    model, space = fitted.models[None], fitted.subspace
+    raw = model.predict(start)
+    assert space is not None
+    np.testing.assert_allclose(found, space.decode(space.encode(raw)))
+    assert np.linalg.matrix_rank(np.vstack([found - space.centre, space.decoder])) <= 2
+
+
+def test_dynamics_in_a_full_subspace_lose_nothing() -> None:
+    """In all five dimensions of a rotation, projecting and reconstructing is no loss."""
+    data = make_data(matched_controls=(None, None, None, *["o0", "o1"] * 3, "o2"))
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
+    space = Grammar(
+        low_dimensional_structure="dynamics",
+        low_dimensional_value=rotation,
+        matching_method="user",
+        predict_self=True,
+        method_arguments={"alphas": [1e-9]},
+    )
+    fitted = fit(data, space)
+    assert fitted.models[None].coefficients.shape == (5, 5)
+    forecast = fitted.predict(REQUESTS, steps=[2]).expression[2]
+    assert forecast.shape == (3, 5)
+    assert forecast[0, 0] == 0.0
+    fitting = Fitting(data, space, GENES, fitted.subspace, 1, None)
+    before = fitting.features @ rotation
+    np.testing.assert_allclose(before[0, 0], 0.0, atol=1e-12)
+    np.testing.assert_allclose(fitting.responses @ rotation, np.asarray(data.expression)[3:])
+
+
+def test_dynamics_exclude_what_has_no_meaning_there() -> None:
+    grammar = Grammar(low_dimensional_structure="dynamics", low_dimensional_value=2)
+    with pytest.raises(UsageError, match="all genes"):
+        fit(make_data(), grammar, regulators=("A",))
+    with pytest.raises(UsageError, match="all genes"):
+        fit(make_data(), grammar, network=Network.empty())
+    with pytest.raises(UsageError, match="predicts itself"):
+        fit(make_data(), replace(grammar, predict_self=True))
+    with pytest.raises(UsageError, match="11 principal components"):
+        fit(make_data(), replace(grammar, low_dimensional_value=11))
+    with pytest.raises(UsageError, match="cannot be used"):
+        fit(make_data(), replace(grammar, low_dimensional_value=np.ones((2, 3))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "Ridge CV"}, "no method named"),
+        ({"method": "regulon"}, "not a regression"),
+        ({"matching_method": "nearest"}, "not a value of matching_method"),
+        ({"exclusion": "none"}, "not a value of exclusion"),
+        ({"pruning_strategy": "prune_and_refit"}, "go together"),
+        ({"pruning_parameter": 5}, "go together"),
+        ({"pruning_strategy": "prune_and_refit", "pruning_parameter": 0}, "not valid"),
+        ({"low_dimensional_structure": "dynamics"}, "go together"),
+        ({"low_dimensional_value": 3}, "go together"),
+    ],
+)
+def test_grammar_is_checked(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Grammar(**changes)
+
+
+def test_data_are_checked() -> None:
+    with pytest.raises(InvalidDataError, match="genes does not fit"):
+        make_data(genes=("A",))
+    with pytest.raises(InvalidDataError, match="missing or infinite"):
+        make_data(expression=np.full((10, 5), np.nan))
+    with pytest.raises(InvalidDataError, match="no control"):
+        fit(make_data(is_control=np.zeros(10, dtype=bool)), Grammar(method="mean"))
+    with pytest.raises(InvalidDataError, match="do not fit together"):
+        Perturbations(("A,B",), ("1.0,2.0,3.0",)).levels(GENES)
+    with pytest.raises(InvalidDataError, match="not a number"):
+        Perturbations(("A",), ("high",), observations=("o1",)).levels(GENES)
+
+
+def test_eligible_regulators() -> None:
+    assert eligible_regulators(GENES, "all") == GENES
+    assert eligible_regulators(GENES, "tf", tf_list=["D", "Q", "A", "D"]) == ("D", "A")
+    assert eligible_regulators(GENES, "perturbed", perturbations=["E,Z", "A"]) == ("A", "E")
+    with pytest.raises(UsageError, match="no list of transcription factors"):
+        eligible_regulators(GENES, "tf")
+    with pytest.raises(UsageError, match="names no eligible regulators"):
+        eligible_regulators(GENES, "tfs")
+
+
+def test_no_regulators_give_the_mean_with_any_method() -> None:
+    mean = fit(make_data(), Grammar(method="mean")).predict(REQUESTS).expression[1]
+    for method in ("LassoCV", "KernelRidge", "ExtraTreesRegressor"):
+        fitted = fit(make_data(), Grammar(method=method), network=Network.empty())
+        np.testing.assert_allclose(fitted.predict(REQUESTS).expression[1], mean)
+
+
+def test_methods_take_arguments_and_seeds() -> None:
+    data = make_data()
+    trees = {"n_estimators": 3}
+    first = fit(data, Grammar("ExtraTreesRegressor", trees, seed=1))
+    again = fit(data, Grammar("ExtraTreesRegressor", trees, seed=1))
+    other = fit(data, Grammar("ExtraTreesRegressor", trees, seed=2))
+    found = [f.predict(REQUESTS).expression[1] for f in (first, again, other)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+    assert isinstance(first.models[None], EstimatorRegressions)
+    with pytest.raises(UsageError, match="takes no argument 'depth'"):
+        fit(data, Grammar("ExtraTreesRegressor", {"depth": 3}))
+    with pytest.raises(UsageError, match="takes no argument 'x'"):
+        fit(data, Grammar("mean", {"x": 3}))
+    radial = fit(data, Grammar("KernelRidge", {"kernel": "rbf"}))
+    assert isinstance(radial.models[None], EstimatorRegressions)
+    assert isinstance(fit(data, Grammar("KernelRidge")).models[None], LinearRegressions)
+
+
+def test_methods_that_cannot_be_fitted_say_so() -> None:
+    with pytest.raises(InvalidDataError, match="cannot be fitted to 5 of 5 genes"):
+        fit(make_data(), Grammar("LarsCV", {"cv": 20}))
+
+
+def test_warnings_become_notes() -> None:
+    notes = fit(make_data(), Grammar("LassoCV", {"max_iter": 1, "tol": 1e-12})).notes
+    assert "scikit-learn warned about 5 of 5 genes" in notes[0]
+
+
+@pytest.mark.parametrize("method", ["Lasso", "LassoLarsIC"])
+def test_a_shared_gram_matrix_changes_nothing(method: str) -> None:
+    arguments = {"alpha": 0.05} if method == "Lasso" else {}
+    rng = np.random.default_rng(3)
+    data = TrainingData(
+        expression=rng.normal(size=(60, 8)) @ rng.normal(size=(8, 8)) + 1,
+        genes=tuple("ABCDEFGH"),
+        perturbations=Perturbations(("A",) * 5 + ("c",) * 55, (0.5,) * 5 + (np.nan,) * 55),
+        is_control=np.arange(60) >= 5,
+    )
+    shared = fit(data, Grammar(method, arguments)).models[None]
+    alone = fit(data, Grammar(method, {**arguments, "precompute": False})).models[None]
+    np.testing.assert_allclose(shared.coefficients, alone.coefficients, atol=1e-3)
+    np.testing.assert_allclose(shared.intercepts, alone.intercepts, atol=1e-2)
+    assert (shared.coefficients != 0).any()
+
+
+def test_aliases_and_near_names() -> None:
+    assert Grammar("LASSO").method == "LASSO"
+    with pytest.raises(UnknownNameError, match="RidgeCV"):
+        Grammar("ridgecv")
+
+
+def test_jobs_and_progress() -> None:
+    seen: list[tuple[int, int]] = []
+    grammar = Grammar("BayesianRidge")
+    alone = fit(make_data(), grammar, progress=lambda *a: seen.append(a))
+    assert seen[-1] == (5, 5)
+    together = fit(make_data(), grammar, jobs=2)
+    np.testing.assert_allclose(
+        alone.models[None].coefficients, together.models[None].coefficients, atol=1e-9
+    )
