@@ -136,22 +136,23 @@ def fill_with_controls(expression: Floats, obs: pd.DataFrame, task: Task) -> tup
     if not missing.any():
         return expression, 0
     contexts = [c for c in task.group_by if c not in (PERTURBATION, PERTURBATION_TYPE)]
-    controls = task.train_obs[IS_CONTROL].to_numpy(bool)
     filled = expression.copy()
     if not contexts:
         return np.where(missing, task.control_mean, filled), int(missing.sum())
-    theirs = _context(task.train_obs, contexts)
+    known = [(_context(o, contexts), m) for o, m in task.known_controls() if len(o)]
     mine = _context(obs, contexts)
     for context in dict.fromkeys(mine[missing.any(axis=1)]):
-        rows = np.flatnonzero(controls & (theirs == context))
-        if not rows.size:
+        found = [(m, np.flatnonzero(theirs == context)) for theirs, m in known]
+        means = [(column_means(m[rows]), len(rows)) for m, rows in found if len(rows)]
+        if not means:
+            names = dict.fromkeys(name for theirs, _ in known for name in theirs)
             raise InvalidDataError(
                 f"NaN cannot be filled: no training control has {' / '.join(contexts)} {context}.",
-                expected=f"one of {first_few(dict.fromkeys(theirs[controls]))}",
+                expected=f"one of {first_few(names)}",
                 got=context,
                 fix="predict these values yourself.",
             )
-        mean = column_means(task.train_matrix[rows])
+        mean = np.average([m for m, _ in means], axis=0, weights=[n for _, n in means])
         here = mine == context
         filled[here] = np.where(missing[here], mean, filled[here])
     return filled, int(missing.sum())

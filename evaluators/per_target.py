@@ -9,7 +9,8 @@ from scipy import sparse
 
 from pereggrn_data.core.baselines import Floats, Matrix
 from pereggrn_data.evaluators.effects import Mask
-from pereggrn_data.evaluators.task import Targets, log_fold_change
+from pereggrn_data.evaluators.targets import Targets
+from pereggrn_data.evaluators.task import log_fold_change
 
 _BLOCK_BYTES = 1 << 23
 
@@ -30,11 +31,12 @@ def score_targets(
     matrix
         (test, genes) observed natural-log expression.
     control_mean
-        (genes,) baseline.
+        (genes,) baseline of log fold changes, or (groups, genes) one per group.
     group_of
         (test,) group of each observation.
     effect
-        (groups, genes) predicted log fold change per group.
+        (groups, genes) predicted log fold change per group; NaN where nothing is
+        predicted, which does not score.
     left_out
         (groups, genes) entries that must not score, or None.
     by_observation
@@ -57,11 +59,14 @@ def score_targets(
         rows = slice(start, min(start + size, tests))
         groups = group_of[rows]
         observed = matrix[rows].toarray() if sparse.issparse(matrix) else np.asarray(matrix[rows])
+        baseline = control_mean[groups] if control_mean.ndim == 2 else control_mean
         predicted = effect[groups]
         if by_observation is not None:
-            predicted = _own(by_observation[rows], control_mean, groups, effect, targets)
-        scored = np.ones(predicted.shape, bool) if left_out is None else ~left_out[groups]
-        error = np.where(scored, log_fold_change(observed, control_mean) - predicted, 0)
+            predicted = _own(by_observation[rows], baseline, groups, effect, targets)
+        scored = np.isfinite(predicted)
+        if left_out is not None:
+            scored &= ~left_out[groups]
+        error = np.where(scored, log_fold_change(observed, baseline) - predicted, 0)
         shown = np.where(scored, predicted, 0)
         for k, part in enumerate((np.abs(error), error**2, shown, shown**2)):
             sums[k] += part.sum(axis=0)

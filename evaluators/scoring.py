@@ -18,7 +18,8 @@ from pereggrn_data.evaluators.effects import Mask
 from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.evaluators.per_target import score_targets
 from pereggrn_data.evaluators.projections import cell_label_accuracy, distance_in_pca
-from pereggrn_data.evaluators.task import Targets, Task, log_fold_change
+from pereggrn_data.evaluators.targets import Targets
+from pereggrn_data.evaluators.task import Task, log_fold_change
 
 PREDICTIONS = "predictions"
 """Name of the scored method, next to those of the baselines."""
@@ -120,13 +121,23 @@ def score(
     for name, baseline in task.baselines.items():
         methods[name] = baseline[kept] if baseline.ndim == 2 else np.broadcast_to(baseline, shape)
     left_out = entries_left_out(targets, shape, targeted)
+    reference = task.reference(kept)
     effects = {
-        name: with_targets(log_fold_change(profiles, task.control_mean), task, targets, targeted)
+        name: with_targets(log_fold_change(profiles, reference), reference, targets, targeted)
         for name, profiles in methods.items()
     }
-    o = log_fold_change(observed, task.control_mean)
-    values = compute_metrics(o, effects, left_out, threads=threads)
-    notes = _add_projections(values, task, o, effects, left_out)
+    o = log_fold_change(observed, reference)
+    defined = {name: _defined(effect) for name, effect in effects.items()}
+    # A group that a method says nothing of is computed as zero, then taken out again.
+    shown = {
+        name: effect if defined[name].all() else np.where(defined[name][:, None], effect, 0)
+        for name, effect in effects.items()
+    }
+    values = compute_metrics(o, shown, left_out, threads=threads)
+    notes = _add_projections(values, task, o, shown, reference, left_out)
+    for name, of_method in values.items():
+        for metric in of_method:
+            of_method[metric] = np.where(defined[name], of_method[metric], np.nan)
     frames = [
         _frame(name, task.groups[kept], values[name], left_out, shape[1]) for name in methods
     ]
@@ -134,8 +145,14 @@ def score(
         groups=pd.concat(frames, ignore_index=True),
         targets=_target_scores(task, aligned, effects, left_out, targets, targeted),
         n_expected=len(task.groups),
-        notes=notes,
+        notes=(*task.notes, *notes),
     )
+
+
+def _defined(effect: Floats) -> Mask:
+    """Return the groups of which a method says something."""
+    # A sum needs no mask as large as the predictions; one NaN or infinity shows in it.
+    return np.asarray(np.isfinite(effect.sum(axis=1)))
 
 
 def entries_left_out(
@@ -152,12 +169,20 @@ def entries_left_out(
     return mask
 
 
-def with_targets(effect: Floats, task: Task, targets: Targets, targeted: TargetedGenes) -> Floats:
-    """Set directly perturbed genes to their stated level, where that is the rule."""
+def with_targets(
+    effect: Floats, reference: Floats, targets: Targets, targeted: TargetedGenes
+) -> Floats:
+    """Set directly perturbed genes to their stated level, where that is the rule.
+
+    A group that a method says nothing of stays NaN.
+    """
+    nothing = np.flatnonzero(~_defined(effect))
+    nothing = nothing[np.isnan(effect[nothing]).all(axis=1)]
     if targeted is TargetedGenes.REVEAL:
         known = ~np.isnan(targets.stated)
-        columns = targets.columns[known]
-        effect[targets.rows[known], columns] = targets.stated[known] - task.control_mean[columns]
+        at = targets.rows[known], targets.columns[known]
+        effect[at] = targets.stated[known] - np.broadcast_to(reference, effect.shape)[at]
+    effect[nothing] = np.nan
     return effect
 
 
@@ -182,6 +207,7 @@ def _add_projections(
     task: Task,
     observed: Floats,
     effects: Mapping[str, Floats],
+    reference: Floats,
     left_out: Mask | None,
 ) -> tuple[str, ...]:
     """Add the metrics that need all genes; left-out ones are equal on both sides there."""
@@ -196,9 +222,7 @@ def _add_projections(
     if labels is None:
         return ()
     sides = {name: partial(shown, effect) for name, effect in effects.items()}
-    accuracy, note = cell_label_accuracy(
-        task.train_matrix, labels, task.control_mean, observed, sides
-    )
+    accuracy, note = cell_label_accuracy(task.train_matrix, labels, reference, observed, sides)
     for name, correct in accuracy.items():
         values[name]["cell_label_accuracy"] = correct
     return (note,) if note else ()
@@ -235,13 +259,14 @@ def _target_scores(
     rows = np.flatnonzero(kept[task.group_of])
     group_of = (np.cumsum(kept) - 1)[task.group_of[rows]]
     matrix: Matrix = task.test_matrix[rows]
+    reference = task.reference(kept)
     frames = []
     for name, effect in effects.items():
         own = None
         if name == PREDICTIONS and aligned.by_observation is not None:
             own = aligned.by_observation[rows]
         frame = score_targets(
-            matrix, task.control_mean, group_of, effect, left_out, own,
+            matrix, reference, group_of, effect, left_out, own,
             targets if targeted is TargetedGenes.REVEAL else None,
         )  # fmt: skip
         frame.insert(0, "gene", task.genes)

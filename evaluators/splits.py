@@ -1,47 +1,30 @@
-"""How a dataset is divided into training and test observations.
+"""The types of split: what each tests, what it promises, and where it comes from.
 
-Every type of split is one entry of :data:`SPLIT_TYPES`: a rule from labels to
-a set of test observations. Genes are chosen before observations.
+Every type is one entry of :data:`SPLIT_TYPES`: a rule from labels to both
+sides, and the promises that are checked on every split that is made or read.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.core.labels import genes_of, unique_in_order
+from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.evaluators import split_guarantees as promise
+from pereggrn_data.evaluators.split_request import Sides, SplitRequest
+from pereggrn_data.evaluators.split_rules import (
+    choose_custom,
+    choose_demultiplexing,
+    choose_genetic_interaction,
+    choose_interventional,
+    choose_simple,
+    choose_stratified,
+    choose_timeseries,
+)
 
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class SplitRequest:
-    """What a split rule looks at; never expression.
-
-    Parameters
-    ----------
-    perturbations
-        (n,) labels, in the dataset's order.
-    is_control
-        (n,) whether an observation is a control.
-    measured
-        Genes that are perturbed, measured, and among the modelled genes.
-    heldout_fraction
-        Wanted share of perturbation labels (or observations) in the test set.
-    seed
-        Of the random draw.
-    """
-
-    perturbations: npt.NDArray[np.object_]
-    is_control: Mask
-    measured: frozenset[str]
-    heldout_fraction: float
-    seed: int
+_PAPER = "Kernfeld et al. 2025"
+_SOFTWARE = "the original software (pereggrn 146e517)"
 
 
 @dataclass(frozen=True)
@@ -54,61 +37,42 @@ class SplitType:
         As in ``--type``.
     tests
         Which question a score on such a split answers.
-    guarantees
-        What holds for every split of this type.
+    promises
+        What holds for every split of this type, beside what holds for all.
     source
         Where it is defined.
     choose
-        From the request to the (n,) mask of test observations.
+        From the request to both sides.
+    uses
+        What it makes use of: ``seed``, ``heldout_fraction``, and rules that are
+        for some types only.
+    extra_baselines
+        Baselines that are scored beside the mean and the median.
+    separate_training
+        Whether another file trains, and controls are matched by cell type and
+        timepoint.
     """
 
     name: str
     tests: str
-    guarantees: str
+    promises: tuple[promise.Guarantee, ...]
     source: str
-    choose: Callable[[SplitRequest], Mask]
+    choose: Callable[[SplitRequest], Sides]
+    uses: tuple[str, ...] = ()
+    extra_baselines: tuple[str, ...] = ()
+    separate_training: bool = False
 
+    @property
+    def guarantees(self) -> str:
+        """All promises, those of every split first, in one paragraph."""
+        return " ".join(p.text for p in (*promise.UNIVERSAL, *self.promises))
 
-def choose_interventional(request: SplitRequest) -> Mask:
-    """Hold out whole perturbations; controls train.
-
-    A label is eligible when all its genes are measured. With n labels in all
-    (those of controls included), if eligible/n exceeds the wanted fraction f,
-    ``ceil((eligible/n - f) n)`` labels drawn without replacement go back to
-    training. The draw is the original software's, so that splits with the same
-    seed are equal.
-    """
-    labels = unique_in_order(request.perturbations)
-    control_labels = set(request.perturbations[request.is_control])
-    eligible = [
-        label
-        for label in labels
-        if label not in control_labels and request.measured.issuperset(genes_of(label))
-    ]
-    if not eligible:
-        raise InvalidDataError(
-            "Nothing can be held out: no perturbation has all its genes measured.",
-            expected="at least one label whose genes are all in var and in "
-            "perturbed_and_measured_genes",
-            got=f"{len(labels)} labels, {len(request.measured)} measured genes among them",
-        )
-    excess = len(eligible) / len(labels) - request.heldout_fraction
-    back_to_training: set[str] = set()
-    if excess > 0:
-        # The product may exceed a whole number by a rounding error, and ceil
-        # then counts one more. The original does the same; so do we.
-        count = math.ceil(excess * len(labels))
-        draw = np.random.default_rng(request.seed).choice(eligible, count, replace=False)
-        back_to_training.update(map(str, draw))
-    test = set(eligible) - back_to_training
-    if not test:
-        raise UsageError(
-            f"A held-out fraction of {request.heldout_fraction} leaves the test set empty.",
-            expected=f"more than 1/{len(labels)} of the perturbations",
-            got=f"{len(eligible)} eligible labels, {len(back_to_training)} sent to training",
-            fix="raise --heldout-fraction.",
-        )
-    return np.fromiter((p in test for p in request.perturbations), bool)
+    def broken_promises(
+        self, facts: promise.SplitFacts
+    ) -> list[tuple[promise.Guarantee, tuple[str, ...]]]:
+        """Return the promises that a split breaks, each with the names that break it."""
+        checked = ((p, tuple(p.offenders(facts))) for p in (*promise.UNIVERSAL, *self.promises))
+        return [(p, names) for p, names in checked if names]
 
 
 SPLIT_TYPES: dict[str, SplitType] = {
@@ -117,10 +81,72 @@ SPLIT_TYPES: dict[str, SplitType] = {
         SplitType(
             name="interventional",
             tests="Can the effect of a perturbation be forecast that was never seen?",
-            guarantees="No perturbation is on both sides; all controls train; "
-            "every held-out gene is measured.",
-            source='Kernfeld et al. 2025, Methods, "Evaluations"',
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.TARGETS_MEASURED,
+            ),
+            source=f'{_PAPER}, Methods, "Evaluations"',
             choose=choose_interventional,
+            uses=("seed", "heldout_fraction", "allowed_regulators"),
+        ),
+        SplitType(
+            name="simple",
+            tests="Can observations be forecast that were drawn at random, whatever else "
+            "is known of their perturbations?",
+            promises=(promise.ALL_CONTROLS_TRAIN,),
+            source=_SOFTWARE,
+            choose=choose_simple,
+            uses=("seed", "heldout_fraction"),
+        ),
+        SplitType(
+            name="stratified",
+            tests="Can further replicates be forecast of perturbations that were seen?",
+            promises=(promise.LABELS_SEEN, promise.CONTROLS_TRAIN_UNLESS_STRATIFIED),
+            source=f"{_PAPER}, Results (the opposite type of data split); {_SOFTWARE}",
+            choose=choose_stratified,
+            uses=("seed", "heldout_fraction", "stratify_controls"),
+        ),
+        SplitType(
+            name="genetic_interaction",
+            tests="Can the effect of a combination be forecast from those of its genes?",
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.TEST_SEVERAL,
+                promise.TRAIN_SINGLE,
+            ),
+            source=_SOFTWARE,
+            choose=choose_genetic_interaction,
+            extra_baselines=("additive",),
+        ),
+        SplitType(
+            name="demultiplexing",
+            tests="Can the effects of single genes be forecast from those of combinations?",
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.TEST_SINGLE,
+                promise.TRAIN_SEVERAL,
+            ),
+            source=_SOFTWARE,
+            choose=choose_demultiplexing,
+        ),
+        SplitType(
+            name="custom",
+            tests="Whatever the named observations were chosen for.",
+            promises=(),
+            source=_SOFTWARE,
+            choose=choose_custom,
+            uses=("test_set",),
+        ),
+        SplitType(
+            name="timeseries",
+            tests="Can perturbations be forecast by a model of the unperturbed course of time?",
+            promises=(promise.GIVEN_ARE_CONTROLS, promise.CONTROLS_MATCH),
+            source=f"{_SOFTWARE}; its baseline pools cell types and timepoints, ours does not",
+            choose=choose_timeseries,
+            separate_training=True,
         ),
     )
 }
@@ -139,47 +165,59 @@ def split_type(name: str) -> SplitType:
     return SPLIT_TYPES[name]
 
 
-def choose_genes(
-    genes: Sequence[str],
-    rank: npt.ArrayLike,
-    perturbed_and_measured: Sequence[str],
-    num_genes: int,
-) -> npt.NDArray[np.intp]:
-    """Choose the genes to model: all perturbed ones, and the most variable others.
+def split_types_table() -> str:
+    """Return the documentation's table of split types, as Markdown."""
+    lines = ["| type | question | promises | baselines | source |", "|" + "---|" * 5]
+    for t in SPLIT_TYPES.values():
+        promises = " ".join(p.text for p in t.promises)
+        baselines = ", ".join(("mean", "median", *t.extra_baselines))
+        lines.append(f"| `{t.name}` | {t.tests} | {promises} | {baselines} | {t.source} |")
+    return "\n".join(lines)
 
-    Parameters
-    ----------
-    genes
-        (genes,) names of the measured genes.
-    rank
-        (genes,) ``highly_variable_rank``, lowest is most variable.
-    perturbed_and_measured
-        Genes that are perturbed somewhere in the dataset, and measured.
-    num_genes
-        Wanted number. As in the original, a gene is kept when its rank is below
-        this minus the number of perturbed genes; since ranks of perturbed genes
-        count too, the result is usually smaller.
 
-    Returns
-    -------
-    ndarray
-        Positions of the chosen genes, ascending.
+def require_applicable(name: str, rules: SplitRules, *, test_set: bool = False) -> None:
+    """Check that a type of split makes use of the rules that were asked for.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such type, or no such rule.
+    UsageError
+        If a rule would be ignored.
     """
-    perturbed = set(perturbed_and_measured)
-    is_perturbed = np.fromiter((gene in perturbed for gene in genes), bool, count=len(genes))
-    variable = np.asarray(rank, dtype=float) < num_genes - len(perturbed)
-    return np.flatnonzero(is_perturbed | variable)
+    rule = split_type(name)
+    rules.require_consistent()
+    asked = {
+        "stratify_controls": rules.stratify_controls,
+        "allowed_regulators": rules.allowed_regulators != AllowedRegulators.ALL,
+        "test_set": test_set,
+    }
+    for option, wanted in asked.items():
+        if wanted and option not in rule.uses:
+            users = [t.name for t in SPLIT_TYPES.values() if option in t.uses]
+            raise UsageError(
+                f"--{option.replace('_', '-')} means nothing to a {name} split.",
+                expected=f"--type {' or '.join(users)}",
+                got=f"--type {name}",
+                fix="leave the option out, or choose the other type.",
+            )
+    if rules.merge_replicates and rule.separate_training:
+        raise UsageError(
+            f"Replicates of a {name} split are not merged: it needs them one by one.",
+            fix="leave out --merge-replicates; scores average within perturbation, cell type "
+            "and timepoint anyway.",
+        )
 
 
-def make_mask(name: str, request: SplitRequest) -> Mask:
-    """Choose test observations by the named rule and check what every split must keep.
+def make_sides(name: str, request: SplitRequest) -> Sides:
+    """Choose both sides by the named rule.
 
     Raises
     ------
     UnknownNameError
         If there is no such split type.
     UsageError
-        If the fraction is not between 0 and 1.
+        If the fraction is not between 0 and 1, or leaves a side empty.
     InvalidDataError
         If there is no control to train on, or nothing to hold out.
     """
@@ -190,7 +228,7 @@ def make_mask(name: str, request: SplitRequest) -> Mask:
             expected="more than 0 and at most 1",
             got=str(request.heldout_fraction),
         )
-    if not request.is_control.any():
+    if not request.is_control.any() and not rule.separate_training:
         raise InvalidDataError(
             "The dataset has no control, and without one there is no baseline.",
             expected="at least one observation with is_control",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,12 @@ def _summarise_metric(
         missing = int((~np.isfinite(values)).sum())
         counted = f"undefined in {missing} of {len(values)} groups: {metric.undefined_when}"
         reason = counted if reason is None else f"{reason}; {counted}"
+    for m, other in others.items():
+        # Where the predictions have none either, that is said already.
+        missing = int((np.isfinite(values) & ~np.isfinite(other)).sum())
+        if missing:
+            counted = f"the {m} baseline is undefined in {missing} of {len(values)} groups"
+            reason = counted if reason is None else f"{reason}; {counted}"
     summary = MetricSummary(
         name=metric.name,
         value=weighted_mean(values, weights),
@@ -227,6 +233,7 @@ def signature(
     group_by: tuple[str, ...],
     scored: tuple[int, int],
     groups: Iterable[str],
+    trained: Collection[str] = (),
 ) -> str:
     """Write the one line that says what was scored: equal lines, comparable scores.
 
@@ -246,6 +253,8 @@ def signature(
         Number of groups scored, and of groups held out.
     groups
         Names of the groups scored; they count where not all were.
+    trained
+        What trained, where that is not simply all that is not held out.
     """
     everything = scored[0] == scored[1]
     parts = (
@@ -254,6 +263,7 @@ def signature(
         f"dataset:{dataset_shown_as}",
         f"sha256:{split.sha256[:12]}",
         f"heldout:{_hash(split.test_observations)[:12]}",
+        *([f"train:{_hash(trained)[:8]}"] if trained else []),
         f"targeted:{targeted}",
         f"fill:{fill}",
         f"by:{'+'.join(group_by)}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from pereggrn_data.core.baselines import (
     Floats,
@@ -17,17 +18,24 @@ from pereggrn_data.core.baselines import (
     training_mean,
     training_median,
 )
-from pereggrn_data.core.errors import InvalidDataError, first_few
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import (
     CLUSTER_LABEL,
     IS_CONTROL,
-    LEVEL,
     OPTIONAL_GROUP_COLUMNS,
     PERTURBATION,
 )
-from pereggrn_data.core.labels import genes_of, levels_of
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.grouping import group_rows, mean_by_group
+from pereggrn_data.evaluators.located import locate
+from pereggrn_data.evaluators.splits import split_type
+from pereggrn_data.evaluators.targets import Targets, find_targets
+from pereggrn_data.evaluators.task_baselines import (
+    Contexts,
+    additive_baseline,
+    matched_controls,
+    within_contexts,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -35,30 +43,6 @@ if TYPE_CHECKING:
 # Differences from the baseline that float32, in which expression is stored,
 # cannot resolve. Without this, "no change" gets random signs (QUIRKS 21).
 _FLOAT32_ROUNDING = 4 * float(np.finfo(np.float32).eps)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The directly perturbed genes of each group, and their stated levels.
-
-    Parameters
-    ----------
-    rows, columns
-        (pairs,) positions of groups and genes.
-    stated
-        (pairs,) mean stated level over the group's observations (natural-log
-        expression), NaN where no observation states one.
-    """
-
-    rows: npt.NDArray[np.intp]
-    columns: npt.NDArray[np.intp]
-    stated: Floats
-
-    def of_groups(self, kept: npt.NDArray[np.bool_]) -> Targets:
-        """Keep the pairs of some groups, and number these groups anew."""
-        position = np.cumsum(kept) - 1
-        mine = kept[self.rows]
-        return Targets(position[self.rows[mine]], self.columns[mine], self.stated[mine])
 
 
 @dataclass(frozen=True)
@@ -88,13 +72,20 @@ class Task:
     observed
         (groups, genes) mean observed expression.
     control_mean
-        (genes,) mean of the training controls: the baseline of log fold changes.
+        (genes,) mean of the known controls: the baseline of log fold changes.
+    matched_control_mean
+        (groups, genes) mean of the known controls of each group's cell type and
+        timepoint, which is the baseline instead in a time series; else None.
     baselines
         Per name, (genes,) or (groups, genes) predicted expression.
     targets
         The directly perturbed genes of each group.
     train_matrix, train_obs
         The training side.
+    given_matrix, given_obs
+        Controls that are known and do not train.
+    notes
+        What a baseline could not say.
     """
 
     dataset: str
@@ -109,10 +100,39 @@ class Task:
     test_matrix: Matrix
     observed: Floats
     control_mean: Floats
+    matched_control_mean: Floats | None
     baselines: dict[str, Floats]
     targets: Targets
     train_matrix: Matrix
     train_obs: pd.DataFrame
+    given_matrix: Matrix
+    given_obs: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def reference(self, groups: Any = slice(None)) -> Floats:
+        """Return the baseline of log fold changes.
+
+        Parameters
+        ----------
+        groups
+            Positions, or a mask, of the groups it is for; by default all.
+
+        Returns
+        -------
+        ndarray
+            (genes,), or (len(groups), genes) where every group has its own.
+        """
+        if self.matched_control_mean is None:
+            return self.control_mean
+        return np.asarray(self.matched_control_mean[groups])
+
+    def known_controls(self) -> list[tuple[pd.DataFrame, Matrix]]:
+        """Return the training controls, and the given ones."""
+        train = np.flatnonzero(self.train_obs[IS_CONTROL].to_numpy(bool))
+        return [
+            (self.train_obs.iloc[train], self.train_matrix[train]),
+            (self.given_obs, self.given_matrix),
+        ]
 
     @property
     def train_labels(self) -> pd.Series[Any] | None:
@@ -130,7 +150,11 @@ class Task:
 
 
 def make_task(
-    adata: AnnData, split: Split, *, shared_columns: Iterable[str] = OPTIONAL_GROUP_COLUMNS
+    adata: AnnData,
+    split: Split,
+    *,
+    shared_columns: Iterable[str] = OPTIONAL_GROUP_COLUMNS,
+    train: AnnData | None = None,
 ) -> Task:
     """Divide a dataset by a split and summarise both sides.
 
@@ -142,6 +166,8 @@ def make_task(
         Made for this dataset.
     shared_columns
         Columns that the predictions have too; groups are told apart by them.
+    train
+        The separate training file, for a split that has one.
 
     Raises
     ------
@@ -149,24 +175,24 @@ def make_task(
         If the split names observations or genes that the dataset lacks, or
         leaves no control to train on.
     """
-    test_rows, genes = locate(adata, split)
-    is_test = np.zeros(adata.n_obs, dtype=bool)
-    is_test[test_rows] = True
-    train_obs, test_obs = adata.obs[~is_test], adata.obs.iloc[test_rows]
-    train_matrix = adata.X[np.flatnonzero(~is_test)][:, genes]
-    test_matrix = adata.X[test_rows][:, genes]
-    is_control = train_obs[IS_CONTROL].to_numpy(bool)
-    if not is_control.any():
-        raise InvalidDataError(
-            "The split leaves no control to train on.",
-            expected="at least one training observation with is_control",
-            got=f"none of {len(train_obs)}",
-        )
+    at = locate(adata, split, train)
+    source = adata if train is None else train
+    train_obs, test_obs = source.obs.iloc[at.train], adata.obs.iloc[at.test]
+    train_matrix = source.X[at.train][:, at.train_genes]
+    test_matrix = adata.X[at.test][:, at.genes]
+    given = adata.obs.iloc[at.given], adata.X[at.given][:, at.genes]
     wanted = set(shared_columns)
     group_by = (PERTURBATION, *(c for c in OPTIONAL_GROUP_COLUMNS if c in wanted & set(test_obs)))
     group_of, keys, groups = group_rows(test_obs, group_by)
-    names = adata.var_names.to_numpy(dtype=object)[genes]
-    labels = train_obs[PERTURBATION].to_numpy(dtype=object)
+    names = adata.var_names.to_numpy(dtype=object)[at.genes]
+    contexts = (
+        Contexts(test_obs, group_of, len(groups))
+        if split_type(split.type).separate_training
+        else None
+    )
+    control_mean = _control_mean(train_obs, train_matrix, given)
+    both = (train_obs, train_matrix)
+    extra, notes = _extra_baselines(split, both, keys, control_mean)
     return Task(
         dataset=split.dataset,
         sha256=split.sha256,
@@ -179,62 +205,65 @@ def make_task(
         test_obs=test_obs,
         test_matrix=test_matrix,
         observed=mean_by_group(test_matrix, group_of, len(groups)),
-        control_mean=column_means(train_matrix[np.flatnonzero(is_control)]),
-        baselines={
-            "mean": training_mean(train_matrix, labels, names),
-            "median": training_median(train_matrix, labels, names),
-        },
+        control_mean=control_mean,
+        matched_control_mean=matched_controls(contexts, given, both) if contexts else None,
+        baselines={**_training_baselines(both, given, contexts, names), **extra},
         targets=find_targets(test_obs, group_of, groups, names),
         train_matrix=train_matrix,
         train_obs=train_obs,
+        given_matrix=given[1],
+        given_obs=given[0],
+        notes=notes,
     )
 
 
-def locate(adata: AnnData, split: Split) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the positions of a split's test observations and genes in a dataset."""
-    found = []
-    for what, names, index in (
-        ("observations", split.test_observations, adata.obs_names),
-        ("genes", split.genes, adata.var_names),
-    ):
-        position = index.get_indexer(pd.Index(list(names), dtype=object))
-        if (position < 0).any():
-            absent = [n for n, p in zip(names, position, strict=True) if p < 0]
-            raise InvalidDataError(
-                f"The split names {what} that {split.dataset} does not have: {first_few(absent)}.",
-                expected=f"{what} of the dataset that was split",
-                got=f"{len(absent)} unknown of {len(names)}",
-                fix="check that split and dataset belong together.",
-            )
-        found.append(position)
-    return found[0], found[1]
+Rows = tuple[pd.DataFrame, Matrix]
+"""(n,) rows of ``obs`` and their (n, genes) expression."""
 
 
-def find_targets(
-    obs: pd.DataFrame,
-    group_of: npt.NDArray[np.intp],
-    groups: pd.DataFrame,
-    genes: npt.NDArray[np.object_],
-) -> Targets:
-    """Find the measured genes that each group perturbs, and their mean stated levels."""
-    position = {gene: j for j, gene in enumerate(genes)}
-    stated: dict[tuple[int, int], list[float]] = {
-        (k, position[gene]): []
-        for k, label in enumerate(groups[PERTURBATION])
-        for gene in genes_of(label)
-        if gene in position
-    }
-    parsed: dict[Any, tuple[float, ...]] = {}
-    for k, label, text in zip(group_of, obs[PERTURBATION], obs[LEVEL].astype(object), strict=True):
-        if text not in parsed:
-            parsed[text] = levels_of(text)
-        levels = parsed[text]
-        for gene, level in zip(genes_of(label), levels, strict=False):
-            if gene in position and np.isfinite(level):
-                stated[int(k), position[gene]].append(level)
-    pairs = np.array(list(stated), dtype=np.intp).reshape(-1, 2)
-    means = [np.mean(levels) if levels else np.nan for levels in stated.values()]
-    return Targets(pairs[:, 0], pairs[:, 1], np.asarray(means, dtype=np.float64))
+def _control_mean(train_obs: pd.DataFrame, train_matrix: Matrix, given: Rows) -> Floats:
+    is_control = train_obs[IS_CONTROL].to_numpy(bool)
+    if not is_control.any():
+        raise InvalidDataError(
+            "The split leaves no control to train on.",
+            expected="at least one training observation with is_control",
+            got=f"none of {len(train_obs)}",
+        )
+    controls = train_matrix[np.flatnonzero(is_control)]
+    return column_means(_stacked(controls, given[1]) if len(given[0]) else controls)
+
+
+def _training_baselines(
+    train: Rows, given: Rows, contexts: Contexts | None, genes: npt.NDArray[np.object_]
+) -> dict[str, Floats]:
+    """Mean and median of all training data; in a time series, of the same cell type and time."""
+    rules = {"mean": training_mean, "median": training_median}
+    if contexts is None:
+        labels = train[0][PERTURBATION].to_numpy(dtype=object)
+        return {name: rule(train[1], labels, genes) for name, rule in rules.items()}
+    known = pd.concat([train[0], given[0]]), _stacked(train[1], given[1])
+    return {name: within_contexts(contexts, known, genes, rule) for name, rule in rules.items()}
+
+
+def _extra_baselines(
+    split: Split, train: Rows, keys: pd.MultiIndex, mean: Floats
+) -> tuple[dict[str, Floats], tuple[str, ...]]:
+    """Add the baselines that the type of split asks for; their names are its own."""
+    extra: dict[str, Floats] = {}
+    notes: list[str] = []
+    for name in split_type(split.type).extra_baselines:
+        extra[name], said = _EXTRA[name](train, keys, mean)
+        notes += said
+    return extra, tuple(notes)
+
+
+_EXTRA = {"additive": additive_baseline}
+
+
+def _stacked(first: Matrix, second: Matrix) -> Matrix:
+    if sparse.issparse(first) or sparse.issparse(second):
+        return sparse.vstack([sparse.csr_array(first), sparse.csr_array(second)], format="csr")
+    return np.vstack([first, second])
 
 
 def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
@@ -245,7 +274,7 @@ def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
     expression
         (..., genes) natural-log expression.
     control_mean
-        (genes,) mean of the training controls.
+        (genes,) mean of the training controls, or one row per row of `expression`.
 
     Returns
     -------
@@ -253,8 +282,9 @@ def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
         Same shape as `expression`.
     """
     change = np.asarray(expression - control_mean)
-    resolution = _FLOAT32_ROUNDING * np.abs(control_mean)
+    resolution = np.broadcast_to(_FLOAT32_ROUNDING * np.abs(control_mean), change.shape)
+    genes = change.shape[-1]
     # Row by row: whole-matrix temporaries would be as large as the predictions.
-    for row in change.reshape(-1, len(resolution)):
-        row[np.abs(row) <= resolution] = 0.0
+    for row, finest in zip(change.reshape(-1, genes), resolution.reshape(-1, genes), strict=True):
+        row[np.abs(row) <= finest] = 0.0
     return change

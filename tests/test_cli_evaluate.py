@@ -12,7 +12,7 @@ import anndata
 import numpy as np
 import pytest
 
-from pereggrn_data.cli import evaluate
+from pereggrn_data.cli import evaluate, split_options
 from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.pipelines import split as split_pipeline
 
@@ -54,9 +54,9 @@ def fill(folder: Path) -> Path:
 
 
 def test_defaults_are_those_of_the_pipeline() -> None:
-    assert evaluate.DEFAULT_TYPE == split_pipeline.DEFAULT_TYPE
-    assert evaluate.DEFAULT_FRACTION == split_pipeline.DEFAULT_FRACTION
-    assert evaluate.DEFAULT_GENES == split_pipeline.DEFAULT_GENES
+    assert split_options.DEFAULT_TYPE == split_pipeline.DEFAULT_TYPE
+    assert split_options.DEFAULT_FRACTION == split_pipeline.DEFAULT_FRACTION
+    assert split_options.DEFAULT_GENES == split_pipeline.DEFAULT_GENES
 
 
 def test_split_then_score(run: Any, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_bug_of_ours_has_its_own_code(run: Any, monkeypatch: pytest.MonkeyPatc
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(split_pipeline, "split", broken)
+    monkeypatch.setattr(split_pipeline, "split_by_options", broken)
     code, _, err = run("split", "demo")
     assert code == 70
     assert "internal error: RuntimeError: on purpose" in err

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
+from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
+from pereggrn_data.core.split_rules import SplitRules
+from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.metrics import metrics_table
+from pereggrn_data.evaluators.split_guarantees import UNIVERSAL
+from pereggrn_data.evaluators.splits import split_types_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -15,6 +20,27 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def test_metrics() -> None:
     text = (REPOSITORY / "docs/evaluation.md").read_text(encoding="utf-8")
     assert metrics_table() in text, "paste the output of metrics_table()"
+
+
+def test_split_types() -> None:
+    text = (REPOSITORY / "docs/splits.md").read_text(encoding="utf-8")
+    assert split_types_table() in text, "paste the output of split_types_table()"
+    assert " ".join(promise.text for promise in UNIVERSAL) in text
+
+
+def test_split_fields() -> None:
+    """Every field and every rule of split.json is documented, and no other."""
+    text = (REPOSITORY / "docs/splits.md").read_text(encoding="utf-8")
+    rows = text.split("## split.json")[1].split("\n| `")[1:]
+    documented = {row.split("`")[0]: row.split("\n")[0] for row in rows}
+    rules = SplitRules(True, ("cell_type",), True, True, "union", ("n",))
+    full = Split(
+        "d", "0", "custom", 0, 0.5, 1, ("g",), ("p",), ("o",), "s", rules, ("t",), ("c",), "1"
+    )
+    assert set(documented) == set(full.to_dict())
+    assert f"| {SPLIT_FORMAT_VERSION};" in documented["format_version"]
+    for rule in full.to_dict()["rules"]:
+        assert f"`{rule}`" in documented["rules"]
 
 
 def test_exit_codes() -> None:

@@ -88,7 +88,7 @@ def task_of(shared: Path, condition: Any, stored: Any) -> Task:
         adata = merged(adata)
     adata = adata[[*stored["train_obs"], *stored["test_obs"]]].copy()
     split = Split(
-        name, "0", "as stored", 0, 0.5, 1, tuple(stored["genes"]), ("-",),
+        name, "0", "custom", 0, 0.5, 1, tuple(stored["genes"]), ("-",),
         tuple(stored["test_obs"]), "the original",
     )  # fmt: skip
     contexts = [c for c in ("cell_type", "timepoint") if c in adata.obs]

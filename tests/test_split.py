@@ -20,7 +20,9 @@ from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageE
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.predictions import Origin
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.splits import SPLIT_TYPES, SplitRequest, choose_genes, make_mask
+from pereggrn_data.evaluators.gene_choice import choose_genes
+from pereggrn_data.evaluators.split_request import SplitRequest
+from pereggrn_data.evaluators.splits import SPLIT_TYPES, make_sides
 from pereggrn_data.loaders.datasets import Dataset
 from pereggrn_data.loaders.splits import read_split
 from pereggrn_data.pipelines.split import SplitDataset, split
@@ -38,6 +40,11 @@ def request(
         heldout_fraction=options.get("fraction", 0.5),
         seed=options.get("seed", 0),
     )
+
+
+def make_mask(name: str, asked: SplitRequest) -> Any:
+    """Return which observations are held out."""
+    return np.isin(np.arange(len(asked.perturbations)), make_sides(name, asked).test)
 
 
 class TestInterventional:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.fetch import fetch as fetch
     from pereggrn_data.pipelines.intake_catalog import catalog_path as catalog_path
     from pereggrn_data.pipelines.networks import open_network as open_network
-    from pereggrn_data.pipelines.score import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.score import score as score
     from pereggrn_data.pipelines.split import split as split
+    from pereggrn_data.pipelines.split_check import check_split as check_split
+    from pereggrn_data.pipelines.split_options import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.validate import validate as validate
 
 _LAZY = {
@@ -28,8 +29,9 @@ _LAZY = {
     "Network": "pereggrn_data.loaders.networks",
     "PereggrnError": "pereggrn_data.core.errors",
     "Split": "pereggrn_data.core.splits",
-    "SplitOptions": "pereggrn_data.pipelines.score",
+    "SplitOptions": "pereggrn_data.pipelines.split_options",
     "catalog_path": "pereggrn_data.pipelines.intake_catalog",
+    "check_split": "pereggrn_data.pipelines.split_check",
     "fetch": "pereggrn_data.pipelines.fetch",
     "load": "pereggrn_data.pipelines.datasets",
     "open_network": "pereggrn_data.pipelines.networks",
@@ -46,6 +48,7 @@ __all__ = [
     "SplitOptions",
     "__version__",
     "catalog_path",
+    "check_split",
     "fetch",
     "load",
     "open_network",

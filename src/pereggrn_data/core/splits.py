@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
+from pereggrn_data.core.split_rules import SplitRules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class Split:
     """Which observations of a dataset are held out, and which genes are modelled.
 
-    Every observation of the dataset that is not in `test_observations` trains.
+    Every observation that is not in `test_observations` trains, except those
+    of a time series: there, a separate file trains.
 
     Parameters
     ----------
@@ -32,9 +34,20 @@ class Split:
     heldout_perturbations
         Labels of the test set, in order of first appearance.
     test_observations
-        Names of the test observations, in the dataset's order.
+        Names of the held-out observations, in the order of the test set: the
+        dataset's, unless the type of split has its own.
     software
         Name and version of what made it.
+    rules
+        What was done besides the draw.
+    train_observations
+        Names of the training observations where they stand in another order
+        than the dataset's; else empty.
+    given_observations
+        Names of controls that neither train nor are scored, but are known: those
+        of a time series.
+    train_sha256
+        Hash of the separate training file of a time series; else None.
     """
 
     dataset: str
@@ -47,10 +60,23 @@ class Split:
     heldout_perturbations: tuple[str, ...]
     test_observations: tuple[str, ...]
     software: str
+    rules: SplitRules = field(default_factory=SplitRules)
+    train_observations: tuple[str, ...] = ()
+    given_observations: tuple[str, ...] = ()
+    train_sha256: str | None = None
     format_version: int = SPLIT_FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the split as plain values, in the layout of ``split.json``."""
+        """Return the split as plain values, in the layout of ``split.json``.
+
+        Optional fields are there only where they say something.
+        """
+        optional = {
+            "rules": self.rules.to_dict(),
+            "train_dataset": {"sha256": self.train_sha256} if self.train_sha256 else None,
+            "train_observations": list(self.train_observations),
+            "given_observations": list(self.given_observations),
+        }
         return {
             "format_version": self.format_version,
             "dataset": {"name": self.dataset, "sha256": self.sha256},
@@ -62,6 +88,7 @@ class Split:
             "heldout_perturbations": list(self.heldout_perturbations),
             "test_observations": list(self.test_observations),
             "genes": list(self.genes),
+            **{name: value for name, value in optional.items() if value},
         }
 
     @classmethod
@@ -98,6 +125,14 @@ class Split:
             heldout_perturbations=_names(values, "heldout_perturbations", source),
             test_observations=_names(values, "test_observations", source),
             software=_field(values, "software", str, source),
+            rules=SplitRules.from_dict(values.get("rules", {}), source=source),
+            train_observations=_optional_names(values, "train_observations", source),
+            given_observations=_optional_names(values, "given_observations", source),
+            train_sha256=_field(
+                _field(values, "train_dataset", Mapping, source), "sha256", str, source
+            )
+            if "train_dataset" in values
+            else None,
         )
 
     def to_pandas(self) -> pd.DataFrame:
@@ -135,6 +170,10 @@ def _names(values: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]
     if len(set(names)) < len(names):
         raise _invalid(source, f"each name of {name!r} once", "duplicates")
     return tuple(names)
+
+
+def _optional_names(values: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
+    return _names(values, name, source) if name in values else ()
 
 
 def _invalid(source: str, expected: str, got: str) -> InvalidDataError:

@@ -163,9 +163,24 @@ def one_step(predictions: Predictions, step: int | None) -> Predictions:
 
 
 def check_and_align(
-    predictions: Predictions, adata: AnnData, split: Split, options: CheckOptions
+    predictions: Predictions,
+    adata: AnnData,
+    split: Split,
+    options: CheckOptions,
+    train: AnnData | None = None,
 ) -> Checked:
     """Check predictions and put them into the order of the task.
+
+    Parameters
+    ----------
+    predictions
+        As read.
+    adata, split
+        The dataset, and what of it is held out.
+    options
+        How strictly, and on which scale, the predictions are read.
+    train
+        The separate training file, for a split that has one.
 
     Raises
     ------
@@ -173,10 +188,12 @@ def check_and_align(
         Naming every problem, before anything is scored.
     """
     obs = predictions.obs
-    controls = control_rows(
-        obs, set(adata.obs.loc[adata.obs[IS_CONTROL].to_numpy(bool), PERTURBATION])
-    )
-    task = make_task(adata, split, shared_columns=columns_given(obs[~controls]))
+    control_labels = set(adata.obs.loc[adata.obs[IS_CONTROL].to_numpy(bool), PERTURBATION])
+    controls = control_rows(obs, control_labels)
+    # Some splits hold out controls too; these are then predicted like all others.
+    to_predict = control_labels & set(split.heldout_perturbations)
+    controls = controls & ~obs[PERTURBATION].isin(list(to_predict)).to_numpy(bool)
+    task = make_task(adata, split, shared_columns=columns_given(obs[~controls]), train=train)
     mine = obs[~controls]
     findings = _structural_findings(predictions, mine, task, adata, options)
     position = pd.Index(predictions.genes)
@@ -185,13 +202,14 @@ def check_and_align(
         _raise_if_errors(predictions, findings)
     columns = position.get_indexer(pd.Index(task.genes))
     given = np.asarray(predictions.matrix[~controls][:, columns], dtype=np.float64)
-    values, filled = _filled(given, mine, task, options)
+    reference = task.reference(place_rows(mine, task).group_of)
+    values, filled = _filled(given, mine, task, reference, options)
     findings += check_numbers(values, list(map(str, mine.index)), list(task.genes))
     if options.judge_scale and np.isfinite(values).all():
         findings += _scale_findings(values, mine, task, options)
     findings += _control_findings(predictions, controls, columns, task, options)
     _raise_if_errors(predictions, findings)
-    expression = values + task.control_mean if options.scale is PredictionScale.LOGFC else values
+    expression = values + reference if options.scale is PredictionScale.LOGFC else values
     placement = place_rows(mine, task, has_row_names=predictions.has_row_names)
     warnings = [str(finding) for finding in findings]
     if filled:
@@ -214,13 +232,13 @@ def _structural_findings(
 
 
 def _filled(
-    values: Floats, mine: pd.DataFrame, task: Task, options: CheckOptions
+    values: Floats, mine: pd.DataFrame, task: Task, reference: Floats, options: CheckOptions
 ) -> tuple[Floats, int]:
     if options.fill is Fill.NONE or np.isnan(values).all():
         return values, 0
     if options.scale is PredictionScale.LOGFC:
-        filled, count = fill_with_controls(values + task.control_mean, mine, task)
-        return filled - task.control_mean, count
+        filled, count = fill_with_controls(values + reference, mine, task)
+        return filled - reference, count
     return fill_with_controls(values, mine, task)
 
 

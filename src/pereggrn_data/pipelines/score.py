@@ -29,24 +29,16 @@ from pereggrn_data.pipelines.checked_predictions import (
     one_step,
     require_perturbations,
 )
-from pereggrn_data.pipelines.datasets import find_dataset, open_dataset, require_usable
-from pereggrn_data.pipelines.split import DEFAULT_FRACTION, DEFAULT_GENES, DEFAULT_TYPE, split
+from pereggrn_data.pipelines.datasets import find_dataset, open_dataset
+from pereggrn_data.pipelines.split import SplitDataset, split_by_options
+from pereggrn_data.pipelines.split_check import require_promises, require_same_training_file
+from pereggrn_data.pipelines.split_options import SplitOptions
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
 GROUPS_FILE, TARGETS_FILE, SUMMARY_FILE = "scores", "targets.parquet", "summary.json"
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """How to make the split again for predictions that do not carry one."""
-
-    type: str = DEFAULT_TYPE
-    seed: int = 0
-    heldout_fraction: float = DEFAULT_FRACTION
-    num_genes: int = DEFAULT_GENES
 
 
 @dataclass(frozen=True)
@@ -181,9 +173,9 @@ def score(
     given = _read(predictions)
     given = one_step(given, step)
     require_perturbations(given)
-    opened, chosen = _dataset_and_split(given, dataset, split, split_options, collection)
-    require_usable(opened)
-    checked = check_and_align(given, opened.adata, chosen, options)
+    divided = _dataset_and_split(given, dataset, split, split_options, collection)
+    opened, chosen, data = divided.dataset, divided.split, divided.prepared
+    checked = check_and_align(given, data.adata, chosen, options, data.train)
     scores = score_task(checked.task, checked.aligned, targeted=rule, threads=threads)
     metrics, remarks = summarise(scores)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(checked.task.groups)
@@ -196,13 +188,14 @@ def score(
         group_by=checked.task.group_by,
         scored=(n_scored, n_expected),
         groups=map(str, checked.task.keys[checked.aligned.scored]),
+        trained=divided.trained_instead,
     )
     return ScoreReport(
         dataset=opened.shown_as,
         signature=line,
         n_scored=n_scored,
         n_expected=n_expected,
-        warnings=(*checked.warnings, *remarks),
+        warnings=(*divided.warnings, *checked.warnings, *remarks),
         metrics=metrics,
         scores=scores,
     )
@@ -222,8 +215,8 @@ def _dataset_and_split(
     given_split: str | Path | Split | None,
     options: SplitOptions | None,
     collection: str | None,
-) -> tuple[Dataset, Split]:
-    """Find both, and make sure that they belong together."""
+) -> SplitDataset:
+    """Find both, and make sure that they belong together and that promises hold."""
     chosen = read_split(Path(given_split)) if isinstance(given_split, (str, Path)) else given_split
     origin = predictions.origin
     if chosen is not None and origin is not None and chosen != origin.split:
@@ -256,10 +249,7 @@ def _dataset_and_split(
             fix="name the dataset, and the split by --split split.json (or --type and --seed).",
         )
     if chosen is None:
-        o = options or SplitOptions()
-        chosen = split(
-            opened, o.type, seed=o.seed, heldout_fraction=o.heldout_fraction, num_genes=o.num_genes
-        ).split
+        return split_by_options(opened, options or SplitOptions(), collection=collection)
     if opened.sha256 != chosen.sha256:
         raise UsageError(
             f"The split was made for another file than {opened.path or opened.name}.",
@@ -267,4 +257,7 @@ def _dataset_and_split(
             got=f"{opened.name} with sha256 {opened.sha256}",
             fix=f"fetch {chosen.dataset} again, or name the right file by --dataset.",
         )
-    return opened, chosen
+    divided = SplitDataset(opened, chosen)
+    require_same_training_file(chosen, divided.prepared)
+    require_promises(chosen, divided.prepared, source="The split that was given")
+    return divided

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,42 +11,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import (
     CELL_TYPE,
-    HIGHLY_VARIABLE_RANK,
-    IS_CONTROL,
     LEVEL,
-    MEASURED,
-    NOT_MEASURED,
     PEREGGRN_UNS,
     PERTURBATION,
     PERTURBATION_TYPE,
     TIMEPOINT,
 )
-from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.predictions import Origin
+from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.core.version import software
-from pereggrn_data.evaluators.splits import SplitRequest, choose_genes, make_mask
-from pereggrn_data.evaluators.task import locate
+from pereggrn_data.evaluators.gene_choice import rank_by_variance
+from pereggrn_data.evaluators.located import Located, locate
 from pereggrn_data.loaders.datasets import Dataset, write_h5ad, write_unfilled_h5ad
 from pereggrn_data.loaders.predictions import ROW_NAME
 from pereggrn_data.loaders.splits import write_split, write_text
-from pereggrn_data.pipelines.datasets import open_dataset, require_usable
+from pereggrn_data.pipelines.datasets import open_dataset
+from pereggrn_data.pipelines.make_split import make_split
+from pereggrn_data.pipelines.prepared import TRAIN_FILE, Prepared, prepare
+from pereggrn_data.pipelines.split_options import (
+    DEFAULT_FRACTION,
+    DEFAULT_GENES,
+    DEFAULT_TYPE,
+    SplitOptions,
+)
+from pereggrn_data.pipelines.training_data import cut_down
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TRAIN_FILE = "train.h5ad"
+GIVEN_FILE = "given_controls.h5ad"
 TO_PREDICT_FILE = "test_perturbations.csv"
 TEMPLATE_FILE = "predictions_template.h5ad"
 SPLIT_FILE = "split.json"
-
-DEFAULT_TYPE = "interventional"
-DEFAULT_FRACTION = 0.5
-DEFAULT_GENES = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,33 +55,65 @@ class SplitDataset:
     Parameters
     ----------
     dataset
-        The whole of it.
+        The whole of it, as it was opened.
     split
         Which observations are held out.
+    warnings
+        What the reader of the split should know.
     """
 
     dataset: Dataset
     split: Split
+    warnings: tuple[str, ...] = ()
 
     @cached_property
-    def _positions(self) -> tuple[Any, Any]:
-        return locate(self.dataset.adata, self.split)
+    def prepared(self) -> Prepared:
+        """What the split divides: the dataset, with its replicates merged if that was asked."""
+        return prepare(self.dataset, self.split.type, self.split.rules)
+
+    @cached_property
+    def _at(self) -> Located:
+        return locate(self.prepared.adata, self.split, self.prepared.train)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training observations."""
+        return len(self._at.train)
+
+    @property
+    def trained_instead(self) -> list[str]:
+        """What trains, where that is not simply every observation that is not held out."""
+        if self.split.train_sha256 is not None:
+            return [self.split.train_sha256]
+        known = len(self._at.test) + len(self._at.given) + self.n_train
+        return [] if known == self.prepared.adata.n_obs else list(self.split.train_observations)
 
     @cached_property
     def train(self) -> AnnData:
         """Training observations by modelled genes; nothing in it looks at held-out expression.
 
         What was computed from all observations (embeddings, gene statistics) is
-        not copied, except ``highly_variable_rank``.
+        not copied, except ``highly_variable_rank``; even that is computed anew
+        if the split was made with ``rank_on_train``.
         """
-        test_rows, genes = self._positions
-        train_rows = np.setdiff1d(np.arange(self.dataset.adata.n_obs), test_rows)
-        return _training_data(self.dataset.adata, train_rows, genes)
+        data = self.prepared
+        source = data.adata if data.train is None else data.train
+        rank = (
+            rank_by_variance(source.X[self._at.train]) if self.split.rules.rank_on_train else None
+        )
+        return cut_down(source, self._at.train, self._at.train_genes, rank)
+
+    @cached_property
+    def given_controls(self) -> AnnData | None:
+        """Controls that are known and do not train, of a time series; else None."""
+        if not len(self._at.given):
+            return None
+        return cut_down(self.prepared.adata, self._at.given, self._at.genes)
 
     @cached_property
     def test_perturbations(self) -> pd.DataFrame:
         """What to predict: one row per test observation, without its expression."""
-        obs: pd.DataFrame = self.dataset.adata.obs.iloc[self._positions[0]]
+        obs: pd.DataFrame = self.prepared.adata.obs.iloc[self._at.test]
         columns = [PERTURBATION, PERTURBATION_TYPE, LEVEL]
         columns += [c for c in (CELL_TYPE, TIMEPOINT) if c in obs]
         frame = obs[columns].copy()
@@ -113,6 +145,8 @@ class SplitDataset:
     def write(self, folder: str | Path) -> list[Path]:
         """Write ``train.h5ad``, ``test_perturbations.csv``, the template and ``split.json``.
 
+        A time series has ``given_controls.h5ad`` besides.
+
         Returns
         -------
         list of Path
@@ -124,6 +158,9 @@ class SplitDataset:
         write_text(self.test_perturbations.to_csv(), paths[1])
         write_unfilled_h5ad(paths[2], **self._template_parts())
         write_split(self.split, paths[3])
+        if self.given_controls is not None:
+            paths.append(folder / GIVEN_FILE)
+            write_h5ad(self.given_controls, paths[-1])
         return paths
 
     def to_pandas(self) -> pd.DataFrame:
@@ -131,8 +168,7 @@ class SplitDataset:
         return self.test_perturbations
 
     def __repr__(self) -> str:
-        n_train = self.dataset.adata.n_obs - len(self.split.test_observations)
-        return f"{self.split!r}; trains on {n_train} observations"
+        return f"{self.split!r}; trains on {self.n_train} observations"
 
 
 def split(
@@ -142,6 +178,13 @@ def split(
     seed: int = 0,
     heldout_fraction: float = DEFAULT_FRACTION,
     num_genes: int = DEFAULT_GENES,
+    stratify_controls: bool = False,
+    allowed_regulators: str = AllowedRegulators.ALL,
+    networks: str | Sequence[str] = (),
+    test_set: str | Path | Sequence[str] | None = None,
+    merge_replicates: bool = False,
+    keep_apart: str | Sequence[str] = (),
+    rank_on_train: bool = False,
     collection: str | None = None,
 ) -> SplitDataset:
     """Split a dataset so that its held-out part can test predictions.
@@ -155,93 +198,63 @@ def split(
     seed
         Of the random draw.
     heldout_fraction
-        Wanted share of the perturbations in the test set.
+        Wanted share of the perturbations in the test set (of the observations,
+        for ``simple`` and ``stratified``).
     num_genes
         Wanted number of genes; all perturbed genes are kept beside the most
         variable ones.
+    stratify_controls
+        Let a stratified split hold out controls too.
+    allowed_regulators
+        Which genes an interventional split may hold out: ``all``, or only
+        regulators in any (``union``) or in every one (``intersection``) of `networks`.
+    networks
+        Names or paths.
+    test_set
+        The observations that a custom split holds out: a JSON or CSV file, or names.
+    merge_replicates
+        Average within perturbation first.
+    keep_apart
+        Of ``cell_type`` and ``timepoint``, those within which to average.
+    rank_on_train
+        Recompute ``highly_variable_rank`` from the training observations.
     collection
         Folder of the local collection.
 
     Raises
     ------
     UnknownNameError
-        If there is no such dataset or split type.
+        If there is no such dataset, split type or network.
+    UsageError
+        If options do not go together.
     InvalidDataError
         If nothing can be held out, or no control trains.
     """
+    rules = SplitRules(
+        merge_replicates=merge_replicates,
+        keep_apart=_as_names(keep_apart),
+        stratify_controls=stratify_controls,
+        rank_on_train=rank_on_train,
+        allowed_regulators=str(allowed_regulators),
+        networks=_as_names(networks),
+    )
+    options = SplitOptions(type, seed, heldout_fraction, num_genes, rules, test_set)
     opened = (
         dataset if isinstance(dataset, Dataset) else open_dataset(dataset, collection=collection)
     )
-    adata = opened.adata
-    require_usable(opened)
-    perturbed = [str(g) for g in np.asarray(adata.uns.get(MEASURED, [])).ravel()]
-    genes = choose_genes(
-        list(adata.var_names), adata.var[HIGHLY_VARIABLE_RANK], perturbed, num_genes
-    )
-    if len(genes) == 0:
-        raise InvalidDataError(
-            "No gene is left to model.",
-            expected="at least one perturbed gene, or one with a rank below --num-genes",
-            got=f"--num-genes {num_genes}",
-        )
-    labels = adata.obs[PERTURBATION].to_numpy(dtype=object)
-    request = SplitRequest(
-        perturbations=labels,
-        is_control=adata.obs[IS_CONTROL].to_numpy(bool),
-        measured=frozenset(perturbed) & frozenset(adata.var_names),
-        heldout_fraction=heldout_fraction,
-        seed=seed,
-    )
-    is_test = make_mask(type, request)
-    made = Split(
-        dataset=opened.name,
-        sha256=opened.sha256,
-        type=type,
-        seed=seed,
-        heldout_fraction=heldout_fraction,
-        num_genes=num_genes,
-        genes=tuple(adata.var_names[genes]),
-        heldout_perturbations=tuple(dict.fromkeys(labels[is_test])),
-        test_observations=tuple(adata.obs_names[is_test]),
-        software=software(),
-    )
-    return SplitDataset(opened, made)
+    return split_by_options(opened, options, collection=collection)
 
 
-def _training_data(adata: AnnData, rows: Any, genes: Any) -> AnnData:
-    import anndata
-
-    obs = adata.obs.iloc[rows].copy()
-    for column in obs.select_dtypes("category"):
-        # The names of held-out perturbations are no secret, but an empty
-        # category would make a group without observations.
-        obs[column] = obs[column].cat.remove_unused_categories()
-    hit = {gene for label in obs[PERTURBATION].unique() for gene in genes_of(label)}
-    uns: dict[str, Any] = {
-        k: v for k, v in adata.uns.items() if isinstance(v, (str, bool, int, float, np.generic))
-    }
-    for key in (MEASURED, NOT_MEASURED):
-        listed = [str(g) for g in np.asarray(adata.uns.get(key, [])).ravel()]
-        uns[key] = np.array([g for g in listed if g in hit], dtype=object)
-    train = anndata.AnnData(
-        X=adata.X[rows][:, genes],
-        obs=obs,
-        var=_without_statistics(adata.var.iloc[genes]),
-        uns=uns,
-    )
-    if adata.raw is not None:
-        train.raw = anndata.AnnData(
-            X=adata.raw.X[rows],
-            obs=pd.DataFrame(index=obs.index),
-            var=_without_statistics(adata.raw.var),
-        )
-    return train
+def split_by_options(
+    dataset: Dataset, options: SplitOptions, *, collection: str | None = None
+) -> SplitDataset:
+    """As :func:`split`, with its options in one object."""
+    made, prepared, warnings = make_split(dataset, options, collection=collection)
+    result = SplitDataset(dataset, made, warnings)
+    # Merging replicates once is enough; the property would do it again.
+    result.__dict__["prepared"] = prepared
+    return result
 
 
-def _without_statistics(var: pd.DataFrame) -> pd.DataFrame:
-    """Drop numbers per gene, which were computed from held-out observations too."""
-    kept = [
-        c for c in var
-        if c == HIGHLY_VARIABLE_RANK or not pd.api.types.is_numeric_dtype(var[c])
-    ]  # fmt: skip
-    return var[kept].copy()
+def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(map(str, names))

@@ -1,0 +1,187 @@
+"""What a split promises, and how each promise is checked on splits that are made or read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
+from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.split_rules import SplitRules
+from pereggrn_data.evaluators.grouping import group_keys
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What the promises are checked against: names and labels, never expression.
+
+    Parameters
+    ----------
+    train, test, given
+        The rows of ``obs`` on each side; index = names of the observations.
+    measured
+        Genes that are perturbed, measured, and in ``var``.
+    rules
+        Of the split.
+    separate_training
+        Whether another file trains, whose observations may have the same names.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    given: pd.DataFrame
+    measured: frozenset[str]
+    rules: SplitRules
+    separate_training: bool = False
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """One promise.
+
+    Parameters
+    ----------
+    code
+        Stable name in reports.
+    text
+        The promise, as shown in the documentation.
+    offenders
+        Which names break it; none where it holds.
+    """
+
+    code: str
+    text: str
+    offenders: Callable[[SplitFacts], Iterable[str]]
+
+
+def _labels(obs: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(obs[PERTURBATION].astype(object)))
+
+
+def _controls(obs: pd.DataFrame) -> pd.DataFrame:
+    return obs[obs[IS_CONTROL].to_numpy(bool)]
+
+
+def _perturbed_labels(obs: pd.DataFrame) -> list[str]:
+    return _labels(obs[~obs[IS_CONTROL].to_numpy(bool)])
+
+
+def _nothing_empty(facts: SplitFacts) -> Iterable[str]:
+    if facts.train.empty:
+        yield "the training side"
+    if facts.test.empty:
+        yield "the test side"
+
+
+def _control_trains(facts: SplitFacts) -> Iterable[str]:
+    return [] if len(_controls(facts.train)) else ["no control among the training observations"]
+
+
+def _disjoint(facts: SplitFacts) -> Iterable[str]:
+    others = set(facts.given.index)
+    if not facts.separate_training:
+        others.update(facts.train.index)
+    return [name for name in facts.test.index if name in others]
+
+
+def _labels_disjoint(facts: SplitFacts) -> Iterable[str]:
+    train = set(_labels(facts.train))
+    return [label for label in _labels(facts.test) if label in train]
+
+
+def _all_controls_train(facts: SplitFacts) -> Iterable[str]:
+    return _controls(facts.test).index
+
+
+def _controls_train_unless_stratified(facts: SplitFacts) -> Iterable[str]:
+    return [] if facts.rules.stratify_controls else _controls(facts.test).index
+
+
+def _targets_measured(facts: SplitFacts) -> Iterable[str]:
+    return [
+        label for label in _labels(facts.test) if not facts.measured.issuperset(genes_of(label))
+    ]
+
+
+def _labels_seen(facts: SplitFacts) -> Iterable[str]:
+    train = set(_labels(facts.train))
+    return [label for label in _labels(facts.test) if label not in train]
+
+
+def _of_several_genes(label: str) -> bool:
+    return len(genes_of(label)) > 1
+
+
+def _single_in_test(facts: SplitFacts) -> Iterable[str]:
+    return [label for label in _labels(facts.test) if not _of_several_genes(label)]
+
+
+def _several_in_test(facts: SplitFacts) -> Iterable[str]:
+    return filter(_of_several_genes, _labels(facts.test))
+
+
+def _single_in_training(facts: SplitFacts) -> Iterable[str]:
+    return [x for x in _perturbed_labels(facts.train) if not _of_several_genes(x)]
+
+
+def _several_in_training(facts: SplitFacts) -> Iterable[str]:
+    return filter(_of_several_genes, _perturbed_labels(facts.train))
+
+
+def _given_are_controls(facts: SplitFacts) -> Iterable[str]:
+    return facts.given.index[~facts.given[IS_CONTROL].to_numpy(bool)]
+
+
+def _controls_match(facts: SplitFacts) -> Iterable[str]:
+    contexts = (CELL_TYPE, TIMEPOINT)
+    known = pd.concat([_controls(facts.given), _controls(facts.train)])
+    present = set(group_keys(known, contexts))
+    keys = group_keys(facts.test, contexts)
+    return facts.test.index[[key not in present for key in keys]]
+
+
+NOTHING_EMPTY = Guarantee("split-empty", "No side is empty.", _nothing_empty)
+CONTROL_TRAINS = Guarantee("split-no-control", "At least one control trains.", _control_trains)
+DISJOINT = Guarantee("split-overlap", "No observation is on both sides.", _disjoint)
+LABELS_DISJOINT = Guarantee(
+    "split-shared-perturbation", "No perturbation is on both sides.", _labels_disjoint
+)
+ALL_CONTROLS_TRAIN = Guarantee("split-heldout-control", "All controls train.", _all_controls_train)
+CONTROLS_TRAIN_UNLESS_STRATIFIED = Guarantee(
+    "split-heldout-control",
+    "All controls train, unless `--stratify-controls` holds some out.",
+    _controls_train_unless_stratified,
+)
+TARGETS_MEASURED = Guarantee(
+    "split-target-not-measured", "Every held-out gene is measured.", _targets_measured
+)
+LABELS_SEEN = Guarantee(
+    "split-unseen-perturbation", "Every held-out perturbation also trains.", _labels_seen
+)
+TEST_SEVERAL = Guarantee(
+    "split-single-in-test", "Every held-out perturbation has several genes.", _single_in_test
+)
+TRAIN_SINGLE = Guarantee(
+    "split-combination-in-training",
+    "Only single perturbations and controls train.",
+    _several_in_training,
+)
+TEST_SINGLE = Guarantee(
+    "split-combination-in-test", "Every held-out perturbation has one gene.", _several_in_test
+)
+TRAIN_SEVERAL = Guarantee(
+    "split-single-in-training", "Only combinations and controls train.", _single_in_training
+)
+GIVEN_ARE_CONTROLS = Guarantee(
+    "split-given-perturbation", "Only controls of the test file are given.", _given_are_controls
+)
+CONTROLS_MATCH = Guarantee(
+    "split-no-matching-control",
+    "For every held-out observation there is a control of its cell type and timepoint.",
+    _controls_match,
+)
+
+UNIVERSAL = (NOTHING_EMPTY, CONTROL_TRAINS, DISJOINT)
+"""Promises of every split."""

@@ -1,0 +1,150 @@
+"""Baselines of a task: pooled, within cell type and timepoint, or added up from single effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pereggrn_data.core.baselines import Floats, Matrix, additive, column_means
+from pereggrn_data.core.errors import first_few
+from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
+from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.split_rules import CONTEXTS
+from pereggrn_data.evaluators.grouping import group_keys
+
+Positions = npt.NDArray[np.intp]
+
+
+class Contexts:
+    """The cell types and timepoints of test observations, and who else is in them.
+
+    Parameters
+    ----------
+    test_obs
+        (test,) rows of ``obs``.
+    group_of
+        (test,) group of each test observation.
+    groups
+        Number of groups.
+    """
+
+    def __init__(self, test_obs: pd.DataFrame, group_of: Positions, groups: int) -> None:
+        codes, keys = pd.factorize(group_keys(test_obs, CONTEXTS))
+        self.keys: list[Hashable] = list(keys)
+        counts = np.zeros((groups, len(self.keys)))
+        np.add.at(counts, (group_of, codes), 1)
+        self._shares = counts / counts.sum(axis=1, keepdims=True)
+
+    def rows_in(self, obs: pd.DataFrame) -> list[Positions]:
+        """Return, for each context, the positions of the observations in it."""
+        code = pd.Index(self.keys).get_indexer(pd.Index(list(group_keys(obs, CONTEXTS))))
+        return [np.flatnonzero(code == k) for k in range(len(self.keys))]
+
+    def averaged(self, values: Floats) -> Floats:
+        """Average values per context over the observations of each group.
+
+        Parameters
+        ----------
+        values
+            (contexts, genes)
+
+        Returns
+        -------
+        ndarray
+            (groups, genes); NaN where a context of the group has no value.
+        """
+        undefined = (self._shares > 0).astype(float) @ np.isnan(values)
+        result: Floats = self._shares @ np.nan_to_num(values)
+        result[undefined > 0] = np.nan
+        return result
+
+
+def matched_controls(
+    contexts: Contexts, given: tuple[pd.DataFrame, Matrix], train: tuple[pd.DataFrame, Matrix]
+) -> Floats:
+    """Mean of the controls of each group's cell type and timepoint.
+
+    Those that were measured with the test observations count; training controls
+    only where there is none of these.
+
+    Returns
+    -------
+    ndarray
+        (groups, genes) natural-log expression.
+    """
+    means = np.full((len(contexts.keys), given[1].shape[1]), np.nan)
+    for obs, matrix in (train, given):
+        control = np.flatnonzero(obs[IS_CONTROL].to_numpy(bool))
+        for k, rows in enumerate(contexts.rows_in(obs.iloc[control])):
+            if rows.size:
+                means[k] = column_means(matrix[control[rows]])
+    return contexts.averaged(means)
+
+
+def within_contexts(
+    contexts: Contexts,
+    known: tuple[pd.DataFrame, Matrix],
+    genes: npt.NDArray[np.object_],
+    summarise: Callable[[Matrix, Any, Any], Floats],
+) -> Floats:
+    """Summarise the known observations of each group's cell type and timepoint.
+
+    Parameters
+    ----------
+    contexts
+        Of the groups.
+    known
+        Training observations and given controls.
+    genes
+        (genes,) names.
+    summarise
+        :func:`~pereggrn_data.core.baselines.training_mean` or ``training_median``.
+
+    Returns
+    -------
+    ndarray
+        (groups, genes) natural-log expression.
+    """
+    obs, matrix = known
+    labels = obs[PERTURBATION].to_numpy(dtype=object)
+    values = [
+        summarise(matrix[rows], labels[rows], genes) if rows.size else np.full(len(genes), np.nan)
+        for rows in contexts.rows_in(obs)
+    ]
+    return contexts.averaged(np.vstack(values))
+
+
+def additive_baseline(
+    train: tuple[pd.DataFrame, Matrix],
+    groups: pd.MultiIndex,
+    control_mean: Floats,
+) -> tuple[Floats, tuple[str, ...]]:
+    """Sum of the single effects, each of the group's own type, cell type and timepoint.
+
+    Returns
+    -------
+    ndarray, tuple of str
+        (groups, genes) natural-log expression, NaN in groups of which a single
+        perturbation did not train; and a note that counts and names these.
+    """
+    obs, matrix = train
+    control = obs[IS_CONTROL].to_numpy(bool)
+    own = group_keys(obs, [str(name) for name in groups.names])
+    keys = [None if c else k for c, k in zip(control, own, strict=True)]
+    combinations = [
+        [(gene, *more) for gene in dict.fromkeys(genes_of(label))] for label, *more in groups
+    ]
+    values = additive(matrix, keys, combinations, control_mean)
+    missing = int(np.isnan(values).all(axis=1).sum())
+    if not missing:
+        return values, ()
+    absent = sorted({p[0] for parts in combinations for p in parts} - {k[0] for k in keys if k})
+    return values, (
+        f"The additive baseline has no value for {missing} of {len(groups)} groups: a single "
+        f"perturbation of theirs is not in the training data"
+        + (f" ({first_few(absent)})." if absent else "."),
+    )
