@@ -222,6 +222,8 @@ def make_sides(name: str, request: SplitRequest) -> Sides:
         If there is no control to train on, or nothing to hold out.
     """
     rule = split_type(name)
+    if request.seed < 0:
+        raise UsageError("The seed is negative.", expected="0 or more", got=str(request.seed))
     if not 0 < request.heldout_fraction <= 1:
         raise UsageError(
             "The held-out fraction is out of range.",

@@ -26,7 +26,7 @@ def read_split(path: Path) -> Split:
         raise MissingFileError(f"There is no file {path}.", fix="check the path of the split.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidDataError(
             f"{path} is not JSON: {error}.",
             expected="a split.json as written by `pereggrn-eval split`",

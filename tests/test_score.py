@@ -640,3 +640,71 @@ class TestRealData:
                 compared += 1
         assert compared == 15
         assert not report.warnings
+
+
+class TestSplitsThatAreTheSame:
+    def test_who_made_it_and_the_order_do_not_matter(
+        self, made: SplitDataset, filled: anndata.AnnData
+    ) -> None:
+        own = made.split
+        other = replace(own, software="another 9.9", genes=own.genes[::-1])
+        assert own.is_same_as(other)
+        assert not own.is_same_as(replace(own, seed=3))
+        assert score(filled, split=other).signature == score(filled).signature
+        assert score(filled, split_options=SplitOptions(seed=0)).n_scored == 28
+        with pytest.raises(UsageError, match="carries its own split"):
+            score(filled, split_options=SplitOptions(seed=1))
+        with pytest.raises(UsageError, match="either read or made"):
+            score(filled, split=own, split_options=SplitOptions())
+
+    def test_what_split_returns_is_enough(
+        self, made: SplitDataset, filled: anndata.AnnData
+    ) -> None:
+        reference = score(filled)
+        assert_same_scores(score(wide(filled), split=made), reference)
+
+    def test_a_dataset_in_memory(self, filled: anndata.AnnData) -> None:
+        adata = pereggrn_data.load("demo")
+        mine = split(adata)
+        assert mine.dataset.name == "in memory"
+        assert mine.split.sha256 == split("demo").split.sha256
+        template = mine.template
+        template.X[:] = filled.X
+        assert_same_scores(score(template, dataset=adata), score(filled))
+        with pytest.raises(UsageError, match="no dataset"):
+            split(7)  # type: ignore[arg-type]
+
+    def test_a_split_that_leaks_is_refused(
+        self, made: SplitDataset, filled: anndata.AnnData
+    ) -> None:
+        leaky = replace(made.split, test_observations=made.split.test_observations[1:])
+        frame = wide(filled).iloc[1:]
+        with pytest.raises(InvalidDataError):
+            score(frame, dataset="demo", split=leaky)
+        renamed = replace(made.split, heldout_perturbations=("zzz",))
+        with pytest.raises(InvalidDataError):
+            score(wide(filled), dataset="demo", split=renamed)
+
+
+def test_reasons_are_told_once(filled: anndata.AnnData, made: SplitDataset) -> None:
+    flat = filled.copy()
+    task = make_task(made.dataset.adata, made.split)
+    flat.X[:] = task.control_mean
+    report = score(flat, targeted_genes="exclude")
+    told = report.reasons()
+    assert any(line.startswith("spearman, pearson: undefined in 28 of 28") for line in told)
+    assert all(line in repr(report) for line in told)
+
+
+def test_partly_filled_columns_are_refused(filled: anndata.AnnData) -> None:
+    frame = wide(filled)
+    frame.loc[frame.index[3], "timepoint"] = np.nan
+    with pytest.raises(InvalidDataError, match="1 of 84 rows have no timepoint"):
+        score(frame, dataset="demo", split_options=SplitOptions())
+
+
+def test_nothing_predicted_is_an_error(filled: anndata.AnnData) -> None:
+    control = filled[:2].copy()
+    control.obs["perturbation"] = "control"
+    with pytest.raises(InvalidDataError, match="predictions-missing-perturbation"):
+        score(control, allow_missing=True)

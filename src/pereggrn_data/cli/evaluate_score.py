@@ -85,7 +85,6 @@ def score_command(
     Writes scores.parquet, scores.csv, targets.parquet and summary.json. The
     exit code is 0 whatever the score.
     """
-    from pereggrn_data.core.errors import UsageError
     from pereggrn_data.pipelines.score import score
 
     options = split_options(
@@ -101,12 +100,6 @@ def score_command(
         keep_apart=keep_apart,
         rank_on_train=rank_on_train,
     )
-    if options is not None and split_file is not None:
-        raise UsageError(
-            "A split is either read or made.",
-            expected="--split FILE, or --type, --seed and the other options that make one",
-            got="both",
-        )
     report = score(
         predictions,
         dataset=dataset,
@@ -154,6 +147,8 @@ def print_report(report: ScoreReport) -> None:
     emit("vs mean: percent better (+) or worse (-) than the mean baseline.")
     if any(name.startswith("mse") for name in report.metrics):
         emit("mse and mse_top_n are SUMS of squared errors over genes, as in the paper's Table 3.")
+    for reason in report.reasons():
+        emit(reason)
     emit(f"signature: {report.signature}")
 
 

@@ -111,7 +111,7 @@ class Split:
         if not isinstance(values, Mapping):
             raise _invalid(source, "a JSON object", f"a {type(values).__name__}")
         version = values.get("format_version")
-        if version != SPLIT_FORMAT_VERSION:
+        if type(version) is not int or version != SPLIT_FORMAT_VERSION:
             raise _invalid(source, f"format_version {SPLIT_FORMAT_VERSION}", repr(version))
         dataset = _field(values, "dataset", Mapping, source)
         return cls(
@@ -119,7 +119,7 @@ class Split:
             sha256=_field(dataset, "sha256", str, source),
             type=_field(values, "type", str, source),
             seed=_field(values, "seed", int, source),
-            heldout_fraction=float(_field(values, "heldout_fraction", (int, float), source)),
+            heldout_fraction=_fraction(values, source),
             num_genes=_field(values, "num_genes", int, source),
             genes=_names(values, "genes", source),
             heldout_perturbations=_names(values, "heldout_perturbations", source),
@@ -135,6 +135,18 @@ class Split:
             else None,
         )
 
+    def is_same_as(self, other: Split) -> bool:
+        """Say whether another split divides the same data alike.
+
+        Who made it, and the order of its lists, do not matter.
+        """
+        return self._content() == other._content()
+
+    def _content(self) -> dict[str, Any]:
+        content = {k: v for k, v in self.to_dict().items() if k != "software"}
+        content["dataset"] = self.sha256
+        return {k: sorted(v) if isinstance(v, list) else v for k, v in content.items()}
+
     def to_pandas(self) -> pd.DataFrame:
         """Return the held-out observations, one row each."""
         import pandas as pd
@@ -147,6 +159,25 @@ class Split:
             f"{len(self.heldout_perturbations)} perturbations, "
             f"{len(self.test_observations)} observations held out, {len(self.genes)} genes"
         )
+
+
+_TYPES: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    list: "a list",
+    Mapping: "an object",
+    (int, float): "a number",
+}
+
+
+def _fraction(values: Mapping[str, Any], source: str) -> float:
+    given = _field(values, "heldout_fraction", (int, float), source)
+    if not 0 < given <= 1:
+        expected = "'heldout_fraction' above 0 and at most 1"
+        raise _invalid(
+            source, expected, f"{given!r:.60}" if isinstance(given, float) else "another number"
+        )
+    return float(given)
 
 
 def _field(values: Mapping[str, Any], name: str, kind: Any, source: str) -> Any:

@@ -198,7 +198,7 @@ def check_and_align(
     findings = _structural_findings(predictions, mine, task, adata, options)
     position = pd.Index(predictions.genes)
     usable = position.is_unique and position.isin(task.genes).sum() == len(task.genes)
-    if not usable:
+    if not usable or mine.empty:
         _raise_if_errors(predictions, findings)
     columns = position.get_indexer(pd.Index(task.genes))
     given = np.asarray(predictions.matrix[~controls][:, columns], dtype=np.float64)

@@ -21,12 +21,21 @@ from pereggrn_data.loaders.collection import (
     collection_folder,
     dataset_files,
 )
-from pereggrn_data.loaders.datasets import Dataset, read_dataset, sha256_of_file
+from pereggrn_data.loaders.datasets import (
+    Dataset,
+    content_sha256,
+    read_dataset,
+    sha256_of_file,
+    with_plain_strings,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 DEMO = "demo"
+
+IN_MEMORY = "in memory"
+"""What an AnnData object is called, which has no name of its own."""
 
 
 def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
@@ -57,13 +66,22 @@ def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
     return open_dataset(dataset, collection=collection).adata
 
 
-def open_dataset(dataset: str | Path, *, collection: str | None = None) -> Dataset:
+def open_dataset(
+    dataset: str | Path | Dataset | AnnData, *, collection: str | None = None
+) -> Dataset:
     """As :func:`load`, with the name and the hash that scores refer to.
+
+    A dataset that has been opened is returned as it is; an AnnData object is
+    copied, and hashed by its content.
 
     A name is looked up in the local collection, then among what has been
     fetched. A published dataset that has not been fetched is an error that
     says how to fetch it.
     """
+    if isinstance(dataset, Dataset):
+        return dataset
+    if not isinstance(dataset, (str, Path)):
+        return _in_memory(dataset)
     given = str(dataset)
     folder = collection_folder(collection)
     files = dataset_files(folder) if folder else {}
@@ -88,6 +106,19 @@ def open_dataset(dataset: str | Path, *, collection: str | None = None) -> Datas
         list(dict.fromkeys([*files, *known, *load_catalog().aliases])),
         fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
     )
+
+
+def _in_memory(given: object) -> Dataset:
+    import anndata
+
+    if not isinstance(given, anndata.AnnData):
+        raise UsageError(
+            "This is no dataset.",
+            expected="a name, a path or an AnnData object",
+            got=type(given).__name__,
+        )
+    adata = with_plain_strings(given.copy())
+    return Dataset(IN_MEMORY, None, content_sha256(adata), adata)
 
 
 def dataset_path(dataset: str, *, collection: str | None = None) -> Path:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.predictions import Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
@@ -19,8 +18,7 @@ from pereggrn_data.evaluators.scoring import (
 from pereggrn_data.evaluators.scoring import score as score_task
 from pereggrn_data.evaluators.summary import MetricSummary, signature, summarise
 from pereggrn_data.loaders.datasets import Dataset
-from pereggrn_data.loaders.predictions import predictions_of, read_predictions
-from pereggrn_data.loaders.splits import read_split, write_text
+from pereggrn_data.loaders.splits import write_text
 from pereggrn_data.pipelines.checked_predictions import (
     CheckOptions,
     Fill,
@@ -29,9 +27,8 @@ from pereggrn_data.pipelines.checked_predictions import (
     one_step,
     require_perturbations,
 )
-from pereggrn_data.pipelines.datasets import find_dataset, open_dataset
-from pereggrn_data.pipelines.split import SplitDataset, split_by_options
-from pereggrn_data.pipelines.split_check import require_promises, require_same_training_file
+from pereggrn_data.pipelines.score_inputs import dataset_and_split, read_any, refuse_two_splits
+from pereggrn_data.pipelines.split import SplitDataset
 from pereggrn_data.pipelines.split_options import SplitOptions
 
 if TYPE_CHECKING:
@@ -87,6 +84,15 @@ class ScoreReport:
         rows = {name: summary.to_dict() for name, summary in self.metrics.items()}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
+    def reasons(self) -> list[str]:
+        """Say why values, percentages or verdicts are missing, one line per reason."""
+        of: dict[str, list[str]] = {}
+        for name, summary in self.metrics.items():
+            for reason in (summary.reason or "").split("; "):
+                if reason and summary.higher_is_better is not None:
+                    of.setdefault(reason, []).append(name)
+        return [f"{', '.join(names)}: {reason}." for reason, names in of.items()]
+
     def write(self, folder: str | Path) -> list[Path]:
         """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``."""
         from pereggrn_data.loaders.tables import write_table
@@ -107,7 +113,8 @@ class ScoreReport:
     def __repr__(self) -> str:
         columns = ["value", "mean_baseline", "median_baseline", "percent_change_from_mean"]
         table = self.to_pandas()[[*columns, "n", "beats_baselines"]].to_string(na_rep="-")
-        notes = "".join(f"\nwarning: {w}" for w in self.warnings)
+        notes = "".join(f"\n{reason}" for reason in self.reasons())
+        notes += "".join(f"\nwarning: {w}" for w in self.warnings)
         return (
             f"{self.dataset}: {self.n_scored} of {self.n_expected} groups scored\n"
             f"{table}{notes}\n{self.signature}"
@@ -117,8 +124,8 @@ class ScoreReport:
 def score(
     predictions: str | Path | Predictions | AnnData | pd.DataFrame,
     *,
-    dataset: str | Path | Dataset | None = None,
-    split: str | Path | Split | None = None,
+    dataset: str | Path | Dataset | AnnData | None = None,
+    split: str | Path | Split | SplitDataset | None = None,
     split_options: SplitOptions | None = None,
     targeted_genes: str = TargetedGenes.REVEAL,
     scale: str = PredictionScale.EXPRESSION,
@@ -141,7 +148,8 @@ def score(
     dataset
         Name or path; by default what the file says of itself.
     split
-        A ``split.json``; by default what the file says of itself.
+        A ``split.json``, or what ``pereggrn_data.split`` returned (then the
+        dataset is known too); by default what the file says of itself.
     split_options
         How to make the split again, for files that do not carry one.
     targeted_genes
@@ -170,10 +178,10 @@ def score(
     """
     rule = targeted_genes_rule(str(targeted_genes))
     options = CheckOptions.parse(scale, fill_missing, allow_missing, check_scale)
-    given = _read(predictions)
-    given = one_step(given, step)
+    refuse_two_splits(split, split_options)
+    given = one_step(read_any(predictions), step)
     require_perturbations(given)
-    divided = _dataset_and_split(given, dataset, split, split_options, collection)
+    divided = dataset_and_split(given, dataset, split, split_options, collection)
     opened, chosen, data = divided.dataset, divided.split, divided.prepared
     checked = check_and_align(given, data.adata, chosen, options, data.train)
     scores = score_task(checked.task, checked.aligned, targeted=rule, threads=threads)
@@ -199,65 +207,3 @@ def score(
         metrics=metrics,
         scores=scores,
     )
-
-
-def _read(predictions: Any) -> Predictions:
-    if isinstance(predictions, Predictions):
-        return predictions
-    if isinstance(predictions, (str, Path)):
-        return read_predictions(Path(predictions))
-    return predictions_of(predictions)
-
-
-def _dataset_and_split(
-    predictions: Predictions,
-    dataset: str | Path | Dataset | None,
-    given_split: str | Path | Split | None,
-    options: SplitOptions | None,
-    collection: str | None,
-) -> SplitDataset:
-    """Find both, and make sure that they belong together and that promises hold."""
-    chosen = read_split(Path(given_split)) if isinstance(given_split, (str, Path)) else given_split
-    origin = predictions.origin
-    if chosen is not None and origin is not None and chosen != origin.split:
-        raise UsageError(
-            f"{predictions.path} was made for another split than the one that was named.",
-            expected=repr(origin.split),
-            got=repr(chosen),
-            fix="leave out --split, or predict again from that split's template.",
-        )
-    if origin is not None and options is not None:
-        raise UsageError(
-            f"{predictions.path} carries its own split, so it cannot be scored on another one.",
-            got="options that make a split (--type, --seed, --heldout-fraction, --num-genes)",
-            fix="leave these options out.",
-        )
-    if chosen is None and origin is not None:
-        chosen = origin.split
-    if isinstance(dataset, Dataset):
-        opened = dataset
-    elif dataset is not None:
-        opened = open_dataset(dataset, collection=collection)
-    elif chosen is not None:
-        path = origin.path if origin is not None else None
-        opened = find_dataset(chosen.dataset, chosen.sha256, path, collection=collection)
-    else:
-        raise UsageError(
-            f"{predictions.path} does not say which dataset it predicts.",
-            expected="--dataset NAME_OR_PATH, or predictions in a filled-in template",
-            got=f"neither an option nor uns['pereggrn'] in {Path(predictions.path).name}",
-            fix="name the dataset, and the split by --split split.json (or --type and --seed).",
-        )
-    if chosen is None:
-        return split_by_options(opened, options or SplitOptions(), collection=collection)
-    if opened.sha256 != chosen.sha256:
-        raise UsageError(
-            f"The split was made for another file than {opened.path or opened.name}.",
-            expected=f"{chosen.dataset} with sha256 {chosen.sha256}",
-            got=f"{opened.name} with sha256 {opened.sha256}",
-            fix=f"fetch {chosen.dataset} again, or name the right file by --dataset.",
-        )
-    divided = SplitDataset(opened, chosen)
-    require_same_training_file(chosen, divided.prepared)
-    require_promises(chosen, divided.prepared, source="The split that was given")
-    return divided

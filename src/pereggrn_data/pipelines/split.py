@@ -172,7 +172,7 @@ class SplitDataset:
 
 
 def split(
-    dataset: str | Path | Dataset,
+    dataset: str | Path | Dataset | AnnData,
     type: str = DEFAULT_TYPE,
     *,
     seed: int = 0,
@@ -239,9 +239,7 @@ def split(
         networks=_as_names(networks),
     )
     options = SplitOptions(type, seed, heldout_fraction, num_genes, rules, test_set)
-    opened = (
-        dataset if isinstance(dataset, Dataset) else open_dataset(dataset, collection=collection)
-    )
+    opened = open_dataset(dataset, collection=collection)
     return split_by_options(opened, options, collection=collection)
 
 

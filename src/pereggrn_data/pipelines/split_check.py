@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from pereggrn_data.loaders.datasets import Dataset
 from pereggrn_data.loaders.splits import read_split
 from pereggrn_data.pipelines.datasets import open_dataset
 from pereggrn_data.pipelines.prepared import Prepared, prepare
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class SplitCheck:
 
 
 def check_split(
-    path: str | Path, dataset: str | Path | Dataset, *, collection: str | None = None
+    path: str | Path, dataset: str | Path | Dataset | AnnData, *, collection: str | None = None
 ) -> SplitCheck:
     """Verify a split that somebody else made.
 
@@ -97,9 +100,7 @@ def check_split(
         If it was made for another file; both hashes are shown.
     """
     chosen = read_split(Path(path))
-    opened = (
-        dataset if isinstance(dataset, Dataset) else open_dataset(dataset, collection=collection)
-    )
+    opened = open_dataset(dataset, collection=collection)
     require_same_dataset(chosen, opened)
     prepared = prepare(opened, chosen.type, chosen.rules)
     require_same_training_file(chosen, prepared)
