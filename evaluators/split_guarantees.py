@@ -25,8 +25,12 @@ class SplitFacts:
         Genes that are perturbed, measured, and in ``var``.
     rules
         Of the split.
+    everyone
+        All rows of the dataset's ``obs``.
     separate_training
         Whether another file trains, whose observations may have the same names.
+    n_training_file
+        Number of observations of that file.
     """
 
     train: pd.DataFrame
@@ -34,7 +38,9 @@ class SplitFacts:
     given: pd.DataFrame
     measured: frozenset[str]
     rules: SplitRules
+    everyone: pd.DataFrame
     separate_training: bool = False
+    n_training_file: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,33 @@ def _labels_disjoint(facts: SplitFacts) -> Iterable[str]:
 
 
 def _all_controls_train(facts: SplitFacts) -> Iterable[str]:
-    return _controls(facts.test).index
+    return _controls(facts.everyone).index.difference(facts.train.index, sort=False)
 
 
 def _controls_train_unless_stratified(facts: SplitFacts) -> Iterable[str]:
-    return [] if facts.rules.stratify_controls else _controls(facts.test).index
+    return [] if facts.rules.stratify_controls else _all_controls_train(facts)
+
+
+def _nobody_left_out(facts: SplitFacts) -> Iterable[str]:
+    both = facts.train.index.union(facts.test.index)
+    return facts.everyone.index.difference(both, sort=False)
+
+
+def _nothing_given(facts: SplitFacts) -> Iterable[str]:
+    return [] if facts.separate_training else facts.given.index
+
+
+def _no_control_in_test(facts: SplitFacts) -> Iterable[str]:
+    return _controls(facts.test).index
+
+
+def _all_controls_given(facts: SplitFacts) -> Iterable[str]:
+    return _controls(facts.everyone).index.difference(facts.given.index, sort=False)
+
+
+def _whole_file_trains(facts: SplitFacts) -> Iterable[str]:
+    missing = facts.n_training_file - len(facts.train)
+    return [f"{missing} of its {facts.n_training_file} observations do not"] if missing else []
 
 
 def _targets_measured(facts: SplitFacts) -> Iterable[str]:
@@ -106,8 +134,11 @@ def _targets_measured(facts: SplitFacts) -> Iterable[str]:
 
 
 def _labels_seen(facts: SplitFacts) -> Iterable[str]:
-    train = set(_labels(facts.train))
-    return [label for label in _labels(facts.test) if label not in train]
+    # A control that has the label of a perturbation shows nothing of its effect.
+    perturbed = set(_perturbed_labels(facts.train))
+    controls = set(_labels(_controls(facts.train)))
+    unseen = [x for x in _perturbed_labels(facts.test) if x not in perturbed]
+    return [*unseen, *(x for x in _labels(_controls(facts.test)) if x not in controls)]
 
 
 def _of_several_genes(label: str) -> bool:
@@ -174,6 +205,18 @@ TEST_SINGLE = Guarantee(
 TRAIN_SEVERAL = Guarantee(
     "split-single-in-training", "Only combinations and controls train.", _single_in_training
 )
+NOBODY_LEFT_OUT = Guarantee(
+    "split-left-out", "Everything that is not held out trains.", _nobody_left_out
+)
+NO_CONTROL_IN_TEST = Guarantee(
+    "split-heldout-control", "No control is held out.", _no_control_in_test
+)
+ALL_CONTROLS_GIVEN = Guarantee(
+    "split-control-not-given", "All controls of the test file are given.", _all_controls_given
+)
+WHOLE_FILE_TRAINS = Guarantee(
+    "split-left-out", "All of the training file trains.", _whole_file_trains
+)
 GIVEN_ARE_CONTROLS = Guarantee(
     "split-given-perturbation", "Only controls of the test file are given.", _given_are_controls
 )
@@ -183,5 +226,10 @@ CONTROLS_MATCH = Guarantee(
     _controls_match,
 )
 
-UNIVERSAL = (NOTHING_EMPTY, CONTROL_TRAINS, DISJOINT)
+NOTHING_GIVEN = Guarantee(
+    "split-given", "Only a time series gives observations that neither train nor test.",
+    _nothing_given,
+)  # fmt: skip
+
+UNIVERSAL = (NOTHING_EMPTY, CONTROL_TRAINS, DISJOINT, NOTHING_GIVEN)
 """Promises of every split."""

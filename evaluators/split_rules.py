@@ -122,6 +122,10 @@ def choose_stratified(request: SplitRequest) -> Sides:
         count = int(np.round(max(1, (1 - request.heldout_fraction) * len(rows))))
         drawn = np.random.default_rng(request.seed).choice(len(rows), count, replace=False)
         chosen = rows[drawn]
+        own = rows[~request.is_control[rows]]
+        if own.size and request.is_control[chosen].all():
+            # Only controls of that label were drawn: nothing would show its effect.
+            chosen = np.union1d(chosen, own)
         if not request.stratify_controls:
             others = np.setdiff1d(rows, chosen)
             chosen = np.concatenate([chosen, others[request.is_control[others]]])
@@ -144,7 +148,9 @@ def choose_stratified(request: SplitRequest) -> Sides:
             f"and {int(request.is_control.sum())} controls",
             fix="raise --heldout-fraction, or do not merge replicates."
             if largest > 1
-            else "take a dataset with replicates, and do not merge them.",
+            else "take a dataset with replicates, and do not merge them."
+            if perturbed
+            else "take a dataset with perturbations.",
         )
     return Sides(order, np.flatnonzero(is_test), warnings=warnings)
 

@@ -84,6 +84,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
             promises=(
                 promise.LABELS_DISJOINT,
                 promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
                 promise.TARGETS_MEASURED,
             ),
             source=f'{_PAPER}, Methods, "Evaluations"',
@@ -94,7 +95,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
             name="simple",
             tests="Can observations be forecast that were drawn at random, whatever else "
             "is known of their perturbations?",
-            promises=(promise.ALL_CONTROLS_TRAIN,),
+            promises=(promise.ALL_CONTROLS_TRAIN, promise.NOBODY_LEFT_OUT),
             source=_SOFTWARE,
             choose=choose_simple,
             uses=("seed", "heldout_fraction"),
@@ -102,7 +103,11 @@ SPLIT_TYPES: dict[str, SplitType] = {
         SplitType(
             name="stratified",
             tests="Can further replicates be forecast of perturbations that were seen?",
-            promises=(promise.LABELS_SEEN, promise.CONTROLS_TRAIN_UNLESS_STRATIFIED),
+            promises=(
+                promise.LABELS_SEEN,
+                promise.CONTROLS_TRAIN_UNLESS_STRATIFIED,
+                promise.NOBODY_LEFT_OUT,
+            ),
             source=f"{_PAPER}, Results (the opposite type of data split); {_SOFTWARE}",
             choose=choose_stratified,
             uses=("seed", "heldout_fraction", "stratify_controls"),
@@ -113,6 +118,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
             promises=(
                 promise.LABELS_DISJOINT,
                 promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
                 promise.TEST_SEVERAL,
                 promise.TRAIN_SINGLE,
             ),
@@ -126,6 +132,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
             promises=(
                 promise.LABELS_DISJOINT,
                 promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
                 promise.TEST_SINGLE,
                 promise.TRAIN_SEVERAL,
             ),
@@ -143,7 +150,13 @@ SPLIT_TYPES: dict[str, SplitType] = {
         SplitType(
             name="timeseries",
             tests="Can perturbations be forecast by a model of the unperturbed course of time?",
-            promises=(promise.GIVEN_ARE_CONTROLS, promise.CONTROLS_MATCH),
+            promises=(
+                promise.WHOLE_FILE_TRAINS,
+                promise.NO_CONTROL_IN_TEST,
+                promise.ALL_CONTROLS_GIVEN,
+                promise.GIVEN_ARE_CONTROLS,
+                promise.CONTROLS_MATCH,
+            ),
             source=f"{_SOFTWARE}; its baseline pools cell types and timepoints, ours does not",
             choose=choose_timeseries,
             separate_training=True,
@@ -222,8 +235,14 @@ def make_sides(name: str, request: SplitRequest) -> Sides:
         If there is no control to train on, or nothing to hold out.
     """
     rule = split_type(name)
-    if request.seed < 0:
-        raise UsageError("The seed is negative.", expected="0 or more", got=str(request.seed))
+    if type(request.seed) is not int or request.seed < 0:
+        raise UsageError(
+            "That is no seed.", expected="a whole number, 0 or more", got=repr(request.seed)
+        )
+    if type(request.heldout_fraction) not in (int, float):
+        raise UsageError(
+            "The held-out fraction is not a number.", got=repr(request.heldout_fraction)
+        )
     if not 0 < request.heldout_fraction <= 1:
         raise UsageError(
             "The held-out fraction is out of range.",

@@ -6,10 +6,19 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what two readers could understand in two ways."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a field stands twice among {sorted(names)}")
+    return dict(pairs)
 
 
 def read_split(path: Path) -> Split:
@@ -25,7 +34,8 @@ def read_split(path: Path) -> Split:
     if not path.is_file():
         raise MissingFileError(f"There is no file {path}.", fix="check the path of the split.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        values = json.loads(text, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(
             f"{path} is not JSON: {error}.",

@@ -254,13 +254,17 @@ class TestStratifiedControls:
 
     def test_a_smaller_training_side_shows_in_the_signature(self) -> None:
         made = split(opened(dataset(["ctrl", "ctrl", "A", "B"])), "interventional", seed=1)
-        less = Split(**{**vars(made.split), "train_observations": ("cell0",)})
+        everyone = Split(**{**vars(made.split), "type": "custom"})
+        less = Split(**{**vars(everyone), "train_observations": ("cell0",)})
         template = SplitDataset(made.dataset, less).template
         assert SplitDataset(made.dataset, less).train.n_obs == 1
         given = Predictions("p", template.obs, template.var_names, np.ones(template.shape), None)
         options: Any = {"dataset": made.dataset, "check_scale": False}
         assert "|train:" in score(given, split=less, **options).signature
-        assert "|train:" not in score(given, split=made.split, **options).signature
+        assert "|train:" not in score(given, split=everyone, **options).signature
+        broken = Split(**{**vars(less), "type": "interventional"})
+        with pytest.raises(InvalidDataError, match="All controls train"):
+            score(given, split=broken, **options)
 
     def test_training_order_is_that_of_the_draw(self) -> None:
         made = split(opened(dataset(["ctrl", "A", "ctrl", "A", "B", "B", "A"])), "stratified")

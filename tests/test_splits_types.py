@@ -44,6 +44,7 @@ def facts(asked: SplitRequest, sides: Sides, rules: SplitRules | None = None) ->
         given=obs.iloc[sides.given],
         measured=asked.measured,
         rules=rules or SplitRules(),
+        everyone=obs,
     )
 
 

@@ -118,9 +118,9 @@ class Split:
             dataset=_field(dataset, "name", str, source),
             sha256=_field(dataset, "sha256", str, source),
             type=_field(values, "type", str, source),
-            seed=_field(values, "seed", int, source),
+            seed=_at_least(0, values, "seed", source),
             heldout_fraction=_fraction(values, source),
-            num_genes=_field(values, "num_genes", int, source),
+            num_genes=_at_least(1, values, "num_genes", source),
             genes=_names(values, "genes", source),
             heldout_perturbations=_names(values, "heldout_perturbations", source),
             test_observations=_names(values, "test_observations", source),
@@ -178,6 +178,13 @@ def _fraction(values: Mapping[str, Any], source: str) -> float:
             source, expected, f"{given!r:.60}" if isinstance(given, float) else "another number"
         )
     return float(given)
+
+
+def _at_least(least: int, values: Mapping[str, Any], name: str, source: str) -> int:
+    value: int = _field(values, name, int, source)
+    if value < least:
+        raise _invalid(source, f"{name!r} of {least} or more", "a smaller number")
+    return value
 
 
 def _field(values: Mapping[str, Any], name: str, kind: Any, source: str) -> Any:

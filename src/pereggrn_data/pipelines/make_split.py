@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, IS_CONTROL, MEASURED, PERTURBATION
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.core.splits import Split
@@ -123,6 +123,10 @@ def _genes(prepared: Prepared, sides: Sides, options: SplitOptions) -> list[str]
             of_gene = dict(zip(train.var_names, rank, strict=True))
             rank = [of_gene.get(gene, np.inf) for gene in adata.var_names]
     names = list(adata.var_names)
+    if type(options.num_genes) is not int or options.num_genes < 1:
+        raise UsageError(
+            "That is no number of genes.", expected="1 or more", got=repr(options.num_genes)
+        )
     chosen = choose_genes(names, rank, _perturbed(adata), options.num_genes)
     known = set(source.var_names)
     genes = [names[j] for j in chosen if names[j] in known]

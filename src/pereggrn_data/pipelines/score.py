@@ -111,8 +111,10 @@ class ScoreReport:
         return paths
 
     def __repr__(self) -> str:
-        columns = ["value", "mean_baseline", "median_baseline", "percent_change_from_mean"]
-        table = self.to_pandas()[[*columns, "n", "beats_baselines"]].to_string(na_rep="-")
+        frame = self.to_pandas()
+        baselines = [c for c in frame if str(c).endswith("_baseline")]
+        columns = ["value", *baselines, "percent_change_from_mean", "n", "beats_baselines"]
+        table = frame[columns].to_string(na_rep="-")
         notes = "".join(f"\n{reason}" for reason in self.reasons())
         notes += "".join(f"\nwarning: {w}" for w in self.warnings)
         return (

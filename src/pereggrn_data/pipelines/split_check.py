@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pereggrn_data.core.errors import EXAMPLES_SHOWN, IntegrityError, InvalidDataError
+from pereggrn_data.core.errors import EXAMPLES_SHOWN, IntegrityError, InvalidDataError, UsageError
 from pereggrn_data.core.format import MEASURED, PERTURBATION
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.located import Located, locate
 from pereggrn_data.evaluators.split_guarantees import UNIVERSAL, SplitFacts
-from pereggrn_data.evaluators.splits import split_type
+from pereggrn_data.evaluators.splits import require_applicable, split_type
 from pereggrn_data.loaders.datasets import Dataset
 from pereggrn_data.loaders.splits import read_split
 from pereggrn_data.pipelines.datasets import open_dataset
@@ -176,12 +176,19 @@ def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Findi
         given=obs.iloc[at.given],
         measured=frozenset(measured) & frozenset(split.genes),
         rules=split.rules,
+        everyone=obs,
         separate_training=prepared.train is not None,
+        n_training_file=0 if prepared.train is None else prepared.train.n_obs,
     )
     findings = [
         _finding(promise.code, names, promise.text)
         for promise, names in split_type(split.type).broken_promises(facts)
     ]
+    try:
+        require_applicable(split.type, split.rules)
+    except UsageError as error:
+        text = f"The rules are those of a {split.type} split."
+        findings.append(_finding("split-rules", (error.what,), text, column="rules"))
     labels = dict.fromkeys(facts.test[PERTURBATION])
     if set(labels) != set(split.heldout_perturbations):
         differing = sorted(set(labels) ^ set(split.heldout_perturbations))

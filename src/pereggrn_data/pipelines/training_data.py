@@ -42,7 +42,10 @@ def cut_down(adata: AnnData, rows: Any, genes: Any, rank: Any = None) -> AnnData
         obs[column] = obs[column].cat.remove_unused_categories()
     hit = {gene for label in obs[PERTURBATION].unique() for gene in genes_of(label)}
     uns: dict[str, Any] = {
-        k: v for k, v in adata.uns.items() if isinstance(v, (str, bool, int, float, np.generic))
+        # Not numbers: they could have been computed from held-out expression.
+        k: v
+        for k, v in adata.uns.items()
+        if isinstance(v, (str, bool, np.bool_))
     }
     for key in (MEASURED, NOT_MEASURED):
         listed = [str(g) for g in np.asarray(adata.uns.get(key, [])).ravel()]
