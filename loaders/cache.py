@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.writing import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
 LOCKS = ".locks"
@@ -142,18 +143,9 @@ def open_cache(say: Callable[[str], None] = lambda _: None) -> Cache:
     return Cache(Path(pooch.os_cache("pereggrn-data")), say)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file in one step: nobody ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(temporary.stat().st_mode | GROUP_FILE)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_shared_text(text: str, path: Path) -> None:
+    """Write a small text file for the group: nobody ever sees half of it."""
+    write_text(text, path, mode=GROUP_FILE, sync=True)
 
 
 def set_aside(path: Path, folder: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pereggrn_data.catalog.entries import EntryKind
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError
+from pereggrn_data.loaders.paths import existing_path
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
 
@@ -61,10 +62,13 @@ def collection_folder(given: str | None = None) -> Path | None:
     named = given or os.environ.get(COLLECTION_VARIABLE)
     if not named:
         return None
-    folder = Path(named).expanduser()
-    if not folder.is_dir():
-        source = "--collection" if given else COLLECTION_VARIABLE
-        raise MissingFileError(f"{source} names {named}, which is not a folder.")
+    source = "--collection" if given else COLLECTION_VARIABLE
+    folder = existing_path(named)
+    if folder is None or not folder.is_dir():
+        raise MissingFileError(
+            f"{source} names {named}, which is not a folder.",
+            fix="name a folder in the layout of the collection, or leave it out.",
+        )
     return folder
 
 

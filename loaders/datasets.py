@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import (
     CELL_TYPE,
     CLUSTER_LABEL,
@@ -22,6 +22,8 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.loaders.integrity import sha256_of_file as sha256_of_file
+from pereggrn_data.loaders.paths import required_file
+from pereggrn_data.loaders.writing import written_in_one_step
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -117,15 +119,11 @@ def check_is_hdf5(path: Path) -> None:
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If there is no such file, or it cannot be read.
     InvalidDataError
         If it is empty or something else.
     """
-    if not path.exists():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path.")
-    if not path.is_file():
-        raise MissingFileError(f"{path} is not a file.", expected="an .h5ad file")
-    with path.open("rb") as file:
+    with required_file(path).open("rb") as file:
         head = file.read(len(HDF5_MAGIC))
     if not head:
         raise InvalidDataError(f"{path} is empty.", expected="an .h5ad file", got="0 bytes")
@@ -179,13 +177,8 @@ def write_h5ad(adata: AnnData, path: Path) -> None:
 
     The file appears under its name only when it is complete.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with written_in_one_step(path) as temporary:
         with_plain_strings(adata).write_h5ad(temporary, compression="gzip")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_unfilled_h5ad(
@@ -199,10 +192,8 @@ def write_unfilled_h5ad(
     import anndata
     import h5py
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     shape = (len(obs), len(var))
-    try:
+    with written_in_one_step(path) as temporary:
         with_plain_strings(anndata.AnnData(obs=obs, var=var, uns=uns)).write_h5ad(temporary)
         with h5py.File(temporary, "a") as file:
             file.pop("X", None)
@@ -210,9 +201,6 @@ def write_unfilled_h5ad(
                 "X", shape, np.float64, chunks=True, compression="gzip", fillvalue=np.nan
             )
             x.attrs["encoding-type"], x.attrs["encoding-version"] = "array", "0.2.0"
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def with_plain_strings(adata: AnnData) -> AnnData:
@@ -227,10 +215,17 @@ def with_plain_strings(adata: AnnData) -> AnnData:
 
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose text is object of str, in columns, categories and index."""
+    """Return a frame of plain types, in columns, categories and index.
+
+    Text becomes object of str with NaN where it is missing, nullable numbers
+    become plain ones (float with NaN where one is missing), and nullable truth
+    values become bool. Truth values of which some are missing are left as they
+    are, for the rules to refuse: bool has no word for "unknown".
+    """
     out = frame.copy(deep=False)
     for name in frame.columns:
-        if isinstance(frame[name].dtype, (pd.CategoricalDtype, pd.StringDtype)):
+        dtype = frame[name].dtype
+        if isinstance(dtype, (pd.CategoricalDtype, pd.api.extensions.ExtensionDtype)):
             out[name] = _plain_column(frame[name])
     out.index = _plain_index(frame.index)
     out.columns = _plain_index(frame.columns)
@@ -238,9 +233,17 @@ def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
         return column.cat.rename_categories(list(_plain_index(column.cat.categories)))
-    return column.astype(object).where(column.notna(), np.nan)
+    if isinstance(dtype, pd.StringDtype):
+        return column.astype(object).where(column.notna(), np.nan)
+    if pd.api.types.is_bool_dtype(dtype):
+        return column if column.hasnans else column.astype(bool)
+    if hasattr(dtype, "numpy_dtype") and pd.api.types.is_numeric_dtype(dtype):
+        plain: Any = np.float64 if column.hasnans else dtype.numpy_dtype
+        return column.astype(plain)
+    return column
 
 
 def _plain_index(index: pd.Index[Any]) -> pd.Index[Any]:
@@ -256,9 +259,7 @@ def _explaining_failures(path: Path, read: Callable[[], Any]) -> Any:
     """Run `read` and turn what HDF5 and anndata raise into our error."""
     try:
         return read()
-    except MemoryError:
-        raise
-    except Exception as error:
+    except Exception as error:  # MemoryError too: a damaged size asks for any amount
         raise InvalidDataError(
             f"{path} cannot be read as AnnData: {type(error).__name__}: {error}".split("\n")[0],
             expected="a complete .h5ad file written by anndata",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
 import numpy as np
@@ -23,13 +23,14 @@ from pereggrn_data.core.format import (
     PEREGGRN_UNS,
     REQUIRED_OBS,
     SKIP_LOG_CHECK,
+    SPLIT_UNS,
     TIMEPOINT,
 )
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.loaders.blocks import matrix_in_file, matrix_in_memory
 from pereggrn_data.loaders.datasets import check_is_hdf5, plain_frame
 from pereggrn_data.loaders.predictions import read_predictions
-from pereggrn_data.validators.parts import ExpressionParts, Matrix
+from pereggrn_data.validators.parts import READ_FAILURES, ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 OBS_WITH_RULES = (*REQUIRED_OBS, CELL_TYPE, TIMEPOINT)
 VAR_WITH_RULES = (HIGHLY_VARIABLE_RANK,)
-UNS_WITH_RULES = (MEASURED, NOT_MEASURED, OVERLAP, SKIP_LOG_CHECK, PEREGGRN_UNS)
+UNS_WITH_RULES = (MEASURED, NOT_MEASURED, OVERLAP, SKIP_LOG_CHECK, PEREGGRN_UNS, SPLIT_UNS)
+
+_Read = TypeVar("_Read")
 
 
 @contextmanager
@@ -52,19 +55,25 @@ def open_expression_parts(path: Path) -> Iterator[ExpressionParts]:
         If it is not an ``.h5ad`` file, or so damaged that nothing can be read.
     """
     check_is_hdf5(path)
+    file = _unless_damaged(path, lambda: h5py.File(path, "r"))
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
+        yield _unless_damaged(path, lambda: _Reader(file).parts(path))
+    finally:
+        with suppress(*READ_FAILURES):  # all was read that could be
+            file.close()
+
+
+def _unless_damaged(path: Path, read: Callable[[], _Read]) -> _Read:
+    try:
+        return read()
+    except READ_FAILURES as error:
         raise InvalidDataError(
-            f"{path} cannot be opened: it is damaged or cut short.",
-            got=str(error),
+            f"{path} cannot be read: it is damaged or cut short.", got=_described(error)
         ) from error
-    with file:
-        yield _Reader(file).parts(path)
 
 
-def parts_in_memory(adata: AnnData) -> ExpressionParts:
-    """Return the parts of an AnnData object, which is not changed."""
+def parts_in_memory(adata: AnnData, *, raw: bool = True) -> ExpressionParts:
+    """Return the parts of an AnnData object, which is not changed; `raw` only if wanted."""
     problems: list[Finding] = []
     unread: set[str] = set()
     obs, var = (
@@ -83,16 +92,16 @@ def parts_in_memory(adata: AnnData) -> ExpressionParts:
             return None
 
     x = matrix("X", adata.X)
-    raw = None if adata.raw is None else matrix("raw", adata.raw.X)
+    with_raw = raw and adata.raw is not None
     return ExpressionParts(
         obs=obs,
         var=var,
         uns={key: adata.uns[key] for key in UNS_WITH_RULES if key in adata.uns},
         x=x,
-        raw=raw,
+        raw=matrix("raw", adata.raw.X) if with_raw else None,
         obs_columns=tuple(map(str, adata.obs.columns)),
         var_columns=tuple(map(str, adata.var.columns)),
-        raw_genes=None if adata.raw is None else pd.Index(list(adata.raw.var_names), dtype=object),
+        raw_genes=pd.Index(list(adata.raw.var_names), dtype=object) if with_raw else None,
         problems=tuple(problems),
         unread=frozenset(unread),
     )
@@ -122,7 +131,7 @@ def has_predictions_header(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return isinstance(file.get("uns"), h5py.Group) and PEREGGRN_UNS in file["uns"]
-    except OSError:
+    except READ_FAILURES:
         return False
 
 
@@ -210,16 +219,18 @@ class _Reader:
         """Run `read`; what it raises becomes a finding."""
         try:
             return read()
-        except MemoryError:
-            raise
         except Exception as error:  # anndata and h5py raise nearly every type
-            got = f"{type(error).__name__}: {error}".splitlines()[0]
+            got = _described(error)
             self.problems.append(RULES["element-unreadable"].found(got, slot=slot, column=column))
             self.unread.add(key)
             return None
 
     def _last_got(self) -> str:
         return self.problems[-1].got
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _read(element: Any) -> Any:

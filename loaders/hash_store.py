@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.cache import HASHES_FILE, Cache, write_atomically
+from pereggrn_data.loaders.cache import HASHES_FILE, Cache, write_shared_text
 
 HASHES_FORMAT_VERSION = 1
 
@@ -128,7 +128,7 @@ class HashStore:
         files = {path: asdict(known[path]) for path in sorted(known)}
         values = {"format_version": HASHES_FORMAT_VERSION, "files": files}
         self.cache.make_folder(self.path.parent)
-        write_atomically(self.path, json.dumps(values, indent=1, ensure_ascii=False))
+        write_shared_text(json.dumps(values, indent=1, ensure_ascii=False), self.path)
 
 
 def _parse(values: Any) -> dict[str, KnownHash]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.writing import written_in_one_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,20 +163,17 @@ def write_batches(batches: pa.RecordBatchReader, path: Path) -> int:
     Raises
     ------
     UsageError
-        If the suffix is not a known one.
+        If the suffix is not a known one, or the file cannot be written.
     """
     check_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     n = 0
-    try:
-        with _writer(temporary, path.suffix, batches.schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                n += batch.num_rows
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        written_in_one_step(path) as temporary,
+        _writer(temporary, path.suffix, batches.schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+            n += batch.num_rows
     return n
 
 

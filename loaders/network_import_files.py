@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.loaders.paths import required_file
 
 DELIMITERS = ("\t", ",", ";")
 
@@ -29,8 +30,7 @@ def header_of(path: Path) -> list[str]:
     InvalidDataError
         If it cannot be read, has no header, or names a column twice.
     """
-    if not path.is_file():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path.")
+    path = required_file(path)
     if _is_parquet(path):
         header = _explained(path, lambda: list(pq.read_schema(path).names))
     else:

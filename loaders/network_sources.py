@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
+from pereggrn_data.loaders.paths import existing_path
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS
 NETWORK = "network"
@@ -87,10 +88,12 @@ def edge_paths(path: Path) -> list[Path]:
     MissingFileError
         If there is no such path, or the folder holds no parquet file.
     """
+    found = existing_path(path)
+    if found is None:
+        raise MissingFileError(f"There is no file or folder {path}.", fix="check the path.")
+    path = found
     if path.is_file():
         return [path]
-    if not path.exists():
-        raise MissingFileError(f"There is no file or folder {path}.", fix="check the path.")
     files = sorted(path.glob("*.parquet")) or sorted((path / "networks").glob("*.parquet"))
     if not files:
         raise MissingFileError(

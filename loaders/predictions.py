@@ -14,7 +14,6 @@ from scipy import sparse
 
 from pereggrn_data.core.errors import (
     InvalidDataError,
-    MissingFileError,
     UsageError,
     first_few,
 )
@@ -30,6 +29,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.predictions import Origin, Predictions
 from pereggrn_data.loaders.datasets import plain_frame, read_h5ad, with_plain_strings
+from pereggrn_data.loaders.paths import required_file
 from pereggrn_data.validators.predictions import parse_header
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def read_predictions(path: Path) -> Predictions:
     InvalidDataError
         If it is empty, cut short, or not what its ending says.
     """
-    if not path.is_file():
-        what = f"{path} is not a file." if path.exists() else f"There is no file {path}."
-        raise MissingFileError(what, fix="check the path.")
+    path = required_file(path)
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
         raise UsageError(

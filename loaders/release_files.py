@@ -16,7 +16,7 @@ from pereggrn_data.core.errors import (
     UsageError,
 )
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.loaders.cache import INDEX_FILE, Cache, write_atomically
+from pereggrn_data.loaders.cache import INDEX_FILE, Cache, write_shared_text
 from pereggrn_data.loaders.http import Http
 from pereggrn_data.loaders.http_failures import OfflineError
 from pereggrn_data.loaders.layout import is_likely, likely_archives, match_members
@@ -188,7 +188,7 @@ class ReleaseFiles:
         if self.given is None:
             path = self.cache.folder(lock.record) / INDEX_FILE
             self.cache.make_folder(path.parent)
-            write_atomically(path, dumps(lock.to_dict(), indent=1))
+            write_shared_text(dumps(lock.to_dict(), indent=1), path)
         return lock
 
     def mark_rangeless(self, archive: LockedArchive) -> LockedArchive:

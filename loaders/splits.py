@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.loaders.paths import required_file
+from pereggrn_data.loaders.writing import write_text
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -27,14 +29,13 @@ def read_split(path: Path) -> Split:
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If there is no such file, or it cannot be read.
     InvalidDataError
         If it is not JSON, or not a split.
     """
-    if not path.is_file():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path of the split.")
+    file = required_file(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
         values = json.loads(text, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(
@@ -42,17 +43,6 @@ def read_split(path: Path) -> Split:
             expected="a split.json as written by `pereggrn-eval split`",
         ) from error
     return Split.from_dict(values, source=str(path))
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file in one step: it appears under its name only when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_split(split: Split, path: Path) -> None:
@@ -80,10 +70,8 @@ def read_test_set(path: Path) -> tuple[str, ...]:
     InvalidDataError
         If it holds no names, or one of them twice.
     """
-    if not path.is_file():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path of the test set.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = required_file(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidDataError(f"{path} is not text: {error}.", expected=_TEST_SET) from error
     names = _names_in_json(text, path) if path.suffix == ".json" else _names_in_csv(text)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.writing import written_in_one_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,17 +18,12 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     Raises
     ------
     UsageError
-        For another ending.
+        For another ending, or if it cannot be written.
     """
     if path.suffix not in (".parquet", ".csv"):
         raise UsageError(f"A table cannot be written to {path.name}.", expected=".parquet or .csv")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with written_in_one_step(path) as temporary:
         if path.suffix == ".csv":
             frame.to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

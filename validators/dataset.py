@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pereggrn_data.core.format import (
     Role,
 )
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators import schemas
 from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.expression import (
@@ -32,6 +33,7 @@ from pereggrn_data.validators.expression import (
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings, show
 from pereggrn_data.validators.labels import (
+    StatedLevels,
     controls,
     label_order_findings,
     level_findings,
@@ -64,6 +66,53 @@ def check_dataset(
     list of Finding
         Every problem, in the order of the file's slots.
     """
+    found, stated = _label_findings(parts, role, time_series)
+    of_x, in_x = x_findings(
+        parts,
+        stated.rows,
+        stated.columns,
+        log_check=not _truth(parts.uns.get(SKIP_LOG_CHECK)),
+    )
+    found += of_x
+    if in_x is not None:
+        found += levels_in_x_findings(parts.obs, parts.var.index, stated, in_x)
+    return found + raw_findings(parts)
+
+
+def check_usable(parts: ExpressionParts, role: Role = Role.TEST) -> list[Finding]:
+    """Check what would keep a dataset from being split and scored.
+
+    Parameters
+    ----------
+    parts
+        The dataset's parts; raw counts are not looked at.
+    role
+        A training file may hold controls only.
+
+    Returns
+    -------
+    list of Finding
+        Errors all, whether the rule is one or a warning; only of rules with
+        ``blocks_use``.
+    """
+    found, _ = _label_findings(parts, role, None)
+    of_x, _ = x_findings(parts, log_check=False)
+    return [
+        replace(finding, severity=Severity.ERROR)
+        for finding in [*found, *of_x]
+        if RULES[finding.code].blocks_use and not _is_spare(finding)
+    ]
+
+
+def _is_spare(finding: Finding) -> bool:
+    """Say whether only the list of unmeasured genes lacks, which no split looks at."""
+    return finding.code == "uns-missing-key" and finding.column == NOT_MEASURED
+
+
+def _label_findings(
+    parts: ExpressionParts, role: Role, time_series: bool | None
+) -> tuple[list[Finding], StatedLevels]:
+    """Check all but the values of X and raw, and list the levels that X must show."""
     obs, genes = parts.obs, parts.var.index
     is_control = controls(obs)
     labels = Distinct.of(obs[PERTURBATION]) if PERTURBATION in obs else None
@@ -76,17 +125,7 @@ def check_dataset(
     found += _uns_findings(parts, labels, is_control)
     found += shape_findings(parts)
     of_levels, stated = level_findings(obs, genes, is_control)
-    found += of_levels
-    of_x, in_x = x_findings(
-        parts,
-        stated.rows,
-        stated.columns,
-        log_check=not _truth(parts.uns.get(SKIP_LOG_CHECK)),
-    )
-    found += of_x
-    if in_x is not None:
-        found += levels_in_x_findings(obs, genes, stated, in_x)
-    return found + raw_findings(parts)
+    return found + of_levels, stated
 
 
 def _is_time_series(

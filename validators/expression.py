@@ -19,7 +19,7 @@ from pereggrn_data.validators.matrix import (
     Scan,
     scan,
 )
-from pereggrn_data.validators.parts import ExpressionParts, Matrix
+from pereggrn_data.validators.parts import READ_FAILURES, ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
 from pereggrn_data.validators.schemas import SEPARATORS_IN_NAMES
 
@@ -153,8 +153,8 @@ def _scanned(
         return [RULES[f"{slot}-not-numeric"].found(f"values of type {matrix.dtype}")], None
     try:
         return [], scan(matrix, rows, columns, problems=problems)
-    except (OSError, ValueError, RuntimeError) as error:
-        # HDF5 raises these for damaged chunks, our loader for damaged sparse indices.
+    except READ_FAILURES as error:
+        # From HDF5 for damaged chunks, from our loader for damaged sparse indices.
         got = f"{type(error).__name__}: {error}".splitlines()[0]
         return [RULES["element-unreadable"].found(got, slot=slot)], None
 

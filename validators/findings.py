@@ -29,7 +29,9 @@ def failures(
         Code of the rule (None's place is taken by pandera's own name for a
         missing column), column, and the positions of the rows that fail.
     """
-    numbered = frame.reset_index(drop=True)
+    # Of a categorical column pandera cannot write down failures with missing values.
+    categorical = {c: object for c in frame if isinstance(frame[c].dtype, pd.CategoricalDtype)}
+    numbered = frame.reset_index(drop=True).astype(categorical)
     try:
         with warnings.catch_warnings():
             # pandera concatenates tables of failures that may be all missing.

@@ -15,6 +15,17 @@ from pereggrn_data.core.reports import Finding
 if TYPE_CHECKING:
     from scipy import sparse
 
+READ_FAILURES = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+)
+"""What HDF5 raises where a file is damaged; a damaged size asks for any amount of memory."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -53,8 +64,8 @@ class Matrix:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the values are real numbers."""
-        return self.dtype.kind in "biuf"
+        """Whether the values are real numbers (not truth values)."""
+        return self.dtype.kind in "iuf"
 
 
 @dataclass(frozen=True)

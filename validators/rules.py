@@ -36,6 +36,9 @@ class Rule:
         How to mend a file that breaks it.
     needs_dataset
         Whether it can be checked only next to the dataset, when scoring.
+    blocks_use
+        Whether a dataset that breaks it can be neither split nor scored, even where
+        validation only warns: the result would be wrong, or there would be none.
     """
 
     code: str
@@ -45,6 +48,7 @@ class Rule:
     expected: str
     fix: str
     needs_dataset: bool = False
+    blocks_use: bool = False
 
     def found(
         self,
@@ -75,7 +79,7 @@ class Rule:
 _D, _P, _N = (Kind.DATASET,), (Kind.PREDICTIONS,), (Kind.NETWORK,)
 _DP = (Kind.DATASET, Kind.PREDICTIONS)
 _E, _W = Severity.ERROR, Severity.WARNING
-_SCORED = True
+_SCORED, _BLOCKS = True, True
 
 _TYPES = ", ".join(PerturbationType)
 
@@ -84,16 +88,18 @@ _RULES = (
     Rule("file-unreadable", tuple(Kind), _E, "file", "a complete file of this kind",
          "fetch or write it again: it may have been cut short, or be an error page."),
     Rule("element-unreadable", _DP, _E, "file", "an element that anndata can read",
-         "write the file again with anndata."),
+         "write the file again with anndata.", blocks_use=_BLOCKS),
     # Observations
     Rule("obs-missing-column", _DP, _E, "obs", "every required column",
-         "add the column to obs."),
+         "add the column to obs.", blocks_use=_BLOCKS),
     Rule("obs-names-duplicated", _DP, _W, "obs", "unique names of observations",
-         "call adata.obs_names_make_unique(); a split lists observations by name."),
+         "call adata.obs_names_make_unique(); a split lists observations by name.",
+         blocks_use=_BLOCKS),
     Rule("perturbation-missing", _DP, _E, "obs", "a label in every row",
-         "label every row; controls have a label too, for example 'control'."),
+         "label every row; controls have a label too, for example 'control'.",
+         blocks_use=_BLOCKS),
     Rule("perturbation-not-text", _DP, _E, "obs", "text: a gene, or genes joined by commas",
-         "convert the labels to text."),
+         "convert the labels to text.", blocks_use=_BLOCKS),
     Rule("perturbation-white-space", _DP, _E, "obs", "labels without white space",
          "remove the white space, for example 'GATA1,KLF1' for 'GATA1, KLF1'."),
     Rule("perturbation-empty-name", _DP, _E, "obs", "no empty name among the genes of a label",
@@ -105,18 +111,20 @@ _RULES = (
          "and train on the other."),
     Rule("is-control-not-bool", _D, _E, "obs", "true or false (bool) in every row",
          "convert it: adata.obs['is_control'] = adata.obs['is_control'].astype(bool), "
-         "after looking at what it holds (text 'False' becomes True)."),
+         "after looking at what it holds (text 'False' becomes True).", blocks_use=_BLOCKS),
     Rule("no-controls", _D, _E, "obs", "at least one control",
-         "mark the controls by is_control = True."),
+         "mark the controls by is_control = True.", blocks_use=_BLOCKS),
     Rule("only-controls", _D, _E, "obs", "at least one observation that is not a control",
          "a training file of a time series may hold controls only: name it train.h5ad, or "
-         "validate it with --role train."),
+         "validate it with --role train.", blocks_use=_BLOCKS),
     Rule("perturbation-type-unknown", _D, _E, "obs", f"one of {_TYPES}, in every row",
          "use one of these words, also for controls."),
     Rule("level-not-a-number", _D, _E, "obs", "a number, or numbers joined by commas; "
-         "NaN where unknown", "write numbers, or nan where the level is unknown."),
+         "NaN where unknown", "write numbers, or nan where the level is unknown.",
+         blocks_use=_BLOCKS),
     Rule("level-count", _D, _E, "obs", "as many levels as genes in every row",
-         "write one level per gene, in the order of the genes, for example '0.0,nan'."),
+         "write one level per gene, in the order of the genes, for example '0.0,nan'.",
+         blocks_use=_BLOCKS),
     Rule("level-unknown-for-several-genes", _D, _W, "obs", "one level per gene, nan where unknown",
          "write 'nan,nan' for two genes of unknown level."),
     Rule("level-differs-from-X", _D, _E, "obs", "for overexpression and knockdown, the value "
@@ -133,22 +141,25 @@ _RULES = (
          "fill in the missing values, or remove the column: rows are grouped by it."),
     # Genes
     Rule("var-missing-column", _D, _E, "var", "every required column",
-         "add the column: rank genes by variability, 0 or 1 for the most variable one."),
+         "add the column: rank genes by variability, 0 or 1 for the most variable one.",
+         blocks_use=_BLOCKS),
     Rule("var-names-duplicated", _D, _E, "var", "unique gene names",
          "combine or rename the genes that share a name (adata.var_names_make_unique() "
-         "renames, so that perturbations no longer find them)."),
+         "renames, so that perturbations no longer find them).", blocks_use=_BLOCKS),
     Rule("var-name-empty", _DP, _E, "var", "no empty gene name", "name the gene or remove it."),
     Rule("var-name-unusable", _DP, _W, "var", "gene names without commas and white space",
          "rename these genes: no perturbation label can name them."),
-    Rule("rank-missing", _D, _E, "var", "a rank for every gene", "rank every gene."),
+    Rule("rank-missing", _D, _E, "var", "a rank for every gene", "rank every gene.",
+         blocks_use=_BLOCKS),
     Rule("rank-not-a-number", _D, _E, "var", "finite numbers, lowest = most variable",
-         "write the ranks as numbers."),
+         "write the ranks as numbers.", blocks_use=_BLOCKS),
     Rule("rank-negative", _D, _E, "var", "ranks of 0 or more",
          "rank from 0 or 1 upwards; a variance is not a rank."),
     # Lists of genes
     Rule("uns-missing-key", _D, _E, "uns", "both lists of gene names (they may be empty)",
-         "add the list to uns."),
-    Rule("uns-not-names", _D, _E, "uns", "a list of gene names", "store a list of text."),
+         "add the list to uns.", blocks_use=_BLOCKS),
+    Rule("uns-not-names", _D, _E, "uns", "a list of gene names", "store a list of text.",
+         blocks_use=_BLOCKS),
     Rule("uns-names-duplicated", _D, _W, "uns", "each gene once", "remove the duplicates."),
     Rule("measured-not-in-var", _D, _E, "uns", "genes that are in var",
          "move these genes to perturbed_but_not_measured_genes."),
@@ -163,13 +174,16 @@ _RULES = (
     Rule("overlap-contradicted", _D, _W, "uns", "true where labels name several genes",
          "set uns['perturbations_overlap'] = True."),
     # Expression
-    Rule("X-missing", _DP, _E, "X", "a matrix", "store natural-log expression in X."),
+    Rule("X-missing", _DP, _E, "X", "a matrix", "store natural-log expression in X.",
+         blocks_use=_BLOCKS),
     Rule("X-empty", _DP, _E, "X", "at least one observation and one gene",
-         "check the filters that were applied."),
+         "check the filters that were applied.", blocks_use=_BLOCKS),
     Rule("X-shape", _DP, _E, "X", "as many rows as obs and as many columns as var",
-         "write the file again with anndata."),
-    Rule("X-not-numeric", _DP, _E, "X", "real numbers", "convert X to float32."),
-    Rule("X-not-finite", _D, _E, "X", "finite values", "remove or impute them before log."),
+         "write the file again with anndata.", blocks_use=_BLOCKS),
+    Rule("X-not-numeric", _DP, _E, "X", "real numbers", "convert X to float32.",
+         blocks_use=_BLOCKS),
+    Rule("X-not-finite", _D, _E, "X", "finite values", "remove or impute them before log.",
+         blocks_use=_BLOCKS),
     Rule("X-not-log", _D, _E, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
          "normalise and take log1p; if the values are right, set uns['skip_log_check'] = True."),
     Rule("X-negative", _D, _W, "X", "values of 0 or more",
@@ -265,10 +279,11 @@ RULES: dict[str, Rule] = {rule.code: rule for rule in _RULES}
 
 def rules_table() -> str:
     """Return the documentation's table of rules, as Markdown."""
-    lines = ["| code | severity | checked for | where | expected | how to mend it |"]
-    lines.append("|" + "---|" * 6)
+    lines = ["| code | severity | blocks use | checked for | where | expected | how to mend it |"]
+    lines.append("|" + "---|" * 7)
     lines.extend(
-        f"| `{r.code}` | {r.severity} | {_checked_for(r)} | {r.slot} | {r.expected} | {r.fix} |"
+        f"| `{r.code}` | {r.severity} | {'yes' if r.blocks_use else 'no'} | {_checked_for(r)} "
+        f"| {r.slot} | {r.expected} | {r.fix} |"
         for r in RULES.values()
     )
     return "\n".join(lines)

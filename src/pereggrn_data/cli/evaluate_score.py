@@ -85,6 +85,7 @@ def score_command(
     Writes scores.parquet, scores.csv, targets.parquet and summary.json. The
     exit code is 0 whatever the score.
     """
+    from pereggrn_data.loaders.writing import check_writable
     from pereggrn_data.pipelines.score import score
 
     options = split_options(
@@ -100,6 +101,9 @@ def score_command(
         keep_apart=keep_apart,
         rank_on_train=rank_on_train,
     )
+    folder = output or Path(f"{predictions.stem}_scores")
+    # Before the work, which would be lost.
+    check_writable(folder)
     report = score(
         predictions,
         dataset=dataset,
@@ -113,7 +117,6 @@ def score_command(
         step=step,
         collection=collection,
     )
-    folder = output or Path(f"{predictions.stem}_scores")
     files = report.write(folder)
     if as_json:
         emit_json(report.to_dict())

@@ -12,7 +12,10 @@ Name = Annotated[str, typer.Argument(help="Name of a dataset, network or table."
 Collection = Annotated[
     str | None,
     typer.Option(
-        "--collection", help="Folder of a local collection.", envvar="PEREGGRN_COLLECTION"
+        # The variable is read where a name is looked up (loaders/collection.py), so
+        # that it stops no command that needs no collection.
+        "--collection",
+        help="Folder of a local collection; by default PEREGGRN_COLLECTION.",
     ),
 ]
 Release = Annotated[

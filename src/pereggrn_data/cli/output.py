@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS, ExitCode, PereggrnError
+from pereggrn_data.core.printable import one_line, printable, printable_json
 from pereggrn_data.core.strict_json import dumps
 
 DEBUG_FLAG = "--debug"
@@ -22,14 +23,18 @@ EXIT_CODES_HELP = "\n\n".join(
 
 
 def say(message: str) -> None:
-    """Print a message or progress on stderr."""
-    typer.echo(message, err=True)
+    """Print a message or progress on stderr, control characters as escapes."""
+    typer.echo(printable(message), err=True)
 
 
-def emit(text: str) -> None:
-    """Print a result on stdout; a reader that has left (head, less) is no failure."""
+def emit(text: str, *, styled: bool = False) -> None:
+    """Print a result on stdout; a reader that has left (head, less) is no failure.
+
+    Control characters are shown as escapes, unless the text is `styled`: then
+    whoever made it has seen to that.
+    """
     try:
-        typer.echo(text)
+        typer.echo(text if styled else printable(text))
     except BrokenPipeError:
         # What Python still holds back must not raise again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,7 +43,7 @@ def emit(text: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print a result on stdout as strict JSON."""
-    emit(dumps(value))
+    emit(printable_json(dumps(value)), styled=True)
 
 
 def emit_table(
@@ -66,16 +71,18 @@ def emit_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table.title = None if title is None else Text(one_line(title), style="table.title")
     for column in columns:
         justify = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(Text(one_line(column)), justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("-" if cell is None else one_line(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 10_000, soft_wrap=False)
     with console.capture() as captured:
         console.print(table)
-    emit("\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n"))
+    lines = [line.rstrip() for line in captured.get().split("\n")]
+    emit("\n".join(lines).strip("\n"), styled=True)
 
 
 def run(app: typer.Typer, prog_name: str) -> None:

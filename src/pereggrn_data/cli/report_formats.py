@@ -8,27 +8,13 @@ from xml.etree import ElementTree as ET
 
 import typer
 
+from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.reports import Finding, Report, Severity
 from pereggrn_data.validators.rules import RULES
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLOURS = {Severity.ERROR: typer.colors.RED, Severity.WARNING: typer.colors.YELLOW}
 _EXAMPLES_IN_TEXT = 5
-
-
-def where(finding: Finding) -> str:
-    """Name the place of a finding, as one would type it."""
-    return finding.slot if finding.column is None else f"{finding.slot}[{finding.column!r}]"
-
-
-def counted(report: Report) -> str:
-    """Count a report's errors and warnings in words."""
-    parts = [
-        f"{len(found)} {word}{'s' if len(found) > 1 else ''}"
-        for found, word in ((report.errors, "error"), (report.warnings, "warning"))
-        if found
-    ]
-    return ", ".join(parts) or "no findings"
 
 
 def summary(reports: Sequence[Report]) -> str:
@@ -48,7 +34,7 @@ def _report_text(report: Report) -> str:
         ("valid", typer.colors.GREEN) if report.valid else ("INVALID", typer.colors.RED)
     )
     head = typer.style(verdict, fg=colour, bold=True)
-    lines = [f"{_one_line(report.path)}: {head} {report.kind} ({counted(report)})"]
+    lines = [f"{one_line(report.path)}: {head} {report.kind} ({report.counted})"]
     for finding in report.findings:
         lines += ["", *_finding_lines(finding)]
     return "\n".join(lines)
@@ -56,19 +42,14 @@ def _report_text(report: Report) -> str:
 
 def _finding_lines(finding: Finding) -> list[str]:
     label = typer.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity], bold=True)
-    lines = [f"  {label}  {where(finding)}  {finding.code}"]
+    lines = [f"  {label}  {one_line(finding.where)}  {finding.code}"]
     rows = [("expected", finding.expected), ("got", finding.got)]
     if finding.examples:
         shown = finding.examples[:_EXAMPLES_IN_TEXT]
         more = finding.n - len(shown)
         rows.append(("first", "; ".join(shown) + (f"; and {more} more" if more > 0 else "")))
     rows.append(("fix", finding.fix))
-    return [*lines, *(f"           {name + ':':9} {_one_line(text)}" for name, text in rows)]
-
-
-def _one_line(text: str) -> str:
-    """Keep text from a file from moving the cursor or starting a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return [*lines, *(f"           {name + ':':9} {one_line(text)}" for name, text in rows)]
 
 
 def as_github(reports: Sequence[Report]) -> str:
@@ -82,10 +63,10 @@ def as_github(reports: Sequence[Report]) -> str:
 
 
 def _message(finding: Finding) -> str:
-    text = f"{where(finding)}: expected {finding.expected}; got {finding.got}."
+    lines = [f"{finding.where}: expected {finding.expected}; got {finding.got}."]
     if finding.examples:
-        text += f"\nFirst: {'; '.join(finding.examples[:_EXAMPLES_IN_TEXT])}"
-    return f"{text}\nFix: {finding.fix}"
+        lines.append(f"First: {'; '.join(finding.examples[:_EXAMPLES_IN_TEXT])}")
+    return "\n".join(map(one_line, [*lines, f"Fix: {finding.fix}"]))
 
 
 def _data(text: str) -> str:

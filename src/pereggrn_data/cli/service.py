@@ -26,7 +26,6 @@ def lock_command(
     ] = None,
 ) -> None:
     """Ask the service for a release's sizes, checksums and contents, and write them down."""
-    from pereggrn_data.loaders.cache import write_atomically
     from pereggrn_data.pipelines.lock import lock
 
     resolved = lock(release, say=say)
@@ -34,9 +33,9 @@ def lock_command(
         emit_json(resolved.to_dict())
         return
     from pereggrn_data.core.strict_json import dumps
+    from pereggrn_data.loaders.writing import write_text
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, dumps(resolved.to_dict(), indent=1) + "\n")
+    write_text(dumps(resolved.to_dict(), indent=1) + "\n", output)
     n = sum(len(a.members or ()) for a in resolved.archives)
     say(f"{output}: record {resolved.record}, {len(resolved.archives)} files, {n} members")
 

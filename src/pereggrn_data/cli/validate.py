@@ -106,7 +106,7 @@ def _print(reports: list[Report], output: Format, *, as_array: bool) -> None:
     show = {Format.TEXT: as_text, Format.GITHUB: as_github, Format.JUNIT: as_junit}[output]
     text = show(reports)
     if text:
-        emit(text)
+        emit(text, styled=output is Format.TEXT)
     if output is not Format.TEXT or len(reports) > 1:
         say(summary(reports))
 

@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
+from pereggrn_data.core.printable import one_line
+
 EXAMPLES_SHOWN = 10
 """How many offending names a message or a finding shows."""
 
@@ -50,6 +52,14 @@ class PereggrnError(Exception):
         What was expected, and what was found instead.
     fix
         What the user can do next.
+    details
+        Lines that follow, each of them one line.
+
+    Notes
+    -----
+    What is wrong may quote a file. As text, the error shows control characters
+    and line breaks of what it quotes as escapes: no file can move the cursor, or
+    write a line that looks like ours.
     """
 
     exit_code: ExitCode = ExitCode.FINDINGS
@@ -61,19 +71,21 @@ class PereggrnError(Exception):
         expected: str | None = None,
         got: str | None = None,
         fix: str | None = None,
+        details: Sequence[str] = (),
     ) -> None:
         super().__init__(what)
         self.what = what
         self.expected = expected
         self.got = got
         self.fix = fix
+        self.details = tuple(details)
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [self.what, *(f"  {line}" for line in self.details)]
         for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
             if text is not None:
                 lines.append(f"  {label + ':':9} {text}")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
 class InvalidDataError(PereggrnError):

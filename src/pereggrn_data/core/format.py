@@ -32,6 +32,11 @@ OVERLAP: Final = "perturbations_overlap"
 SKIP_LOG_CHECK: Final = "skip_log_check"
 PEREGGRN_UNS: Final = "pereggrn"
 """Key of ``uns`` under which a predictions file says what it predicts (a JSON string)."""
+SPLIT_UNS: Final = "pereggrn_split"
+"""Key of ``uns`` by which a file says that it is the training part of a split: its type."""
+
+TRAIN_FILE: Final = "train.h5ad"
+"""Name of the training file of a time series, and of the training part of a split."""
 
 SEPARATOR: Final = ","
 """Between the genes of one perturbation, and between their stated levels."""

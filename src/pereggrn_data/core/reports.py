@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import Kind
+from pereggrn_data.core.printable import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +79,8 @@ class Finding:
         """Return the finding as lines of text, the first one naming it."""
         first = f"{self.severity}: {self.code} in {self.where}{self._shown}"
         labelled = (("expected", self.expected), ("got", self.got), ("fix", self.fix))
-        return [first, *(f"  {label + ':':9} {text}" for label, text in labelled)]
+        lines = [first, *(f"  {label + ':':9} {text}" for label, text in labelled)]
+        return [one_line(line) for line in lines]
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ class Report:
         """Whether there is no error."""
         return not self.errors
 
+    @property
+    def counted(self) -> str:
+        """The numbers of errors and warnings, in words."""
+        counts = Counter(f.severity for f in self.findings)
+        parts = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s]]
+        return ", ".join(parts) or "no findings"
+
     def raise_if_invalid(self) -> None:
         """Raise if there is an error.
 
@@ -124,9 +133,7 @@ class Report:
         """
         if not self.valid:
             lines = [line for finding in self.errors for line in finding.to_lines()]
-            raise InvalidDataError(
-                "\n  ".join([f"{self.path} cannot be used as {self.kind}.", *lines])
-            )
+            raise InvalidDataError(f"{self.path} cannot be used as {self.kind}.", details=lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
@@ -149,7 +156,7 @@ class Report:
 
     def __repr__(self) -> str:
         verdict = "valid" if self.valid else "INVALID"
-        head = f"{self.path}: {verdict} {self.kind} ({_count(self.findings)})"
+        head = f"{one_line(self.path)}: {verdict} {self.kind} ({self.counted})"
         lines = [line for finding in self.findings for line in finding.to_lines()]
         return "\n  ".join([head, *lines])
 
@@ -158,9 +165,3 @@ def sorted_report(path: str, kind: Kind, findings: Iterable[Finding]) -> Report:
     """Make a report with errors before warnings, otherwise in the order found."""
     ordered = sorted(findings, key=lambda f: f.severity is not Severity.ERROR)
     return Report(path=path, kind=kind, findings=tuple(ordered))
-
-
-def _count(findings: Iterable[Finding]) -> str:
-    counts = Counter(f.severity for f in findings)
-    parts = [f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s]]
-    return ", ".join(parts) or "no findings"

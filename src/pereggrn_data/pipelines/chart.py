@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR
+from pereggrn_data.loaders.writing import written_in_one_step
 from pereggrn_data.pipelines.score import ScoreReport
 
 HALF_WIDTH = 20
@@ -92,8 +93,8 @@ def draw_png(bars: list[Bar], path: Path) -> Path:
     axes.legend(loc="lower right", frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with written_in_one_step(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
     return path
 
 

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 
 from pereggrn_data.catalog.entries import AnyEntry, EntryKind
 from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.core.errors import (
-    InvalidDataError,
-    MissingFileError,
-    UnknownNameError,
-    UsageError,
-)
-from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, REQUIRED_OBS
+from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.core.format import Kind, Role
+from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cached import cached_entry, find_cached, not_fetched
 from pereggrn_data.loaders.collection import (
     COLLECTION_VARIABLE,
@@ -28,6 +24,9 @@ from pereggrn_data.loaders.datasets import (
     sha256_of_file,
     with_plain_strings,
 )
+from pereggrn_data.loaders.expression_parts import parts_in_memory
+from pereggrn_data.loaders.paths import existing_file
+from pereggrn_data.validators.dataset import check_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,7 +82,8 @@ def open_dataset(
     if not isinstance(dataset, (str, Path)):
         return _in_memory(dataset)
     given = str(dataset)
-    folder = collection_folder(collection)
+    # What can only be a path needs no collection, not even one that is named wrongly.
+    folder = None if "/" in given else collection_folder(collection)
     files = dataset_files(folder) if folder else {}
     if folder and given in files:
         return _read_local(given, files[given], folder)
@@ -94,8 +94,8 @@ def open_dataset(
     published = load_catalog().get(given)
     if published is not None and published.kind is EntryKind.DATASET:
         return _read_published(published)
-    path = Path(given).expanduser()
-    if path.exists():
+    path = existing_file(given)
+    if path is not None:
         return read_dataset(path, given_as=given)
     if _looks_like_path(given):
         raise MissingFileError(f"There is no file {given}.", fix="check the path.")
@@ -118,7 +118,9 @@ def _in_memory(given: object) -> Dataset:
             got=type(given).__name__,
         )
     adata = with_plain_strings(given.copy())
-    return Dataset(IN_MEMORY, None, content_sha256(adata), adata)
+    dataset = Dataset(IN_MEMORY, None, "", adata)
+    require_usable(dataset)  # else there may be nothing to hash
+    return replace(dataset, sha256=content_sha256(adata))
 
 
 def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
@@ -183,21 +185,20 @@ def find_dataset(
     UsageError
         If neither is there with the wanted hash.
     """
-    folder = collection_folder(collection)
-    candidates = [f for n, f in (dataset_files(folder) if folder else {}).items() if n == name]
+    seen: list[str] = []
+    folder = _collection_if_there(collection, seen)
+    candidates: list[str | Path] = [
+        f for n, f in (dataset_files(folder) if folder else {}).items() if n == name
+    ]
     published = load_catalog().get(name)
     if published is not None and (cached := find_cached(published)) is not None:
         candidates += [f for f in cached.files.values() if f.name == "test.h5ad"]
-    candidates += [Path(path).expanduser()] if path else []
-    seen = []
-    for file in candidates:
-        if not file.is_file():
-            seen.append(f"no file {file}")
-        elif (found := sha256_of_file(file)) != sha256:
-            seen.append(f"{file} with sha256 {found}")
-        else:
-            found_here = read_dataset(file, given_as=str(file))
-            return _labelled(found_here, name, folder)
+    candidates += [path] if path else []
+    for candidate in candidates:
+        file, what = _with_hash(candidate, sha256)
+        if file is not None:
+            return _labelled(read_dataset(file, given_as=str(file)), name, folder)
+        seen.append(what)
     if name == DEMO:
         demo = open_dataset(DEMO)
         if demo.sha256 == sha256:
@@ -211,26 +212,45 @@ def find_dataset(
     )
 
 
+def _collection_if_there(collection: str | None, seen: list[str]) -> Path | None:
+    """Return the collection; where the environment names it wrongly, note that and go on.
+
+    The wanted hash decides, so that another place will do as well.
+    """
+    try:
+        return collection_folder(collection)
+    except MissingFileError as error:
+        if collection is not None:
+            raise
+        seen.append(error.what)
+        return None
+
+
+def _with_hash(candidate: str | Path, sha256: str) -> tuple[Path | None, str]:
+    """Return a file if it is there with the wanted hash, else what is there instead."""
+    try:
+        file = existing_file(candidate)
+        found = None if file is None else sha256_of_file(file)
+    except MissingFileError as error:
+        return None, f"no file {candidate} ({error.got or error.what})"
+    except OSError as error:
+        return None, f"no file {candidate} ({error.strerror or error})"
+    if found == sha256:
+        return file, ""
+    return None, f"no file {candidate}" if found is None else f"{candidate} with sha256 {found}"
+
+
 def _looks_like_path(text: str) -> bool:
     return "/" in text or text.endswith((".h5ad", ".parquet", ".csv"))
 
 
-def require_usable(dataset: Dataset) -> None:
-    """Check that a dataset has what splitting and scoring look at.
+def require_usable(dataset: Dataset, role: Role = Role.TEST) -> None:
+    """Check that a dataset can be split and scored; a training file may hold only controls.
 
     Raises
     ------
     InvalidDataError
-        Naming all that is missing; ``pereggrn-data validate`` says more.
+        Naming every problem that prevents it; ``pereggrn-data validate`` says more.
     """
-    adata = dataset.adata
-    missing = [f"obs[{c!r}]" for c in REQUIRED_OBS if c not in adata.obs]
-    missing += [f"var[{HIGHLY_VARIABLE_RANK!r}]"] * (HIGHLY_VARIABLE_RANK not in adata.var)
-    missing += ["X"] * (adata.X is None)
-    if missing:
-        raise InvalidDataError(
-            f"{dataset.path or dataset.name} is not in the uniform format.",
-            expected=", ".join(missing),
-            got="a file without them",
-            fix="run `pereggrn-data validate` on it, and mend what it lists.",
-        )
+    found = check_usable(parts_in_memory(dataset.adata, raw=False), role)
+    sorted_report(dataset.path or dataset.name, Kind.DATASET, found).raise_if_invalid()

@@ -11,11 +11,11 @@ import numpy as np
 from pereggrn_data.core.format import IS_CONTROL, LEVEL, PERTURBATION
 from pereggrn_data.core.labels import genes_of, levels_of, targets_matrix
 from pereggrn_data.loaders.datasets import write_h5ad
-from pereggrn_data.loaders.splits import write_text
+from pereggrn_data.loaders.writing import write_text
 from pereggrn_data.pipelines.chart import Bar, bars_of, draw_png, text_chart
-from pereggrn_data.pipelines.datasets import DEMO, open_dataset
 from pereggrn_data.pipelines.score import ScoreReport, score
 from pereggrn_data.pipelines.split import SplitDataset, split
+from pereggrn_data.simulate.demo import demo_dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def run_demo(folder: str | Path) -> Demo:
         Where the files go.
     """
     folder = Path(folder)
-    made = split(open_dataset(DEMO))
+    made = split(demo_dataset())
     files = made.write(folder)
     predictions = made.template
     predictions.X[:] = steady_state_ridge(made.train, made.test_perturbations)

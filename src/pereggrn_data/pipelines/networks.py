@@ -17,6 +17,7 @@ from pereggrn_data.loaders.collection import (
     read_collection,
 )
 from pereggrn_data.loaders.networks import Network
+from pereggrn_data.loaders.paths import existing_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +115,8 @@ def named_files(name: str, folder: Path | None) -> Mapping[str, Path] | None:
 
 
 def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str | None) -> Network:
-    folder = collection_folder(collection)
+    # What can only be a path needs no collection, not even one that is named wrongly.
+    folder = None if "/" in name else collection_folder(collection)
     files = named_files(name, folder)
     if files is not None:
         return Network.from_files(files, name=name, subnetworks=subnetworks)
@@ -125,8 +127,8 @@ def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str |
             f"A {name} network needs genes.",
             fix=f"make it by Network.{name}(regulators, targets, ...) in Python.",
         )
-    path = Path(name).expanduser()
-    if path.exists():
+    path = existing_path(name)
+    if path is not None:
         return Network.from_parquet(path, subnetworks=subnetworks)
     if "/" in name or name.endswith(".parquet"):
         raise MissingFileError(f"There is no file or folder {name}.", fix="check the path.")

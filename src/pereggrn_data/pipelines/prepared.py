@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
+from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, TRAIN_FILE, Role
 from pereggrn_data.core.split_rules import CONTEXTS, SplitRules
 from pereggrn_data.evaluators.replicates import merge_replicates
 from pereggrn_data.evaluators.splits import split_type
 from pereggrn_data.loaders.datasets import Dataset, read_dataset
+from pereggrn_data.loaders.paths import existing_file, user_path
 from pereggrn_data.pipelines.datasets import require_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-TRAIN_FILE = "train.h5ad"
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,9 @@ def prepare(dataset: Dataset, type: str, rules: SplitRules) -> Prepared:
 
 def training_file(dataset: Dataset) -> Dataset:
     """Open the ``train.h5ad`` beside a dataset's ``test.h5ad``."""
-    path = Path(dataset.path).expanduser().with_name(TRAIN_FILE) if dataset.path else None
-    if path is None or not path.is_file() or path == Path(dataset.path or "").expanduser():
+    given = user_path(dataset.path) if dataset.path else None
+    path = existing_file(given.with_name(TRAIN_FILE)) if given else None
+    if path is None or path == given:
         raise UsageError(
             f"{dataset.name} has no separate training file, which a timeseries split needs.",
             expected=f"{TRAIN_FILE} beside {dataset.path or 'the dataset'}",
@@ -73,6 +72,7 @@ def training_file(dataset: Dataset) -> Dataset:
             fix="choose another --type, or put both files into one folder.",
         )
     train = read_dataset(path)
+    require_usable(train, Role.TRAIN)
     needed = (PERTURBATION, IS_CONTROL, *CONTEXTS)
     for which, opened in (("test", dataset), ("training", train)):
         missing = [column for column in needed if column not in opened.adata.obs]

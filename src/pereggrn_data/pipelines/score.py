@@ -18,7 +18,7 @@ from pereggrn_data.evaluators.scoring import (
 from pereggrn_data.evaluators.scoring import score as score_task
 from pereggrn_data.evaluators.summary import MetricSummary, signature, summarise
 from pereggrn_data.loaders.datasets import Dataset
-from pereggrn_data.loaders.splits import write_text
+from pereggrn_data.loaders.writing import write_text
 from pereggrn_data.pipelines.checked_predictions import (
     CheckOptions,
     Fill,

@@ -18,6 +18,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     PERTURBATION_TYPE,
     TIMEPOINT,
+    TRAIN_FILE,
 )
 from pereggrn_data.core.predictions import Origin
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
@@ -27,10 +28,11 @@ from pereggrn_data.evaluators.gene_choice import rank_by_variance
 from pereggrn_data.evaluators.located import Located, locate
 from pereggrn_data.loaders.datasets import Dataset, write_h5ad, write_unfilled_h5ad
 from pereggrn_data.loaders.predictions import ROW_NAME
-from pereggrn_data.loaders.splits import write_split, write_text
+from pereggrn_data.loaders.splits import write_split
+from pereggrn_data.loaders.writing import write_text
 from pereggrn_data.pipelines.datasets import open_dataset
 from pereggrn_data.pipelines.make_split import make_split
-from pereggrn_data.pipelines.prepared import TRAIN_FILE, Prepared, prepare
+from pereggrn_data.pipelines.prepared import Prepared, prepare
 from pereggrn_data.pipelines.split_options import (
     DEFAULT_FRACTION,
     DEFAULT_GENES,
@@ -101,14 +103,18 @@ class SplitDataset:
         rank = (
             rank_by_variance(source.X[self._at.train]) if self.split.rules.rank_on_train else None
         )
-        return cut_down(source, self._at.train, self._at.train_genes, rank)
+        return cut_down(
+            source, self._at.train, self._at.train_genes, split_type=self.split.type, rank=rank
+        )
 
     @cached_property
     def given_controls(self) -> AnnData | None:
         """Controls that are known and do not train, of a time series; else None."""
         if not len(self._at.given):
             return None
-        return cut_down(self.prepared.adata, self._at.given, self._at.genes)
+        return cut_down(
+            self.prepared.adata, self._at.given, self._at.genes, split_type=self.split.type
+        )
 
     @cached_property
     def test_perturbations(self) -> pd.DataFrame:

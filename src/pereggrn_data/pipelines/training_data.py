@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, MEASURED, NOT_MEASURED, PERTURBATION
+from pereggrn_data.core.format import (
+    HIGHLY_VARIABLE_RANK,
+    MEASURED,
+    NOT_MEASURED,
+    PERTURBATION,
+    SPLIT_UNS,
+)
 from pereggrn_data.core.labels import genes_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def cut_down(adata: AnnData, rows: Any, genes: Any, rank: Any = None) -> AnnData:
+def cut_down(
+    adata: AnnData, rows: Any, genes: Any, *, split_type: str, rank: Any = None
+) -> AnnData:
     """Keep some observations and genes, and nothing that was computed from others.
 
     Parameters
@@ -23,6 +31,9 @@ def cut_down(adata: AnnData, rows: Any, genes: Any, rank: Any = None) -> AnnData
         (n, all genes) a dataset.
     rows, genes
         Positions to keep.
+    split_type
+        Written to ``uns["pereggrn_split"]``, so that nobody takes the result for a
+        whole dataset or for the training file of a time series.
     rank
         (all genes,) ``highly_variable_rank`` to write instead of the dataset's
         own, which was computed from all observations.
@@ -47,6 +58,7 @@ def cut_down(adata: AnnData, rows: Any, genes: Any, rank: Any = None) -> AnnData
         for k, v in adata.uns.items()
         if isinstance(v, (str, bool, np.bool_))
     }
+    uns[SPLIT_UNS] = split_type
     for key in (MEASURED, NOT_MEASURED):
         listed = [str(g) for g in np.asarray(adata.uns.get(key, [])).ravel()]
         uns[key] = np.array([g for g in listed if g in hit], dtype=object)

@@ -7,13 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pereggrn_data.core.errors import (
-    InvalidDataError,
-    MissingFileError,
-    UnknownNameError,
-    UsageError,
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.format import (
+    PEREGGRN_UNS,
+    PERTURBATION,
+    SPLIT_UNS,
+    TRAIN_FILE,
+    Kind,
+    Role,
 )
-from pereggrn_data.core.format import PEREGGRN_UNS, PERTURBATION, Kind, Role
 from pereggrn_data.core.reports import Finding, Report, sorted_report
 from pereggrn_data.loaders.edge_facts import is_parquet, parquet_columns, read_edge_facts
 from pereggrn_data.loaders.expression_parts import (
@@ -22,6 +24,7 @@ from pereggrn_data.loaders.expression_parts import (
     parts_in_memory,
     parts_of_wide_table,
 )
+from pereggrn_data.loaders.paths import required_file
 from pereggrn_data.validators.dataset import check_dataset
 from pereggrn_data.validators.network import NAME_COLUMNS, check_network
 from pereggrn_data.validators.parts import ExpressionParts
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
 IN_MEMORY = "(in memory)"
 CSV = ".csv"
-TRAIN_FILE = "train.h5ad"
 
 _Name = TypeVar("_Name", bound=StrEnum)
 
@@ -60,7 +62,8 @@ def validate(
         ``"test"`` or ``"train"``. A training file may hold controls only; as that
         of a time series it needs numeric ``timepoint`` and ``cell_type``. By
         default, a file named ``train.h5ad`` is one, and a time series if it has
-        a time point or nothing but controls.
+        a time point or nothing but controls; and so is the training part of a
+        split (``uns["pereggrn_split"]``), which need not be a time series.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def validate(
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If there is no such file, or it cannot be read.
     UsageError
         If there is no such kind or role, or `path` is something else.
 
@@ -84,8 +87,7 @@ def validate(
     stated = None if role is None else _one_of(Role, "role", role)
     if not isinstance(path, (str, os.PathLike)):
         return _validate_object(path, chosen, stated)
-    file = Path(path).expanduser()
-    _check_exists(file)
+    file = required_file(path)
     try:
         chosen = chosen or kind_of(file)
         found = _network(file) if chosen is Kind.NETWORK else _expression(file, chosen, stated)
@@ -117,18 +119,6 @@ def _one_of(names: type[_Name], what: str, given: str) -> _Name:
         raise UnknownNameError(what, str(given), list(names)) from None
 
 
-def _check_exists(file: Path) -> None:
-    if not file.exists():
-        raise MissingFileError(f"There is no file {file}.", fix="check the path.")
-    if not file.is_file():
-        raise MissingFileError(
-            f"{file} is not a file.",
-            expected="a file",
-            got="a folder" if file.is_dir() else "something else",
-            fix="name the files in it, for example with */test.h5ad." if file.is_dir() else None,
-        )
-
-
 def _network(file: Path) -> list[Finding]:
     return check_network(read_edge_facts(file))
 
@@ -146,6 +136,8 @@ def _check_parts(
 ) -> list[Finding]:
     if kind is Kind.PREDICTIONS:
         return check_predictions(parts)
+    if isinstance(parts.uns.get(SPLIT_UNS), str):
+        return check_dataset(parts, role or Role.TRAIN, time_series=False)
     # Who says "train" says "of a time series"; the name alone does not, because
     # the training part of any split is called train.h5ad as well.
     return check_dataset(parts, role or implied, time_series=True if role else None)

@@ -1,0 +1,91 @@
+"""Paths as people and files name them: what they stand for, or what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from pereggrn_data.core.errors import MissingFileError
+
+AnyPath = str | os.PathLike[str]
+
+
+def user_path(text: AnyPath) -> Path:
+    """Return a path with ``~`` and ``~user`` expanded; nothing need be there.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such user, or no file can have that name.
+    """
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise MissingFileError(f"The path {text} cannot be expanded.", got=str(error)) from None
+    if "\0" in str(path):
+        raise MissingFileError("A path has a null character.", got=repr(str(text)))
+    return path
+
+
+def existing_path(text: AnyPath) -> Path | None:
+    """Return the path of a file that can be read, or of a folder; None if nothing is there.
+
+    Raises
+    ------
+    MissingFileError
+        If something is there, or may be, that cannot be read as a file.
+    """
+    path = user_path(text)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return path
+        if not stat.S_ISREG(mode):  # a pipe would let us wait for ever
+            raise MissingFileError(
+                f"{path} is not a file.", expected="a file", got="a pipe, socket or device"
+            )
+        with path.open("rb") as file:
+            file.read(1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise MissingFileError(
+            f"{path} cannot be read.",
+            got=error.strerror or str(error),
+            fix="check the path, and that you may read the file.",
+        ) from None
+    return path
+
+
+def existing_file(text: AnyPath) -> Path | None:
+    """Return the path of a file that can be read; None if nothing is there.
+
+    Raises
+    ------
+    MissingFileError
+        If it is a folder, a pipe or a device, or cannot be read.
+    """
+    path = existing_path(text)
+    if path is not None and path.is_dir():
+        raise MissingFileError(
+            f"{path} is not a file.",
+            expected="a file",
+            got="a folder",
+            fix="name a file in it, for example with */test.h5ad.",
+        )
+    return path
+
+
+def required_file(text: AnyPath) -> Path:
+    """Return the path of a file that can be read.
+
+    Raises
+    ------
+    MissingFileError
+        If there is none.
+    """
+    path = existing_file(text)
+    if path is None:
+        raise MissingFileError(f"There is no file {user_path(text)}.", fix="check the path.")
+    return path
