@@ -10,7 +10,7 @@ demo: install
 	$(BIN)/pereggrn-eval demo -o pereggrn-demo
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses=4
 
 install: $(VENV)/installed
 
