@@ -21,6 +21,7 @@ from pereggrn_data.core.format import (
     CELL_TYPE,
     IS_CONTROL,
     LEVEL,
+    ORACLE_UNS,
     PEREGGRN_UNS,
     PERTURBATION,
     PERTURBATION_TYPE,
@@ -130,6 +131,7 @@ def _from_adata(adata: AnnData, source: str) -> Predictions:
         genes=adata.var_names,
         matrix=matrix,
         origin=_origin(adata.uns, source),
+        oracle=None if ORACLE_UNS not in adata.uns else f"{adata.uns[ORACLE_UNS]!s:.60}",
     )
 
 

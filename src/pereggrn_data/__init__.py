@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.datasets import load as load
     from pereggrn_data.pipelines.fetch import fetch as fetch
     from pereggrn_data.pipelines.intake_catalog import catalog_path as catalog_path
+    from pereggrn_data.pipelines.model_options import ModelOptions as ModelOptions
+    from pereggrn_data.pipelines.model_options import Program as Program
     from pereggrn_data.pipelines.networks import open_network as open_network
+    from pereggrn_data.pipelines.predict import PredictedExpression as PredictedExpression
+    from pereggrn_data.pipelines.predict import predict as predict
     from pereggrn_data.pipelines.score import score as score
     from pereggrn_data.pipelines.split import split as split
     from pereggrn_data.pipelines.split_check import check_split as check_split
@@ -26,8 +30,11 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "METRICS": "pereggrn_data.evaluators.metrics",
+    "ModelOptions": "pereggrn_data.pipelines.model_options",
     "Network": "pereggrn_data.loaders.networks",
     "PereggrnError": "pereggrn_data.core.errors",
+    "PredictedExpression": "pereggrn_data.pipelines.predict",
+    "Program": "pereggrn_data.pipelines.model_options",
     "Split": "pereggrn_data.core.splits",
     "SplitOptions": "pereggrn_data.pipelines.split_options",
     "catalog_path": "pereggrn_data.pipelines.intake_catalog",
@@ -35,6 +42,7 @@ _LAZY = {
     "fetch": "pereggrn_data.pipelines.fetch",
     "load": "pereggrn_data.pipelines.datasets",
     "open_network": "pereggrn_data.pipelines.networks",
+    "predict": "pereggrn_data.pipelines.predict",
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validate",
@@ -42,8 +50,11 @@ _LAZY = {
 
 __all__ = [
     "METRICS",
+    "ModelOptions",
     "Network",
     "PereggrnError",
+    "PredictedExpression",
+    "Program",
     "Split",
     "SplitOptions",
     "__version__",
@@ -52,6 +63,7 @@ __all__ = [
     "fetch",
     "load",
     "open_network",
+    "predict",
     "score",
     "split",
     "validate",

@@ -1,9 +1,11 @@
-"""The program `pereggrn-eval`: split, score, demo and the list of metrics."""
+"""The program `pereggrn-eval`: split, predict, score, demo, and what there is to choose from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pereggrn_data.cli.evaluate_models import models_command
+from pereggrn_data.cli.evaluate_predict import predict_command
 from pereggrn_data.cli.evaluate_score import print_report, score_command
 from pereggrn_data.cli.evaluate_split import split_command
 from pereggrn_data.cli.options import Json
@@ -15,6 +17,8 @@ app = new_app(
     "Does a model forecast expression after a genetic perturbation, and does it beat the mean?",
 )
 app.command("split")(split_command)
+app.command("predict")(predict_command)
+app.command("models")(models_command)
 app.command("score")(score_command)
 
 

@@ -38,6 +38,14 @@ SPLIT_UNS: Final = "pereggrn_split"
 TRAIN_FILE: Final = "train.h5ad"
 """Name of the training file of a time series, and of the training part of a split."""
 
+ORACLE_UNS: Final = "pereggrn_oracle"
+"""Key of ``uns`` that marks predictions which were made from held-out expression."""
+MODEL_UNS: Final = "pereggrn_model"
+"""Key of ``uns`` under which a predictions file says how it was made (a JSON string)."""
+
+OBSERVATION: Final = "observation"
+"""Column that names the test observation where row names cannot, as it occurs at several steps."""
+
 SEPARATOR: Final = ","
 """Between the genes of one perturbation, and between their stated levels."""
 

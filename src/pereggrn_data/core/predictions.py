@@ -94,6 +94,9 @@ class Predictions:
         What the file says of itself, or None.
     has_row_names
         Whether the file names its rows; else the index is only a count.
+    oracle
+        What of the held-out expression the predictions were made from, as the
+        file says; None for forecasts.
     """
 
     path: str
@@ -102,3 +105,4 @@ class Predictions:
     matrix: Any
     origin: Origin | None
     has_row_names: bool = True
+    oracle: str | None = None

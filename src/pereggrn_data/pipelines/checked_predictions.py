@@ -18,7 +18,13 @@ from pereggrn_data.core.errors import (
     first_few,
     near_matches,
 )
-from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PREDICTION_STEP, Kind
+from pereggrn_data.core.format import (
+    IS_CONTROL,
+    OBSERVATION,
+    PERTURBATION,
+    PREDICTION_STEP,
+    Kind,
+)
 from pereggrn_data.core.predictions import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
 from pereggrn_data.core.splits import Split
@@ -159,7 +165,10 @@ def one_step(predictions: Predictions, step: int | None) -> Predictions:
             got="no --step" if step is None else f"--step {step}",
         )
     kept = (steps == str(step)).to_numpy()
-    return replace(predictions, obs=predictions.obs[kept], matrix=predictions.matrix[kept])
+    obs = predictions.obs[kept]
+    if OBSERVATION in obs:
+        obs = obs.set_index(OBSERVATION)
+    return replace(predictions, obs=obs, matrix=predictions.matrix[kept])
 
 
 def check_and_align(

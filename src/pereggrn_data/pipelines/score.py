@@ -205,7 +205,16 @@ def score(
         signature=line,
         n_scored=n_scored,
         n_expected=n_expected,
-        warnings=(*divided.warnings, *checked.warnings, *remarks),
+        warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *remarks),
         metrics=metrics,
         scores=scores,
+    )
+
+
+def _oracle(predictions: Predictions) -> tuple[str, ...]:
+    if predictions.oracle is None:
+        return ()
+    return (
+        f"{predictions.path} is an oracle: it was made from held-out expression "
+        f"({predictions.oracle}). Its scores are no forecasts.",
     )

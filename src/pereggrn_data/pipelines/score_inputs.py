@@ -12,8 +12,8 @@ from pereggrn_data.loaders.datasets import Dataset
 from pereggrn_data.loaders.predictions import predictions_of, read_predictions
 from pereggrn_data.loaders.splits import read_split
 from pereggrn_data.pipelines.datasets import find_dataset, open_dataset
-from pereggrn_data.pipelines.split import SplitDataset, split_by_options
-from pereggrn_data.pipelines.split_check import require_promises, require_same_training_file
+from pereggrn_data.pipelines.divide import divide
+from pereggrn_data.pipelines.split import SplitDataset
 from pereggrn_data.pipelines.split_options import SplitOptions
 
 if TYPE_CHECKING:
@@ -75,19 +75,7 @@ def dataset_and_split(
     named = read_split(Path(split)) if isinstance(split, (str, Path)) else split
     chosen = _the_split(predictions, named, options)
     opened = _the_dataset(predictions, dataset, chosen, collection)
-    if chosen is None:
-        return split_by_options(opened, options or SplitOptions(), collection=collection)
-    if opened.sha256 != chosen.sha256:
-        raise UsageError(
-            f"The split was made for another file than {opened.path or opened.name}.",
-            expected=f"{chosen.dataset} with sha256 {chosen.sha256}",
-            got=f"{opened.name} with sha256 {opened.sha256}",
-            fix=f"fetch {chosen.dataset} again, or name the right file by --dataset.",
-        )
-    divided = SplitDataset(opened, chosen)
-    require_same_training_file(chosen, divided.prepared)
-    require_promises(chosen, divided.prepared, source="The split that was given")
-    return divided
+    return divide(opened, chosen, options, collection=collection)
 
 
 def _the_split(

@@ -129,6 +129,11 @@ class SplitDataset:
         return frame
 
     @property
+    def held_out_expression(self) -> Any:
+        """Expression of the test observations; only oracles and scores look at it."""
+        return self.prepared.adata.X[self._at.test][:, self._at.genes]
+
+    @property
     def origin(self) -> Origin:
         """What the template says of itself."""
         return Origin(self.dataset.name, self.dataset.sha256, self.dataset.path, self.split)
@@ -139,9 +144,10 @@ class SplitDataset:
         import anndata
 
         shape = (len(self.split.test_observations), len(self.split.genes))
-        return anndata.AnnData(X=np.full(shape, np.nan), **self._template_parts())
+        return anndata.AnnData(X=np.full(shape, np.nan), **self.template_parts())
 
-    def _template_parts(self) -> dict[str, Any]:
+    def template_parts(self) -> dict[str, Any]:
+        """Return everything of the template but X."""
         return {
             "obs": self.test_perturbations.rename_axis(index=None),
             "var": pd.DataFrame(index=pd.Index(self.split.genes, dtype=object)),
@@ -162,7 +168,7 @@ class SplitDataset:
         paths = [folder / n for n in (TRAIN_FILE, TO_PREDICT_FILE, TEMPLATE_FILE, SPLIT_FILE)]
         write_h5ad(self.train, paths[0])
         write_text(self.test_perturbations.to_csv(), paths[1])
-        write_unfilled_h5ad(paths[2], **self._template_parts())
+        write_unfilled_h5ad(paths[2], **self.template_parts())
         write_split(self.split, paths[3])
         if self.given_controls is not None:
             paths.append(folder / GIVEN_FILE)

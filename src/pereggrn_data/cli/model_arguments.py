@@ -1,0 +1,102 @@
+"""Read what is written on the command line about models and programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pereggrn_data.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pereggrn_data.pipelines.model_options import Program
+
+GIGABYTE = 1_000_000_000
+
+
+def parse_steps(text: str) -> tuple[int, ...]:
+    """Read numbers of steps.
+
+    Raises
+    ------
+    UsageError
+        If one is not a whole number.
+
+    Examples
+    --------
+    >>> parse_steps("1,3,10")
+    (1, 3, 10)
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,6}", part) for part in parts):
+        raise UsageError(
+            "The numbers of steps cannot be read.", expected="for example 1,3,10", got=repr(text)
+        )
+    return tuple(map(int, parts))
+
+
+def parse_arguments(given: Sequence[str]) -> dict[str, Any]:
+    """Read keyword arguments: values as JSON where they are, else as text.
+
+    Raises
+    ------
+    UsageError
+        If one is not NAME=VALUE, or a name occurs twice.
+
+    Examples
+    --------
+    >>> parse_arguments(["alpha=0.1", "kernel=rbf", "alphas=[1, 10]"])
+    {'alpha': 0.1, 'kernel': 'rbf', 'alphas': [1, 10]}
+    """
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier() or name in found:
+            raise UsageError(
+                f"The argument {text!r} cannot be read.",
+                expected="NAME=VALUE, each name once, for example alpha=0.1",
+            )
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def program_of(
+    command: str | None,
+    container: str | None,
+    *,
+    runtime: str,
+    container_arguments: Sequence[str] | None,
+    time_limit: float,
+    memory_limit: float | None,
+    log: Path | None,
+) -> Program | None:
+    """Return the program that is to forecast, or None if a model of ours does."""
+    from pereggrn_data.pipelines.model_options import Program
+
+    if command is None and container is None:
+        return None
+    return Program(
+        command=command,
+        container=container,
+        runtime=runtime,
+        container_arguments=tuple(container_arguments or ()),
+        time_limit=time_limit,
+        memory_limit=None if memory_limit is None else int(memory_limit * GIGABYTE),
+        log=log,
+    )
+
+
+def file_word(name: str) -> str:
+    """Return a model's name as part of a file's name.
+
+    Examples
+    --------
+    >>> file_word("python my_model.py {dir}")
+    'python_my_model.py_dir'
+    """
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_.")[:60] or "model"

@@ -1,0 +1,220 @@
+"""From files and AnnData to the plain arrays and names that models take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from pereggrn_data.catalog.entries import EntryKind
+from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UsageError,
+)
+from pereggrn_data.core.format import (
+    CELL_TYPE,
+    IS_CONTROL,
+    LEVEL,
+    MATCHED_CONTROL,
+    PERTURBATION,
+)
+from pereggrn_data.loaders.collection import collection_folder, read_collection
+from pereggrn_data.loaders.networks import Network as StoredNetwork
+from pereggrn_data.loaders.tf_lists import read_tf_list, tf_list_files, tf_list_of
+from pereggrn_data.models.inputs import Perturbations, TrainingData
+from pereggrn_data.models.network import Network
+from pereggrn_data.models.rules import eligible_regulators
+from pereggrn_data.pipelines.model_options import ModelOptions
+from pereggrn_data.pipelines.networks import open_network
+from pereggrn_data.pipelines.split import SplitDataset
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+DENSE = "dense"
+
+
+def perturbations_of(obs: pd.DataFrame) -> Perturbations:
+    """Return the perturbations of observations."""
+    return Perturbations(
+        labels=tuple(obs[PERTURBATION].astype(str)),
+        stated_levels=tuple(obs[LEVEL].astype(object)),
+        cell_types=tuple(obs[CELL_TYPE].astype(str)) if CELL_TYPE in obs else None,
+        observations=tuple(map(str, obs.index)),
+    )
+
+
+def training_data(train: AnnData) -> TrainingData:
+    """Return what a model learns from."""
+    matrix: Any = train.X
+    expression = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
+    matched = None
+    if MATCHED_CONTROL in train.obs:
+        column = train.obs[MATCHED_CONTROL].astype(object)
+        matched = tuple(None if pd.isna(name) else str(name) for name in column)
+    return TrainingData(
+        expression=expression,
+        genes=tuple(map(str, train.var_names)),
+        perturbations=perturbations_of(train.obs),
+        is_control=train.obs[IS_CONTROL].to_numpy(dtype=bool),
+        matched_controls=matched,
+    )
+
+
+def stored_network(options: ModelOptions, collection: str | None) -> StoredNetwork | None:
+    """Open the network of the options; None for the dense one."""
+    given = options.network
+    if isinstance(given, (list, tuple)) and len(given) == 1:
+        given = given[0]
+    if given is None or (isinstance(given, str) and given == DENSE):
+        return None
+    return open_network(given, collection=collection)
+
+
+def network_among(
+    stored: StoredNetwork | None, genes: Sequence[str], *, by_cell_type: bool
+) -> tuple[Network | None, tuple[str, ...]]:
+    """Return the edges between modelled genes, and what the user should know of them.
+
+    Parameters
+    ----------
+    stored
+        The network; None for the dense one.
+    genes
+        Names of the modelled genes.
+    by_cell_type
+        Whether to tell cell types apart, where edges carry them.
+    """
+    if stored is None:
+        return None, ()
+    if by_cell_type:
+        edges = stored.subset(targets=list(genes)).edges()
+        network = _typed(edges[edges["regulator"].isin(list(genes))])
+    else:
+        known = set(genes)
+        lists = stored.regulator_lists(list(genes))
+        network = Network(
+            {gene: frozenset(known & set(found)) for gene, found in lists.items() if found}
+        )
+    regulated = sum(bool(r) for r in network.regulators.values())
+    notes = [f"{stored.name} has regulators for {regulated} of {len(genes)} genes."]
+    if not regulated and stored.sources:
+        notes = [
+            f"{stored.name} has no edge between modelled genes (are the names of another kind?), "
+            "so it is the empty network here."
+        ]
+    return network, tuple(notes)
+
+
+def _typed(edges: pd.DataFrame) -> Network:
+    """Make a network that tells cell types apart; edges without one are in all of them."""
+    if CELL_TYPE not in edges or edges[CELL_TYPE].isna().all():
+        return Network.from_edges(edges["regulator"], edges["target"])
+    everywhere = edges[edges[CELL_TYPE].isna()].drop(columns=CELL_TYPE)
+    types = pd.DataFrame({CELL_TYPE: edges[CELL_TYPE].dropna().unique()})
+    parts = [edges.dropna(subset=[CELL_TYPE]), everywhere.merge(types, how="cross")]
+    full = pd.concat([p for p in parts if len(p)])
+    return Network.from_edges(full["regulator"], full["target"], full[CELL_TYPE].astype(str))
+
+
+def regulators_of(
+    options: ModelOptions, made: SplitDataset, collection: str | None
+) -> tuple[str, ...]:
+    """Return the genes that may be features.
+
+    Raises
+    ------
+    UsageError
+        If transcription factors are asked for and there is no list.
+    InvalidDataError
+        If no gene is eligible because the list names none of the data's.
+    """
+    wants_tfs = options.eligible_regulators == "tf"
+    if not wants_tfs and (options.tf_list is not None or options.species is not None):
+        raise UsageError(
+            "A list of transcription factors was given, and it is not used.",
+            expected="--eligible-regulators tf with --tf-list or --species",
+            got=f"--eligible-regulators {options.eligible_regulators}",
+        )
+    genes = tuple(map(str, made.split.genes))
+    tf_list = _tf_list(options, made, collection) if wants_tfs else None
+    labels = [*made.train.obs[PERTURBATION], *made.test_perturbations[PERTURBATION]]
+    found = eligible_regulators(
+        genes, options.eligible_regulators, tf_list=tf_list, perturbations=map(str, labels)
+    )
+    if wants_tfs and not found:
+        raise InvalidDataError(
+            "No transcription factor of the list is among the genes.",
+            expected="names of the same kind as the dataset's, for example symbols",
+            got=f"{', '.join((tf_list or ())[:3])} ... in the list, "
+            f"{', '.join(genes[:3])} ... in the data",
+        )
+    return found
+
+
+def _tf_list(options: ModelOptions, made: SplitDataset, collection: str | None) -> tuple[str, ...]:
+    given = options.tf_list
+    if given is not None and options.species is not None:
+        raise UsageError("A list of transcription factors and a species exclude each other.")
+    if isinstance(given, (str, Path)):
+        return read_tf_list(Path(given).expanduser())
+    if given is not None:
+        return tuple(map(str, given))
+    folder = collection_folder(collection)
+    species = options.species or species_of(made.dataset.name, folder)
+    if species is None:
+        raise UsageError(
+            f"The species of {made.dataset.name} is not known, so neither are its "
+            "transcription factors.",
+            expected="--species NAME, or --tf-list FILE",
+        )
+    return tf_list_of(species, tf_list_files(folder))
+
+
+def species_of(dataset: str, folder: Path | None) -> str | None:
+    """Return the species of a dataset, as the collection's table or the catalog says."""
+    for entry in read_collection(folder) if folder else ():
+        if (entry.name, entry.kind) == (dataset, EntryKind.DATASET) and entry.row.get("species"):
+            return entry.row["species"]
+    published = load_catalog().get(dataset)
+    return None if published is None else published.species_shown
+
+
+def subspace_value(dimensions: Any, genes: Sequence[str]) -> Any:
+    """Return the dimension of a subspace, or the matrix in a file, as models take it.
+
+    Parameters
+    ----------
+    dimensions
+        A number, an array, or the path of an .npy or .csv file. A CSV has one
+        row per dimension and one column per gene, by name.
+    genes
+        Names of the modelled genes.
+    """
+    if dimensions is None or isinstance(dimensions, (int, np.ndarray)):
+        return dimensions
+    text = str(dimensions)
+    if text.isdecimal():
+        return int(text)
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise MissingFileError(
+            f"There is no file {text}.", expected="a whole number, or an .npy or .csv file"
+        )
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        frame = pd.read_csv(path)
+        return frame[list(genes)].to_numpy(dtype=np.float64)
+    except (ValueError, KeyError, OSError) as error:
+        raise InvalidDataError(
+            f"{path} holds no matrix of dimensions x genes.",
+            expected="one row per dimension, and one column per gene (by name, in a CSV)",
+            got=f"{error}"[:120],
+        ) from error

@@ -1,0 +1,202 @@
+"""How a model is fitted and forecasts: all choices in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypedDict
+
+from pereggrn_data.core.errors import UsageError
+
+DEFAULT_MODEL = "RidgeCV"
+DEFAULT_HOURS = 6.0
+START_CONTROL, START_HELDOUT = "control", "heldout"
+
+
+class Choices(TypedDict, total=False):
+    """Keyword arguments of :class:`ModelOptions`, for functions that pass them on."""
+
+    arguments: Mapping[str, Any]
+    network: Any
+    network_prior: str | None
+    eligible_regulators: str
+    tf_list: str | Path | Sequence[str] | None
+    species: str | None
+    matching: str
+    steps: Sequence[int]
+    exclusion: str
+    predict_self: bool
+    cell_type_sharing: str
+    prune: int | None
+    low_dimensional: str
+    dimensions: Any
+    control_subtype: str | None
+    starting_expression: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The choices of the grammar, as the command line and Python give them.
+
+    Parameters
+    ----------
+    model
+        Name of a method.
+    arguments
+        Keyword arguments of the method.
+    network
+        Anything that :func:`pereggrn_data.open_network` takes; None or
+        ``"dense"`` for no restriction.
+    network_prior
+        ``restrictive`` or ``ignore``; by default restrictive if there is a network.
+    eligible_regulators
+        ``all``, ``tf`` or ``perturbed``.
+    tf_list
+        A file with one name per line, or the names.
+    species
+        Whose list to take from the collection; by default the dataset's.
+    matching
+        Whose features an observation is trained on.
+    steps
+        After how many steps to return the forecast.
+    exclusion
+        ``gene`` or ``label``: which observations do not train a gene's model.
+    predict_self
+        Whether a gene may be a feature of its own model.
+    cell_type_sharing
+        ``identical`` or ``distinct``.
+    prune
+        Keep so many of the largest coefficients, and fit again.
+    low_dimensional
+        ``none``, ``dynamics`` or ``postprocessing``.
+    dimensions
+        Of the subspace: a number, a matrix (dimensions x genes), or the path of
+        an .npy or .csv file with one.
+    control_subtype
+        Beginning of the label of the controls that forecasts start from.
+    starting_expression
+        ``control``, or ``heldout`` for an oracle.
+    seed
+        Of everything random in the model.
+    """
+
+    model: str = DEFAULT_MODEL
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    network: Any = None
+    network_prior: str | None = None
+    eligible_regulators: str = "all"
+    tf_list: str | Path | Sequence[str] | None = None
+    species: str | None = None
+    matching: str = "steady_state"
+    steps: Sequence[int] = (1,)
+    exclusion: str = "gene"
+    predict_self: bool = False
+    cell_type_sharing: str = "identical"
+    prune: int | None = None
+    low_dimensional: str = "none"
+    dimensions: Any = None
+    control_subtype: str | None = None
+    starting_expression: str = START_CONTROL
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.starting_expression not in (START_CONTROL, START_HELDOUT):
+            raise UsageError(
+                f"{self.starting_expression!r} is no starting expression.",
+                expected=f"{START_CONTROL}, or {START_HELDOUT} (an oracle)",
+            )
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether forecasts start from held-out expression."""
+        return self.starting_expression == START_HELDOUT
+
+    def require_default(self, *, besides: Sequence[str], why: str) -> None:
+        """Check that only some choices were made: others would make no difference.
+
+        Raises
+        ------
+        UsageError
+            Naming those that were made nevertheless.
+        """
+        made = [
+            f.name
+            for f, default in zip(fields(self), _defaults().values(), strict=True)
+            if f.name not in besides and not _equal(getattr(self, f.name), default)
+        ]
+        if made:
+            raise UsageError(why, got=", ".join(made), fix="leave these choices out.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; a network or a matrix in memory is only named."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("network", "dimensions", "tf_list"):
+            value = values[name]
+            if not (value is None or isinstance(value, (str, int, Path))):
+                values[name] = list(value) if _is_names(value) else f"a {type(value).__name__}"
+        return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+
+
+def _defaults() -> dict[str, Any]:
+    return asdict(ModelOptions())
+
+
+def _equal(value: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        return tuple(value) == default
+    return value is default or (isinstance(value, type(default)) and bool(value == default))
+
+
+@dataclass(frozen=True)
+class Program:
+    """A method that is not ours: a local command, or a container image.
+
+    Parameters
+    ----------
+    command
+        With ``{dir}`` where the folder of the exchange goes; read without a shell.
+    container
+        An image, instead of a command.
+    runtime
+        ``docker``, ``apptainer`` or ``singularity``.
+    container_arguments
+        Further arguments of the runtime.
+    time_limit
+        Seconds after which the program and all it has started end.
+    memory_limit
+        Bytes; of each process of a command, of the whole container.
+    log
+        File that gets the program's output.
+    """
+
+    command: str | None = None
+    container: str | None = None
+    runtime: str = "docker"
+    container_arguments: Sequence[str] = ()
+    time_limit: float = DEFAULT_HOURS * 3600
+    memory_limit: int | None = None
+    log: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.command is None) == (self.container is None):
+            raise UsageError(
+                "A program is either a command or a container.",
+                expected="one of --command and --container",
+                got="neither" if self.command is None else "both",
+            )
+        if not self.time_limit > 0 or (self.memory_limit is not None and self.memory_limit < 1):
+            raise UsageError(
+                "A limit is not positive.",
+                got=f"time limit {self.time_limit}, memory limit {self.memory_limit}",
+            )
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.container or self.command or ""

@@ -1,0 +1,125 @@
+"""Save fitted models, and take them up again for the same split."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.version import software
+from pereggrn_data.loaders.model_files import (
+    JOBLIB,
+    check_model_path,
+    read_model_file,
+    write_arrays,
+    write_joblib,
+)
+from pereggrn_data.models.arrays import can_become_arrays, from_arrays, to_arrays
+from pereggrn_data.models.ggrn import FittedGRN
+from pereggrn_data.models.linear_embedding import LinearEmbedding
+from pereggrn_data.models.registry import METHODS
+from pereggrn_data.pipelines.split import SplitDataset
+
+Fitted = FittedGRN | LinearEmbedding
+
+TRUST = (
+    "is a pickle, which can run anything when it is loaded: load such a file only if you trust "
+    "where it comes from."
+)
+
+
+def model_name(model: Fitted) -> str:
+    """Return the name of a fitted model's method."""
+    return model.grammar.method if isinstance(model, FittedGRN) else "linear_embedding"
+
+
+def check_can_save(path: Path, method: str) -> None:
+    """Check before a long fit that its result can be stored under a name.
+
+    Raises
+    ------
+    UsageError
+        If the ending does not fit the method.
+    """
+    suffix = check_model_path(path)
+    found = next(m for m in METHODS if m.name == method)
+    if found.kind.value == "network":
+        raise UsageError(f"{method} fits nothing, so there is no model to save.")
+    is_linear = found.is_linear or found.kind.value == "embedding"
+    if suffix != JOBLIB and not is_linear:
+        raise UsageError(
+            f"A {method} model is not linear, and cannot be stored without pickle.",
+            expected=f"a name that ends in {JOBLIB}; such a file {TRUST}",
+            got=path.name,
+        )
+
+
+def store_model(model: Fitted, path: Path, made: SplitDataset) -> tuple[str, ...]:
+    """Store a fitted model, and what it was trained on.
+
+    Returns
+    -------
+    tuple of str
+        What the user should know.
+    """
+    check_can_save(path, model_name(model))
+    if path.suffix == JOBLIB or not can_become_arrays(model):
+        write_joblib(path, model, provenance(made))
+        return (f"{path} {TRUST}",)
+    write_arrays(path, to_arrays(model), provenance(made))
+    return ()
+
+
+def provenance(made: SplitDataset) -> dict[str, Any]:
+    """Return what identifies the training data of a split."""
+    held_out = "\n".join([*sorted(made.split.test_observations), "", *made.trained_instead])
+    return {
+        "software": software(),
+        "dataset": made.split.dataset,
+        "sha256": made.split.sha256,
+        "held_out": hashlib.sha256(held_out.encode()).hexdigest(),
+    }
+
+
+def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...]]:
+    """Take up a stored model to forecast the test side of a split.
+
+    Raises
+    ------
+    UsageError
+        If it was trained on the same dataset but another split, and so may
+        have seen what it is to forecast.
+    InvalidDataError
+        If it is no model, or a model of other genes.
+    """
+    stored = read_model_file(path)
+    model: Any = stored.content
+    if path.suffix != JOBLIB:
+        model = from_arrays(stored.content)
+    elif not isinstance(model, Fitted):
+        raise InvalidDataError(f"{path} holds no model.", got=f"a {type(model).__name__}")
+    notes = (f"{path} {TRUST}",) if path.suffix == JOBLIB else ()
+    mine, theirs = provenance(made), stored.provenance
+    if theirs.get("sha256") != mine["sha256"]:
+        notes += (f"{path} was trained on another dataset: {theirs.get('dataset', 'unknown')}.",)
+    elif theirs.get("held_out") != mine["held_out"]:
+        raise UsageError(
+            f"{path} was trained on another split of {mine['dataset']}, so it may have seen "
+            "what it is to forecast.",
+            expected="a model that was trained on the training side of this split",
+            fix="name its own split, or fit the model again.",
+        )
+    return _with_genes(model, path, made.split.genes), notes
+
+
+def _with_genes(model: Fitted, path: Path, genes: tuple[str, ...]) -> Fitted:
+    if tuple(model.genes) != tuple(map(str, genes)):
+        missing = sorted(set(map(str, genes)) - set(model.genes))
+        raise InvalidDataError(
+            f"{path} is a model of other genes than the split's.",
+            expected=f"{len(genes)} genes, in the split's order",
+            got=f"{len(model.genes)} genes"
+            + (f", without {first_few(missing, 3)}" if missing else ", in another order"),
+        )
+    return model

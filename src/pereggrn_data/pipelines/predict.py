@@ -1,0 +1,281 @@
+"""Train a model on the training side of a split, and forecast its test side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+import pandas as pd
+
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.format import MODEL_UNS, OBSERVATION, ORACLE_UNS, PREDICTION_STEP
+from pereggrn_data.core.splits import Split
+from pereggrn_data.core.strict_json import dumps, plain
+from pereggrn_data.core.version import software
+from pereggrn_data.loaders.datasets import Dataset, write_h5ad
+from pereggrn_data.loaders.splits import read_split
+from pereggrn_data.models.dynamics import check_steps
+from pereggrn_data.models.registry import get_method
+from pereggrn_data.models.tasks import Progress
+from pereggrn_data.pipelines.datasets import open_dataset
+from pereggrn_data.pipelines.divide import divide
+from pereggrn_data.pipelines.external import forecast_by_program, require_forecast
+from pereggrn_data.pipelines.forecast import Work, fit_model, forecast_fitted, forecast_network
+from pereggrn_data.pipelines.model_inputs import network_among, regulators_of, stored_network
+from pereggrn_data.pipelines.model_options import Choices, ModelOptions, Program
+from pereggrn_data.pipelines.model_store import (
+    check_can_save,
+    load_model,
+    model_name,
+    store_model,
+)
+from pereggrn_data.pipelines.split import SplitDataset
+from pereggrn_data.pipelines.split_options import SplitOptions
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class PredictedExpression:
+    """Forecasts of the test side of a split.
+
+    Parameters
+    ----------
+    adata
+        A filled-in template, (rows, genes), natural-log expression. With several
+        steps, rows are repeated, and ``obs["prediction_timescale"]`` tells them apart.
+    model
+        Name of what made them.
+    split
+        What was held out.
+    notes
+        What the user should know.
+    seconds
+        That fitting and forecasting took.
+    """
+
+    adata: AnnData
+    model: str
+    split: Split
+    notes: tuple[str, ...]
+    seconds: float
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a wide table: what each row predicts, then one column per gene."""
+        values = pd.DataFrame(
+            np.asarray(self.adata.X),
+            index=self.adata.obs_names,
+            columns=self.adata.var_names,
+        )
+        return pd.concat([self.adata.obs, values], axis=1).rename_axis(OBSERVATION)
+
+    def write(self, path: str | Path) -> Path:
+        """Write an ``.h5ad`` file that ``score`` takes without options."""
+        path = Path(path)
+        require_h5ad(path)
+        write_h5ad(self.adata, path)
+        return path
+
+    def __repr__(self) -> str:
+        n, genes = self.adata.shape
+        return f"Predictions by {self.model}: {n} rows x {genes} genes, {self.split!r}"
+
+
+def require_h5ad(path: Path) -> None:
+    """Check the ending of a predictions file that is to be written.
+
+    Raises
+    ------
+    UsageError
+        If it is not ``.h5ad``.
+    """
+    if path.suffix != ".h5ad":
+        raise UsageError(
+            f"Predictions cannot be written to {path.name}.",
+            expected="a name that ends in .h5ad, which also holds the split",
+            got=path.suffix or "no ending",
+        )
+
+
+def predict(
+    dataset: str | Path | Dataset,
+    model: str | None = None,
+    *,
+    split: str | Path | Split | None = None,
+    split_options: SplitOptions | None = None,
+    program: Program | None = None,
+    model_file: str | Path | None = None,
+    save_model: str | Path | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    collection: str | None = None,
+    **choices: Unpack[Choices],
+) -> PredictedExpression:
+    """Train a model on the training side of a split, and forecast its test side.
+
+    Parameters
+    ----------
+    dataset
+        A name or a path, or a dataset already opened.
+    model
+        Name of a method, by default ``RidgeCV``; see ``pereggrn-eval models``.
+    split
+        A split, or the path of one; by default it is made by `split_options`.
+    split_options
+        How to make the split.
+    program
+        A program or container that forecasts instead of a model of ours.
+    model_file
+        A fitted model to take up instead of fitting one.
+    save_model
+        Where to store the fitted model: ``.npz`` for linear ones, else
+        ``.joblib``, which is a pickle.
+    jobs
+        How many genes to fit at once.
+    progress
+        Told how far the fit is.
+    collection
+        Folder of the local collection.
+    **choices
+        See :class:`pereggrn_data.ModelOptions`: ``network``,
+        ``eligible_regulators``, ``matching``, ``steps``, ``seed`` and more.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such dataset, method or network.
+    UsageError
+        If choices do not go together.
+    InvalidDataError
+        If the data lack what the choices need, or a program fails.
+    """
+    _check_sources(model, program, model_file, save_model)
+    options = ModelOptions(**choices) if model is None else ModelOptions(model, **choices)
+    steps = check_steps(options.steps)
+    if program is None and model_file is None:
+        method = get_method(options.model).name
+        if save_model is not None:
+            check_can_save(Path(save_model), method)
+    if split is not None and split_options is not None:
+        raise UsageError(
+            "A split is either given or made.", expected="one of split and split_options"
+        )
+    opened = (
+        dataset if isinstance(dataset, Dataset) else open_dataset(dataset, collection=collection)
+    )
+    chosen = read_split(Path(split)) if isinstance(split, (str, Path)) else split
+    made = divide(opened, chosen, split_options, collection=collection)
+    began = time.monotonic()
+    work = Work(made, options, jobs, progress, collection)
+    if program is not None:
+        name, values, notes = _by_program(work, program)
+    elif model_file is not None:
+        name, values, notes = _by_stored_model(work, Path(model_file))
+    else:
+        name, values, notes = _by_model(work, method, save_model)
+    return PredictedExpression(
+        adata=_filled_template(made, values, steps, name, work),
+        model=name,
+        split=made.split,
+        notes=tuple(dict.fromkeys([*made.warnings, *notes])),
+        seconds=time.monotonic() - began,
+    )
+
+
+Made = tuple[str, Mapping[int, Any], tuple[str, ...]]
+"""Name of the model, expression by number of steps, and notes."""
+
+
+def _by_model(work: Work, method: str, save_to: str | Path | None) -> Made:
+    if method == "regulon":
+        forecast = forecast_network(work)
+        return method, forecast.expression, forecast.notes
+    fitted, notes = fit_model(work, method)
+    if save_to is not None:
+        notes += store_model(fitted, Path(save_to), work.made)
+    forecast = forecast_fitted(fitted, work)
+    return method, forecast.expression, (*notes, *forecast.notes)
+
+
+def _by_stored_model(work: Work, path: Path) -> Made:
+    work.options.require_default(
+        besides=("steps", "control_subtype", "starting_expression", "seed"),
+        why=f"{path} is a fitted model, so how to fit one makes no difference.",
+    )
+    fitted, notes = load_model(path, work.made)
+    forecast = forecast_fitted(fitted, work)
+    return model_name(fitted), forecast.expression, (*notes, *forecast.notes)
+
+
+def _by_program(work: Work, program: Program) -> Made:
+    options, made = work.options, work.made
+    require_forecast(options)
+    stored = stored_network(options, work.collection)
+    steps = check_steps(options.steps)
+    _, notes = network_among(stored, made.split.genes, by_cell_type=False)
+    values = forecast_by_program(
+        program,
+        made,
+        _requests(made, steps, always=True),
+        options,
+        regulators=regulators_of(options, made, work.collection),
+        network=stored,
+    )
+    n = len(values) // len(steps)
+    return program.name, {s: values[k * n : (k + 1) * n] for k, s in enumerate(steps)}, notes
+
+
+def _check_sources(
+    model: str | None,
+    program: Program | None,
+    model_file: str | Path | None,
+    save_to: str | Path | None,
+) -> None:
+    given = [
+        name
+        for name, value in (("model", model), ("program", program), ("model_file", model_file))
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise UsageError(
+            "Several things would forecast at once.",
+            expected="one of --model, --model-file, --command and --container",
+            got=" and ".join(given),
+        )
+    if save_to is not None and (program is not None or model_file is not None):
+        raise UsageError("There is nothing to save: no model is fitted here.")
+
+
+def _requests(made: SplitDataset, steps: tuple[int, ...], *, always: bool = False) -> pd.DataFrame:
+    """Return the rows of a predictions file: the test observations, once per step."""
+    obs = made.test_perturbations.rename_axis(index=None)
+    if steps == (1,) and not always:
+        return obs
+    parts = []
+    for step in steps:
+        part = obs.assign(**{PREDICTION_STEP: step})
+        if len(steps) > 1:
+            part = part.assign(**{OBSERVATION: obs.index.astype(str)})
+            part.index = pd.Index([f"{name}_step{step}" for name in obs.index], dtype=object)
+        parts.append(part)
+    return pd.concat(parts)
+
+
+def _filled_template(
+    made: SplitDataset, values: Mapping[int, Any], steps: tuple[int, ...], name: str, work: Work
+) -> AnnData:
+    import anndata
+
+    parts = made.template_parts()
+    parts["obs"] = _requests(made, steps)
+    matrix = np.concatenate([np.asarray(values[step], dtype=np.float64) for step in steps])
+    settings = {**work.options.to_dict(), "model": name, "software": software()}
+    parts["uns"][MODEL_UNS] = dumps(plain(settings), indent=None)
+    if work.options.is_oracle:
+        parts["uns"][ORACLE_UNS] = "starting_expression=heldout"
+    return anndata.AnnData(X=matrix, **parts)
