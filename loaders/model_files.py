@@ -100,7 +100,7 @@ def read_model_file(path: Path) -> StoredModel:
 
 def _read_arrays(path: Path) -> StoredModel:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         provenance = json.loads(str(arrays.pop(PROVENANCE)[()]))
         if not isinstance(provenance, dict):

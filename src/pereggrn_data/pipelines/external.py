@@ -187,16 +187,20 @@ def checked_answers(answers: AnnData, requests: pd.DataFrame, genes: Sequence[st
         raise InvalidDataError(f"{ANSWERS} has no X.", expected="predicted expression in X")
     values = np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix)
     if values.dtype.kind not in "iuf":
-        raise InvalidDataError(f"X of {ANSWERS} does not hold numbers.", got=str(values.dtype))
+        raise InvalidDataError(
+            f"X of {ANSWERS} does not hold numbers.",
+            expected="natural-log expression",
+            got=f"dtype {values.dtype}",
+        )
     values = values.astype(np.float64)[:, columns]
     bad = ~np.isfinite(values)
     if bad.any():
-        rows, hit = np.nonzero(bad)
-        where = [f"{requests.index[i]} {genes[j]}" for i, j in zip(rows, hit, strict=True)]
+        shown = np.argwhere(bad)[:NAN_SHOWN].tolist()
+        where = ", ".join(f"{genes[j]} of {requests.index[i]}" for i, j in shown)
         raise InvalidDataError(
             f"{ANSWERS} has missing or infinite values.",
             expected="a finite number (natural-log expression) for every gene of every row",
-            got=f"{bad.sum()} of {bad.size} that are not: {first_few(where, NAN_SHOWN)}",
+            got=f"{bad.sum()} of {bad.size} that are not, for example {where}",
         )
     return values
 

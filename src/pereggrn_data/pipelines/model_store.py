@@ -99,7 +99,7 @@ def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...]]
         model = from_arrays(stored.content)
     elif not isinstance(model, Fitted):
         raise InvalidDataError(f"{path} holds no model.", got=f"a {type(model).__name__}")
-    notes = (f"{path} {TRUST}",) if path.suffix == JOBLIB else ()
+    notes: tuple[str, ...] = (f"{path} {TRUST}",) if path.suffix == JOBLIB else ()
     mine, theirs = provenance(made), stored.provenance
     if theirs.get("sha256") != mine["sha256"]:
         notes += (f"{path} was trained on another dataset: {theirs.get('dataset', 'unknown')}.",)

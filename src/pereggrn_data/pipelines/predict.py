@@ -72,7 +72,8 @@ class PredictedExpression:
             index=self.adata.obs_names,
             columns=self.adata.var_names,
         )
-        return pd.concat([self.adata.obs, values], axis=1).rename_axis(OBSERVATION)
+        obs: pd.DataFrame = self.adata.obs
+        return obs.join(values).rename_axis(OBSERVATION)
 
     def write(self, path: str | Path) -> Path:
         """Write an ``.h5ad`` file that ``score`` takes without options."""
