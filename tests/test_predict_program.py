@@ -352,3 +352,18 @@ def test_a_container_runs_and_is_ended_by_name(
         pereggrn_data.predict("demo", program=Program(container="hangs", time_limit=1.0))
     *_, started, killed = calls.read_text().splitlines()
     assert killed == "kill " + started.split("--name ")[1].split()[0]
+
+
+def test_the_model_of_the_documentation_runs(tmp_path: Path) -> None:
+    """The program of docs/your_own_model.md, as it stands there."""
+    page = Path(__file__).resolve().parent.parent / "docs" / "your_own_model.md"
+    program = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    lines = [line for line in program.splitlines() if line.strip()]
+    assert len(lines) <= 20
+    (tmp_path / "my_model.py").write_text(program)
+    made = run(f"'{sys.executable}' '{tmp_path}/my_model.py' {{dir}}")
+    report = pereggrn_data.score(made.adata)
+    assert report.n_scored == 28
+    value = report.metrics["mae"].value
+    assert value is not None
+    assert np.isfinite(value)
