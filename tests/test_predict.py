@@ -114,7 +114,11 @@ def test_a_split_that_somebody_made(tmp_path: Path) -> None:
         "demo", "mean", split_options=pereggrn_data.SplitOptions(seed=3, num_genes=80)
     )
     np.testing.assert_array_equal(by_file.adata.X, by_options.adata.X)
-    with pytest.raises(UsageError, match="given or made"):
+    in_memory = pereggrn_data.predict(model="mean", split=task)
+    np.testing.assert_array_equal(by_file.adata.X, in_memory.adata.X)
+    with pytest.raises(UsageError, match="what to predict"):
+        pereggrn_data.predict(model="mean", split=task.split)
+    with pytest.raises(UsageError, match="read or made"):
         pereggrn_data.predict("demo", split=file, split_options=pereggrn_data.SplitOptions(seed=3))
 
 
@@ -133,7 +137,7 @@ def test_the_same_seed_makes_the_split_and_the_model(run: Any) -> None:
     assert split_of("--split", "task/split.json", "--seed", "2") == {"split": 7, "model": 2}
     code, _, err = run("predict", "demo", "--split", "task/split.json", "--num-genes", "50")
     assert code == 2
-    assert "given or made" in err
+    assert "read or made" in err
 
 
 def test_several_steps_are_told_apart_and_each_is_as_by_itself(tmp_path: Path) -> None:

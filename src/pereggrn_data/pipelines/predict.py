@@ -33,6 +33,7 @@ from pereggrn_data.pipelines.model_store import (
     model_name,
     store_model,
 )
+from pereggrn_data.pipelines.score_inputs import refuse_two_splits
 from pereggrn_data.pipelines.split import SplitDataset
 from pereggrn_data.pipelines.split_options import SplitOptions
 
@@ -104,10 +105,10 @@ def require_h5ad(path: Path) -> None:
 
 
 def predict(
-    dataset: str | Path | Dataset,
+    dataset: str | Path | Dataset | AnnData | None = None,
     model: str | None = None,
     *,
-    split: str | Path | Split | None = None,
+    split: str | Path | Split | SplitDataset | None = None,
     split_options: SplitOptions | None = None,
     program: Program | None = None,
     model_file: str | Path | None = None,
@@ -122,11 +123,13 @@ def predict(
     Parameters
     ----------
     dataset
-        A name or a path, or a dataset already opened.
+        A name or a path, or data in memory; not needed with what
+        ``pereggrn_data.split`` returned.
     model
         Name of a method, by default ``RidgeCV``; see ``pereggrn-eval models``.
     split
-        A split, or the path of one; by default it is made by `split_options`.
+        A ``split.json``, or what ``pereggrn_data.split`` returned; by default it
+        is made by `split_options`.
     split_options
         How to make the split.
     program
@@ -162,15 +165,8 @@ def predict(
         method = get_method(options.model).name
         if save_model is not None:
             check_can_save(Path(save_model), method)
-    if split is not None and split_options is not None:
-        raise UsageError(
-            "A split is either given or made.", expected="one of split and split_options"
-        )
-    opened = (
-        dataset if isinstance(dataset, Dataset) else open_dataset(dataset, collection=collection)
-    )
-    chosen = read_split(Path(split)) if isinstance(split, (str, Path)) else split
-    made = divide(opened, chosen, split_options, collection=collection)
+    refuse_two_splits(split, split_options)
+    made = _divided(dataset, split, split_options, collection)
     began = time.monotonic()
     work = Work(made, options, jobs, progress, collection)
     if program is not None:
@@ -186,6 +182,23 @@ def predict(
         notes=tuple(dict.fromkeys([*made.warnings, *notes])),
         seconds=time.monotonic() - began,
     )
+
+
+def _divided(
+    dataset: str | Path | Dataset | AnnData | None,
+    split: str | Path | Split | SplitDataset | None,
+    options: SplitOptions | None,
+    collection: str | None,
+) -> SplitDataset:
+    if isinstance(split, SplitDataset):
+        if dataset is None:
+            return split
+        split = split.split
+    if dataset is None:
+        raise UsageError("It is not said what to predict.", expected="a dataset, or its split")
+    chosen = read_split(Path(split)) if isinstance(split, (str, Path)) else split
+    opened = open_dataset(dataset, collection=collection)
+    return divide(opened, chosen, options, collection=collection)
 
 
 Made = tuple[str, Mapping[int, Any], tuple[str, ...]]
