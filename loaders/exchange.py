@@ -15,7 +15,7 @@ from pereggrn_data.core.format import CELL_TYPE, TIMEPOINT
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.datasets import read_h5ad, write_h5ad
 from pereggrn_data.loaders.networks import Network
-from pereggrn_data.loaders.splits import write_text
+from pereggrn_data.loaders.writing import write_text
 
 if TYPE_CHECKING:
     import pandas as pd

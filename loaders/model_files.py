@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.loaders.writing import written_in_one_step
 
 PLAIN, JOBLIB = ".npz", ".joblib"
 PROVENANCE = "provenance"
@@ -55,31 +56,17 @@ def write_arrays(
     path: Path, arrays: dict[str, npt.NDArray[Any]], provenance: dict[str, Any]
 ) -> None:
     """Write a linear model, without pickle, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                allow_pickle=False,
-                **{**arrays, PROVENANCE: np.array(json.dumps(provenance))},
-            )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    stored: dict[str, Any] = {**arrays, PROVENANCE: np.array(json.dumps(provenance))}
+    with written_in_one_step(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **stored)
 
 
 def write_joblib(path: Path, model: Any, provenance: dict[str, Any]) -> None:
     """Write any other model, as a pickle, in one step."""
     import joblib
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with written_in_one_step(path) as temporary:
         joblib.dump({PROVENANCE: provenance, "model": model}, temporary, compress=3)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_model_file(path: Path) -> StoredModel:

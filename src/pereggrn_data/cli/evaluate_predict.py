@@ -218,10 +218,14 @@ def predict_command(
 
     Writes a predictions file that `pereggrn-eval score` takes without options.
     """
+    from pereggrn_data.loaders.writing import check_writable
     from pereggrn_data.pipelines.predict import predict, require_h5ad
 
     if output is not None:
         require_h5ad(output)
+    for file in (output or Path("here"), save_model, log):
+        if file is not None:
+            check_writable(file.absolute().parent)
     made_by = split_options(
         type=split_type,
         seed=seed if split_file is None else None,
