@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +15,7 @@ from pereggrn_data.cli.model_arguments import (
     program_of,
 )
 from pereggrn_data.cli.options import Collection, Json, Quiet
-from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.predict_report import print_predicted
 from pereggrn_data.cli.split_options import (
     AllowedRegulators,
     KeepApart,
@@ -26,9 +25,6 @@ from pereggrn_data.cli.split_options import (
     TestSet,
     split_options,
 )
-
-if TYPE_CHECKING:
-    from pereggrn_data.pipelines.predict import PredictedExpression
 
 _SPLIT, _MODEL, _PROGRAM = "The split", "The model", "A program of your own"
 
@@ -279,38 +275,4 @@ def predict_command(
             seed=seed if model_seed is None else model_seed,
         )
     path = predicted.write(output or Path(f"predictions_{file_word(predicted.model)}.h5ad"))
-    _report(predicted, path, save_model, quiet=quiet, as_json=as_json)
-
-
-def _report(
-    predicted: PredictedExpression,
-    path: Path,
-    save_model: Path | None,
-    *,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    n_rows, n_genes = predicted.adata.shape
-    if not quiet:
-        for note in predicted.notes:
-            say(f"note: {note}")
-    if as_json:
-        emit_json(
-            {
-                "file": str(path),
-                "model": predicted.model,
-                "model_file": None if save_model is None else str(save_model),
-                "dataset": predicted.split.dataset,
-                "n_rows": n_rows,
-                "n_genes": n_genes,
-                "seconds": round(predicted.seconds, 3),
-                "notes": list(predicted.notes),
-            }
-        )
-        return
-    emit(repr(predicted))
-    emit(str(path))
-    if save_model is not None:
-        emit(str(save_model))
-    if not quiet:
-        say(f"{predicted.seconds:.1f} s; score it: pereggrn-eval score {shlex.quote(str(path))}")
+    print_predicted(predicted, path, save_model, quiet=quiet, as_json=as_json)
