@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +52,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            kind, noun = (Real, "a number") if name == "seconds" else (Integral, "a whole number")
+            whole = name != "seconds"
+            kind, noun = (int, "a whole number") if whole else ((int, float), "a number")
             most = MOST.get(name, math.inf)
             # Written so that NaN fails.
             if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= most:
