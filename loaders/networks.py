@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -148,13 +148,15 @@ class Network(NetworkAnswers):
         UsageError
             If the density is not a probability, or the seed not a whole number from 0.
         """
-        if not (isinstance(density, Real) and 0 <= density <= 1):
+        chance: Any = density  # may be one of NumPy's numbers, or anything else
+        if not (isinstance(chance, Real) and 0 <= float(chance) <= 1):
             raise UsageError(
                 "The density of a random network is a probability.",
                 expected="a number from 0 to 1",
                 got=repr(density),
             )
-        if not (isinstance(seed, Integral) and seed >= 0):
+        start: Any = seed
+        if not (isinstance(start, Integral) and int(start) >= 0):
             raise UsageError(
                 "The seed of a random network is not one.",
                 expected="a whole number, 0 or above",
