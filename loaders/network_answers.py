@@ -18,10 +18,10 @@ from pereggrn_data.loaders.network_frames import (
     to_lists,
     write_batches,
 )
+from pereggrn_data.loaders.network_names import as_names, unique_names
 from pereggrn_data.loaders.network_plan import LARGEST_WEIGHT, Dense, Restricted
-from pereggrn_data.loaders.network_query import NetworkQuery
+from pereggrn_data.loaders.network_query import NetworkQuery, check_network
 from pereggrn_data.loaders.network_reader import ANSWER, BY_REGULATOR, Names, NetworkReader
-from pereggrn_data.loaders.network_sources import as_names
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -72,7 +72,7 @@ class NetworkAnswers(NetworkReader):
         ----------
         regulators, targets
             Rows and columns, in this order; by default all, sorted. A gene
-            that is not there has an empty row or column.
+            that is not there has an empty row or column. None may be repeated.
 
         Returns
         -------
@@ -80,9 +80,14 @@ class NetworkAnswers(NetworkReader):
             Shape (regulators, targets). Of several weights of an edge (cell
             types, subnetworks) the largest absolute one; a weight of 0 is
             stored, a missing one is NaN.
+
+        Raises
+        ------
+        UsageError
+            If a gene is named twice, or something is not a name.
         """
-        rows = self.regulators() if regulators is None else as_names(regulators, "regulator")
-        columns = self.targets() if targets is None else as_names(targets, "target")
+        rows = self.regulators() if regulators is None else unique_names(regulators, "regulator")
+        columns = self.targets() if targets is None else unique_names(targets, "target")
         wanted, _ = self._filter(regulators=rows, targets=columns)
         table = self._table(
             f"SELECT regulator, target, {LARGEST_WEIGHT} FROM edges GROUP BY regulator, target",
@@ -146,7 +151,13 @@ class NetworkAnswers(NetworkReader):
 
         Edges are compared as regulator-target pairs, whatever their cell type
         and subnetwork.
+
+        Raises
+        ------
+        UsageError
+            If the other one is not a network.
         """
+        check_network(other)
 
         def shared(columns: str) -> Shared:
             a, b, n = (

@@ -155,7 +155,8 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _weights(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
     try:
-        weights = _text(column).cast(pa.float64())
+        text = _text(column)
+        weights = pc.if_else(pc.equal(text, ""), None, text).cast(pa.float64())
     except pa.ArrowInvalid as error:
         raise InvalidDataError(
             f"The column {name} of {path} does not hold numbers: {error}",

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.network_frames import BATCH
 from pereggrn_data.loaders.network_plan import Plan
 from pereggrn_data.loaders.network_scope import Keys, Scope, run_in
@@ -86,3 +87,20 @@ class NetworkQuery:
         connection.execute("SET parquet_metadata_cache = true")
         connection.execute("SET python_enable_replacements = false")
         return connection
+
+
+def check_network(value: object) -> None:
+    """Check that something is a network.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+    """
+    if not isinstance(value, NetworkQuery):
+        raise UsageError(
+            "This is not a network.",
+            expected="a Network, as open_network returns it",
+            got=f"a value of type {type(value).__name__}",
+            fix="open it first: pereggrn_data.open_network(...).",
+        )

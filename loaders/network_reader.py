@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from pereggrn_data.core.errors import UnknownNameError, UsageError, first_few, or_list
 from pereggrn_data.loaders.network_frames import to_frame
+from pereggrn_data.loaders.network_names import as_names
 from pereggrn_data.loaders.network_plan import Restricted, Stored
 from pereggrn_data.loaders.network_query import NetworkQuery
-from pereggrn_data.loaders.network_scope import Filter
-from pereggrn_data.loaders.network_sources import as_names, source_subnetworks
+from pereggrn_data.loaders.network_scope import Filter, weight_limits
+from pereggrn_data.loaders.network_sources import source_subnetworks
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +81,13 @@ class NetworkReader(NetworkQuery):
         DataFrame, pyarrow.Table or duckdb.DuckDBPyRelation
             Columns regulator, target, weight, cell_type, subnetwork, sorted by target.
         """
-        wanted, changed = self._filter(match_case, targets=target)
+        wanted, changed = self._filter(match_case, targets=as_names(target, "target"))
         return self._answer(wanted, to, BY_TARGET, changed)
 
     def targets_of(self, regulator: Names, *, to: Form = "pandas", match_case: bool = True) -> Any:
         """Return the edges out of one or several regulators, as :meth:`regulators_of` does."""
-        wanted, changed = self._filter(match_case, regulators=regulator)
+        genes = as_names(regulator, "regulator")
+        wanted, changed = self._filter(match_case, regulators=genes)
         return self._answer(wanted, to, BY_REGULATOR, changed)
 
     def edges(
@@ -193,7 +195,7 @@ class NetworkReader(NetworkQuery):
         if subnetwork is not None:
             subnetwork = as_names(subnetwork, "subnetwork")
             check_known(f"subnetwork of {self.name}", subnetwork, self.subnetworks)
-        low, high = weight_range or (None, None)
+        low, high = weight_limits(weight_range)
         wanted = Filter(
             regulators=names(regulators, "regulator"),
             targets=names(targets, "target"),

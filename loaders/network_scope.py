@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pereggrn_data.core.errors import UsageError
@@ -47,6 +49,28 @@ class Filter:
                 expected="a lower limit below the upper one",
                 got=f"{self.low} to {self.high}",
             )
+
+
+def weight_limits(given: Any) -> tuple[float | None, float | None]:
+    """Return the lowest and the highest weight asked for; None for no limit.
+
+    Raises
+    ------
+    UsageError
+        If these are not two numbers.
+    """
+    if given is None:
+        return None, None
+    limits = list(given) if isinstance(given, Sequence | np.ndarray) else []
+    numbers = [isinstance(n, Real) and not isinstance(n, bool) for n in limits if n is not None]
+    if isinstance(given, str) or len(limits) != len(("low", "high")) or not all(numbers):
+        raise UsageError(
+            "The range of weights is not two limits.",
+            expected="(lowest, highest): numbers, or None for no limit",
+            got=repr(given),
+        )
+    low, high = (None if limit is None else float(limit) for limit in limits)
+    return low, high
 
 
 @dataclass

@@ -160,10 +160,20 @@ def edge_table(table: Any, network: str, subnetwork: str = ONLY_SUBNETWORK) -> E
 
     Raises
     ------
+    UsageError
+        If it is neither a DataFrame nor an Arrow table.
     InvalidDataError
         If a column is missing or of another type, or a regulator or target is missing.
     """
     if not isinstance(table, pa.Table):
+        import pandas as pd
+
+        if not isinstance(table, pd.DataFrame):
+            raise UsageError(
+                "This is not a table of edges.",
+                expected="a DataFrame or an Arrow table",
+                got=f"a value of type {type(table).__name__}",
+            )
         try:
             table = pa.Table.from_pandas(table, preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -172,6 +182,9 @@ def edge_table(table: Any, network: str, subnetwork: str = ONLY_SUBNETWORK) -> E
                 expected="text in regulator and target, numbers in weight",
             ) from error
     what = f"the table {network}"
+    if table.num_rows == 0:
+        # Without values, a type says nothing: pandas gives such columns any.
+        table = pa.schema([(name, pa.null()) for name in table.column_names]).empty_table()
     _check_columns(table.schema, what)
     table = table.select([name for name in STORED_COLUMNS if name in table.column_names])
     _check_names(what, {name: table[name].null_count for name in (REGULATOR, TARGET)})
@@ -254,22 +267,3 @@ def _check_names(what: str, nulls: Mapping[str, int]) -> None:
                 fix="name these genes or remove these rows "
                 "(pandas reads the gene names NA and nan as missing values).",
             )
-
-
-def as_names(given: str | Iterable[str], what: str) -> list[str]:
-    """Return one or several names as a list of distinct ones, in their order.
-
-    Raises
-    ------
-    UsageError
-        If something else than text is among them.
-    """
-    names = [given] if isinstance(given, str) else list(dict.fromkeys(given))
-    for name in names:
-        if not isinstance(name, str):
-            raise UsageError(
-                f"The {what} {name!r} is not text.",
-                expected="names",
-                got=f"a value of type {type(name).__name__}",
-            )
-    return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,9 @@ CHILD = "pereggrn_data.loaders.network_sql_child"
 GRACE_SECONDS = 5.0
 """For starting the process, and for stopping the query in it before it is killed."""
 
+MOST = {"seconds": 86_400, "memory_mb": 2**24, "threads": 1024}
+"""Upper ends of the limits: what is above them is a slip, or as good as no limit."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -26,18 +30,19 @@ class Limits:
     Parameters
     ----------
     seconds
-        Time, after which the query is interrupted.
+        Time, after which the query is interrupted; at most a day.
     memory_mb
-        Memory, in MiB. Nothing is ever spilled to disk.
+        Memory, in MiB, at most 2**24. Nothing is ever spilled to disk.
     threads
-        Threads of DuckDB.
+        Threads of DuckDB, at most 1,024.
     rows
         Rows of the result; more are an error, because a part would pass for the whole.
 
     Raises
     ------
     UsageError
-        If a limit is not above 0.
+        If a limit is not above 0, is above what is named here, or is not a number
+        (a whole one, but for the time).
     """
 
     seconds: float = 30.0
@@ -47,8 +52,15 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not value > 0:
-                raise UsageError(f"The limit {name} is {value}.", expected="a number above 0")
+            whole = name != "seconds"
+            kind, noun = (int, "a whole number") if whole else ((int, float), "a number")
+            most = MOST.get(name, math.inf)
+            # Written so that NaN fails.
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= most:
+                upto = "" if most == math.inf else f" and at most {most:,}"
+                raise UsageError(
+                    f"The limit {name} is {value!r}.", expected=f"{noun} above 0{upto}"
+                )
 
 
 def run_sql(

@@ -5,9 +5,8 @@ What keeps the query from doing harm, outermost first:
 1. DuckDB has no access to files, addresses, extensions and settings at all.
    It is not even given the paths of the edges (a path that it may read is one
    that it may write): pyarrow reads the files and hands over batches.
-2. Exactly one statement of type SELECT is accepted, before anything runs. Since
-   DuckDB 2.0 a SELECT may contain a COPY or an INSERT, so the parsed statement is
-   searched for nodes and table functions that are not on a list of harmless ones.
+2. Exactly one harmless statement of type SELECT is accepted, before anything runs:
+   see :mod:`pereggrn_data.loaders.network_sql_check`.
 3. Time, memory, threads and rows are limited; and the operating system limits
    the process, because some functions of DuckDB heed neither its memory limit
    nor an interrupt. The parent kills it in the end.
@@ -31,26 +30,13 @@ from pyarrow.fs import LocalFileSystem
 
 from pereggrn_data.core.format import UNWEIGHTED
 from pereggrn_data.loaders.network_plan import NO_EDGES, unique_sql
+from pereggrn_data.loaders.network_sql_check import SEES, VIEWS, RefusedError, checked
 
-QUERY_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
-TABLE_FUNCTIONS = {
-    "unnest", "range", "generate_series", "repeat", "json_each", "json_tree",
-    "duckdb_columns", "duckdb_functions", "duckdb_types", "duckdb_views",
-}  # fmt: skip
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("regulator", "target", "cell_type", "subnetwork")]
     + [("weight", pa.float64())]
 )
 BATCH = 50_000
-SEES = "the query sees edges, edges_unique and, where a dataset is named, obs and var."
-
-
-class RefusedError(Exception):
-    """The query is not accepted, or failed; the arguments are those of UsageError."""
-
-    def __init__(self, what: str, **details: str) -> None:
-        super().__init__(what)
-        self.details = {"what": what, **details}
 
 
 def main() -> None:
@@ -77,7 +63,7 @@ def _answer(request: BinaryIO, out: BinaryIO) -> None:
     head = json.loads(request.readline())
     limits = head["limits"]
     connection = locked_connection(head, request)
-    statement = checked(connection, head["sql"])
+    statement = checked(connection, head["sql"], [*VIEWS, *head["tables"]])
     _limit_process(limits)
     finished, late = threading.Event(), threading.Event()
 
@@ -181,59 +167,6 @@ def _select(origin: str, columns: Any) -> str:
     return f"""SELECT regulator::VARCHAR AS regulator, target::VARCHAR AS target,
       {weight}::DOUBLE AS weight, {cell_type} AS cell_type,
       own_network AS network, {subnetwork} AS subnetwork FROM {origin}"""
-
-
-def checked(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    """Return the one harmless SELECT that `sql` is.
-
-    Raises
-    ------
-    RefusedError
-        If it is anything else.
-    """
-    try:
-        statements = connection.extract_statements(sql)
-        text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    except duckdb.Error as error:
-        raise RefusedError(f"The query is not SQL: {error}") from None
-    kinds = [statement.type.name for statement in statements]
-    if kinds != ["SELECT"]:
-        raise RefusedError(
-            "Only one SELECT statement is accepted.",
-            expected="one statement that reads: SELECT …",
-            got=f"{', '.join(kinds)} ({len(kinds)} in all)" if kinds else "no statement",
-            fix=SEES,
-        )
-    tree = json.loads(text[0]) if text else {}
-    if tree.get("error", True):
-        raise RefusedError(
-            "Only one SELECT statement is accepted.", got=str(tree.get("error_message")), fix=SEES
-        )
-    _check_tree(tree)
-    return statements[0]
-
-
-def _check_tree(value: Any) -> None:
-    if isinstance(value, list):
-        for item in value:
-            _check_tree(item)
-    if not isinstance(value, dict):
-        return
-    kind = str(value.get("type"))
-    if kind.endswith("_NODE") and kind not in QUERY_NODES:
-        raise RefusedError(
-            f"The query contains {kind.split('_')[0]}, and only reading is allowed.", fix=SEES
-        )
-    if kind == "TABLE_FUNCTION":
-        name = str(value["function"].get("function_name"))
-        if name.lower() not in TABLE_FUNCTIONS:
-            raise RefusedError(
-                f"The function {name} is not allowed in FROM.",
-                expected=f"a view, or one of {', '.join(sorted(TABLE_FUNCTIONS))}",
-                fix=SEES,
-            )
-    for item in value.values():
-        _check_tree(item)
 
 
 def _fetch(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow as pa
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.network_answers import NetworkAnswers
 from pereggrn_data.loaders.network_frames import decoded
+from pereggrn_data.loaders.network_names import as_names
 from pereggrn_data.loaders.network_plan import (
     Common,
     Dense,
@@ -20,10 +22,10 @@ from pereggrn_data.loaders.network_plan import (
     Stored,
     Symmetrised,
 )
+from pereggrn_data.loaders.network_query import check_network
 from pereggrn_data.loaders.network_reader import Names, WeightRange, check_known
 from pereggrn_data.loaders.network_sources import (
     EdgeSource,
-    as_names,
     edge_file,
     edge_paths,
     edge_table,
@@ -106,8 +108,10 @@ class Network(NetworkAnswers):
 
         Raises
         ------
+        UsageError
+            If it is neither.
         InvalidDataError
-            If a column is missing or of the wrong type.
+            If a column is missing or of the wrong type; without rows, any type will do.
         """
         return cls(Stored((edge_table(table, name, subnetwork),)), name)
 
@@ -142,13 +146,21 @@ class Network(NetworkAnswers):
         Raises
         ------
         UsageError
-            If the density is not a probability.
+            If the density is not a probability, or the seed not a whole number from 0.
         """
-        if not 0 <= density <= 1:
+        chance: Any = density  # may be one of NumPy's numbers, or anything else
+        if not (isinstance(chance, Real) and 0 <= float(chance) <= 1):
             raise UsageError(
                 "The density of a random network is a probability.",
                 expected="a number from 0 to 1",
-                got=str(density),
+                got=repr(density),
+            )
+        start: Any = seed
+        if not (isinstance(start, Integral) and int(start) >= 0):
+            raise UsageError(
+                "The seed of a random network is not one.",
+                expected="a whole number, 0 or above",
+                got=repr(seed),
             )
         rows = sorted(as_names(regulators, "regulator"))
         columns = sorted(as_names(targets, "target"))
@@ -189,7 +201,14 @@ class Network(NetworkAnswers):
         kept is the largest absolute one; of +w and -w it is +w. The edge's
         subnetwork is the one in which that weight is stored; of several, the
         first by network and name.
+
+        Raises
+        ------
+        UsageError
+            If something else than networks is given.
         """
+        for other in others:
+            check_network(other)
         plans = tuple(network._plan for network in (self, *others))
         return Network(Merged(plans), " + ".join(n.name for n in (self, *others)))
 
@@ -199,6 +218,7 @@ class Network(NetworkAnswers):
 
     def intersect(self, other: Network) -> Network:
         """Return the network of the edges that both have, with weights as in :meth:`union`."""
+        check_network(other)
         return Network(Common(self._plan, other._plan), f"{self.name} & {other.name}")
 
     def symmetrise(self) -> Network:

@@ -261,3 +261,34 @@ def test_to_parquet_loses_nothing(collection: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a file"):
         outside.to_parquet(tmp_path / "folder")
     assert not (tmp_path / "outside.parquet").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("-o", "none.csv"), ("-o", "none.parquet")])
+def test_genes_without_edges_are_noted_wherever_the_edges_go(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(collection, "edges", "alpha", "-t", "NOPE", "-t", "MYC", "-r", "nope", *more)
+    assert result.exit_code == 0, result.output
+    assert "Without an edge as a target in alpha: NOPE" in result.stderr
+    assert "Without an edge as a regulator in alpha: nope" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["file/x.csv", "file/x.parquet", "folder.csv", "file/deep/x.tsv"])
+def test_outputs_that_cannot_be_written(collection: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.csv").mkdir()
+    for limit in ((), ("-n", "1")):
+        result = run(collection, "edges", "alpha", *limit, "-o", str(tmp_path / name))
+        error = error_of(result)
+        assert isinstance(error, UsageError)
+        assert "cannot be written" in str(error)
+    assert (tmp_path / "file").read_text() == "mine"
+    with pytest.raises(UsageError, match="cannot be written"):
+        pereggrn_data.open_network(EDGES).to_parquet(tmp_path / "file")
+
+
+def test_limits_of_sql_that_are_none(collection: Path) -> None:
+    for option, value in (("--time-limit", "inf"), ("--threads", "100000")):
+        result = run(collection, "sql", "FROM edges", "--network", "alpha", option, value)
+        assert isinstance(error_of(result), UsageError)

@@ -80,7 +80,7 @@ def test_duplicates_are_merged_and_oddities_noted(tmp_path: Path) -> None:
         ("source,tf,target\nA,B,x\n", {}, UsageError, "several columns that could be the reg"),
         ("tf,target,mor,score\nA,x,1,2\n", {}, UsageError, "several columns that could be the w"),
         ("tf,target,mor\nA,x,up\n", {}, InvalidDataError, "mor of .* does not hold numbers"),
-        ("tf,target,mor\nA,x,\n", {}, InvalidDataError, "does not hold numbers|are missing"),
+        ("tf,target,mor\nA,x,\n", {}, InvalidDataError, "1 of 1 weights .* missing or not"),
         ("tf,target,mor\nA,x,nan\n", {}, InvalidDataError, "1 of 1 weights"),
         ("tf,target,mor\nA,x,inf\n", {}, InvalidDataError, "not finite"),
         ("tf,target\nA,x\n,y\n", {}, InvalidDataError, "1 rows without a name in tf"),

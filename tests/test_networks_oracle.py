@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pereggrn_data
-from pereggrn_data import Network
-from pereggrn_data.core.errors import UnknownNameError, UsageError
+from pereggrn_data import Network, open_network
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 
 KEY = ["regulator", "target", "cell_type"]
 ANSWER = ["regulator", "target", "weight", "cell_type", "subnetwork"]
@@ -383,3 +384,59 @@ def test_networks_can_be_sent_to_another_process(tmp_path: Path) -> None:
     net = Network.from_parquet(tmp_path / "n.parquet")
     assert net.n_edges == 1
     assert pickle.loads(pickle.dumps(net)).regulators_of("x")["regulator"].tolist() == ["A"]  # noqa: S301
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda net: net.regulators_of(None), "None does not name a target"),
+        (lambda net: net.targets_of(None), "None does not name a regulator"),
+        (lambda net: net.regulators_of(5), "5 does not name a target"),
+        (lambda net: net.targets_of(["A", None]), "regulator None is not text"),
+        (lambda net: net.regulators_of([["A"]]), "is not text"),
+        (lambda net: net.regulator_lists(5), "5 does not name a target"),
+        (lambda net: net.matrix(["A", "A"], ["B"]), "regulator is named more than once"),
+        (lambda net: net.matrix(["A"], (g for g in "BCB")), "target is named more than once"),
+        (lambda net: net.matrix(5), "regulator 5 is not text"),
+        (lambda net: net.edges(weight_range=(1,)), "not two limits"),
+        (lambda net: net.edges(weight_range=()), "not two limits"),
+        (lambda net: net.edges(weight_range=5), "not two limits"),
+        (lambda net: net.edges(weight_range=0), "not two limits"),
+        (lambda net: net.edges(weight_range="12"), "not two limits"),
+        (lambda net: net.edges(weight_range=("a", None)), "not two limits"),
+        (lambda net: net.subset(cell_type=5), "5 does not name a cell type"),
+        (lambda net: net.edges(subnetwork=5), "5 does not name a subnetwork"),
+        (lambda net: net.union(5), "not a network"),
+        (lambda net: net.intersect("x"), "not a network"),
+        (lambda net: net.overlap(None), "not a network"),
+        (lambda _: open_network(5), "cannot be opened as a network"),
+        (lambda _: open_network(None), "cannot be opened as a network"),
+        (lambda _: open_network({"regulator": ["A"], "target": ["x"]}), "opened as a network"),
+        (lambda _: Network.from_table({"regulator": ["A"]}), "not a table of edges"),
+        (lambda _: Network.random(["A"], ["x"], density="x", seed=0), "is a probability"),
+        (lambda _: Network.random(["A"], ["x"], density=0.5, seed=-1), "seed"),
+        (lambda _: Network.random(["A"], ["x"], density=0.5, seed="x"), "seed"),
+        (lambda _: Network.dense(None, ["x"]), "None does not name a regulator"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_a_usage_error(wrong: Any, message: str) -> None:
+    net = Network.from_table(pd.DataFrame({"regulator": ["A"], "target": ["x"]}))
+    with pytest.raises(UsageError, match=message):
+        wrong(net)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    net = Network.from_table(pd.DataFrame({"regulator": ["A"], "target": ["x"]}))
+    assert len(net.edges(weight_range=np.array([-1.5, 0]))) == 1
+    assert len(net.edges(weight_range=[None, np.float32(-2)])) == 0
+    assert Network.random(["A"], ["x"], density=np.float32(1), seed=np.int64(0)).n_edges == 1
+
+
+@pytest.mark.parametrize("kind", [object, float, "datetime64[ns]", bool])
+def test_a_table_without_rows_is_a_network_without_edges(kind: Any) -> None:
+    frame = pd.DataFrame({"regulator": [], "target": [], "weight": []}).astype(kind)
+    net = open_network(frame)
+    assert (net.n_edges, net.regulators(), net.subnetworks) == (0, [], ["all"])
+    assert net.union(Network.empty()).edges().empty
+    with pytest.raises(InvalidDataError, match="no column target"):
+        open_network(frame[["regulator"]])

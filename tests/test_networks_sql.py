@@ -23,12 +23,17 @@ import pytest
 from pereggrn_data import Network, open_network
 from pereggrn_data.core.errors import PereggrnError, UsageError
 from pereggrn_data.loaders.network_sql import Limits, _request, run_sql
-from pereggrn_data.loaders.network_sql_child import RefusedError, checked, locked_connection
+from pereggrn_data.loaders.network_sql_check import RefusedError, checked
+from pereggrn_data.loaders.network_sql_child import locked_connection
 from pereggrn_data.pipelines.networks import query_networks
 
 ONE_SELECT = "Only one SELECT statement is accepted"
 NOT_IN_FROM = "is not allowed in FROM"
 NOT_SQL = "The query is not SQL"
+NO_TABLE = "does not exist, or may not be read"
+NOT_A_NAME = "after WITH is one of DuckDB's own"
+NOT_A_FUNCTION = r"The function \w+ is not allowed\."
+NOT_SHOWN = "SHOW is accepted for a view only"
 
 ATTACKS = [
     # reading
@@ -81,6 +86,44 @@ ATTACKS = [
     ("SELECT * FROM pragma_database_list()", NOT_IN_FROM),
     ("CHECKPOINT", ONE_SELECT),
     ("SELECT * FROM checkpoint()", NOT_IN_FROM),
+    # what is in the database beside the edges: settings, catalog, log, variables
+    ("SELECT * FROM stored_files_0", NO_TABLE),
+    ("SELECT * FROM memory.main.edges", NO_TABLE),
+    ("SELECT * FROM main.edges", NO_TABLE),
+    ("SELECT * FROM obs", NO_TABLE),
+    ("SELECT * FROM pg_catalog.pg_settings", NO_TABLE),
+    ('SELECT * FROM "PG_SETTINGS"', NO_TABLE),
+    ("DESCRIBE pg_settings", NO_TABLE),
+    ("SUMMARIZE pg_settings", NO_TABLE),
+    ("TABLE information_schema.tables", NO_TABLE),
+    ("FROM sqlite_master", NO_TABLE),
+    ("FROM duckdb_logs", NO_TABLE),
+    ("FROM duckdb_settings", NO_TABLE),
+    ("SELECT 1 WHERE EXISTS (FROM duckdb_views)", NO_TABLE),
+    ("PIVOT duckdb_settings ON name IN ('threads') USING any_value(value)", NO_TABLE),
+    ("FROM duckdb_views()", NOT_IN_FROM),
+    ("FROM duckdb_functions()", NOT_IN_FROM),
+    ("FROM duckdb_columns()", NOT_IN_FROM),
+    ("FROM duckdb_settings()", NOT_IN_FROM),
+    # within its own definition, and elsewhere, the name means the hidden table
+    ("WITH pg_settings AS (FROM pg_settings) FROM pg_settings", NOT_A_NAME),
+    ("SELECT * FROM (WITH stored_files_0 AS (SELECT 1) SELECT 1), stored_files_0", NOT_A_NAME),
+    ("SHOW TABLES", NOT_SHOWN),
+    ("SHOW ALL TABLES", NOT_SHOWN),
+    ("SHOW DATABASES", NOT_SHOWN),
+    ("SHOW memory_limit", f"{NOT_SHOWN}|{NO_TABLE}"),
+    ("FROM (SHOW TABLES)", NOT_SHOWN),
+    ("SELECT current_setting('memory_limit')", NOT_A_FUNCTION),
+    ("SELECT system.main.\"Current_Setting\"('memory_limit')", NOT_A_FUNCTION),
+    ("SELECT 'memory_limit'.current_setting()", f"{NOT_A_FUNCTION}|{NOT_SQL}"),
+    ("SELECT list_transform(['threads'], lambda x: current_setting(x))", NOT_A_FUNCTION),
+    ("SELECT 1 FROM edges ORDER BY getvariable('x')", NOT_A_FUNCTION),
+    ("SELECT write_log('x')", NOT_A_FUNCTION),
+    ("SELECT nextval('s')", NOT_A_FUNCTION),
+    ("SELECT currval('s')", NOT_A_FUNCTION),
+    ("SELECT current_database()", NOT_A_FUNCTION),
+    ("SELECT pg_get_viewdef(1)", NOT_A_FUNCTION),
+    ("SELECT * FROM range(current_setting('threads'))", NOT_A_FUNCTION),
     # several statements, none, or none that parses
     ("SELECT 1; SELECT 2", ONE_SELECT),
     ("SELECT 1; DROP VIEW edges", ONE_SELECT),
@@ -98,8 +141,16 @@ HARMLESS = [
     "TABLE edges",
     "VALUES (1), (2)",
     "DESCRIBE edges",
-    "SHOW TABLES",
+    "SHOW edges",
     "SUMMARIZE edges",
+    "FROM (DESCRIBE edges_unique)",
+    'SELECT * FROM "EDGES" AS e, Edges_Unique',
+    "WITH tables AS (FROM edges), edges AS (FROM tables) SELECT * FROM edges, tables",
+    "WITH a AS MATERIALIZED (FROM edges) SELECT * FROM a JOIN (WITH b AS (FROM a) FROM b) USING "
+    "(target)",
+    "WITH RECURSIVE t(x, y) USING KEY (x) AS (SELECT 1, 2 UNION SELECT r.x, r.y + 1 FROM "
+    "recurring.t r WHERE r.y < 4) FROM t",
+    "SELECT log(2), pg_typeof(weight), now(), random(), current_user, upper(target) FROM edges",
     "WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM t WHERE x < 5) FROM t",
     "PIVOT edges ON target IN ('x') USING sum(weight)",
     "SELECT regulator, list(target), row_number() OVER () FROM edges GROUP BY ALL",
@@ -185,13 +236,48 @@ def test_harmless_statements_run(sql: str, locked: Any) -> None:
     assert locked.execute(checked(locked, sql)).fetchall()
 
 
+def test_a_name_after_with_does_not_show_a_setting(locked: Any) -> None:
+    sql = "WITH memory_limit AS (SELECT 1 AS mine) FROM (SHOW memory_limit)"
+    if duckdb.__version__.startswith("1."):
+        # It describes the user's own table there.
+        assert locked.execute(checked(locked, sql)).fetchall()[0][0] == "mine"
+        return
+    with pytest.raises(RefusedError, match=NOT_SHOWN):
+        checked(locked, sql)
+
+
+HARMLESS_FUNCTIONS = {
+    # time, chance, and what says something about the argument only
+    "current_date", "current_localtime", "current_localtimestamp", "error", "gen_random_uuid",
+    "get_current_time", "get_current_timestamp", "now", "random", "stats", "today",
+    "transaction_timestamp", "uuid", "uuidv4", "uuidv7", "vector_type",
+}  # fmt: skip
+
+
+def test_every_function_with_a_state_is_refused_or_known_to_be_harmless() -> None:
+    """Asks the installed DuckDB, so that a new version cannot add one unnoticed."""
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            r"""SELECT DISTINCT function_name FROM duckdb_functions()
+            WHERE (function_type = 'scalar' AND (has_side_effects OR stability <> 'CONSISTENT'))
+               OR (function_type = 'macro' AND regexp_matches(macro_definition,
+                   'duckdb_\w*\(|pg_catalog|current_setting|getvariable|sleep_|main.current'))"""
+        ).fetchall()
+        names = {name for (name,) in found} - HARMLESS_FUNCTIONS
+        assert names >= {"current_schema", "nextval", "pg_get_viewdef", "write_log"}
+        for name in sorted(names):
+            with pytest.raises(RefusedError, match=NOT_A_FUNCTION):
+                checked(connection, f"SELECT {name}(1)")
+
+
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
         ("WITH x AS (COPY (SELECT 1) TO '{net}' (use_tmp_file false)) FROM x", "COPY|not SQL"),
         ("COPY (SELECT 1) TO '{net}' (use_tmp_file false)", ONE_SELECT),
-        ("SELECT * FROM '{net}'", "does not exist|Permission"),
+        ("SELECT * FROM '{net}'", NO_TABLE),
         ("SELECT * FROM edges, nowhere", "nowhere does not exist"),
+        ("SELECT current_setting('memory_limit')", NOT_A_FUNCTION),
         ("SELECT * FROM edges WHERE target = ?", "parameters"),
         ("SELECT '\ud800'", "not valid Unicode"),
     ],
@@ -276,10 +362,25 @@ def test_computed_networks_have_to_be_written_first() -> None:
     assert query_networks("FROM edges", ["empty"]).num_rows == 0
 
 
-def test_limits_are_above_zero() -> None:
+def test_limits_are_above_zero_and_make_sense() -> None:
     assert asdict(Limits())["seconds"] == 30
-    with pytest.raises(UsageError, match="The limit rows is 0"):
-        Limits(rows=0)
+    assert Limits(86_400, 2**24, 1024).threads == 1024
+    nonsense: list[tuple[str, Any]] = [
+        ("rows", 0),
+        ("rows", 1.5),
+        ("seconds", float("inf")),
+        ("seconds", float("nan")),
+        ("seconds", 1e308),
+        ("seconds", 86_401),
+        ("seconds", "x"),
+        ("memory_mb", 99_999_999_999_999),
+        ("memory_mb", None),
+        ("threads", 100_000),
+        ("threads", True),
+    ]
+    for name, value in nonsense:
+        with pytest.raises(UsageError, match=f"The limit {name} is "):
+            Limits(**{name: value})
 
 
 def test_files_that_vanish_are_reported(tmp_path: Path) -> None:

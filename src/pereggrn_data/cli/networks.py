@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -102,7 +103,7 @@ def regulators(
     table = opened.edges(targets=found, cell_type=cell_type or None, to="arrow")
     table = table.sort_by([(c, "ascending") for c in ("target", "regulator", "subnetwork")])
     networks_tables.deliver(table, output=output, json=json, limit=limit)
-    _note_missing(opened, "target", found, table)
+    _note_missing(opened, "target", found, table["target"].unique().to_pylist())
 
 
 @app.command()
@@ -122,7 +123,7 @@ def targets(
     found = _spelled(opened, genes, "regulator", ignore_case)
     table = opened.edges(regulators=found, cell_type=cell_type or None, to="arrow")
     networks_tables.deliver(table, output=output, json=json, limit=limit)
-    _note_missing(opened, "regulator", found, table)
+    _note_missing(opened, "regulator", found, table["regulator"].unique().to_pylist())
 
 
 @app.command()
@@ -165,12 +166,13 @@ def edges(
         else:
             n = chosen.write_table(output)
         say(f"Wrote {n:,} edges to {output}.")
-        return
-    table = chosen.edges(to="arrow")
-    networks_tables.deliver(table, output=output, json=json, limit=limit)
-    for role in ("regulator", "target"):
-        if wanted[f"{role}s"] is not None:
-            _note_missing(opened, role, wanted[f"{role}s"], table)
+    else:
+        table = chosen.edges(to="arrow")
+        networks_tables.deliver(table, output=output, json=json, limit=limit)
+    if wanted["regulators"] is not None:
+        _note_missing(opened, "regulator", wanted["regulators"], chosen.regulators())
+    if wanted["targets"] is not None:
+        _note_missing(opened, "target", wanted["targets"], chosen.targets())
 
 
 @app.command()
@@ -243,9 +245,11 @@ def _spelled(
     return names
 
 
-def _note_missing(network: Network, role: Any, asked: list[str] | None, table: Any) -> None:
+def _note_missing(
+    network: Network, role: Any, asked: list[str] | None, found: Iterable[str]
+) -> None:
     """Say which genes have no rows: it is an answer, not an error."""
-    there = set(table[role].unique().to_pylist())
+    there = set(found)
     missing = [gene for gene in dict.fromkeys(asked or ()) if gene not in there]
     if missing:
         say(f"Without an edge as a {role} in {network.name}: {first_few(missing)}")

@@ -54,6 +54,8 @@ def open_network(
 
     Raises
     ------
+    UsageError
+        If it is nothing of these.
     UnknownNameError
         If there is neither such a network nor such a file, or no such subnetwork.
     NotFetchedError
@@ -79,7 +81,7 @@ def open_network(
         return Network.from_parquet(network, subnetworks=subnetworks)
     if isinstance(network, str):
         return _named(network, subnetworks, collection)
-    found = network if isinstance(network, Network) else Network.from_table(network)
+    found = network if isinstance(network, Network) else _from_table(network)
     return found if subnetworks is None else found.subset(subnetwork=subnetworks)
 
 
@@ -139,6 +141,19 @@ def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str |
         list(dict.fromkeys(known)),
         fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
     )
+
+
+def _from_table(table: Any) -> Network:
+    import pandas as pd
+    import pyarrow as pa
+
+    if not isinstance(table, (pd.DataFrame, pa.Table)):
+        raise UsageError(
+            "This cannot be opened as a network.",
+            expected="a name, a path, a DataFrame, an Arrow table, a Network, or a list of these",
+            got=f"a value of type {type(table).__name__}",
+        )
+    return Network.from_table(table)
 
 
 def query_networks(
