@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.safe_names import is_safe_file_name
 
 LOCK_FORMAT_VERSION = 1
 
@@ -128,7 +129,7 @@ class ReleaseLock:
             raise _invalid(source, f"format_version {LOCK_FORMAT_VERSION}", str(version))
         archives = [_archive(_Reader(a, source)) for a in top.get("archives", list)]
         return cls(
-            record=top.get("record", str),
+            record=top.record("record"),
             doi=top.maybe("doi", str),
             title=top.maybe("title", str),
             licence=top.maybe("licence", str),
@@ -141,7 +142,7 @@ def _archive(values: _Reader) -> LockedArchive:
     members = values.maybe("members", list)
     size = values.number("size")
     return LockedArchive(
-        key=values.get("key", str),
+        key=values.file_name("key"),
         size=size,
         md5=values.hex("md5", 32),
         link=values.maybe("link", str),
@@ -191,6 +192,20 @@ class _Reader:
         value: int = self.get(name, int)
         if value < 0:
             raise _invalid(self.source, f"{name!r} of 0 or more", str(value))
+        return value
+
+    def record(self, name: str) -> str:
+        """Take a record number: it names a folder here."""
+        value: str = self.get(name, str)
+        if not (value.isascii() and value.isdigit()):
+            raise _invalid(self.source, f"{name!r} as a record number", repr(value)[:60])
+        return value
+
+    def file_name(self, name: str) -> str:
+        """Take a name that a file may have here."""
+        value: str = self.get(name, str)
+        if not is_safe_file_name(value):
+            raise _invalid(self.source, f"{name!r} as a plain file name", repr(value)[:60])
         return value
 
     def hex(self, name: str, length: int) -> str | None:

@@ -12,7 +12,7 @@ from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote
 
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.writing import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
@@ -48,15 +48,28 @@ class Cache:
 
     def file(self, record: str, path: str) -> Path:
         """Return where a file of a record lies, or would lie."""
-        return self.folder(record).joinpath(*path.split("/"))
+        return self._below(self.folder(record), *path.split("/"))
 
     def archive(self, record: str, key: str) -> Path:
         """Return where a whole archive of a record lies, or would lie."""
-        return self.folder(record) / ARCHIVES / key
+        return self._below(self.folder(record) / ARCHIVES, key)
 
     def part(self, record: str, name: str, start: int) -> Path:
         """Return where the raw bytes of a transfer collect."""
-        return self.folder(record) / PARTS / f"{quote(name, safe=' =')}-{start}.part"
+        return self._below(self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}.part")
+
+    def _below(self, folder: Path, *names: str) -> Path:
+        """Return a path in a folder of ours: the last guard against names from outside."""
+        path = folder.joinpath(*names)
+        root, within, wanted = (Path(os.path.normpath(p)) for p in (self.root, folder, path))
+        if root not in within.parents or within not in wanted.parents:
+            raise IntegrityError(
+                f"A name leads out of the cache {self.root}.",
+                expected="a file below it",
+                got=repr(str(path))[:200],
+                fix="nothing was written; check where the lock or the archive comes from.",
+            )
+        return path
 
     def records(self) -> list[str]:
         """Return the records that have a folder here."""

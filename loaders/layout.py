@@ -10,7 +10,7 @@ from pathlib import Path
 from pereggrn_data.catalog.entries import AnyEntry, DatasetEntry, EntryKind, NetworkEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.safe_names import is_safe_file_name
+from pereggrn_data.core.safe_names import is_safe_file_name
 
 ARCHIVE_WORDS: Mapping[EntryKind, str] = {
     EntryKind.DATASET: "perturbation_data",

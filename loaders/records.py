@@ -10,9 +10,9 @@ from urllib.parse import quote, urljoin
 from pereggrn_data.catalog.locks import LockedArchive, ReleaseLock
 from pereggrn_data.catalog.releases import Holds, Release
 from pereggrn_data.core.errors import NetworkError
+from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.http import Http, base_url
 from pereggrn_data.loaders.http_failures import NotThereError
-from pereggrn_data.loaders.safe_names import is_safe_file_name
 
 MD5_DIGITS = 32
 
@@ -53,7 +53,7 @@ def parse_record(values: Any, release: Release, url: str) -> ReleaseLock:
     record = str(values.get("id") or values.get("recid") or release.record)
     if record != release.record and release.holds is not Holds.CONCEPT:
         raise _unusable(url, f"record {release.record}", f"record {record}")
-    if not record.isdigit():
+    if not (record.isascii() and record.isdigit()):
         raise _unusable(url, "a record number", repr(record)[:60])
     metadata = values.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}

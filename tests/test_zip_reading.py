@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pereggrn_data.catalog.entries import DatasetEntry, NetworkEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
+from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.integrity import check_magic
 from pereggrn_data.loaders.layout import cached_files, match_members
-from pereggrn_data.loaders.safe_names import is_safe_file_name
 from pereggrn_data.loaders.zip_index import read_local_index
 from pereggrn_data.loaders.zip_member import unpack
 
