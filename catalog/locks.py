@@ -72,6 +72,7 @@ class LockedArchive:
         Contents of a zip archive; None where they have not been looked up.
     ranges
         Whether the server answers requests for parts; None if not tried.
+        Only True is ever written to a file.
     """
 
     key: str
@@ -111,8 +112,13 @@ class ReleaseLock:
         return replace(self, archives=changed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {"format_version": LOCK_FORMAT_VERSION, **asdict(self)}
+        """Return plain values, ready for JSON.
+
+        That a server sent no parts is not written down: the next one that
+        asks may find it otherwise.
+        """
+        lasting = tuple(replace(a, ranges=a.ranges or None) for a in self.archives)
+        return {"format_version": LOCK_FORMAT_VERSION, **asdict(replace(self, archives=lasting))}
 
     @classmethod
     def from_dict(cls, values: object, *, source: str) -> ReleaseLock:
@@ -149,7 +155,7 @@ def _archive(values: _Reader) -> LockedArchive:
         members=None
         if members is None
         else tuple(_member(_Reader(m, values.source), size) for m in members),
-        ranges=values.maybe("ranges", bool),
+        ranges=values.maybe("ranges", bool) or None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pereggrn_data.catalog.entries import AnyEntry
@@ -112,6 +112,8 @@ class EntryFetcher:
         if missing and self.files.http.offline and not self._can_unpack(located):
             raise _not_here(entry, list(missing))
         whole = self.cache.archive(self.files.record, located.archive.key)
+        if missing and not whole.exists() and not located.needs_whole_archive:
+            located = replace(located, archive=self.files.probed(located.archive))
         needs_whole = missing and located.needs_whole_archive and not whole.exists()
         return EntryPlan(entry, located, missing, whole=located.archive if needs_whole else None)
 

@@ -24,6 +24,7 @@ from pereggrn_data.loaders.http_failures import (
     retry_after,
     transfer_failures,
     unreachable,
+    wait_asked,
 )
 
 if TYPE_CHECKING:
@@ -143,8 +144,12 @@ class Http:
                 ) from None
 
     @contextmanager
-    def get(self, url: str, *, headers: dict[str, str]) -> Iterator[requests.Response]:
+    def get(
+        self, url: str, *, headers: dict[str, str], tries: int | None = None
+    ) -> Iterator[requests.Response]:
         """Send a GET request, again if that may help; the body is not read yet.
+
+        `tries` is how often; by default as the settings say.
 
         Yields whatever answer is left after the retries, of any status but
         the retried ones.
@@ -153,20 +158,22 @@ class Http:
         ------
         OfflineError
             With ``--offline``.
-        NetworkError
-            If the host cannot be reached, or asks to wait for long.
+        LinkTroubleError
+            If the host cannot be reached, or keeps refusing.
+        WaitAskedError
+            If it asks to wait for long.
         """
-        response = self._with_retries(url, headers)
+        response = self._with_retries(url, headers, tries or self.settings.tries)
         try:
             yield response
         finally:
             response.close()
 
-    def _with_retries(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _with_retries(self, url: str, headers: dict[str, str], tries: int) -> requests.Response:
         if self.offline:
             raise OfflineError(f"{url} is needed, but --offline forbids it.")
-        for attempt in range(1, self.settings.tries + 1):
-            last = attempt == self.settings.tries
+        for attempt in range(1, tries + 1):
+            last = attempt == tries
             try:
                 response = self._send(url, headers)
             except connection_failures() as error:
@@ -181,8 +188,10 @@ class Http:
             asked = retry_after(response)
             reason = f"{host_of(url)} answered {response.status_code}"
             response.close()
-            if last or (asked or 0) > self.settings.longest_wait:
-                raise gave_up(url, response.status_code, asked, attempt)
+            if asked is not None and asked > self.settings.longest_wait:
+                raise wait_asked(url, response.status_code, asked)
+            if last:
+                raise gave_up(url, response.status_code, attempt)
             self._wait(attempt, asked, reason)
         raise UsageError("The number of tries must be 1 or more.")
 

@@ -32,6 +32,14 @@ class RangeRefusedError(NetworkError):
     """The server has no such part of the file (416)."""
 
 
+class WaitAskedError(NetworkError):
+    """The service asks us to wait for longer than we do."""
+
+
+class LinkTroubleError(NetworkError):
+    """A link did not work after some tries; another one, or a later run, may."""
+
+
 class PassingError(NetworkError):
     """A failure that may not happen again at the next try."""
 
@@ -90,14 +98,14 @@ def retry_after(response: requests.Response) -> float | None:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def unreachable(url: str, error: BaseException) -> NetworkError:
+def unreachable(url: str, error: BaseException) -> LinkTroubleError:
     """Say that a host cannot be reached."""
     import requests
 
     fix = "check the connection and the proxy settings, and run the command again."
     if isinstance(error, requests.exceptions.SSLError):
         fix = "the certificate was not accepted; REQUESTS_CA_BUNDLE names your own authorities."
-    return NetworkError(f"{host_of(url)} cannot be reached.", got=_short(error), fix=fix)
+    return LinkTroubleError(f"{host_of(url)} cannot be reached.", got=_short(error), fix=fix)
 
 
 def transfer_failures() -> tuple[type[BaseException], ...]:
@@ -122,14 +130,18 @@ def connection_failures() -> tuple[type[BaseException], ...]:
     return (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 
 
-def gave_up(url: str, status: int, asked: float | None, attempts: int) -> NetworkError:
-    """Say that a server keeps refusing, and when it may be asked again."""
-    if asked:
-        fix = f"run the command again in {_duration(asked)}; what has arrived is kept."
-        return NetworkError(
-            f"{host_of(url)} asks us to wait (status {status}).", got=_duration(asked), fix=fix
-        )
-    return NetworkError(
+def wait_asked(url: str, status: int, asked: float) -> WaitAskedError:
+    """Say that a server asks for a long pause, and when it may be asked again."""
+    return WaitAskedError(
+        f"{host_of(url)} asks us to wait (status {status}).",
+        got=_duration(asked),
+        fix=f"run the command again in {_duration(asked)}; what has arrived is kept.",
+    )
+
+
+def gave_up(url: str, status: int, attempts: int) -> LinkTroubleError:
+    """Say that a server keeps refusing."""
+    return LinkTroubleError(
         f"{host_of(url)} answered {status} {attempts} times in a row.",
         fix="run the command again later; what has arrived is kept.",
     )

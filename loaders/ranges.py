@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,12 @@ from pereggrn_data.loaders.http import Http
 from pereggrn_data.loaders.http_failures import (
     BlockedError,
     InterruptedTransferError,
+    LinkTroubleError,
     NotThereError,
+    OfflineError,
     PassingError,
+    RangeRefusedError,
+    WaitAskedError,
     check_status,
     is_html,
     transfer_failures,
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)")
 CHUNK = 1 << 18
+TRIES_PER_LINK = 2
+"""Where there is another link, it has its turn after so many failures of one."""
 
 
 class RangesIgnoredError(NetworkError):
@@ -111,7 +117,7 @@ class RemoteFile:
     http
         The session.
     links
-        Tried in turn, once; the one that works is kept.
+        Tried in turn; the one that gives what was asked for is kept.
     """
 
     http: Http
@@ -127,23 +133,36 @@ class RemoteFile:
         Raises
         ------
         RangesIgnoredError
-            If the server would send everything; the body is not read.
+            If no link gives parts: each would send everything (the body is
+            not read), or refuses every part.
         WrongRangeError
-            If it sends another part.
+            If another part is sent.
         """
-        with self._ask(f"bytes={start}-{stop - 1}") as response:
+
+        def read(response: requests.Response) -> Part:
             part = _read_part(response)
             if part.start != start or part.stop > stop or part.stop <= start:
                 raise _wrong(response, f"bytes {start}-{stop - 1}")
+            return part
+
+        with ExitStack() as stack:
+            try:
+                part = stack.enter_context(self._ask(f"bytes={start}-{stop - 1}", read))
+            except RangeRefusedError as error:
+                raise RangesIgnoredError(error.what) from None
             yield part
 
     @contextmanager
     def tail(self, length: int) -> Iterator[Part]:
         """Ask for the last bytes; a shorter file comes whole."""
-        with self._ask(f"bytes=-{length}") as response:
+
+        def read(response: requests.Response) -> Part:
             part = _read_part(response)
             if part.stop != part.validator.size or part.stop - part.start > length:
                 raise _wrong(response, f"the last {length} bytes")
+            return part
+
+        with self._ask(f"bytes=-{length}", read) as part:
             yield part
 
     @contextmanager
@@ -152,42 +171,82 @@ class RemoteFile:
 
         `size` is used where the server does not say how long the file is.
         """
-        with self._ask(f"bytes={offset}-" if offset else None) as response:
-            if response.status_code == 206:
-                part = _read_part(response)
-                if part.start != offset:
-                    raise _wrong(response, f"bytes from {offset}")
-                yield part
-            else:
-                yield _whole_body(response, size)
+
+        def read(response: requests.Response) -> Part:
+            if response.status_code != 206:
+                return _whole_body(response, size)
+            part = _read_part(response)
+            if part.start != offset:
+                raise _wrong(response, f"bytes from {offset}")
+            return part
+
+        with ExitStack() as stack:
+            try:
+                part = stack.enter_context(self._ask(f"bytes={offset}-" if offset else None, read))
+            except RangeRefusedError:
+                part = stack.enter_context(self._ask(None, read))
+            yield part
 
     @contextmanager
-    def _ask(self, wanted: str | None) -> Iterator[requests.Response]:
+    def _ask(
+        self, wanted: str | None, read: Callable[[requests.Response], Part]
+    ) -> Iterator[Part]:
+        """Ask one link after the other, in several rounds while a link may recover."""
+        tries = self.http.settings.tries
+        per_link = tries if len(self.links) == 1 else min(TRIES_PER_LINK, tries)
+        rounds = -(-tries // per_link)
+        for turn in range(1, rounds + 1):
+            refusals: list[NetworkError] = []
+            for link in dict.fromkeys([self._direct or self.links[0], *self.links]):
+                with ExitStack() as stack:
+                    try:
+                        part = self._ask_one(stack, link, wanted, read, per_link)
+                    except (OfflineError, WaitAskedError):
+                        raise
+                    except NetworkError as error:
+                        refusals.append(error)
+                        continue
+                    # Where a link was redirected, the next request goes there at once.
+                    self._direct = part.response.url
+                    yield part
+                    return
+            self._direct = None
+            refusal = _most_telling(refusals)
+            if turn == rounds or not isinstance(refusal, LinkTroubleError):
+                raise refusal
+            self.http.wait_before_try(turn, refusal.what)
+
+    def _ask_one(
+        self,
+        stack: ExitStack,
+        link: str,
+        wanted: str | None,
+        read: Callable[[requests.Response], Part],
+        tries: int,
+    ) -> Part:
         headers = {"Range": wanted} if wanted else {}
-        refusals: list[NetworkError] = []
-        for link in [self._direct, *self.links] if self._direct else self.links:
-            with self.http.get(link, headers=headers) as response:
-                try:
-                    check_status(response)
-                    _check_is_no_page(response)
-                except (BlockedError, NotThereError, NetworkError) as error:
-                    refusals.append(error)
-                    self._direct = None
-                    continue
-                # Where a link was redirected, the next request goes there at once.
-                self._direct = response.url
-                yield response
-                return
-        raise _most_telling(refusals)
+        response = stack.enter_context(self.http.get(link, headers=headers, tries=tries))
+        check_status(response)
+        _check_is_no_page(response)
+        return read(response)
 
 
 def _most_telling(refusals: Sequence[NetworkError]) -> NetworkError:
-    """Choose the refusal to show: a block says nothing of the file, but hides what would."""
-    for kind in (BlockedError, NotThereError, NetworkError):
-        for refusal in refusals:
-            if isinstance(refusal, kind):
-                return refusal
-    return NetworkError("There is no link to download from.")
+    """Choose the refusal to show: a block says nothing of the file, but hides what would.
+
+    That parts are impossible is the verdict only where every link that has
+    the file says so: the whole archive may be many times larger.
+    """
+    order = (
+        BlockedError,
+        LinkTroubleError,
+        PassingError,
+        RangeRefusedError,
+        RangesIgnoredError,
+        NotThereError,
+        NetworkError,
+    )
+    return min(refusals, key=lambda r: next(i for i, kind in enumerate(order) if isinstance(r, kind)))
 
 
 def _check_is_no_page(response: requests.Response) -> None:

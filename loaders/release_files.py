@@ -25,6 +25,7 @@ from pereggrn_data.loaders.records import download_links, look_up_record
 from pereggrn_data.loaders.zip_index import read_local_index, read_remote_index
 
 LOCK_VARIABLE = "PEREGGRN_LOCK"
+ZIP_BEGINS = b"PK\x03\x04"
 
 
 class NotInReleaseError(UsageError):
@@ -75,6 +76,7 @@ class ReleaseFiles:
     given: ReleaseLock | None = None
     _lock: ReleaseLock | None = field(default=None, init=False)
     _files: dict[str, RemoteFile] = field(default_factory=dict, init=False)
+    _rangeless: set[str] = field(default_factory=set, init=False)
 
     @property
     def record(self) -> str:
@@ -120,6 +122,7 @@ class ReleaseFiles:
             return False
         with self.cache.locked(f"release-{self.release.record}"):
             self._files.clear()
+            self._rangeless.clear()
             old = self._read_cached() if keep_indexes else None
             new = look_up_record(self.http, self.release)
             for archive in new.archives:
@@ -144,7 +147,7 @@ class ReleaseFiles:
         NotInReleaseError
             If no archive of the release has them.
         """
-        for archive in likely_archives(entry.kind, self.lock().archives):
+        for archive in map(self._as_noted, likely_archives(entry.kind, self.lock().archives)):
             indexed = self.indexed(archive, even_whole=is_likely(entry.kind, archive))
             if indexed.members is None:
                 if is_likely(entry.kind, archive):
@@ -161,7 +164,7 @@ class ReleaseFiles:
         if archive.members is not None or (archive.ranges is False and not whole.exists()):
             return archive
         with self.cache.locked(f"index-{self.record}-{archive.key}"):
-            fresh = self._reread().archive(archive.key) or archive
+            fresh = self._as_noted(self._reread().archive(archive.key) or archive)
             if fresh.members is not None:
                 return fresh
             if whole.exists() and even_whole:
@@ -175,7 +178,21 @@ class ReleaseFiles:
         try:
             return read_remote_index(self.remote_file(archive), archive)
         except RangesIgnoredError:
-            return replace(archive, ranges=False)
+            return self.mark_rangeless(archive)
+
+    def probed(self, archive: LockedArchive) -> LockedArchive:
+        """Return the archive with the answer to whether the server sends parts of it."""
+        if archive.ranges is not None or self.http.offline:
+            return archive
+
+        def ask() -> LockedArchive:
+            with self.remote_file(archive).part(0, min(len(ZIP_BEGINS), archive.size)):
+                return replace(archive, ranges=True)
+
+        try:
+            return self.http.persist(ask)
+        except RangesIgnoredError:
+            return self.mark_rangeless(archive)
 
     def _reread(self) -> ReleaseLock:
         """Return the newest knowledge: another process may have learned more."""
@@ -192,10 +209,12 @@ class ReleaseFiles:
         return lock
 
     def mark_rangeless(self, archive: LockedArchive) -> LockedArchive:
-        """Note that the server cannot send parts of an archive after all."""
-        rangeless = replace(archive, ranges=False)
-        self._keep(self._reread().with_archive(rangeless))
-        return rangeless
+        """Note that the server sends no parts of an archive; this process believes it."""
+        self._rangeless.add(archive.key)
+        return replace(archive, ranges=False)
+
+    def _as_noted(self, archive: LockedArchive) -> LockedArchive:
+        return replace(archive, ranges=False) if archive.key in self._rangeless else archive
 
     def _read_cached(self) -> ReleaseLock | None:
         if self.release.holds is Holds.CONCEPT:

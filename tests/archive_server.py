@@ -34,6 +34,14 @@ class Faults:
         As `cut_after`, but the connection stays open and silent.
     corrupt
         How many bodies get one byte changed.
+    page_link
+        What the link of the web page answers to a request for a part, while
+        the API's link behaves: ``whole``, ``wrong``, ``unsaid`` (no
+        Content-Range), ``closed`` (no answer at all) or a status.
+    api_link_status
+        What the API's link answers, always.
+    refuse_ranges
+        Answer 416 to every request for a part.
     """
 
     ranges: bool = True
@@ -52,6 +60,9 @@ class Faults:
     block_without_agent: bool = True
     page_instead_of_file: bool = False
     page_link_missing: bool = False
+    page_link: str | None = None
+    api_link_status: int | None = None
+    refuse_ranges: bool = False
     redirect: bool = False
     wrong_md5: bool = False
     old_json: bool = False
@@ -201,14 +212,38 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:  # noqa: C9
             if match := re.fullmatch(r"/records/(\d+)/files/([^/]+)", path):
                 if faults.page_link_missing:
                     return self.text(404, b"{}", "application/json")
+                if faults.page_link and self.seen.range:
+                    return self.misbehave(faults.page_link, match[1], match[2])
                 if faults.redirect:
                     return self.redirect(f"/elsewhere/{match[1]}/{match[2]}")
                 return self.file(match[1], match[2])
             if match := re.fullmatch(r"/api/records/(\d+)/files/([^/]+)/content", path):
+                if faults.api_link_status:
+                    return self.text(faults.api_link_status, b"{}", "application/json")
                 return self.file(match[1], match[2])
             if match := re.fullmatch(r"/elsewhere/(\d+)/([^/]+)", path):
                 return self.file(match[1], match[2])
             return self.text(404, b"{}", "application/json")
+
+        def misbehave(self, how: str, record: str, key: str) -> None:
+            path = server.records[record][key]
+            if how == "closed":
+                self.close_connection = True
+            elif how == "whole":
+                self.start(200)
+                self.send_header("Content-Length", str(path.stat().st_size))
+                self.end_headers()
+                self.send_body(path, 0, path.stat().st_size, chunked=False)
+            elif how in ("wrong", "unsaid"):
+                start, stop = self.asked_range(path.stat().st_size) or (0, 0)
+                self.start(206)
+                self.send_header("Content-Length", str(stop - start))
+                if how == "wrong":
+                    self.send_header("Content-Range", f"bytes 0-{stop - start - 1}/{stop + 7}")
+                self.end_headers()
+                self.send_body(path, start, stop, chunked=False)
+            else:
+                self.text(int(how), b"{}", "application/json")
 
         def record(self, record: str) -> None:
             if record in server.concepts:
@@ -264,7 +299,7 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:  # noqa: C9
             faults, size = server.faults, path.stat().st_size
             asked = self.asked_range(size) if faults.ranges else None
             start, stop = asked or (0, size)
-            if asked and start >= size:
+            if asked and (start >= size or faults.refuse_ranges):
                 return self.text(416, b"", "application/json")
             self.start(206 if asked else 200)
             self.send_header("Content-Type", "application/octet-stream")
