@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +24,9 @@ INDEX_FILE = "release.json"
 HASHES_FILE = "hashes.json"
 SET_ASIDE = "set-aside"
 TRANSFERS_AT_A_TIME = 2
+STRAY = re.compile(r"tmp[a-z0-9_]{8}")
+"""Names that the standard library gives to temporary files."""
+
 GROUP_FILE, GROUP_FOLDER = 0o644, 0o755
 """Files are for the whole group to read, whatever the umask says."""
 
@@ -54,9 +58,20 @@ class Cache:
         """Return where a whole archive of a record lies, or would lie."""
         return self._below(self.folder(record) / ARCHIVES, key)
 
-    def part(self, record: str, name: str, start: int) -> Path:
+    def unpacking(self, record: str, name: str) -> Path:
+        """Return the folder in which an entry's files are unpacked before they are moved."""
+        return self._below(self.folder(record) / PARTS, f"{quote(name, safe=' =')}.unpacking")
+
+    def spans(self, record: str, name: str) -> list[tuple[int, int]]:
+        """Return the spans of an archive that earlier runs have begun to bring for an entry."""
+        kept = re.compile(re.escape(quote(name, safe=" =")) + r"-(\d+)-(\d+)\.part")
+        folder = self.folder(record) / PARTS
+        found = (kept.fullmatch(p.name) for p in (folder.iterdir() if folder.is_dir() else ()))
+        return sorted((int(m[1]), int(m[2])) for m in found if m)
+
+    def part(self, record: str, name: str, start: int, stop: int) -> Path:
         """Return where the raw bytes of a transfer collect."""
-        return self._below(self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}.part")
+        return self._below(self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}-{stop}.part")
 
     def _below(self, folder: Path, *names: str) -> Path:
         """Return a path in a folder of ours: the last guard against names from outside."""
@@ -76,6 +91,13 @@ class Cache:
         if not self.root.is_dir():
             return []
         return sorted(p.name for p in self.root.iterdir() if p.name.isdigit() and p.is_dir())
+
+    def strays(self, record: str) -> list[Path]:
+        """Return temporary files that a killed process left among the entries."""
+        folder = self.folder(record)
+        found = (p for place in ("perturbations", "networks") for p in folder.glob(f"{place}/**/tmp*"))
+        found = chain(found, folder.glob("tf_lists/tmp*"), folder.glob("tmp*"))
+        return sorted(p for p in found if STRAY.fullmatch(p.name) and p.is_file())
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder below the cache that the group can read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import rmtree
 
 from pereggrn_data.catalog.entries import AnyEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember
@@ -14,9 +15,9 @@ from pereggrn_data.loaders.hash_store import HashStore
 from pereggrn_data.loaders.http_failures import OfflineError
 from pereggrn_data.loaders.integrity import crc32_of_file, settle_folder, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, is_complete
-from pereggrn_data.loaders.member_download import Batch, MemberDownloader
+from pereggrn_data.loaders.member_download import Batch, MemberDownloader, span_of
 from pereggrn_data.loaders.release_files import Located, ReleaseFiles
-from pereggrn_data.loaders.transfer import NoProgress, Progress
+from pereggrn_data.loaders.transfer import SIDECAR, NoProgress, Progress
 from pereggrn_data.loaders.whole_archives import WholeArchives
 
 ADJACENT = 1 << 16
@@ -153,14 +154,22 @@ class EntryFetcher:
         self, entry: AnyEntry, located: Located, missing: Mapping[str, LockedMember]
     ) -> dict[str, FetchedFile]:
         fetched: dict[str, FetchedFile] = {}
-        for group in _adjacent(missing):
-            batch = Batch(self.files, self.cache, entry, located, dict(group))
+        if not missing:
+            return fetched
+        record, name = self.files.record, entry.name
+        rmtree(self.cache.unpacking(record, name), ignore_errors=True)  # of a killed run
+        for span, group in _groups(missing, self.cache.spans(record, name)):
+            batch = Batch(self.files, self.cache, entry, located, dict(group), span)
             batch.progress, batch.say, batch.whole = self.progress, self.say, self._whole()
             try:
                 for local, member in group.items():
                     fetched[local] = self._bring_one(batch, local, member)
             finally:
                 batch.close(complete=len(set(group) - set(fetched)) == 0)
+        for start, stop in self.cache.spans(record, name):
+            part = self.cache.part(record, name, start, stop)
+            part.unlink()
+            part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
         return fetched
 
     def _bring_one(self, batch: Batch, local: str, member: LockedMember) -> FetchedFile:
@@ -168,16 +177,22 @@ class EntryFetcher:
 
         expected = self._expected(local, member)
         target = self._path(local)
+        # Unpacked apart, so that a killed process leaves nothing among the entry's files.
+        unpacking = self.cache.unpacking(self.files.record, batch.entry.name)
         self.cache.make_folder(target.parent)
+        self.cache.make_folder(unpacking)
         pooch.get_logger().setLevel("WARNING")  # we say it ourselves
         downloader = MemberDownloader(batch, local)
         keeper = pooch.create(
-            path=self.cache.folder(self.files.record),
+            path=unpacking,
             base_url=batch.link,
             registry={local: expected and f"sha256:{expected}"},
             urls={local: batch.link},
         )
-        keeper.fetch(local, downloader=downloader)
+        try:
+            Path(keeper.fetch(local, downloader=downloader)).replace(target)
+        finally:
+            rmtree(unpacking, ignore_errors=True)
         settle_folder(target.parent)
         origin = "lock" if self._locked_hash(member) else "first seen"
         sha256 = downloader.sha256
@@ -232,6 +247,27 @@ class EntryFetcher:
         if not is_complete(entry, found):
             raise _not_here(entry, [entry.name])
         return EntryPlan(entry, None, {})
+
+
+def _groups(
+    missing: Mapping[str, LockedMember], begun: list[tuple[int, int]]
+) -> list[tuple[tuple[int, int], dict[str, LockedMember]]]:
+    """Group members by the transfers that bring them; those that were begun go on.
+
+    A run that was killed while it unpacked has left the raw bytes of more
+    members than are missing now: they are used, not brought again.
+    """
+    groups, left = [], dict(missing)
+    for start, stop in begun:
+        held = {
+            p: m
+            for p, m in sorted(left.items(), key=lambda item: item[1].start)
+            if start <= m.start and m.stop <= stop and m.readable_alone
+        }
+        if held:
+            groups.append(((start, stop), held))
+            left = {p: m for p, m in left.items() if p not in held}
+    return groups + [(span_of(group.values()), group) for group in _adjacent(left)]
 
 
 def _adjacent(missing: Mapping[str, LockedMember]) -> list[dict[str, LockedMember]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ class Batch:
     ----------
     members
         By local path, in the archive's order.
+    span
+        Bytes of the archive that bring them all; more where an earlier run
+        has begun with more.
     """
 
     files: ReleaseFiles
@@ -39,6 +42,7 @@ class Batch:
     entry: AnyEntry
     located: Located
     members: dict[str, LockedMember]
+    span: tuple[int, int]
     progress: Progress = field(default_factory=NoProgress)
     say: Callable[[str], None] = lambda _: None
     whole: WholeArchives | None = None
@@ -48,17 +52,12 @@ class Batch:
         """First link of the archive."""
         return self.files.remote_file(self.located.archive).links[0]
 
-    @property
-    def start(self) -> int:
-        """First byte of the archive that is needed."""
-        return min(m.start for m in self.members.values())
-
     def transfer(self) -> Transfer:
         """Return the transfer that brings the members' raw bytes."""
         archive = self.located.archive
         file = self.files.remote_file(archive)
-        span = Span(self.link, self.start, max(m.stop for m in self.members.values()))
-        part = self.cache.part(self.files.record, self.entry.name, self.start)
+        span = Span(self.link, *self.span)
+        part = self.cache.part(self.files.record, self.entry.name, *self.span)
         label = f"{self.entry.name} from {archive.key}"
         return Transfer(file, archive, span, part, self.say, self.progress, label)
 
@@ -72,7 +71,7 @@ class Batch:
                 with self.cache.transfer_slot():
                     transfer.run()
                 with transfer.part.open("rb") as raw, out.open("wb") as file:
-                    raw.seek(member.start - self.start)
+                    raw.seek(member.start - self.span[0])
                     return unpack(raw, member, file)
             except RangesIgnoredError:
                 self.say("The server has stopped sending parts: the whole archive is needed.")
@@ -96,11 +95,18 @@ class Batch:
         self.located = self.files.locate(self.entry)
         fresh = self.located.members or {}
         self.members = {p: fresh.get(p, m) for p, m in self.members.items()}
+        self.span = span_of(self.members.values())
 
     def close(self, *, complete: bool) -> None:
         """Delete the raw bytes once everything is unpacked; else keep them for the next run."""
         if complete:
             self.transfer().discard()
+
+
+def span_of(members: Iterable[LockedMember]) -> tuple[int, int]:
+    """Return the first byte of an archive that some members need, and the one behind the last."""
+    members = list(members)
+    return min(m.start for m in members), max(m.stop for m in members)
 
 
 @dataclass
@@ -145,7 +151,6 @@ class MemberDownloader:
 
     def _rejected(self, error: IntegrityError, out: Path) -> IntegrityError:
         folder = self.batch.cache.folder(self.batch.files.record) / SET_ASIDE
-        folder.mkdir(parents=True, exist_ok=True)
         named = out.with_name(Path(self.local).name + ".rejected")
         out.replace(named)
         aside = set_aside(named, folder)

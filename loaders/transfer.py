@@ -19,6 +19,9 @@ from pereggrn_data.loaders.zip_index import check_size
 WORTHWHILE = 1 << 16
 """Bytes that must arrive for an attempt not to count as failed."""
 
+SIDECAR = ".json"
+"""Added to the name of a ``.part``: the file that says what it is a part of."""
+
 
 class Progress(Protocol):
     """Told how a transfer goes."""
@@ -99,7 +102,7 @@ class Transfer:
     @property
     def sidecar(self) -> Path:
         """The file that says what the part is a part of."""
-        return self.part.with_name(self.part.name + ".json")
+        return self.part.with_name(self.part.name + SIDECAR)
 
     def run(self, *, whole: bool = False) -> None:
         """Bring everything that is missing.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +43,7 @@ class WholeArchives:
             if target.exists():
                 return target
             file = self.files.remote_file(archive)
-            part = self.cache.part(record, f"{ARCHIVES}-{archive.key}", 0)
+            part = self.cache.part(record, f"{ARCHIVES}-{archive.key}", 0, archive.size)
             span = Span(file.links[0], 0, archive.size)
             transfer = Transfer(file, archive, span, part, self.say, self.progress)
             for attempt in (1, 2):
@@ -99,6 +101,10 @@ def unpack_from_whole(path: Path, member: LockedMember, out: BinaryIO) -> Unpack
                 size += len(chunk)
                 sha256.update(chunk)
                 out.write(chunk)
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the disk's, not the data's
+        raise _damaged(member, error) from None
     except (NotImplementedError, RuntimeError) as error:
         raise UsageError(
             f"{member.path} cannot be unpacked by us.",
@@ -106,6 +112,10 @@ def unpack_from_whole(path: Path, member: LockedMember, out: BinaryIO) -> Unpack
             fix=f"the archive is {path}: unpack it with another tool, "
             "and name the folder by --collection.",
         ) from None
-    except zipfile.BadZipFile as error:
-        raise IntegrityError(f"{member.path} is damaged.", got=str(error)[:100]) from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
+        raise _damaged(member, error) from None
     return Unpacked(size, sha256.hexdigest())
+
+
+def _damaged(member: LockedMember, error: Exception) -> IntegrityError:
+    return IntegrityError(f"{member.path} is damaged.", got=str(error)[:100] or "an early end")

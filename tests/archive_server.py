@@ -42,6 +42,8 @@ class Faults:
         What the API's link answers, always.
     refuse_ranges
         Answer 416 to every request for a part.
+    only_rest_ranges
+        Ignore ranges, but those that go on to the end.
     """
 
     ranges: bool = True
@@ -63,6 +65,7 @@ class Faults:
     page_link: str | None = None
     api_link_status: int | None = None
     refuse_ranges: bool = False
+    only_rest_ranges: bool = False
     redirect: bool = False
     wrong_md5: bool = False
     old_json: bool = False
@@ -327,6 +330,8 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:  # noqa: C9
         def asked_range(self, size: int) -> tuple[int, int] | None:
             header = self.headers.get("Range")
             if header is None:
+                return None
+            if server.faults.only_rest_ranges and not re.fullmatch(r"bytes=\d+-", header):
                 return None
             if match := re.fullmatch(r"bytes=-(\d+)", header):
                 if not server.faults.suffix_ranges:

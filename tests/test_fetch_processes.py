@@ -17,6 +17,7 @@ from archive_server import ArchiveServer, Faults
 from archives import RECORD, stand_in
 
 from pereggrn_data.loaders.zip_index import TAIL
+from pereggrn_data.loaders.zip_index import TAIL
 from pereggrn_data.pipelines.fetch import fetch
 
 Serve = Callable[..., ArchiveServer]
@@ -81,15 +82,28 @@ def test_a_killed_process_goes_on_where_it_stopped(
 def test_a_whole_archive_goes_on_where_it_stopped_too(
     serve: Serve, archive: Path, cache_folder: Path
 ) -> None:
-    server = serve({"perturbation_data.zip": archive}, Faults(ranges=False))
+    server = serve({"perturbation_data.zip": archive}, Faults(only_rest_ranges=True))
     arrived = kill_half_way(server, cache_folder, SIZE)
-    server.faults.ranges = True  # as when another machine behind the address answers
     server.seen.clear()
     fetch("norman")
-    assert sum(s.sent for s in server.seen) <= archive.stat().st_size - arrived
+    last = server.file_requests()[-1]
+    assert (last.range, last.status) == (f"bytes={arrived}-", 206)
+    assert last.sent == archive.stat().st_size - arrived
     assert (cache_folder / RECORD / "perturbations/norman/test.h5ad").read_bytes() == stand_in(
         "norman", SIZE
     )
+
+
+def test_parts_are_used_if_the_server_sends_them_now(
+    serve: Serve, archive: Path, cache_folder: Path
+) -> None:
+    server = serve({"perturbation_data.zip": archive}, Faults(ranges=False))
+    kill_half_way(server, cache_folder, SIZE // 4)
+    server.faults.ranges = True  # as when another machine behind the address answers
+    server.seen.clear()
+    fetch("norman")
+    assert all(s.range for s in server.file_requests())
+    assert server.bytes_sent() < SIZE + TAIL + 1000
 
 
 def test_a_whole_archive_starts_again_if_the_server_cannot_go_on(

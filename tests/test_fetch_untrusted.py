@@ -63,4 +63,4 @@ def test_the_cache_gives_no_path_outside_itself(tmp_path: Path, name: str) -> No
     with pytest.raises(IntegrityError, match="leads out of the cache"):
         cache.file("1", f"../{name}")
     with pytest.raises(IntegrityError, match="leads out of the cache"):
-        cache.part("../..", "x", 0)
+        cache.part("../..", "x", 0, 1)

@@ -12,6 +12,9 @@ from pereggrn_data.cli.output import emit, emit_json, emit_table, say
 from pereggrn_data.cli.progress import human_size
 from pereggrn_data.core.errors import UsageError
 
+SHOWN = 20
+"""How many of the files to remove are named."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to a program."""
@@ -58,13 +61,17 @@ def clean_command(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove leftovers (unfinished transfers, files set aside), or what is named."""
+    """Remove leftovers (unfinished transfers, temporary files, files set aside), or what is named."""
     from pereggrn_data.pipelines.cache import clean, plan_cleaning
 
     if everything and names:
         raise UsageError("--all takes no names.", expected="names, or --all")
     plan = plan_cleaning(names or (), everything=everything, release=release)
     say(f"{len(plan.paths)} files and folders, {human_size(plan.size)}")
+    for path in plan.paths[:SHOWN]:
+        say(f"  {path}")
+    if len(plan.paths) > SHOWN:
+        say(f"  and {len(plan.paths) - SHOWN} more")
     ask = (names or everything) and not yes
     if ask and plan.paths and sys.stdin.isatty() and not typer.confirm("Remove?", err=True):
         raise typer.Exit

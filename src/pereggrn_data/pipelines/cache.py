@@ -70,7 +70,7 @@ def plan_cleaning(
     ----------
     names
         Entries to remove. Without names and without `everything`, only
-        leftovers are: unfinished transfers and files set aside.
+        leftovers are: unfinished transfers, temporary files and files set aside.
     release
         Only of this release.
 
@@ -92,6 +92,7 @@ def plan_cleaning(
         paths = [
             p for r in records for n in (PARTS, SET_ASIDE) if (p := cache.folder(r) / n).exists()
         ]
+        paths += [p for r in records for p in cache.strays(r)]
     for name in names:
         entry = load_catalog().entry(name)
         found = {r: cached_files(entry, cache.folder(r)) for r in records}
