@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pereggrn_data.catalog.entries import AnyEntry, EntryKind
 from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache import Cache, open_cache
+from pereggrn_data.loaders.hash_store import HashStore, changed_file
+from pereggrn_data.loaders.integrity import sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, is_complete
 
 RELEASE_VARIABLE = "PEREGGRN_RELEASE"
@@ -36,6 +39,33 @@ class CachedEntry:
     entry: AnyEntry
     record: str
     files: Mapping[str, Path]
+
+
+def unchanged(found: CachedEntry, *, only: str | None = None) -> CachedEntry:
+    """Return an entry whose files are those that were fetched; hash those that look touched.
+
+    Parameters
+    ----------
+    only
+        The one file that will be read, by path below the record's folder.
+
+    Raises
+    ------
+    IntegrityError
+        If a file has changed since it was fetched; it is left where it is.
+    """
+    store = HashStore(open_cache(), found.record)
+    known = store.all()
+    for local, path in found.files.items():
+        recorded = known.get(local)
+        if recorded is None or only not in (None, local) or recorded.is_unchanged(path):
+            continue
+        sha256 = sha256_of_file(path)
+        if sha256 != recorded.sha256:
+            raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
+        with suppress(OSError, UsageError):  # a cache that we may only read
+            store.record_file(local, sha256, origin=recorded.origin)
+    return found
 
 
 def default_record() -> str:
@@ -90,8 +120,10 @@ def cached_network_files(name: str) -> dict[str, Path]:
         If the catalog has no such network.
     NotFetchedError
         If it has not been fetched.
+    IntegrityError
+        If a file has changed since it was fetched.
     """
-    found = cached_entry(name, EntryKind.NETWORK)
+    found = unchanged(cached_entry(name, EntryKind.NETWORK))
     return {path.stem: path for path in found.files.values()}
 
 

@@ -9,9 +9,8 @@ from shutil import rmtree
 
 from pereggrn_data.catalog.entries import AnyEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember
-from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.loaders.cache import SET_ASIDE, Cache, set_aside
-from pereggrn_data.loaders.hash_store import HashStore
+from pereggrn_data.loaders.hash_store import ChangedFileError, HashStore, changed_file
 from pereggrn_data.loaders.http_failures import OfflineError
 from pereggrn_data.loaders.integrity import crc32_of_file, settle_folder, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, is_complete
@@ -80,12 +79,21 @@ class FetchedFile:
 
 @dataclass
 class EntryFetcher:
-    """Fetches entries of one release."""
+    """Fetches entries of one release.
+
+    Parameters
+    ----------
+    say
+        Told of what goes on.
+    warn
+        Told of what the user must know, even where `say` is silent.
+    """
 
     files: ReleaseFiles
     cache: Cache
     progress: Progress = field(default_factory=NoProgress)
     say: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
 
     @property
     def hashes(self) -> HashStore:
@@ -124,7 +132,8 @@ class EntryFetcher:
         Raises
         ------
         IntegrityError
-            If a file is not what was promised, after one more try.
+            If a file is not what was promised, after one more try; offline,
+            if one that is here has changed.
         NetworkError
             If the service cannot be reached.
         """
@@ -206,19 +215,21 @@ class EntryFetcher:
             return None
         try:
             return self._present(local, member, path)
-        except IntegrityError as error:
+        except ChangedFileError as error:
+            if self.files.http.offline:
+                raise
             aside = set_aside(path, self.cache.folder(self.files.record) / SET_ASIDE)
-            self.say(f"{error.what} It is kept as {aside}; fetching it again.")
+            self.warn(f"{error.what} It is kept as {aside}; fetching it again.")
             return None
 
     def _present(self, local: str, member: LockedMember | None, path: Path) -> FetchedFile:
         known = self.hashes.get(local)
         expected = self._expected(local, member)
         if expected is None and member is not None and crc32_of_file(path) != member.crc32:
-            raise _wrong(path, f"CRC-32 {member.crc32:08x}", "another one")
+            raise changed_file(path, f"CRC-32 {member.crc32:08x}", "another one")
         sha256 = sha256_of_file(path)
         if expected is not None and sha256 != expected:
-            raise _wrong(path, f"sha256 {expected}", f"sha256 {sha256}")
+            raise changed_file(path, f"sha256 {expected}", f"sha256 {sha256}")
         origin = "lock" if member and self._locked_hash(member) else "first seen"
         if known is None or not known.is_unchanged(path):
             self.hashes.record_file(local, sha256, origin=origin)
@@ -288,7 +299,3 @@ def _not_here(entry: AnyEntry, missing: list[str]) -> OfflineError:
         got=f"missing: {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}",
         fix="run the command once without --offline.",
     )
-
-
-def _wrong(path: Path, expected: str, got: str) -> IntegrityError:
-    return IntegrityError(f"{path} is not the file that was fetched.", expected=expected, got=got)

@@ -15,6 +15,20 @@ from pereggrn_data.loaders.cache import HASHES_FILE, Cache, write_shared_text
 HASHES_FORMAT_VERSION = 1
 
 
+class ChangedFileError(IntegrityError):
+    """A file in the cache is not the one that was fetched."""
+
+
+def changed_file(path: Path, expected: str, got: str) -> ChangedFileError:
+    """Say that a file in the cache is not the one that was fetched."""
+    return ChangedFileError(
+        f"{path} is not the file that was fetched.",
+        expected=expected,
+        got=got,
+        fix="it is left where it is; `pereggrn-data fetch` sets it aside and brings it anew.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class KnownHash:
     """What is recorded of one cached file.

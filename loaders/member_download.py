@@ -78,14 +78,22 @@ class Batch:
                 transfer.discard()
                 self.files.mark_rangeless(self.located.archive)
         whole = self._bring_whole()
-        with out.open("wb") as file:
-            return unpack_from_whole(whole, member, file)
+        try:
+            with out.open("wb") as file:
+                return unpack_from_whole(whole, member, file)
+        except IntegrityError:
+            self.files.set_aside_if_damaged(self.located.archive)
+            raise
 
     def _bring_whole(self) -> Path:
         archive = self.located.archive
         if self.whole is None:
             self.whole = WholeArchives(self.files, self.cache, self.progress, self.say)
         return self.whole.bring(archive)
+
+    def locked_hash(self, local: str) -> str | None:
+        """Return the checksum that a lock enforces on a member, if there is one."""
+        return self.members[local].sha256 if self.files.given is not None else None
 
     def start_anew(self) -> None:
         """Forget the raw bytes, and the index too where the service can tell it again."""
@@ -156,7 +164,11 @@ class MemberDownloader:
         aside = set_aside(named, folder)
         self.batch.transfer().discard()
         error.fix = f"what arrived is kept as {aside}."
-        if isinstance(error, NotSeenBeforeError):
+        if not isinstance(error, NotSeenBeforeError):
+            return error
+        if self.batch.locked_hash(self.local):
+            error.fix += " The lock names another version: use a lock made for this release."
+        else:
             error.fix += (
                 " If the release has really changed, `pereggrn-data cache clean "
                 f"{shlex.quote(self.batch.entry.name)} --forget` accepts its new version."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,14 +11,16 @@ from pereggrn_data.catalog.entries import AnyEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember, ReleaseLock
 from pereggrn_data.catalog.releases import Holds, Release
 from pereggrn_data.core.errors import (
+    IntegrityError,
     InvalidDataError,
     MissingFileError,
     UsageError,
 )
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.loaders.cache import INDEX_FILE, Cache, write_shared_text
+from pereggrn_data.loaders.cache import INDEX_FILE, SET_ASIDE, Cache, set_aside, write_shared_text
 from pereggrn_data.loaders.http import Http
 from pereggrn_data.loaders.http_failures import OfflineError
+from pereggrn_data.loaders.integrity import md5_of_file
 from pereggrn_data.loaders.layout import is_likely, likely_archives, match_members
 from pereggrn_data.loaders.ranges import RangesIgnoredError, RemoteFile
 from pereggrn_data.loaders.records import download_links, look_up_record
@@ -26,6 +28,13 @@ from pereggrn_data.loaders.zip_index import read_local_index, read_remote_index
 
 LOCK_VARIABLE = "PEREGGRN_LOCK"
 ZIP_BEGINS = b"PK\x03\x04"
+
+
+def is_as_recorded(whole: Path, archive: LockedArchive) -> bool:
+    """Whether a whole archive in the cache has the size and md5 of the record."""
+    if whole.stat().st_size != archive.size:
+        return False
+    return archive.md5 is None or md5_of_file(whole) == archive.md5
 
 
 class NotInReleaseError(UsageError):
@@ -74,6 +83,7 @@ class ReleaseFiles:
     cache: Cache
     release: Release
     given: ReleaseLock | None = None
+    warn: Callable[[str], None] = lambda _: None
     _lock: ReleaseLock | None = field(default=None, init=False)
     _files: dict[str, RemoteFile] = field(default_factory=dict, init=False)
     _rangeless: set[str] = field(default_factory=set, init=False)
@@ -167,12 +177,32 @@ class ReleaseFiles:
             fresh = self._as_noted(self._reread().archive(archive.key) or archive)
             if fresh.members is not None:
                 return fresh
-            if whole.exists() and even_whole:
-                indexed = read_local_index(whole, fresh)
+            if whole.exists() and even_whole and (read := self._read_local(whole, fresh)):
+                indexed = read
             else:
                 indexed = self._read_remote(fresh)
             self._keep(self._reread().with_archive(indexed))
             return indexed
+
+    def _read_local(self, whole: Path, archive: LockedArchive) -> LockedArchive | None:
+        try:
+            return read_local_index(whole, archive)
+        except IntegrityError:
+            if not self.set_aside_if_damaged(archive):
+                raise
+            return None
+
+    def set_aside_if_damaged(self, archive: LockedArchive) -> bool:
+        """Set a whole archive in the cache aside if it is not that of the record.
+
+        Offline it is left where it is: nothing could take its place.
+        """
+        whole = self.cache.archive(self.record, archive.key)
+        if self.http.offline or not whole.exists() or is_as_recorded(whole, archive):
+            return False
+        aside = set_aside(whole, self.cache.folder(self.record) / SET_ASIDE)
+        self.warn(f"{whole} is damaged. It is kept as {aside}; fetching it again.")
+        return True
 
     def _read_remote(self, archive: LockedArchive) -> LockedArchive:
         try:

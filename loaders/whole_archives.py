@@ -16,7 +16,7 @@ from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.cache import ARCHIVES, GROUP_FILE, SET_ASIDE, Cache, set_aside
 from pereggrn_data.loaders.integrity import CHUNK, check_magic, md5_of_file, settle
 from pereggrn_data.loaders.release_files import ReleaseFiles
-from pereggrn_data.loaders.transfer import Progress, Span, Transfer
+from pereggrn_data.loaders.transfer import SIDECAR, Progress, Span, Transfer
 from pereggrn_data.loaders.zip_member import Unpacked, unpack
 
 
@@ -76,6 +76,7 @@ class WholeArchives:
 
     def _rejected(self, error: IntegrityError, part: Path, record: str) -> IntegrityError:
         aside = set_aside(part, self.cache.folder(record) / SET_ASIDE)
+        part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
         error.fix = f"what arrived is kept as {aside}; try again later."
         return error
 

@@ -53,6 +53,7 @@ def fetch_command(
         lock=lock,
         offline=offline,
         say=tell,
+        warn=say,
         progress=make_progress(quiet=quiet),
         confirm=lambda plan: _confirm(plan, tell, ask=not (yes or quiet)),
     )

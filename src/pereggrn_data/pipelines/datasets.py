@@ -11,7 +11,7 @@ from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
 from pereggrn_data.core.format import Kind, Role
 from pereggrn_data.core.reports import sorted_report
-from pereggrn_data.loaders.cached import cached_entry, find_cached, not_fetched
+from pereggrn_data.loaders.cached import cached_entry, find_cached, not_fetched, unchanged
 from pereggrn_data.loaders.collection import (
     COLLECTION_VARIABLE,
     collection_folder,
@@ -145,7 +145,8 @@ def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
             fix=f'pereggrn_data.load("{DEMO}") gives it.',
         )
     found = cached_entry(dataset, EntryKind.DATASET)
-    return found.files[f"perturbations/{found.entry.name}/test.h5ad"]
+    file = f"perturbations/{found.entry.name}/test.h5ad"
+    return unchanged(found, only=file).files[file]
 
 
 def _read_local(name: str, path: Path, folder: Path) -> Dataset:
@@ -163,7 +164,8 @@ def _read_published(entry: AnyEntry) -> Dataset:
     found = find_cached(entry)
     if found is None:
         raise not_fetched(entry)
-    return read_dataset(found.files[f"perturbations/{entry.name}/test.h5ad"])
+    file = f"perturbations/{entry.name}/test.h5ad"
+    return read_dataset(unchanged(found, only=file).files[file])
 
 
 def find_dataset(

@@ -82,6 +82,7 @@ def fetch(
     lock: str | Path | None = None,
     offline: bool = False,
     say: Say = silent,
+    warn: Say | None = None,
     progress: Progress | None = None,
     confirm: Callable[[FetchPlan], bool] = lambda _: True,
     settings: HttpSettings | None = None,
@@ -100,6 +101,8 @@ def fetch(
         Lock file whose checksums are enforced.
     offline
         Never touch the network: succeed only if everything is here.
+    say, warn
+        Told of what goes on, and of what must not be missed (by default the same).
     confirm
         Shown the plan before anything is downloaded; False stops.
 
@@ -116,7 +119,13 @@ def fetch(
     """
     lock = lock or os.environ.get(LOCK_VARIABLE) or None
     service = open_service(
-        release, lock=lock, offline=offline, say=say, progress=progress, settings=settings
+        release,
+        lock=lock,
+        offline=offline,
+        say=say,
+        warn=warn,
+        progress=progress,
+        settings=settings,
     )
     entries = _entries([names] if isinstance(names, str) else list(names), everything, say)
     try:

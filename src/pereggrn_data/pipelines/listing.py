@@ -16,7 +16,8 @@ from pereggrn_data.catalog.entries import (
 )
 from pereggrn_data.catalog.locks import ReleaseLock
 from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.core.errors import IntegrityError, UnknownNameError
+from pereggrn_data.loaders.cache import Cache
 from pereggrn_data.loaders.cached import CachedEntry, default_record, find_cached
 from pereggrn_data.loaders.collection import LocalEntry, collection_folder, read_collection
 from pereggrn_data.loaders.hash_store import HashStore
@@ -104,20 +105,24 @@ def _published(release: str | None) -> Iterable[Listed]:
     record = load_catalog().release(release).record if release else default_record()
     service = open_service(record, offline=True)
     known = service.files.known()
-    hashes = HashStore(service.cache, record).all()
     for entry in load_catalog().entries.values():
         cached = find_cached(entry, service.cache, record if release else None)
         state = State.EMBEDDED if entry.group is Group.EMBEDDED else State.REMOTE
         if cached is not None:
-            checks = hashes
-            if cached.record != record:
-                checks = HashStore(service.cache, cached.record).all()
-            verified = all(
-                (k := checks.get(local)) and k.verified and k.is_unchanged(path)
-                for local, path in cached.files.items()
-            )
-            state = State.VERIFIED if verified else State.CACHED
+            state = State.VERIFIED if _is_verified(service.cache, cached) else State.CACHED
         yield _row(entry, state, cached, _size(entry, cached, known), record)
+
+
+def _is_verified(cache: Cache, cached: CachedEntry) -> bool:
+    """Whether all files were verified; of a damaged record of checksums, `verify` tells."""
+    try:
+        checks = HashStore(cache, cached.record).all()
+    except IntegrityError:
+        return False
+    return all(
+        (k := checks.get(local)) and k.verified and k.is_unchanged(path)
+        for local, path in cached.files.items()
+    )
 
 
 def _row(

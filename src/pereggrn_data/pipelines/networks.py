@@ -90,9 +90,9 @@ def available_networks(folder: Path | None) -> dict[str, Mapping[str, Path]]:
 
     Those that have been fetched, and those of the local collection, which win.
     """
-    published = (entry for entry in load_catalog().networks if find_cached(entry) is not None)
+    published = (found for e in load_catalog().networks if (found := find_cached(e)) is not None)
     found: dict[str, Mapping[str, Path]] = {
-        e.name: cached_network_files(e.name) for e in published
+        one.entry.name: {p.stem: p for p in one.files.values()} for one in published
     }
     local = read_collection(folder) if folder else ()
     found |= {e.name: e.files for e in local if e.kind is EntryKind.NETWORK and e.files}

@@ -8,7 +8,7 @@ from pathlib import Path
 from pereggrn_data.catalog.entries import EntryKind, Group
 from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import UnknownNameError, UsageError
-from pereggrn_data.loaders.cached import find_cached, not_fetched
+from pereggrn_data.loaders.cached import find_cached, not_fetched, unchanged
 from pereggrn_data.loaders.collection import collection_folder, read_collection
 
 MAIN_FILE = "test.h5ad"
@@ -61,4 +61,4 @@ def _cached_files(name: str) -> tuple[Mapping[str, Path], EntryKind]:
     found = find_cached(entry)
     if found is None:
         raise not_fetched(entry)
-    return {p.name: p for p in found.files.values()}, entry.kind
+    return {p.name: p for p in unchanged(found).files.values()}, entry.kind

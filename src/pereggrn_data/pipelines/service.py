@@ -42,6 +42,7 @@ def open_service(
     lock: str | Path | None = None,
     offline: bool = False,
     say: Say = silent,
+    warn: Say | None = None,
     progress: Progress | None = None,
     settings: HttpSettings | None = None,
 ) -> Service:
@@ -66,8 +67,8 @@ def open_service(
     check_holds_data(wanted)
     cache = open_cache(say)
     http = Http(settings, offline, say, lambda: cache.pace(settings.api_interval))
-    files = ReleaseFiles(http, cache, wanted, _given_lock(wanted, lock))
-    fetcher = EntryFetcher(files, cache, progress or NoProgress(), say)
+    files = ReleaseFiles(http, cache, wanted, _given_lock(wanted, lock), warn or say)
+    fetcher = EntryFetcher(files, cache, progress or NoProgress(), say, warn or say)
     return Service(http, cache, files, fetcher)
 
 

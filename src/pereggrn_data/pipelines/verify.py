@@ -9,13 +9,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from pereggrn_data.catalog.entries import AnyEntry, Group
-from pereggrn_data.catalog.locks import LockedMember
+from pereggrn_data.catalog.locks import LockedArchive, LockedMember
 from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.loaders.cache import ARCHIVES
 from pereggrn_data.loaders.cached import find_cached, not_fetched
 from pereggrn_data.loaders.hash_store import HashStore
 from pereggrn_data.loaders.integrity import crc32_of_file, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, match_members
-from pereggrn_data.loaders.release_files import LOCK_VARIABLE
+from pereggrn_data.loaders.release_files import LOCK_VARIABLE, is_as_recorded
 from pereggrn_data.pipelines.service import Say, Service, open_service, silent
 
 
@@ -35,7 +36,7 @@ class VerifiedFile:
     Parameters
     ----------
     checked_against
-        ``lock``, ``first seen``, ``CRC-32``, or None where nothing is known.
+        ``lock``, ``first seen``, ``CRC-32``, ``md5`` or ``size`` (whole archives), or None where nothing is known.
     """
 
     name: str
@@ -96,6 +97,18 @@ def _verify_record(record: str, lock: str | Path | None) -> Iterator[VerifiedFil
     for entry in load_catalog().entries.values():
         if cached_files(entry, service.cache.folder(record)):
             yield from _verify_entry(service, entry)
+    known = service.files.known()
+    for whole in sorted((service.cache.folder(record) / ARCHIVES).glob("*")):
+        yield _verify_archive(record, whole, known.archive(whole.name) if known else None)
+
+
+def _verify_archive(record: str, whole: Path, archive: LockedArchive | None) -> VerifiedFile:
+    state, against = FileState.UNKNOWN, None
+    if archive is not None:
+        against = "md5" if archive.md5 else "size"
+        state = FileState.OK if is_as_recorded(whole, archive) else FileState.CHANGED
+    local = f"{ARCHIVES}/{whole.name}"
+    return VerifiedFile(whole.name, record, local, whole, state, None, None, against)
 
 
 def _verify_entry(service: Service, entry: AnyEntry) -> list[VerifiedFile]:
