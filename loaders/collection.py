@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pereggrn_data.catalog.entries import EntryKind
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError
+from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
 from pereggrn_data.loaders.paths import existing_path
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
@@ -26,7 +27,12 @@ TABLES: Mapping[EntryKind, str] = {
     EntryKind.NETWORK: "published_networks.csv",
 }
 DATASET_FILES = ("test.h5ad", "train.h5ad", "screen.csv")
+NO_FILES = "no files"
 READY = frozenset({"", "yes", "true", "1"})
+
+
+class AbsentError(UsageError):
+    """A local collection lists a name that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +85,55 @@ def dataset_files(folder: Path) -> dict[str, Path]:
     inside ``perturbation_data/`` as in the unzipped archives.
     """
     return {
-        file.parent.name: file
-        for root in _roots(folder, EntryKind.DATASET)
-        for file in sorted(root.glob("*/test.h5ad"))
+        entry.name: entry.files["test.h5ad"]
+        for entry in read_collection(folder)
+        if entry.kind is EntryKind.DATASET and "test.h5ad" in entry.files
     }
+
+
+def local_name(name: str, names: Container[str]) -> str | None:
+    """Return the one of a collection's `names` that stands for `name`, or None.
+
+    The name itself comes first; then the other names of the published entry,
+    since a folder may have either.
+    """
+    if name in names:
+        return name
+    published = load_catalog().get(name)
+    return next((n for n in (published.names if published else ()) if n in names), None)
+
+
+def local_entry(
+    name: str, folder: Path | None, kind: EntryKind | None = None
+) -> LocalEntry | None:
+    """Return the entry of a local collection for a name or alias, readable or not."""
+    entries = read_collection(folder) if folder else ()
+    found = {e.name: e for e in entries if kind in (None, e.kind)}
+    readable = {n: e for n, e in found.items() if e.absent_because is None}
+    local = local_name(name, readable) or local_name(name, found)
+    return found[local] if local else None
+
+
+def refuse_absent(name: str, folder: Path | None, kind: EntryKind | None = None) -> None:
+    """Say why an entry of a local collection cannot be read, if there is one.
+
+    A published name that has merely no files here is left to the published entry.
+
+    Raises
+    ------
+    AbsentError
+        Quoting the collection's table.
+    """
+    local = local_entry(name, folder, kind)
+    if local is None or local.absent_because is None:
+        return
+    if local.absent_because == NO_FILES and load_catalog().get(name) is not None:
+        return
+    raise AbsentError(
+        f"{local.name} is listed in the local collection {local.folder}, but it is absent.",
+        got=local.absent_because,
+        fix="put its files there, and set is_ready to yes in the table, if it has that column.",
+    )
 
 
 def read_collection(folder: Path) -> tuple[LocalEntry, ...]:
@@ -98,12 +149,31 @@ def read_collection(folder: Path) -> tuple[LocalEntry, ...]:
         rows = _read_table(folder, kind)
         present = _present(folder, kind)
         entries += [_entry(n, kind, folder, present, rows) for n in sorted({*present, *rows})]
+    entries += _accessory_tables(folder)
     lists = {p.stem: p for r in _roots(folder, EntryKind.TABLE) for p in sorted(r.glob("*.txt"))}
     if lists:
         entries.append(
             LocalEntry(name="tf_lists", kind=EntryKind.TABLE, folder=folder, files=lists)
         )
     return tuple(entries)
+
+
+def _accessory_tables(folder: Path) -> list[LocalEntry]:
+    """Find the published tables that are single files, in the folder or in ``accessory_data/``."""
+    found: list[LocalEntry] = []
+    for table in load_catalog().tables:
+        places = ([base / f for f in table.files] for base in (folder, folder / "accessory_data"))
+        files = next((p for p in places if p and all(f.is_file() for f in p)), None)
+        if files and not any("*" in f for f in table.files):
+            found.append(
+                LocalEntry(
+                    name=table.name,
+                    kind=EntryKind.TABLE,
+                    folder=folder,
+                    files={f.name: f for f in files},
+                )
+            )
+    return found
 
 
 def _entry(
@@ -117,7 +187,7 @@ def _entry(
     files = present.get(name, {})
     reason = None
     if not files:
-        reason = "no files"
+        reason = NO_FILES
     elif (row.get("is_ready") or "").strip().lower() not in READY:
         reason = "not ready, says its table"
     return LocalEntry(

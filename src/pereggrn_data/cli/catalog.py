@@ -90,7 +90,7 @@ def path_command(
     """Print where the files of a name lie: those of the local collection, else the cache."""
     from pereggrn_data.pipelines.paths import entry_paths
 
-    for path in entry_paths(name, file=file, collection=collection):
+    for path in entry_paths(name, file=file, collection=collection, say=say):
         emit(str(path))
 
 

@@ -16,6 +16,8 @@ from pereggrn_data.loaders.collection import (
     COLLECTION_VARIABLE,
     collection_folder,
     dataset_files,
+    local_name,
+    refuse_absent,
 )
 from pereggrn_data.loaders.datasets import (
     Dataset,
@@ -85,13 +87,15 @@ def open_dataset(
     # What can only be a path needs no collection, not even one that is named wrongly.
     folder = None if "/" in given else collection_folder(collection)
     files = dataset_files(folder) if folder else {}
-    if folder and given in files:
-        return _read_local(given, files[given], folder)
+    if folder and (local := local_name(given, files)) is not None:
+        return _read_local(local, files[local], folder)
     if given == DEMO:
         from pereggrn_data.simulate.demo import demo_dataset
 
         return demo_dataset()
     published = load_catalog().get(given)
+    if published is None or find_cached(published) is None:
+        refuse_absent(given, folder, EntryKind.DATASET)
     if published is not None and published.kind is EntryKind.DATASET:
         return _read_published(published)
     path = existing_file(given)
@@ -137,13 +141,16 @@ def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
     """
     folder = collection_folder(collection)
     files = dataset_files(folder) if folder else {}
-    if dataset in files:
-        return files[dataset]
+    if (local := local_name(dataset, files)) is not None:
+        return files[local]
     if dataset == DEMO:
         raise UsageError(
             f"{DEMO} is made when it is read; it has no file.",
             fix=f'pereggrn_data.load("{DEMO}") gives it.',
         )
+    published = load_catalog().get(dataset)
+    if published is None or find_cached(published) is None:
+        refuse_absent(dataset, folder, EntryKind.DATASET)
     found = cached_entry(dataset, EntryKind.DATASET)
     file = f"perturbations/{found.entry.name}/test.h5ad"
     return unchanged(found, only=file).files[file]
@@ -189,9 +196,9 @@ def find_dataset(
     """
     seen: list[str] = []
     folder = _collection_if_there(collection, seen)
-    candidates: list[str | Path] = [
-        f for n, f in (dataset_files(folder) if folder else {}).items() if n == name
-    ]
+    files = dataset_files(folder) if folder else {}
+    local = local_name(name, files)
+    candidates: list[str | Path] = [] if local is None else [files[local]]
     published = load_catalog().get(name)
     if published is not None and (cached := find_cached(published)) is not None:
         candidates += [f for f in cached.files.values() if f.name == "test.h5ad"]

@@ -9,7 +9,12 @@ from pereggrn_data.catalog.entries import GROUP_MEANINGS, AnyEntry, Group
 from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.loaders.cached import default_record, find_cached
-from pereggrn_data.loaders.collection import LocalEntry, collection_folder, read_collection
+from pereggrn_data.loaders.collection import (
+    LocalEntry,
+    collection_folder,
+    local_entry,
+    read_collection,
+)
 from pereggrn_data.loaders.hash_store import HashStore
 from pereggrn_data.loaders.layout import match_members, wanted_files
 from pereggrn_data.pipelines.service import open_service
@@ -108,10 +113,7 @@ def _release_facts(entry: AnyEntry, release: str | None) -> dict[str, Any]:
 
 
 def _local(name: str, collection: str | None) -> LocalEntry | None:
-    folder = collection_folder(collection)
-    if folder is None:
-        return None
-    return next((e for e in read_collection(folder) if e.name == name), None)
+    return local_entry(name, collection_folder(collection))
 
 
 def _local_names(collection: str | None) -> list[str]:
@@ -121,6 +123,7 @@ def _local_names(collection: str | None) -> list[str]:
 
 def _local_facts(local: LocalEntry) -> dict[str, Any]:
     return {
+        "name": local.name,
         "folder": str(local.folder),
         "kind": str(local.kind),
         "absent_because": local.absent_because,

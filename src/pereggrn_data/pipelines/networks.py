@@ -14,7 +14,9 @@ from pereggrn_data.loaders.cached import cached_network_files, find_cached
 from pereggrn_data.loaders.collection import (
     COLLECTION_VARIABLE,
     collection_folder,
+    local_entry,
     read_collection,
+    refuse_absent,
 )
 from pereggrn_data.loaders.networks import Network
 from pereggrn_data.loaders.paths import existing_path
@@ -107,10 +109,12 @@ def named_files(name: str, folder: Path | None) -> Mapping[str, Path] | None:
     NotFetchedError
         If it is published but has not been fetched.
     """
-    for local in read_collection(folder) if folder else ():
-        if (local.name, local.kind) == (name, EntryKind.NETWORK) and local.files:
-            return local.files
+    local = local_entry(name, folder, EntryKind.NETWORK)
+    if local is not None and local.files:
+        return local.files
     published = load_catalog().get(name)
+    if published is None or find_cached(published) is None:
+        refuse_absent(name, folder, EntryKind.NETWORK)
     if published is None or published.kind is not EntryKind.NETWORK:
         return None
     return cached_network_files(published.name)

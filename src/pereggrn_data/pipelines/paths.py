@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pereggrn_data.catalog.entries import EntryKind, Group
 from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.loaders.cached import find_cached, not_fetched, unchanged
-from pereggrn_data.loaders.collection import collection_folder, read_collection
+from pereggrn_data.loaders.collection import collection_folder, local_entry, refuse_absent
 
 MAIN_FILE = "test.h5ad"
 
 
 def entry_paths(
-    name: str, *, file: str | None = None, collection: str | None = None
+    name: str,
+    *,
+    file: str | None = None,
+    collection: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Return the files of a name: of a dataset the ``test.h5ad``, else all of them.
 
@@ -33,7 +37,9 @@ def entry_paths(
     NotFetchedError
         If it is published but not fetched.
     """
-    files, kind = _local_files(name, collection) or _cached_files(name)
+    files, kind = _local_files(name, collection, say) or _cached_files(
+        name, collection
+    )
     if file is None and kind is EntryKind.DATASET and MAIN_FILE in files:
         return [files[MAIN_FILE]]
     if file is None:
@@ -43,15 +49,23 @@ def entry_paths(
     return [files[file]]
 
 
-def _local_files(name: str, collection: str | None) -> tuple[Mapping[str, Path], EntryKind] | None:
-    folder = collection_folder(collection)
-    for local in read_collection(folder) if folder else ():
-        if local.name == name and local.files:
-            return {p.name: p for p in local.files.values()}, local.kind
-    return None
+def _local_files(
+    name: str, collection: str | None, say: Callable[[str], None]
+) -> tuple[Mapping[str, Path], EntryKind] | None:
+    local = local_entry(name, collection_folder(collection))
+    if local is None or not local.files:
+        return None
+    if local.name != name:
+        say(f"{name} is called {local.name} in {local.folder}.")
+    return {p.name: p for p in local.files.values()}, local.kind
 
 
-def _cached_files(name: str) -> tuple[Mapping[str, Path], EntryKind]:
+def _cached_files(
+    name: str, collection: str | None
+) -> tuple[Mapping[str, Path], EntryKind]:
+    published = load_catalog().get(name)
+    if published is None or find_cached(published) is None:
+        refuse_absent(name, collection_folder(collection))
     entry = load_catalog().entry(name)
     if entry.group is Group.EMBEDDED:
         raise UsageError(
