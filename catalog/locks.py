@@ -18,6 +18,10 @@ LOCK_FORMAT_VERSION = 1
 STORED, DEFLATED = 0, 8
 """Compression methods of zip members that can be read one at a time."""
 
+METHODS = {STORED: "stored", DEFLATED: "deflate", 9: "deflate64", 12: "bzip2", 14: "LZMA"}
+UNPACKED_FROM_WHOLE = (12, 14)
+"""Methods that we read, but only from an archive that is here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LockedMember:
@@ -52,6 +56,16 @@ class LockedMember:
     def readable_alone(self) -> bool:
         """Whether the member can be unpacked without the rest of the archive."""
         return self.method in (STORED, DEFLATED) and not self.encrypted
+
+    @property
+    def readable(self) -> bool:
+        """Whether we can unpack the member at all."""
+        return self.readable_alone or (self.method in UNPACKED_FROM_WHOLE and not self.encrypted)
+
+    @property
+    def packed_by(self) -> str:
+        """How the member is compressed, in words."""
+        return METHODS.get(self.method, f"compression method {self.method}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +107,8 @@ class ReleaseLock:
         Date and time (UTC, ISO 8601) at which the service was asked.
     licence
         Identifier from the record, for example ``cc-by-4.0``.
+    published
+        The record's own date of publication (ISO 8601), or None.
     """
 
     record: str
@@ -101,6 +117,7 @@ class ReleaseLock:
     licence: str | None
     resolved: str
     archives: tuple[LockedArchive, ...]
+    published: str | None = None
 
     def archive(self, key: str) -> LockedArchive | None:
         """Return the archive with this file name, if the record has it."""
@@ -141,6 +158,7 @@ class ReleaseLock:
             licence=top.maybe("licence", str),
             resolved=top.get("resolved", str),
             archives=tuple(archives),
+            published=top.maybe("published", str),
         )
 
 

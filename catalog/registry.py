@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -30,6 +31,10 @@ FOLDERS: Mapping[str, type[DatasetEntry] | type[NetworkEntry] | type[TableEntry]
     "networks": NetworkEntry,
     "tables": TableEntry,
 }
+
+RECORD_ADDRESS = re.compile(
+    r"https?://(?:www\.)?zenodo\.org/(?:api/)?records?/(\d+)/?(?:[?#].*)?", re.A
+)
 
 E = TypeVar("E", bound=Entry)
 
@@ -106,7 +111,7 @@ class Catalog:
         return next(r for r in self.releases.values() if r.default)
 
     def release(self, named: str | None) -> Release:
-        """Return a release by record number, version DOI or alias.
+        """Return a release by record number, version DOI, address of its page, or alias.
 
         A number that the catalog does not know is taken as it is: newer
         releases can be used before they are listed here.
@@ -118,7 +123,8 @@ class Catalog:
         """
         if named is None:
             return self.default_release
-        number = named.rsplit("zenodo.", 1)[-1]
+        address = RECORD_ADDRESS.fullmatch(named)
+        number = address[1] if address else named.rsplit("zenodo.", 1)[-1]
         for release in self.releases.values():
             if number == release.record or named in release.aliases:
                 return release

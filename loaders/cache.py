@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, cycle
 from pathlib import Path
@@ -29,6 +29,8 @@ STRAY = re.compile(r"tmp[a-z0-9_]{8}")
 
 GROUP_FILE, GROUP_FOLDER = 0o644, 0o755
 """Files are for the whole group to read, whatever the umask says."""
+LOCK_MODE = 0o664
+"""Whoever shares the cache must be able to take a lock that another has made."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Cache:
 
     def part(self, record: str, name: str, start: int, stop: int) -> Path:
         """Return where the raw bytes of a transfer collect."""
-        return self._below(self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}-{stop}.part")
+        return self._below(
+            self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}-{stop}.part"
+        )
 
     def _below(self, folder: Path, *names: str) -> Path:
         """Return a path in a folder of ours: the last guard against names from outside."""
@@ -95,7 +99,9 @@ class Cache:
     def strays(self, record: str) -> list[Path]:
         """Return temporary files that a killed process left among the entries."""
         folder = self.folder(record)
-        found = (p for place in ("perturbations", "networks") for p in folder.glob(f"{place}/**/tmp*"))
+        found = (
+            p for place in ("perturbations", "networks") for p in folder.glob(f"{place}/**/tmp*")
+        )
         found = chain(found, folder.glob("tf_lists/tmp*"), folder.glob("tmp*"))
         return sorted(p for p in found if STRAY.fullmatch(p.name) and p.is_file())
 
@@ -125,7 +131,7 @@ class Cache:
         """Hold a lock that only one process has at a time."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self._lock_file(name), mode=GROUP_FILE | 0o020)
+        lock = FileLock(self._lock_file(name), mode=LOCK_MODE)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -141,7 +147,10 @@ class Cache:
         """Hold one of the places for transfers: there are two, for all processes together."""
         from filelock import FileLock, Timeout
 
-        locks = [FileLock(self._lock_file(f"transfer-{i}")) for i in range(TRANSFERS_AT_A_TIME)]
+        locks = [
+            FileLock(self._lock_file(f"transfer-{i}"), mode=LOCK_MODE)
+            for i in range(TRANSFERS_AT_A_TIME)
+        ]
         for lock in cycle(locks):
             try:
                 lock.acquire(timeout=0.1)
@@ -161,10 +170,14 @@ class Cache:
                 since = time.time() - stamp.stat().st_mtime
                 time.sleep(max(0.0, min(interval, interval - since)))
             stamp.touch()
+            with suppress(PermissionError):  # its owner has done so
+                stamp.chmod(LOCK_MODE)
 
     def _lock_file(self, name: str) -> Path:
         folder = self.root / LOCKS
-        self.make_folder(folder)
+        if not folder.is_dir():
+            self.make_folder(folder)
+            folder.chmod(folder.stat().st_mode | 0o020)
         return folder / f"{quote(name, safe=' =')}.lock"
 
 

@@ -9,19 +9,17 @@ from shutil import rmtree
 
 from pereggrn_data.catalog.entries import AnyEntry
 from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache import SET_ASIDE, Cache, set_aside
 from pereggrn_data.loaders.hash_store import ChangedFileError, HashStore, changed_file
 from pereggrn_data.loaders.http_failures import OfflineError
 from pereggrn_data.loaders.integrity import crc32_of_file, settle_folder, sha256_of_file
 from pereggrn_data.loaders.layout import cached_files, is_complete
-from pereggrn_data.loaders.member_download import Batch, MemberDownloader, span_of
+from pereggrn_data.loaders.member_download import Batch, MemberDownloader
 from pereggrn_data.loaders.release_files import Located, ReleaseFiles
 from pereggrn_data.loaders.transfer import SIDECAR, NoProgress, Progress
+from pereggrn_data.loaders.transfer_groups import transfer_groups
 from pereggrn_data.loaders.whole_archives import WholeArchives
-
-ADJACENT = 1 << 16
-"""Members with at most this many bytes between them come in one transfer."""
-
 
 @dataclass(frozen=True)
 class EntryPlan:
@@ -41,6 +39,16 @@ class EntryPlan:
     located: Located | None
     missing: Mapping[str, LockedMember]
     whole: LockedArchive | None = None
+
+    @property
+    def whole_because(self) -> str | None:
+        """Why the whole archive must come, or None if it need not."""
+        if self.whole is None:
+            return None
+        packed = {m.packed_by for m in self.missing.values() if not m.readable_alone}
+        if packed:
+            return f"{' and '.join(sorted(packed))} files cannot be read from a part of an archive"
+        return "the server sends no parts"
 
     @property
     def transfer_bytes(self) -> int:
@@ -120,6 +128,7 @@ class EntryFetcher:
         missing = {p: m for p, m in located.members.items() if not self._path(p).exists()}
         if missing and self.files.http.offline and not self._can_unpack(located):
             raise _not_here(entry, list(missing))
+        _check_readable(missing, located.archive)
         whole = self.cache.archive(self.files.record, located.archive.key)
         if missing and not whole.exists() and not located.needs_whole_archive:
             located = replace(located, archive=self.files.probed(located.archive))
@@ -146,6 +155,7 @@ class EntryFetcher:
                 return [self._present(local, None, path) for local, path in found.items()]
             located = self._with_members(plan)
             members = located.members or {}
+            _check_readable(members, located.archive)
             done = {p: self._check_present(p, m) for p, m in members.items()}
             missing = {p: m for p, m in members.items() if done[p] is None}
             if missing and self.files.http.offline and not self._can_unpack(located):
@@ -167,7 +177,7 @@ class EntryFetcher:
             return fetched
         record, name = self.files.record, entry.name
         rmtree(self.cache.unpacking(record, name), ignore_errors=True)  # of a killed run
-        for span, group in _groups(missing, self.cache.spans(record, name)):
+        for span, group in transfer_groups(missing, self.cache.spans(record, name)):
             batch = Batch(self.files, self.cache, entry, located, dict(group), span)
             batch.progress, batch.say, batch.whole = self.progress, self.say, self._whole()
             try:
@@ -260,37 +270,18 @@ class EntryFetcher:
         return EntryPlan(entry, None, {})
 
 
-def _groups(
-    missing: Mapping[str, LockedMember], begun: list[tuple[int, int]]
-) -> list[tuple[tuple[int, int], dict[str, LockedMember]]]:
-    """Group members by the transfers that bring them; those that were begun go on.
-
-    A run that was killed while it unpacked has left the raw bytes of more
-    members than are missing now: they are used, not brought again.
-    """
-    groups, left = [], dict(missing)
-    for start, stop in begun:
-        held = {
-            p: m
-            for p, m in sorted(left.items(), key=lambda item: item[1].start)
-            if start <= m.start and m.stop <= stop and m.readable_alone
-        }
-        if held:
-            groups.append(((start, stop), held))
-            left = {p: m for p, m in left.items() if p not in held}
-    return groups + [(span_of(group.values()), group) for group in _adjacent(left)]
-
-
-def _adjacent(missing: Mapping[str, LockedMember]) -> list[dict[str, LockedMember]]:
-    """Group members that lie next to each other, so that one request brings them all."""
-    groups: list[dict[str, LockedMember]] = []
-    end = -1
-    for local, member in sorted(missing.items(), key=lambda item: item[1].start):
-        if not groups or member.start - end > ADJACENT or not member.readable_alone:
-            groups.append({})
-        groups[-1][local] = member
-        end = member.stop
-    return groups
+def _check_readable(members: Mapping[str, LockedMember], archive: LockedArchive) -> None:
+    """Refuse what we could not unpack, before anything large is downloaded."""
+    for member in members.values():
+        if not member.readable:
+            raise UsageError(
+                f"{member.path} in {archive.key} cannot be unpacked by us.",
+                got="it is encrypted"
+                if member.encrypted
+                else f"it is packed by {member.packed_by}",
+                fix="download and unpack the archive with another tool, "
+                "and name the folder by --collection.",
+            )
 
 
 def _not_here(entry: AnyEntry, missing: list[str]) -> OfflineError:

@@ -164,7 +164,10 @@ def _local_path(local: str, name: str | None, member: LockedMember) -> str:
     path = local.replace("*", name, 1)
     if not is_safe_file_name(path.rsplit("/", 1)[-1]):
         raise IntegrityError(
-            "The archive has a file name that is not safe to write.", got=repr(member.path)[:120]
+            "The archive has a file name that is not safe to write.",
+            expected="a plain name, without separators, control characters or a leading dot",
+            got=repr(member.path)[:120],
+            fix="nothing was written; ask those who published the archive, or use another release.",
         )
     return path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pereggrn_data.loaders.integrity import check_magic, settle
 from pereggrn_data.loaders.ranges import RangesIgnoredError
 from pereggrn_data.loaders.release_files import Located, ReleaseFiles
 from pereggrn_data.loaders.transfer import NoProgress, Progress, Span, Transfer
+from pereggrn_data.loaders.transfer_groups import span_of
 from pereggrn_data.loaders.whole_archives import WholeArchives, unpack_from_whole
 from pereggrn_data.loaders.zip_member import Unpacked, unpack
 
@@ -109,12 +110,6 @@ class Batch:
         """Delete the raw bytes once everything is unpacked; else keep them for the next run."""
         if complete:
             self.transfer().discard()
-
-
-def span_of(members: Iterable[LockedMember]) -> tuple[int, int]:
-    """Return the first byte of an archive that some members need, and the one behind the last."""
-    members = list(members)
-    return min(m.start for m in members), max(m.stop for m in members)
 
 
 @dataclass

@@ -246,7 +246,9 @@ def _most_telling(refusals: Sequence[NetworkError]) -> NetworkError:
         NotThereError,
         NetworkError,
     )
-    return min(refusals, key=lambda r: next(i for i, kind in enumerate(order) if isinstance(r, kind)))
+    return min(
+        refusals, key=lambda r: next(i for i, kind in enumerate(order) if isinstance(r, kind))
+    )
 
 
 def _check_is_no_page(response: requests.Response) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +71,7 @@ def parse_record(values: Any, release: Release, url: str) -> ReleaseLock:
         licence=_licence(metadata),
         resolved=datetime.now(UTC).isoformat(timespec="seconds"),
         archives=tuple(_archive(file, url) for file in files),
+        published=_date(metadata.get("publication_date")),
     )
 
 
@@ -122,6 +124,12 @@ def _licence(metadata: Mapping[str, Any]) -> str | None:
     if licence is None and isinstance(rights, list) and rights and isinstance(rights[0], Mapping):
         licence = rights[0].get("id")
     return _text(licence)
+
+
+def _date(value: Any) -> str | None:
+    """Take a date as the service writes it: a year, a month or a day."""
+    is_date = isinstance(value, str) and re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", value, re.A)
+    return value if is_date else None
 
 
 def _text(value: Any) -> str | None:

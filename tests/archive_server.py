@@ -114,6 +114,7 @@ class ArchiveServer:
         self.concepts = concepts or {}
         self.faults = faults or Faults()
         self.licence = licence
+        self.published: str | None = "2025-03-18"
         self.seen: list[Seen] = []
         self.lock = threading.Lock()
         self.version = 1
@@ -170,7 +171,9 @@ class ArchiveServer:
                 files.append(
                     {"key": key, "size": size, "checksum": checksum, "links": {"self": link}}
                 )
-        metadata = {"title": "A collection", "license": {"id": self.licence}}
+        metadata: dict[str, object] = {"title": "A collection", "license": {"id": self.licence}}
+        if self.published:
+            metadata["publication_date"] = self.published
         return {"id": int(record), "doi": f"10.5281/zenodo.{record}", "files": files} | {
             "metadata": metadata
         }

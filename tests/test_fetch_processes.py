@@ -17,7 +17,6 @@ from archive_server import ArchiveServer, Faults
 from archives import RECORD, stand_in
 
 from pereggrn_data.loaders.zip_index import TAIL
-from pereggrn_data.loaders.zip_index import TAIL
 from pereggrn_data.pipelines.fetch import fetch
 
 Serve = Callable[..., ArchiveServer]

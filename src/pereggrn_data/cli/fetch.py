@@ -111,7 +111,7 @@ def _confirm(plan: FetchPlan, tell: Callable[[str], None], *, ask: bool) -> bool
     for entry in plan.entries:
         if entry.whole is not None:
             tell(
-                f"{entry.entry.name}: the server sends no parts, so all of {entry.whole.key} "
+                f"{entry.entry.name}: {entry.whole_because}, so all of {entry.whole.key} "
                 f"is needed: {human_size(entry.whole.size)}"
             )
         elif entry.missing:

@@ -101,8 +101,8 @@ def export_croissant(name: str, *, release: str | None = None) -> dict[str, Any]
     }
     if licence:
         described["license"] = licence
-    if lock is not None:
-        described["datePublished"] = lock.resolved[:10]
+    if lock is not None and lock.published:
+        described["datePublished"] = lock.published
     if entry.citations:
         described["citeAs"] = "\n".join(c.bibtex() for c in entry.citations)
     hashes = HashStore(service.cache, record).all()

@@ -37,9 +37,7 @@ def entry_paths(
     NotFetchedError
         If it is published but not fetched.
     """
-    files, kind = _local_files(name, collection, say) or _cached_files(
-        name, collection
-    )
+    files, kind = _local_files(name, collection, say) or _cached_files(name, collection)
     if file is None and kind is EntryKind.DATASET and MAIN_FILE in files:
         return [files[MAIN_FILE]]
     if file is None:
@@ -60,9 +58,7 @@ def _local_files(
     return {p.name: p for p in local.files.values()}, local.kind
 
 
-def _cached_files(
-    name: str, collection: str | None
-) -> tuple[Mapping[str, Path], EntryKind]:
+def _cached_files(name: str, collection: str | None) -> tuple[Mapping[str, Path], EntryKind]:
     published = load_catalog().get(name)
     if published is None or find_cached(published) is None:
         refuse_absent(name, collection_folder(collection))

@@ -36,7 +36,8 @@ class VerifiedFile:
     Parameters
     ----------
     checked_against
-        ``lock``, ``first seen``, ``CRC-32``, ``md5`` or ``size`` (whole archives), or None where nothing is known.
+        ``lock``, ``first seen`` or ``CRC-32``, for whole archives ``md5`` or
+        ``size``; None where nothing is known.
     """
 
     name: str
