@@ -21,6 +21,7 @@ from pereggrn_data.loaders.transfer import SIDECAR, NoProgress, Progress
 from pereggrn_data.loaders.transfer_groups import transfer_groups
 from pereggrn_data.loaders.whole_archives import WholeArchives
 
+
 @dataclass(frozen=True)
 class EntryPlan:
     """What fetching an entry would take.

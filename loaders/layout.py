@@ -167,7 +167,7 @@ def _local_path(local: str, name: str | None, member: LockedMember) -> str:
             "The archive has a file name that is not safe to write.",
             expected="a plain name, without separators, control characters or a leading dot",
             got=repr(member.path)[:120],
-            fix="nothing was written; ask those who published the archive, or use another release.",
+            fix="nothing was written; tell its publishers, or use another release.",
         )
     return path
 

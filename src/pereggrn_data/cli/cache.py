@@ -61,7 +61,7 @@ def clean_command(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove leftovers (unfinished transfers, temporary files, files set aside), or what is named."""
+    """Remove leftovers (unfinished transfers, temporary and set-aside files), or what is named."""
     from pereggrn_data.pipelines.cache import clean, plan_cleaning
 
     if everything and names:
