@@ -92,7 +92,7 @@ def available_networks(folder: Path | None) -> dict[str, Mapping[str, Path]]:
 
     Those that have been fetched, and those of the local collection, which win.
     """
-    published = (found for e in load_catalog().networks if (found := find_cached(e)) is not None)
+    published = (here for e in load_catalog().networks if (here := find_cached(e)) is not None)
     found: dict[str, Mapping[str, Path]] = {
         one.entry.name: {p.stem: p for p in one.files.values()} for one in published
     }
