@@ -99,10 +99,8 @@ class Cache:
     def strays(self, record: str) -> list[Path]:
         """Return temporary files that a killed process left among the entries."""
         folder = self.folder(record)
-        found = (
-            p for place in ("perturbations", "networks") for p in folder.glob(f"{place}/**/tmp*")
-        )
-        found = chain(found, folder.glob("tf_lists/tmp*"), folder.glob("tmp*"))
+        places = ("perturbations/**/tmp*", "networks/**/tmp*", "tf_lists/tmp*", "tmp*")
+        found = chain.from_iterable(folder.glob(place) for place in places)
         return sorted(p for p in found if STRAY.fullmatch(p.name) and p.is_file())
 
     def make_folder(self, folder: Path) -> None:
