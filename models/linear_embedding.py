@@ -49,7 +49,7 @@ class LinearEmbedding:
     weights: Float64Array
     control_mean: Float64Array
 
-    def predict(self, perturbations: Perturbations) -> Forecast:
+    def predict(self, perturbations: Perturbations, start: Float64Array | None = None) -> Forecast:
         """Forecast expression after perturbations, in one step.
 
         Parameters
@@ -57,6 +57,9 @@ class LinearEmbedding:
         perturbations
             What to forecast. Levels are not used, except that a perturbed
             gene keeps its own.
+        start
+            Expression that the effects are added to, perturbations x genes;
+            by default the mean of the training controls.
 
         Raises
         ------
@@ -72,7 +75,8 @@ class LinearEmbedding:
                 fix="use a split that holds out perturbations of measured genes only.",
             )
         p = _embed(perturbations.labels, self.genes, self.embedding)
-        state = p.T @ self.weights @ self.embedding + self.control_mean
+        base = self.control_mean if start is None else start
+        state = p.T @ self.weights @ self.embedding + base
         perturbations.levels(self.genes).hold(state)
         return Forecast({1: state})
 
@@ -118,7 +122,9 @@ def fit_linear_embedding(
             "There are too few perturbations for the linear embedding.",
             expected=f"at least {dimension} training perturbations of measured genes",
             got=f"{len(usable)} of {len(names)} perturbations",
-            fix="use fewer dimensions (k).",
+            fix=f"use at most {len(usable)} dimensions (its argument dimension)."
+            if usable
+            else "use a method that learns from controls.",
         )
     z = np.stack(
         [column_means(data.expression, ~is_control & (labels == name)) for name in usable]

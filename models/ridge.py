@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -153,11 +152,12 @@ def _groups(task: RegressionTask, targets: IntArray) -> Iterator[tuple[IntArray,
     columns; with these counted in they are the same, and one decomposition
     serves both.
     """
-    groups: dict[bytes, list[int]] = defaultdict(list)
+    groups: dict[bytes, tuple[IntArray, list[int]]] = {}
     for j in targets:
-        groups[_with_own(task, int(j)).tobytes()].append(int(j))
-    for members in groups.values():
-        yield _with_own(task, members[0]), np.array(members, dtype=np.intp)
+        columns = _with_own(task, int(j))
+        groups.setdefault(columns.tobytes(), (columns, []))[1].append(int(j))
+    for columns, members in groups.values():
+        yield columns, np.array(members, dtype=np.intp)
 
 
 def _with_own(task: RegressionTask, target: int) -> IntArray:

@@ -5,10 +5,6 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-from scipy import sparse
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.controls import ControlMeans
@@ -19,7 +15,7 @@ from pereggrn_data.models.grammar import (
     Grammar,
     Pruning,
 )
-from pereggrn_data.models.inputs import Perturbations, TrainingData
+from pereggrn_data.models.inputs import Float64Array, Perturbations, TrainingData
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
 from pereggrn_data.models.regulon import forecast_regulon
 from pereggrn_data.models.tasks import Progress
@@ -33,6 +29,7 @@ from pereggrn_data.pipelines.model_inputs import (
 )
 from pereggrn_data.pipelines.model_options import ModelOptions
 from pereggrn_data.pipelines.split import SplitDataset
+from pereggrn_data.pipelines.starting_state import held_out_start, is_time_series, matched_start
 
 EMBEDDING = "linear_embedding"
 START = ("control_subtype", "starting_expression")
@@ -73,13 +70,19 @@ class Work:
         return perturbations_of(self.made.test_perturbations)
 
     @cached_property
-    def held_out(self) -> Any:
-        """(rows, genes) held-out expression, from which oracles start; None for forecasts."""
-        if not self.options.is_oracle:
-            return None
-        matrix = self.made.held_out_expression
-        dense = matrix.toarray() if sparse.issparse(matrix) else matrix
-        return np.asarray(dense, dtype=np.float64)
+    def start(self) -> Float64Array | None:
+        """(rows, genes) to start from; None for the mean of all training controls."""
+        if self.options.is_oracle:
+            return held_out_start(self.made)
+        if is_time_series(self.made):
+            return matched_start(self.made, self.options.control_subtype)
+        return None
+
+    @property
+    def control_subtype(self) -> str | None:
+        """The subtype among all training controls, unless the start has seen to it."""
+        chosen_already = self.start is not None and not self.options.is_oracle
+        return None if chosen_already else self.options.control_subtype
 
 
 def fit_model(work: Work, method: str) -> tuple[FittedGRN | LinearEmbedding, tuple[str, ...]]:
@@ -129,12 +132,12 @@ def forecast_fitted(fitted: FittedGRN | LinearEmbedding, work: Work) -> Forecast
     options = work.options
     if isinstance(fitted, LinearEmbedding):
         _one_step_only(options, EMBEDDING)
-        return fitted.predict(work.requested)
+        return fitted.predict(work.requested, work.start)
     return fitted.predict(
         work.requested,
         steps=check_steps(options.steps),
-        control_subtype=options.control_subtype,
-        starting_expression=work.held_out,
+        control_subtype=work.control_subtype,
+        starting_expression=work.start,
     )
 
 
@@ -155,7 +158,7 @@ def forecast_network(work: Work) -> Forecast:
     if stored is None:
         raise UsageError("regulon forecasts from a network.", expected="--network NAME_OR_PATH")
     network, notes = network_among(stored, work.made.split.genes, by_cell_type=False)
-    start = work.held_out
+    start = work.start
     if start is None:
         start = ControlMeans.of(work.training).mean(options.control_subtype)
     made = forecast_regulon(network, work.training.genes, work.requested, start)  # type: ignore[arg-type]
