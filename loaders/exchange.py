@@ -1,7 +1,7 @@
 """The folder through which a program of one's own is given a task, and gives predictions back.
 
 Files and columns are those of the original software (GGRN), so that images
-made for it run here.
+made for it run here; the controls that a time series gives are ours.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 TRAIN, REQUESTS, ANSWERS = "train.h5ad", "predictions_metadata.csv", "predictions.h5ad"
+GIVEN = "given_controls.h5ad"
 GRAMMAR, ARGUMENTS, NETWORK = "ggrn_args.json", "kwargs.json", "network.parquet"
 
 ALWAYS_THERE: Mapping[str, Any] = {TIMEPOINT: 0, CELL_TYPE: "unknown"}
@@ -32,6 +33,7 @@ def write_exchange(
     folder: Path,
     *,
     train: AnnData,
+    given: AnnData | None,
     requests: pd.DataFrame,
     grammar: Mapping[str, Any],
     arguments: Mapping[str, Any],
@@ -45,6 +47,8 @@ def write_exchange(
         Exists, and is empty.
     train
         Training data.
+    given
+        Controls that are known and do not train; written where there are some.
     requests
         One row per wanted prediction; index = names.
     grammar, arguments
@@ -57,9 +61,11 @@ def write_exchange(
     DataFrame
         The requests as they were written.
     """
-    filled = train.copy()
-    filled.obs = _filled(train.obs)
-    write_h5ad(filled, folder / TRAIN)
+    for name, data in ((TRAIN, train), (GIVEN, given)):
+        if data is not None:
+            filled = data.copy()
+            filled.obs = _filled(data.obs)
+            write_h5ad(filled, folder / name)
     written = _filled(requests)
     write_text(written.to_csv(index_label="observation"), folder / REQUESTS)
     write_text(dumps(dict(grammar)) + "\n", folder / GRAMMAR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import anndata
@@ -12,12 +13,13 @@ import pytest
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.loaders.datasets import write_h5ad
+from pereggrn_data.pipelines.model_options import Program
 
 GENES = ["A", "B", "C", "D"]
 
 
 def part(labels: list[str], cell_type: str, timepoint: list[int], level: float) -> anndata.AnnData:
-    """Return expression whose every number is known: level + 10 x timepoint + gene / 10 + row² / 100."""
+    """Return expression that is known: level + 10 x timepoint + gene / 10 + row² / 100."""
     n = len(labels)
     x = level + 10.0 * np.array(timepoint)[:, None] + 0.1 * np.arange(len(GENES))[None, :]
     x = x + 0.01 * np.arange(n)[:, None] ** 2
@@ -137,6 +139,30 @@ def test_linear_embedding_says_that_controls_are_not_enough(series: Path) -> Non
             series, "linear_embedding", split=pereggrn_data.split(series, "timeseries")
         )
     assert "learns from controls" in str(raised.value)
+
+
+PROGRAM = """
+import sys
+import anndata, pandas as pd
+folder = sys.argv[1]
+given = anndata.read_h5ad(folder + "/given_controls.h5ad")
+wanted = pd.read_csv(folder + "/predictions_metadata.csv", index_col=0)
+at = [given.obs["timepoint"].eq(t).to_numpy() for t in wanted["timepoint"]]
+x = [given.X[rows].mean(axis=0) if rows.any() else given.X[0] for rows in at]
+out = anndata.AnnData(pd.DataFrame(x, wanted.index, given.var_names).to_numpy(), wanted)
+out.var_names = given.var_names
+out.write_h5ad(folder + "/predictions.h5ad")
+"""
+
+
+def test_a_program_is_given_the_controls(series: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(PROGRAM)
+    made = pereggrn_data.split(series, "timeseries")
+    program = Program(command=f"'{sys.executable}' -W ignore '{tmp_path / 'm.py'}' {{dir}}")
+    found = pereggrn_data.predict(split=made, program=program).to_pandas()
+    first = found[(found["perturbation"] == "A") & (found["cell_type"] == "k")]
+    expected = controls_of(tmp_path, "test.h5ad", [0, 2])
+    np.testing.assert_allclose(first[GENES].to_numpy(float)[0], expected, rtol=1e-6)
 
 
 @pytest.mark.shared

@@ -86,6 +86,7 @@ def forecast_by_program(
         written = write_exchange(
             folder,
             train=made.train,
+            given=made.given_controls,
             requests=requests,
             grammar=_grammar(program, options, regulators),
             arguments=options.arguments,

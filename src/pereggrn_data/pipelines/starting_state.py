@@ -58,9 +58,9 @@ def matched_start(made: SplitDataset, subtype: str | None) -> Floats:
     contexts = Contexts(wanted, np.arange(len(wanted), dtype=np.intp), len(wanted))
     given = made.train if made.given_controls is None else made.given_controls
     start = matched_controls(contexts, _controls(given, subtype), _controls(made.train, subtype))
-    lacking = np.isnan(start).any(axis=1)
-    if lacking.any():
-        places = wanted.loc[lacking, [CELL_TYPE, TIMEPOINT]].drop_duplicates()
+    lacking = np.flatnonzero(np.isnan(start).any(axis=1))
+    if lacking.size:
+        places = wanted.iloc[lacking][[CELL_TYPE, TIMEPOINT]].drop_duplicates()
         raise UsageError(
             f"No control's label begins with {subtype!r} in {len(places)} of the cell types "
             "and timepoints to forecast.",
