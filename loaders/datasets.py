@@ -206,11 +206,21 @@ def write_unfilled_h5ad(
 def with_plain_strings(adata: AnnData) -> AnnData:
     """Give every string column, category and index the same plain type (object of str).
 
+    Of ``obs``, ``var`` and ``raw.var``.
+
     pandas 2 and 3, and anndata 0.12 and 0.13, each read text as another type;
     nullable ones cannot be read by older versions once written.
     """
+    import anndata
+
     adata.obs = plain_frame(adata.obs)
     adata.var = plain_frame(adata.var)
+    if adata.raw is not None:
+        # Its table cannot be replaced, so it is put together anew, around the same matrix.
+        raw: Any = adata.raw
+        adata.raw = anndata.AnnData(
+            X=raw.X, obs=adata.obs[[]], var=plain_frame(raw.var), varm=dict(raw.varm)
+        )
     return adata
 
 

@@ -223,10 +223,14 @@ class TestFiles:
             "string", "numeric-scalar", "raw", "csr_matrix", "csc_matrix",
         }  # fmt: skip
         seen: set[str] = set()
-        for path in demo_split.write(tmp_path):
+        adata = demo_split.dataset.adata.copy()
+        adata.raw = adata.copy()
+        with_raw = SplitDataset(Dataset("d", None, "0", adata), demo_split.split)
+        for path in with_raw.write(tmp_path):
             if path.suffix == ".h5ad":
                 with h5py.File(path) as file:
                     file.visititems(lambda _, x: seen.add(x.attrs.get("encoding-type", "array")))
+        assert "raw" in seen
         assert seen <= allowed
 
     def test_nothing_in_training_depends_on_held_out_expression(
