@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,7 @@ class TestLabels:
             (None, (math.nan,)),
             (float("nan"), (math.nan,)),
             (np.float32(2), (2.0,)),
+            (pd.NA, (math.nan,)),
             ("", (math.nan,)),
         ],
     )

@@ -44,12 +44,12 @@ def levels_of(stated: object) -> tuple[float, ...]:
     >>> levels_of(None)
     (nan,)
     """
-    if stated is None:
+    # pandas.NA has no truth value, so it is not compared; it means the same as NaN.
+    if stated is None or repr(stated) == "<NA>":
         return (math.nan,)
     if isinstance(stated, str):
         return tuple(float(part) if part.strip() else math.nan for part in stated.split(SEPARATOR))
-    # pandas.NA refuses float(); it means the same as NaN.
-    return (math.nan,) if stated != stated or repr(stated) == "<NA>" else (float(stated),)  # type: ignore[arg-type]
+    return (math.nan,) if stated != stated else (float(stated),)  # type: ignore[arg-type]
 
 
 def unique_in_order(labels: Iterable[str]) -> list[str]:
