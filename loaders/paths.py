@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
-from pereggrn_data.core.errors import MissingFileError
+from pereggrn_data.core.errors import MissingFileError, UsageError
 
 AnyPath = str | os.PathLike[str]
 
@@ -89,3 +90,38 @@ def required_file(text: AnyPath) -> Path:
     if path is None:
         raise MissingFileError(f"There is no file {user_path(text)}.", fix="check the path.")
     return path
+
+
+def refuse_overwriting(outputs: Iterable[AnyPath | None], inputs: Iterable[object]) -> None:
+    """Check that nothing is written over a file that is read.
+
+    Parameters
+    ----------
+    outputs
+        Files that are to be written.
+    inputs
+        Whatever may be a path of a file that is read; names and other things,
+        and paths where nothing is, are passed over.
+
+    Raises
+    ------
+    UsageError
+        Naming the first file that would be lost.
+    """
+    read = [Path(i) for i in inputs if isinstance(i, (str, os.PathLike)) and _is_there(i)]
+    for output in outputs:
+        if output is None or not _is_there(output):
+            continue
+        if any(Path(output).samefile(path) for path in read):
+            raise UsageError(
+                f"{output} is read here, and would be overwritten.",
+                expected="another file or folder to write to",
+                fix="choose another name.",
+            )
+
+
+def _is_there(path: AnyPath) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False

@@ -23,8 +23,11 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+SPLIT_FILE = "split.json"
+
+
 def read_split(path: Path) -> Split:
-    """Read a split.
+    """Read a split: a file, or the ``split.json`` in a folder.
 
     Raises
     ------
@@ -33,7 +36,7 @@ def read_split(path: Path) -> Split:
     InvalidDataError
         If it is not JSON, or not a split.
     """
-    file = required_file(path)
+    file = required_file(path / SPLIT_FILE if path.is_dir() else path)
     try:
         text = file.read_text(encoding="utf-8-sig")
         values = json.loads(text, object_pairs_hook=_without_repeats)

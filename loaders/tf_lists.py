@@ -7,7 +7,13 @@ from pathlib import Path
 
 from pereggrn_data.catalog.entries import EntryKind
 from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UsageError,
+    near_matches,
+    or_list,
+)
 from pereggrn_data.loaders.cached import find_cached
 from pereggrn_data.loaders.collection import read_collection
 
@@ -65,11 +71,13 @@ def tf_list_of(species: str, files: Mapping[str, Path]) -> tuple[str, ...]:
         If there is none.
     """
     if species not in files:
+        near = near_matches(species, list(files))
+        hint = f"did you mean {or_list(near)}? Else " if near else ""
         raise UsageError(
             f"There is no list of transcription factors for the species {species!r}.",
             expected=f"one of {', '.join(sorted(files))}" if files else "a list of one's own",
             got=f"{len(files)} lists in the local collection and among fetched data",
-            fix="give a file by --tf-list, or `pereggrn-data fetch tf_lists`, "
+            fix=f"{hint}give a file by --tf-list, or `pereggrn-data fetch tf_lists`, "
             "or use --eligible-regulators all.",
         )
     return read_tf_list(files[species])

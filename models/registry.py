@@ -255,7 +255,9 @@ def get_method(name: str) -> Method:
     for method in METHODS:
         if name == method.name or name in method.aliases:
             return method
-    raise UnknownNameError("method", name, method_names())
+    raise UnknownNameError(
+        "method", name, method_names(), fix="`pereggrn-eval models` lists them all."
+    )
 
 
 def get_regression(name: str) -> Method:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from pereggrn_data.cli import evaluate
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.loaders.datasets import write_h5ad
+from pereggrn_data.loaders.model_files import read_model_file, write_arrays
 from pereggrn_data.models.registry import METHODS
 from pereggrn_data.simulate.demo import demo_network
 
@@ -315,7 +317,127 @@ def test_other_models_are_saved_with_joblib_and_say_so(tmp_path: Path) -> None:
     assert any("trust" in note for note in fitted.notes)
     again = pereggrn_data.predict("demo", model_file=file, split_options=options)
     np.testing.assert_array_equal(fitted.adata.X, again.adata.X)
-    assert any("trust" in note for note in again.notes)
+
+
+def test_a_pickle_is_warned_of_before_it_is_read(run: Any, tmp_path: Path) -> None:
+    """Even one that holds no model, and even where one wants quiet."""
+    (tmp_path / "m.joblib").write_bytes(b"not a model")
+    code, _, err = run("predict", "demo", "--model-file", "m.joblib", "--quiet")
+    assert code == 1
+    assert err.index("warning: m.joblib is a pickle") < err.index("holds no model")
+
+
+def test_a_stored_model_says_how_it_was_fitted(tmp_path: Path, network: pd.DataFrame) -> None:
+    file = tmp_path / "m.npz"
+    choices: dict[str, Any] = {"matching": "closest", "arguments": {"alphas": [5.0]}, **FEW}
+    pereggrn_data.predict("demo", save_model=file, **choices)
+    again = pereggrn_data.predict("demo", model_file=file, steps=[1, 2])
+    said = json.loads(again.adata.uns[MODEL_UNS])
+    assert said["matching"] == "closest"
+    assert said["eligible_regulators"] == "perturbed"
+    assert said["arguments"] == {"alphas": [5.0]}
+    assert said["steps"] == [1, 2]
+    assert said["model_file"]["name"] == "m.npz"
+    assert said["model_file"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_damaged_models_hold_no_model(tmp_path: Path) -> None:
+    """Every byte in turn, and every length: what is broken is said, whatever breaks."""
+    file = tmp_path / "m.npz"
+    write_arrays(file, {"a": np.tile(np.arange(9.0), 40)}, {"dataset": "d"})
+    whole = file.read_bytes()
+    refused = 0
+    for at in range(len(whole)):
+        for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 21]) + whole[at + 1 :]):
+            file.write_bytes(damaged)
+            try:
+                read_model_file(file)
+            except InvalidDataError:
+                refused += 1
+    assert refused > len(whole)
+
+
+class TestNothingIsOverwritten:
+    @pytest.fixture
+    def file(self, tmp_path: Path, small_dataset: Any) -> Path:
+        """A dataset in the folder where the program runs."""
+        adata = small_dataset()
+        write_h5ad(adata, tmp_path / "train.h5ad")
+        return tmp_path / "train.h5ad"
+
+    @pytest.mark.parametrize("name", ["train.h5ad", "./train.h5ad", "link.h5ad"])
+    def test_predict_does_not_replace_its_dataset(self, run: Any, file: Path, name: str) -> None:
+        file.with_name("link.h5ad").symlink_to(file)
+        before = file.read_bytes()
+        code, _, err = run("predict", "train.h5ad", "--model", "mean", "-o", name)
+        assert code == 2
+        assert "would be overwritten" in err
+        assert file.read_bytes() == before
+
+    def test_in_python_neither(self, file: Path) -> None:
+        made = pereggrn_data.predict(file, "mean")
+        with pytest.raises(UsageError, match="would be overwritten"):
+            made.write(file)
+        made.write(file.with_name("p.h5ad"))
+        model = file.with_name("m.npz")
+        model.hardlink_to(file)
+        with pytest.raises(UsageError, match="would be overwritten"):
+            pereggrn_data.predict(file, "mean", save_model=model)
+
+    def test_split_does_not_replace_its_dataset(self, run: Any, file: Path) -> None:
+        """Its training part has the same name as the training file of a time series."""
+        before = file.read_bytes()
+        code, _, err = run("split", "train.h5ad", "-o", ".")
+        assert code == 2
+        assert "would be overwritten" in err
+        assert file.read_bytes() == before
+        assert not file.with_name("split.json").exists()
+
+
+def test_steps_in_a_table_are_scored(tmp_path: Path, run: Any) -> None:
+    made = pereggrn_data.predict("demo", "mean", steps=[1, 3])
+    table = made.to_pandas()
+    assert pereggrn_data.score(table, dataset="demo", split=made.split, step=3).n_scored == 28
+    table.to_csv("p.csv")
+    table.to_parquet("p.parquet")
+    pereggrn_data.split("demo").write("s")
+    for name in ("p.csv", "p.parquet"):
+        options = ("--dataset", "demo", "--split", "s", "--step", "3", "-o", "scores")
+        code, _, err = run("score", name, *options)
+        assert code == 0, err
+
+
+def test_what_to_do_next_is_true(run: Any) -> None:
+    _, _, err = run("predict", "demo", "--model", "mean", "--steps", "2,5", "-o", "p.h5ad")
+    assert "pereggrn-eval score p.h5ad --step 2" in err
+    _, _, err = run("predict", "demo", "--model", "mine")
+    assert "pereggrn-eval models" in err
+    oracle = ("--starting-expression", "heldout", "--eligible-regulators", "perturbed")
+    _, _, err = run("predict", "demo", *oracle, "-o", "o.h5ad")
+    assert "oracle" in err
+
+
+def test_ctrl_c_is_acknowledged(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pereggrn_data.pipelines.predict.predict", interrupt)
+    code, _, err = run("predict", "demo")
+    assert code == 130
+    assert "interrupted" in err
+
+
+def test_a_dataset_may_say_its_species(tmp_path: Path, small_dataset: Any) -> None:
+    (tmp_path / "tf_lists").mkdir()
+    (tmp_path / "tf_lists" / "unicorn.txt").write_text("A\nB\n")
+    adata = small_dataset()
+    adata.uns["species"] = "unicorn"
+    choices: dict[str, Any] = {"eligible_regulators": "tf", "collection": str(tmp_path)}
+    made = pereggrn_data.predict(adata, "RidgeCV", **choices)
+    by_name = pereggrn_data.predict(small_dataset(), "RidgeCV", species="unicorn", **choices)
+    np.testing.assert_array_equal(made.adata.X, by_name.adata.X)
+    with pytest.raises(UsageError, match="unicorn"):
+        pereggrn_data.predict(adata, "RidgeCV", species="Unicron", **choices)
 
 
 def test_model_files_that_cannot_be_used(tmp_path: Path, network: pd.DataFrame) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.model_options import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.model_options import Program as Program
     from pereggrn_data.pipelines.networks import open_network as open_network
-    from pereggrn_data.pipelines.predict import PredictedExpression as PredictedExpression
     from pereggrn_data.pipelines.predict import predict as predict
+    from pereggrn_data.pipelines.predicted import PredictedExpression as PredictedExpression
     from pereggrn_data.pipelines.score import score as score
     from pereggrn_data.pipelines.split import split as split
     from pereggrn_data.pipelines.split_check import check_split as check_split
@@ -33,7 +33,7 @@ _LAZY = {
     "ModelOptions": "pereggrn_data.pipelines.model_options",
     "Network": "pereggrn_data.loaders.networks",
     "PereggrnError": "pereggrn_data.core.errors",
-    "PredictedExpression": "pereggrn_data.pipelines.predict",
+    "PredictedExpression": "pereggrn_data.pipelines.predicted",
     "Program": "pereggrn_data.pipelines.model_options",
     "Split": "pereggrn_data.core.splits",
     "SplitOptions": "pereggrn_data.pipelines.split_options",

@@ -15,12 +15,13 @@ from pereggrn_data.cli.model_arguments import (
     program_of,
 )
 from pereggrn_data.cli.options import Collection, Json, Quiet
-from pereggrn_data.cli.predict_report import print_predicted
+from pereggrn_data.cli.predict_report import print_predicted, warn_of_pickle
 from pereggrn_data.cli.split_options import (
-    AllowedRegulators,
+    AllowedRegulatorsOfSplit,
     KeepApart,
     MergeReplicates,
     RankOnTrain,
+    SplitNetworks,
     StratifyControls,
     TestSet,
     split_options,
@@ -128,7 +129,12 @@ def predict_command(
         ),
     ] = "control",
     model_file: Annotated[
-        Path | None, _option("--model-file", help="Use this fitted model; fit none.")
+        Path | None,
+        _option(
+            "--model-file",
+            help="Use this fitted model; fit none. A .joblib file is a pickle: use it only if "
+            "you trust where it comes from.",
+        ),
     ] = None,
     save_model: Annotated[
         Path | None,
@@ -193,11 +199,8 @@ def predict_command(
         int | None, _option("--num-genes", min=1, help="Default: 10000.", panel=_SPLIT)
     ] = None,
     stratify_controls: StratifyControls = False,
-    allowed_regulators: AllowedRegulators = "all",
-    split_network: Annotated[
-        list[str] | None,
-        _option("--split-network", help="For --allowed-regulators; repeatable.", panel=_SPLIT),
-    ] = None,
+    allowed_regulators: AllowedRegulatorsOfSplit = "all",
+    split_network: SplitNetworks = None,
     test_set: TestSet = None,
     merge_replicates: MergeReplicates = False,
     keep_apart: KeepApart = None,
@@ -214,11 +217,17 @@ def predict_command(
 
     Writes a predictions file that `pereggrn-eval score` takes without options.
     """
+    from pereggrn_data.loaders.paths import refuse_overwriting
     from pereggrn_data.loaders.writing import check_writable
-    from pereggrn_data.pipelines.predict import predict, require_h5ad
+    from pereggrn_data.pipelines.predict import predict
+    from pereggrn_data.pipelines.predicted import require_h5ad
 
     if output is not None:
         require_h5ad(output)
+    read = [dataset, split_file, model_file, tf_list, dimensions, test_set]
+    refuse_overwriting(
+        [output, save_model, log], [*read, *(network or ()), *(split_network or ())]
+    )
     for file in (output or Path("here"), save_model, log):
         if file is not None:
             check_writable(file.absolute().parent)
@@ -244,6 +253,8 @@ def predict_command(
         memory_limit=memory_limit,
         log=log,
     )
+    if model_file is not None:
+        warn_of_pickle(model_file)
     with fit_progress(quiet=quiet) as progress:
         predicted = predict(
             dataset,

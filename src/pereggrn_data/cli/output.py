@@ -15,6 +15,8 @@ from pereggrn_data.core.printable import one_line, printable, printable_json
 from pereggrn_data.core.strict_json import dumps
 
 DEBUG_FLAG = "--debug"
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, which typer gives as shells do."""
 
 EXIT_CODES_HELP = "\n\n".join(
     ["Exit codes:", *(f"{code.value}: {text}" for code, text in EXIT_CODE_MEANINGS.items())]
@@ -107,6 +109,10 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
         for note in getattr(error, "__notes__", ()):
             say(f"  {note}")
         raise SystemExit(error.exit_code) from None
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            say("interrupted.")
+        raise
     except Exception as error:
         if debug:
             raise

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from pereggrn_data.cli.output import emit, emit_json, say
 
 if TYPE_CHECKING:
-    from pereggrn_data.pipelines.predict import PredictedExpression
+    from pereggrn_data.pipelines.predicted import PredictedExpression
+
+
+def warn_of_pickle(model_file: Path) -> None:
+    """Warn before a model file is read that could run code, however quiet one wants to be."""
+    if model_file.suffix == ".joblib":
+        from pereggrn_data.pipelines.model_store import TRUST
+
+        say(f"warning: {model_file} {TRUST}")
 
 
 def print_predicted(
@@ -44,4 +52,9 @@ def print_predicted(
     if save_model is not None:
         emit(str(save_model))
     if not quiet:
-        say(f"{predicted.seconds:.1f} s; score it: pereggrn-eval score {shlex.quote(str(path))}")
+        say(f"{predicted.seconds:.1f} s; score it: {_score_command(predicted, path)}")
+
+
+def _score_command(predicted: PredictedExpression, path: Path) -> str:
+    command = f"pereggrn-eval score {shlex.quote(str(path))}"
+    return command if len(predicted.steps) == 1 else f"{command} --step {predicted.steps[0]}"

@@ -21,41 +21,51 @@ DEFAULT_GENES = 10_000
 Folder = Annotated[
     Path | None, typer.Option("--output", "-o", help="Folder to write to; it is made if needed.")
 ]
+FINER = "Finer choices of the split"
+
+
+def _finer(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=FINER)
+
+
 StratifyControls = Annotated[
     bool,
-    typer.Option(
-        "--stratify-controls", help="stratified: hold out controls too, as the original does."
-    ),
+    _finer("--stratify-controls", help="stratified: hold out controls too, as the original does."),
 ]
+_ALLOWED_HELP = (
+    "interventional: hold out all genes, or only regulators in the union or the intersection of "
+)
 AllowedRegulators = Annotated[
-    str,
-    typer.Option(
-        help="interventional: hold out all genes, or only regulators in the union or the "
-        "intersection of --network."
-    ),
+    str, _finer("--allowed-regulators", help=f"{_ALLOWED_HELP}--network.")
+]
+AllowedRegulatorsOfSplit = Annotated[
+    str, _finer("--allowed-regulators", help=f"{_ALLOWED_HELP}--split-network.")
 ]
 Networks = Annotated[
     list[str] | None,
-    typer.Option("--network", help="Name or path of a network; may be given several times."),
+    _finer("--network", help="For --allowed-regulators; name or path, repeatable."),
+]
+SplitNetworks = Annotated[
+    list[str] | None,
+    _finer("--split-network", help="For --allowed-regulators; name or path, repeatable."),
 ]
 TestSet = Annotated[
     Path | None,
-    typer.Option(help="custom: a JSON list or a CSV of the observations to hold out."),
+    _finer("--test-set", help="custom: a JSON list or a CSV of the observations to hold out."),
 ]
 MergeReplicates = Annotated[
-    bool, typer.Option("--merge-replicates", help="Average within perturbation first.")
+    bool, _finer("--merge-replicates", help="Average within perturbation first.")
 ]
 KeepApart = Annotated[
     list[str] | None,
-    typer.Option(
-        help="With --merge-replicates: average within cell_type or timepoint; may be given twice."
+    _finer(
+        "--keep-apart",
+        help="With --merge-replicates: average within cell_type or timepoint; may be given twice.",
     ),
 ]
 RankOnTrain = Annotated[
     bool,
-    typer.Option(
-        "--rank-on-train", help="Rank genes by their variance in the training observations."
-    ),
+    _finer("--rank-on-train", help="Rank genes by their variance in the training observations."),
 ]
 
 

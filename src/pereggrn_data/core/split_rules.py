@@ -76,7 +76,8 @@ class SplitRules:
         if restricted != bool(self.networks):
             raise UsageError(
                 "Networks and the rule for allowed regulators belong together.",
-                expected="--allowed-regulators union or intersection, with --network",
+                expected="--allowed-regulators union or intersection, with --network "
+                "(predict: --split-network)",
                 got=f"--allowed-regulators {self.allowed_regulators} with "
                 f"{len(self.networks)} networks",
             )

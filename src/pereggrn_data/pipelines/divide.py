@@ -44,7 +44,7 @@ def divide(
             f"The split was made for another file than {dataset.path or dataset.name}.",
             expected=f"{split.dataset} with sha256 {split.sha256}",
             got=f"{dataset.name} with sha256 {dataset.sha256}",
-            fix=f"fetch {split.dataset} again, or name the right file by --dataset.",
+            fix=f"fetch {split.dataset} again, or name the file that the split was made for.",
         )
     divided = SplitDataset(dataset, split)
     require_same_training_file(split, divided.prepared)

@@ -25,6 +25,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
 )
 from pereggrn_data.loaders.collection import collection_folder, read_collection
+from pereggrn_data.loaders.datasets import Dataset
 from pereggrn_data.loaders.networks import Network as StoredNetwork
 from pereggrn_data.loaders.tf_lists import read_tf_list, tf_list_files, tf_list_of
 from pereggrn_data.models.inputs import Perturbations, TrainingData
@@ -167,7 +168,7 @@ def _tf_list(options: ModelOptions, made: SplitDataset, collection: str | None) 
     if given is not None:
         return tuple(map(str, given))
     folder = collection_folder(collection)
-    species = options.species or species_of(made.dataset.name, folder)
+    species = options.species or species_of(made.dataset, folder)
     if species is None:
         raise UsageError(
             f"The species of {made.dataset.name} is not known, so neither are its "
@@ -177,13 +178,17 @@ def _tf_list(options: ModelOptions, made: SplitDataset, collection: str | None) 
     return tf_list_of(species, tf_list_files(folder))
 
 
-def species_of(dataset: str, folder: Path | None) -> str | None:
-    """Return the species of a dataset, as the collection's table or the catalog says."""
+def species_of(dataset: Dataset, folder: Path | None) -> str | None:
+    """Return a dataset's species, as the collection's table, the catalog or it itself says."""
+    name = dataset.name
     for entry in read_collection(folder) if folder else ():
-        if (entry.name, entry.kind) == (dataset, EntryKind.DATASET) and entry.row.get("species"):
+        if (entry.name, entry.kind) == (name, EntryKind.DATASET) and entry.row.get("species"):
             return entry.row["species"]
-    published = load_catalog().get(dataset)
-    return None if published is None else published.species_shown
+    published = load_catalog().get(name)
+    if published is not None:
+        return published.species_shown
+    said = dataset.adata.uns.get("species")
+    return said if isinstance(said, str) and said else None
 
 
 def subspace_value(dimensions: Any, genes: Sequence[str]) -> Any:

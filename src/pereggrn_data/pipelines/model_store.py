@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.strict_json import plain
 from pereggrn_data.core.version import software
+from pereggrn_data.loaders.datasets import sha256_of_file
 from pereggrn_data.loaders.model_files import (
     JOBLIB,
     check_model_path,
@@ -22,6 +25,7 @@ from pereggrn_data.models.registry import METHODS
 from pereggrn_data.pipelines.split import SplitDataset
 
 Fitted = FittedGRN | LinearEmbedding
+SETTINGS = "settings"
 
 TRUST = (
     "is a pickle, which can run anything when it is loaded: load such a file only if you trust "
@@ -55,8 +59,10 @@ def check_can_save(path: Path, method: str) -> None:
         )
 
 
-def store_model(model: Fitted, path: Path, made: SplitDataset) -> tuple[str, ...]:
-    """Store a fitted model, and what it was trained on.
+def store_model(
+    model: Fitted, path: Path, made: SplitDataset, settings: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Store a fitted model, what it was trained on, and how.
 
     Returns
     -------
@@ -64,10 +70,11 @@ def store_model(model: Fitted, path: Path, made: SplitDataset) -> tuple[str, ...
         What the user should know.
     """
     check_can_save(path, model_name(model))
+    about = {**provenance(made), SETTINGS: plain(settings)}
     if path.suffix == JOBLIB or not can_become_arrays(model):
-        write_joblib(path, model, provenance(made))
+        write_joblib(path, model, about)
         return (f"{path} {TRUST}",)
-    write_arrays(path, to_arrays(model), provenance(made))
+    write_arrays(path, to_arrays(model), about)
     return ()
 
 
@@ -82,8 +89,15 @@ def provenance(made: SplitDataset) -> dict[str, Any]:
     }
 
 
-def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...]]:
+def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...], dict[str, Any]]:
     """Take up a stored model to forecast the test side of a split.
+
+    A file that ends in ``.joblib`` can run code here: warn before.
+
+    Returns
+    -------
+    model, notes, settings
+        The settings say how it was fitted, and which file it is.
 
     Raises
     ------
@@ -99,7 +113,7 @@ def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...]]
         model = from_arrays(stored.content)
     elif not isinstance(model, Fitted):
         raise InvalidDataError(f"{path} holds no model.", got=f"a {type(model).__name__}")
-    notes: tuple[str, ...] = (f"{path} {TRUST}",) if path.suffix == JOBLIB else ()
+    notes: tuple[str, ...] = ()
     mine, theirs = provenance(made), stored.provenance
     if theirs.get("sha256") != mine["sha256"]:
         notes += (f"{path} was trained on another dataset: {theirs.get('dataset', 'unknown')}.",)
@@ -110,7 +124,10 @@ def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...]]
             expected="a model that was trained on the training side of this split",
             fix="name its own split, or fit the model again.",
         )
-    return _with_genes(model, path, made.split.genes), notes
+    settings = theirs.get(SETTINGS)
+    file = {"name": path.name, "sha256": sha256_of_file(path), "trained_on": theirs.get("dataset")}
+    about = {**(settings if isinstance(settings, dict) else {}), "model_file": file}
+    return _with_genes(model, path, made.split.genes), notes, about
 
 
 def _with_genes(model: Fitted, path: Path, genes: tuple[str, ...]) -> Fitted:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeGuard, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,8 @@ from pereggrn_data.core.format import MODEL_UNS, OBSERVATION, ORACLE_UNS, PREDIC
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.datasets import Dataset, write_h5ad
+from pereggrn_data.loaders.datasets import Dataset
+from pereggrn_data.loaders.paths import refuse_overwriting
 from pereggrn_data.loaders.splits import read_split
 from pereggrn_data.models.dynamics import check_steps
 from pereggrn_data.models.registry import get_method
@@ -33,75 +33,13 @@ from pereggrn_data.pipelines.model_store import (
     model_name,
     store_model,
 )
+from pereggrn_data.pipelines.predicted import PredictedExpression
 from pereggrn_data.pipelines.score_inputs import refuse_two_splits
 from pereggrn_data.pipelines.split import SplitDataset
 from pereggrn_data.pipelines.split_options import SplitOptions
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-
-@dataclass(frozen=True)
-class PredictedExpression:
-    """Forecasts of the test side of a split.
-
-    Parameters
-    ----------
-    adata
-        A filled-in template, (rows, genes), natural-log expression. With several
-        steps, rows are repeated, and ``obs["prediction_timescale"]`` tells them apart.
-    model
-        Name of what made them.
-    split
-        What was held out.
-    notes
-        What the user should know.
-    seconds
-        That fitting and forecasting took.
-    """
-
-    adata: AnnData
-    model: str
-    split: Split
-    notes: tuple[str, ...]
-    seconds: float
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return a wide table: what each row predicts, then one column per gene."""
-        values = pd.DataFrame(
-            np.asarray(self.adata.X),
-            index=self.adata.obs_names,
-            columns=self.adata.var_names,
-        )
-        obs: pd.DataFrame = self.adata.obs
-        return obs.join(values).rename_axis(OBSERVATION)
-
-    def write(self, path: str | Path) -> Path:
-        """Write an ``.h5ad`` file that ``score`` takes without options."""
-        path = Path(path)
-        require_h5ad(path)
-        write_h5ad(self.adata, path)
-        return path
-
-    def __repr__(self) -> str:
-        n, genes = self.adata.shape
-        return f"Predictions by {self.model}: {n} rows x {genes} genes, {self.split!r}"
-
-
-def require_h5ad(path: Path) -> None:
-    """Check the ending of a predictions file that is to be written.
-
-    Raises
-    ------
-    UsageError
-        If it is not ``.h5ad``.
-    """
-    if path.suffix != ".h5ad":
-        raise UsageError(
-            f"Predictions cannot be written to {path.name}.",
-            expected="a name that ends in .h5ad, which also holds the split",
-            got=path.suffix or "no ending",
-        )
 
 
 def predict(
@@ -135,7 +73,8 @@ def predict(
     program
         A program or container that forecasts instead of a model of ours.
     model_file
-        A fitted model to take up instead of fitting one.
+        A fitted model to take up instead of fitting one. A ``.joblib`` file is a
+        pickle, which can run anything: take it up only if you trust its source.
     save_model
         Where to store the fitted model: ``.npz`` for linear ones, else
         ``.joblib``, which is a pickle.
@@ -167,21 +106,37 @@ def predict(
             check_can_save(Path(save_model), method)
     refuse_two_splits(split, split_options)
     made = _divided(dataset, split, split_options, collection)
+    sources = (*made.sources, *(Path(p) for p in (split, model_file) if _is_path(p)))
+    refuse_overwriting([save_model], sources)
     began = time.monotonic()
     work = Work(made, options, jobs, progress, collection)
+    settings = options.to_dict()
     if program is not None:
         name, values, notes = _by_program(work, program)
     elif model_file is not None:
-        name, values, notes = _by_stored_model(work, Path(model_file))
+        (name, values, notes), fitted_with = _by_stored_model(work, Path(model_file))
+        settings = {**fitted_with, **{k: v for k, v in settings.items() if k in FORECASTING}}
     else:
         name, values, notes = _by_model(work, method, save_model)
     return PredictedExpression(
-        adata=_filled_template(made, values, steps, name, work),
+        adata=_filled_template(work, values, steps, {**settings, "model": name}),
         model=name,
         split=made.split,
-        notes=tuple(dict.fromkeys([*made.warnings, *notes])),
+        notes=tuple(dict.fromkeys([*made.warnings, *notes, *_oracle_note(options)])),
         seconds=time.monotonic() - began,
+        steps=steps,
+        sources=sources,
     )
+
+
+def _oracle_note(options: ModelOptions) -> tuple[str, ...]:
+    if not options.is_oracle:
+        return ()
+    return ("This starts from held-out expression: it is an oracle, no forecast, and marked so.",)
+
+
+def _is_path(given: object) -> TypeGuard[str | Path]:
+    return isinstance(given, (str, Path))
 
 
 def _divided(
@@ -211,19 +166,23 @@ def _by_model(work: Work, method: str, save_to: str | Path | None) -> Made:
         return method, forecast.expression, forecast.notes
     fitted, notes = fit_model(work, method)
     if save_to is not None:
-        notes += store_model(fitted, Path(save_to), work.made)
+        notes += store_model(fitted, Path(save_to), work.made, work.options.to_dict())
     forecast = forecast_fitted(fitted, work)
     return method, forecast.expression, (*notes, *forecast.notes)
 
 
-def _by_stored_model(work: Work, path: Path) -> Made:
+FORECASTING = ("steps", "control_subtype", "starting_expression")
+"""Choices that a fitted model leaves open."""
+
+
+def _by_stored_model(work: Work, path: Path) -> tuple[Made, dict[str, Any]]:
     work.options.require_default(
-        besides=("steps", "control_subtype", "starting_expression", "seed"),
+        besides=(*FORECASTING, "seed"),
         why=f"{path} is a fitted model, so how to fit one makes no difference.",
     )
-    fitted, notes = load_model(path, work.made)
+    fitted, notes, settings = load_model(path, work.made)
     forecast = forecast_fitted(fitted, work)
-    return model_name(fitted), forecast.expression, (*notes, *forecast.notes)
+    return (model_name(fitted), forecast.expression, (*notes, *forecast.notes)), settings
 
 
 def _by_program(work: Work, program: Program) -> Made:
@@ -281,15 +240,14 @@ def _requests(made: SplitDataset, steps: tuple[int, ...], *, always: bool = Fals
 
 
 def _filled_template(
-    made: SplitDataset, values: Mapping[int, Any], steps: tuple[int, ...], name: str, work: Work
+    work: Work, values: Mapping[int, Any], steps: tuple[int, ...], settings: dict[str, Any]
 ) -> AnnData:
     import anndata
 
-    parts = made.template_parts()
-    parts["obs"] = _requests(made, steps)
+    parts = work.made.template_parts()
+    parts["obs"] = _requests(work.made, steps)
     matrix = np.concatenate([np.asarray(values[step], dtype=np.float64) for step in steps])
-    settings = {**work.options.to_dict(), "model": name, "software": software()}
-    parts["uns"][MODEL_UNS] = dumps(plain(settings), indent=None)
+    parts["uns"][MODEL_UNS] = dumps(plain({**settings, "software": software()}), indent=None)
     if work.options.is_oracle:
         parts["uns"][ORACLE_UNS] = "starting_expression=heldout"
     return anndata.AnnData(X=matrix, **parts)

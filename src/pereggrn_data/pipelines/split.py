@@ -27,8 +27,9 @@ from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators.gene_choice import rank_by_variance
 from pereggrn_data.evaluators.located import Located, locate
 from pereggrn_data.loaders.datasets import Dataset, write_h5ad, write_unfilled_h5ad
+from pereggrn_data.loaders.paths import refuse_overwriting, user_path
 from pereggrn_data.loaders.predictions import ROW_NAME
-from pereggrn_data.loaders.splits import write_split
+from pereggrn_data.loaders.splits import SPLIT_FILE, write_split
 from pereggrn_data.loaders.writing import write_text
 from pereggrn_data.pipelines.datasets import open_dataset
 from pereggrn_data.pipelines.make_split import make_split
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 GIVEN_FILE = "given_controls.h5ad"
 TO_PREDICT_FILE = "test_perturbations.csv"
 TEMPLATE_FILE = "predictions_template.h5ad"
-SPLIT_FILE = "split.json"
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,15 @@ class SplitDataset:
         return self.prepared.adata.X[self._at.test][:, self._at.genes]
 
     @property
+    def sources(self) -> tuple[Path, ...]:
+        """Files that this was made from, where it was not made from data in memory."""
+        if not self.dataset.path:
+            return ()
+        path = user_path(self.dataset.path)
+        trained = (path.with_name(TRAIN_FILE),) if self.split.train_sha256 else ()
+        return (path, *trained)
+
+    @property
     def origin(self) -> Origin:
         """What the template says of itself."""
         return Origin(self.dataset.name, self.dataset.sha256, self.dataset.path, self.split)
@@ -163,9 +172,15 @@ class SplitDataset:
         -------
         list of Path
             The files, in this order.
+
+        Raises
+        ------
+        UsageError
+            If one of them would replace a file of the dataset.
         """
         folder = Path(folder)
         paths = [folder / n for n in (TRAIN_FILE, TO_PREDICT_FILE, TEMPLATE_FILE, SPLIT_FILE)]
+        refuse_overwriting([*paths, folder / GIVEN_FILE], self.sources)
         write_h5ad(self.train, paths[0])
         write_text(self.test_perturbations.to_csv(), paths[1])
         write_unfilled_h5ad(paths[2], **self.template_parts())
