@@ -39,6 +39,7 @@ CASES = (
     Case("paper scale, network of 30 regulators", 1000, 1600, 10_000, 30, 100),
     Case("paper scale, network of 100 regulators", 1000, 1600, 10_000, 100, 50),
     Case("cells, dense", 20_000, 400, 2000, 0, 3, 100),
+    Case("all genes eligible", 1000, 10_000, 10_000, sample=2),
     Case("half the observations", 500, 1600, 10_000, sample=0),
     Case("twice the observations", 2000, 1600, 10_000, sample=0),
     Case("half the regulators", 1000, 800, 10_000, sample=0),

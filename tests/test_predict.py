@@ -417,6 +417,17 @@ def test_what_to_do_next_is_true(run: Any) -> None:
     assert "oracle" in err
 
 
+def test_home_is_found_where_shells_do_not_look(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for k, option in enumerate((["--output=~/p0.h5ad"], ["-o", "~/p1.h5ad"])):
+        code, _, err = run("predict", "demo", "--model", "mean", *option)
+        assert code == 0, err
+        assert (tmp_path / "home" / f"p{k}.h5ad").is_file()
+    assert not (tmp_path / "~").exists()
+
+
 def test_ctrl_c_is_acknowledged(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt

@@ -92,10 +92,24 @@ def run(app: typer.Typer, prog_name: str) -> None:
 
     ``--debug`` may stand anywhere on the command line; it shows tracebacks.
     """
-    arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]
+    arguments = [at_home(a) for a in sys.argv[1:] if a != DEBUG_FLAG]
     debug = DEBUG_FLAG in sys.argv[1:]
     with _errors_become_exit_codes(debug):
         app(args=arguments, prog_name=prog_name)
+
+
+def at_home(argument: str) -> str:
+    """Expand ``~/`` where shells do not: after ``--name=``, and between quotes.
+
+    Examples
+    --------
+    >>> at_home("--output=there/~/file")
+    '--output=there/~/file'
+    """
+    name, equals, value = argument.partition("=")
+    if argument.startswith("--") and value.startswith("~/"):
+        return f"{name}{equals}{os.path.expanduser(value)}"  # noqa: PTH111 - keeps the rest as it is
+    return os.path.expanduser(argument) if argument.startswith("~/") else argument  # noqa: PTH111
 
 
 @contextmanager
