@@ -190,12 +190,7 @@ def predict_command(
     ] = None,
     keep: Annotated[
         Path | None,
-        _option(
-            "--keep",
-            help="Make the program's folder here, and keep it. Otherwise it is temporary, and "
-            "stays only if its predictions are refused.",
-            panel=_PROGRAM,
-        ),
+        _option("--keep", help="Make its folder here, and keep it.", panel=_PROGRAM),
     ] = None,
     split_file: Annotated[
         Path | None, _option("--split", help="A split.json; default: make one.", panel=_SPLIT)

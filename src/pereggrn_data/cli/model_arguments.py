@@ -85,6 +85,7 @@ def program_of(
         If something is said of a program, or of a container, and there is none;
         or a limit is not one.
     """
+    from pereggrn_data.loaders.run_folder import check_can_keep
     from pereggrn_data.pipelines.model_options import Program
 
     of_containers = {"--runtime": runtime, "--container-argument": container_arguments or None}
@@ -99,6 +100,8 @@ def program_of(
         if command is None:
             _require_unused(of_programs, needs="--command or --container")
             return None
+    if keep is not None:
+        check_can_keep(keep)
     given: dict[str, Any] = {"runtime": runtime, "time_limit": time_limit}
     return Program(
         command=command,
