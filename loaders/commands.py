@@ -25,6 +25,8 @@ FOLDER_PLACE = "{dir}"
 CANNOT_BE_EXECUTED, NOT_FOUND = 126, 127
 """Exit codes, as those of a shell."""
 
+_LONGEST_PAUSE = 0.05
+
 # The limit is set in the new process itself, and holds for all that it starts.
 _LIMITED = f"""
 import os, resource, sys
@@ -141,6 +143,7 @@ def run_limited(
     seconds: float,
     memory_bytes: int | None = None,
     end_also: Callable[[], str | None] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Finished:
     """Run a program until it ends or its time is up.
 
@@ -156,6 +159,8 @@ def run_limited(
         Limit of the address space of each process.
     end_also
         What else ends it, if it has not ended by itself; says what it could not end.
+    check
+        Asked several times a second; ends it by raising.
 
     Raises
     ------
@@ -180,9 +185,7 @@ def run_limited(
                 start_new_session=True,
                 env=marked_environment(token),
             )
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+            timed_out = not _waited(process, seconds, check)
         except OSError as error:
             raise _not_started(arguments[0], error) from error
         finally:
@@ -192,6 +195,22 @@ def run_limited(
             end_all(None if process is None else process.pid, token)
             code = 0 if process is None else process.wait()
     return Finished(code, timed_out, time.monotonic() - began, left)
+
+
+def _waited(
+    process: subprocess.Popen[bytes], seconds: float, check: Callable[[], None] | None
+) -> bool:
+    """Wait for a program; say whether it has ended in time."""
+    pause, end = 0.001, time.monotonic() + seconds
+    while process.poll() is None:
+        if check is not None:
+            check()
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return True
 
 
 def _opened(log: Path) -> BinaryIO:

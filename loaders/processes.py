@@ -19,32 +19,49 @@ _ROUNDS, _PAUSE = 50, 0.02
 _SHELL_ADDS = 128
 
 
+class Endings:
+    """Whether we have been told to end."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def check(self) -> None:
+        """Raise ``SystemExit`` if we are to end.
+
+        The status is 128 and the signal's number, as a shell reports one.
+        """
+        if self.signal is not None:
+            raise SystemExit(_SHELL_ADDS + self.signal)
+
+
 @contextlib.contextmanager
-def endings_unwind() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise ``SystemExit`` meanwhile, so that what is open is closed.
+def endings_noted() -> Iterator[Endings]:
+    """Only note SIGTERM and SIGHUP meanwhile, so that what is open is closed before we end.
 
-    The exit status is 128 and the signal's number, as a shell reports one. A
-    signal that is ignored (``nohup``) or that others handle is left to them, and
-    so are all of them outside the main thread, where Python handles no signals.
+    Whoever waits asks with :meth:`Endings.check`; the way out asks, too. (An
+    exception out of the handler itself would be lost where Python happens to
+    collect garbage, and could interrupt the clearing up.) A signal that is
+    ignored (``nohup``) or that others handle is left to them, and so are all of
+    them outside the main thread, where Python handles no signals.
     """
+    endings = Endings()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield endings
         return
-    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         del frame
-        for s in ours:  # a second one is not to interrupt the clearing up
-            signal.signal(s, signal.SIG_IGN)
-        raise SystemExit(_SHELL_ADDS + number)
+        endings.signal = number
 
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
     try:
         for s in ours:
-            signal.signal(s, leave)
-        yield
+            signal.signal(s, note)
+        yield endings
     finally:
         for s in ours:
             signal.signal(s, signal.SIG_DFL)
+        endings.check()
 
 
 def marked_environment(token: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pereggrn_data.core.errors import PereggrnError, UsageError
 from pereggrn_data.loaders.exchange import ANSWERS
 from pereggrn_data.loaders.paths import user_path
-from pereggrn_data.loaders.processes import endings_unwind
+from pereggrn_data.loaders.processes import Endings, endings_noted
 
 NAME, LOG = "from_to_docker", "log.txt"
 
@@ -29,6 +29,8 @@ class RunFolder:
         Of the exchange.
     log
         Gets the program's output.
+    endings
+        Whether we have been told to end meanwhile.
     kept
         Whether it stays although the run failed.
     left
@@ -37,6 +39,7 @@ class RunFolder:
 
     folder: Path
     log: Path
+    endings: Endings
     kept: bool = False
     left: Path | None = None
 
@@ -92,10 +95,10 @@ def run_folder(keep: str | Path | None, log: str | Path | None) -> Iterator[RunF
     UsageError
         If the folder cannot be made.
     """
-    with endings_unwind():
+    with endings_noted() as endings:
         above, folder = _made(keep)
         default = (folder if keep is not None else above) / LOG
-        place = RunFolder(folder, default if log is None else user_path(log))
+        place = RunFolder(folder, default if log is None else user_path(log), endings)
         stays = keep is not None
         failed: PereggrnError | None = None
         try:

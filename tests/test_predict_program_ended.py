@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pereggrn_data.loaders.commands import run_limited
-from pereggrn_data.loaders.processes import endings_unwind
+from pereggrn_data.loaders.processes import endings_noted
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="found through /proc")
 
@@ -108,14 +108,30 @@ def test_handlers_are_restored_and_others_respected() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
-        with endings_unwind():
+        with endings_noted() as endings:
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+            endings.check()
     finally:
         signal.signal(signal.SIGHUP, before)
-    with pytest.raises(SystemExit) as caught, endings_unwind():
-        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_is_noted_until_somebody_asks() -> None:
+    steps = []
+
+    def use() -> None:
+        with endings_noted() as endings:
+            signal.raise_signal(signal.SIGTERM)
+            steps.append("goes on")
+            with pytest.raises(SystemExit):
+                endings.check()
+            steps.append("reaches the end")
+
+    with pytest.raises(SystemExit) as caught:
+        use()
     assert caught.value.code == 143
+    assert steps == ["goes on", "reaches the end"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
@@ -124,7 +140,7 @@ def test_other_threads_set_no_handlers() -> None:
 
     def use() -> None:
         try:
-            with endings_unwind():
+            with endings_noted():
                 assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         except Exception as error:
             failures.append(error)

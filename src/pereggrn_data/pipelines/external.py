@@ -80,6 +80,7 @@ def _run(program: Program, task: ProgramTask, place: RunFolder) -> Any:
         seconds=program.time_limit,
         memory_bytes=program.memory_bytes if program.command is not None else None,
         end_also=kill,
+        check=place.endings.check,
     )
     try:
         failure = failure_of(program, ended)
