@@ -6,12 +6,20 @@ made for it run here; the controls that a time series gives are ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import stat
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.format import CELL_TYPE, TIMEPOINT
+from pereggrn_data.core.errors import InvalidDataError, PereggrnError, first_few
+from pereggrn_data.core.format import (
+    CELL_TYPE,
+    IS_CONTROL,
+    MATCHED_CONTROL,
+    OBSERVATION,
+    TIMEPOINT,
+)
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.datasets import read_h5ad, write_h5ad
 from pereggrn_data.loaders.networks import Network
@@ -25,14 +33,20 @@ TRAIN, REQUESTS, ANSWERS = "train.h5ad", "predictions_metadata.csv", "prediction
 GIVEN = "given_controls.h5ad"
 GRAMMAR, ARGUMENTS, NETWORK = "ggrn_args.json", "kwargs.json", "network.parquet"
 
-ALWAYS_THERE: Mapping[str, Any] = {TIMEPOINT: 0, CELL_TYPE: "unknown"}
+ALWAYS_THERE: Mapping[str, Any] = {TIMEPOINT: 1, CELL_TYPE: "unknown"}
 """Columns that programs may count on, and what they hold where the dataset has none."""
+
+ROW, OF_TEST = OBSERVATION, "test_observation"
+"""In the requests: the name of a row, and of what it predicts where several rows do."""
+
+_KINDS = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a file"}
 
 
 def write_exchange(
     folder: Path,
     *,
     train: AnnData,
+    matches: Sequence[str | None] | None,
     given: AnnData | None,
     requests: pd.DataFrame,
     grammar: Mapping[str, Any],
@@ -47,10 +61,13 @@ def write_exchange(
         Exists, and is empty.
     train
         Training data.
+    matches
+        Written to its column ``matched_control``; None leaves that as it is.
     given
         Controls that are known and do not train; written where there are some.
     requests
-        One row per wanted prediction; index = names.
+        One row per wanted prediction; index = names. Where they have a column
+        ``observation`` besides, it is written as ``test_observation``.
     grammar, arguments
         The choices of the grammar, and the keyword arguments of the method.
     network
@@ -65,9 +82,12 @@ def write_exchange(
         if data is not None:
             filled = data.copy()
             filled.obs = _filled(data.obs)
+            if name == TRAIN and matches is not None:
+                filled.obs[MATCHED_CONTROL] = list(matches)
             write_h5ad(filled, folder / name)
-    written = _filled(requests)
-    write_text(written.to_csv(index_label="observation"), folder / REQUESTS)
+    # The original asks for perturbations only, and says so in a column.
+    written = _filled(requests).rename(columns={ROW: OF_TEST}).assign(**{IS_CONTROL: False})
+    write_text(written.to_csv(index_label=ROW), folder / REQUESTS)
     write_text(dumps(dict(grammar)) + "\n", folder / GRAMMAR)
     write_text(dumps(dict(arguments)) + "\n", folder / ARGUMENTS)
     if network is not None:
@@ -84,13 +104,44 @@ def read_answers(folder: Path) -> AnnData:
         If there is no such file, or it cannot be read.
     """
     path = folder / ANSWERS
-    if path.is_symlink() or not path.is_file():
+    _check_is_there(folder, path)
+    try:
+        with warnings.catch_warnings():
+            # What is wrong with the names is said when they are checked.
+            warnings.filterwarnings("ignore", message=".* names are not unique")
+            return read_h5ad(path)
+    except PereggrnError as error:
+        raise InvalidDataError(
+            f"The {ANSWERS} that the program wrote cannot be read.",
+            expected="an .h5ad file, as AnnData.write_h5ad writes it, complete and closed",
+            got=" ".join(filter(None, (error.what.replace(str(path), "it"), error.got))),
+        ) from error
+
+
+def _check_is_there(folder: Path, path: Path) -> None:
+    expected = f"{ANSWERS} in the folder that it was given"
+    try:
+        kind = stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        if not folder.is_dir():
+            raise InvalidDataError(
+                "The program removed the folder that it was given.", expected=expected
+            ) from None
         raise InvalidDataError(
             f"The program ended without an error, but wrote no {ANSWERS}.",
-            expected=f"{ANSWERS} in the folder that it was given",
-            got=f"in it: {', '.join(sorted(p.name for p in folder.iterdir()))}",
+            expected=expected,
+            got=f"in it: {first_few(sorted(p.name for p in folder.iterdir()), 20)}",
+        ) from None
+    except OSError as error:
+        raise InvalidDataError(
+            f"The program's {ANSWERS} cannot be reached.", expected=expected, got=str(error)
+        ) from error
+    if kind != stat.S_IFREG:
+        raise InvalidDataError(
+            f"The {ANSWERS} that the program left is no file.",
+            expected=f"a file with the predictions: {expected}",
+            got=_KINDS.get(kind, "a pipe, socket or device"),
         )
-    return read_h5ad(path)
 
 
 def _filled(obs: pd.DataFrame) -> pd.DataFrame:

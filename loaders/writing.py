@@ -96,5 +96,20 @@ def check_writable(folder: Path) -> None:
             empty.rmdir()
 
 
+def check_writable_file(path: Path) -> None:
+    """Check, before long work, that a file can be written; nothing is left there.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or nothing can be written where it is to be.
+    """
+    if path.is_dir():
+        raise UsageError(
+            f"{path} cannot be written.", expected="a file", got="a folder", fix="name a file."
+        )
+    check_writable(path.absolute().parent)
+
+
 def _unwritable(path: Path, got: str) -> UsageError:
     return UsageError(f"{path} cannot be written.", got=got, fix=_FIX)

@@ -535,7 +535,11 @@ def test_defaults_are_those_of_the_pipeline() -> None:
                  "cell_type_sharing", "low_dimensional", "starting_expression",
                  "seed"):  # fmt: skip
         assert shown[name].default == getattr(options, name), name
-    assert shown["time_limit"].default == DEFAULT_HOURS * 3600
+    # None tells that it was not said, which matters where there is no program.
+    assert shown["time_limit"].default is None
+    assert (
+        f"{DEFAULT_HOURS * 3600:.0f} ({DEFAULT_HOURS:g} hours)" in shown["time_limit"].annotation
+    )
 
 
 @pytest.mark.shared

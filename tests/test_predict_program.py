@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ import pandas as pd
 import pytest
 
 import pereggrn_data
-from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UnknownNameError, UsageError
-from pereggrn_data.loaders.containers import container_run
-from pereggrn_data.pipelines.external import checked_answers
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.loaders.commands import split_command
 from pereggrn_data.pipelines.model_options import Program
+from pereggrn_data.pipelines.program_answers import checked_answers
 
 GOOD = """
 import json, pathlib, sys
@@ -33,6 +34,15 @@ X += metadata["prediction_timescale"].to_numpy()[:, None] * arguments.get("shift
 predictions = anndata.AnnData(X=X, obs=metadata, var=train.var[[]])
 """
 WRITE = '\npredictions.write_h5ad(folder / "predictions.h5ad")\n'
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the folders of programs are made, some of which stay."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -192,24 +202,70 @@ def test_a_crash_shows_the_end_of_the_output(script: Any, tmp_path: Path) -> Non
     assert "loading" in log.read_text()
 
 
-def test_a_program_that_writes_nothing_or_something_else(script: Any) -> None:
-    said, _ = failure(script("print('done')"))
-    assert "wrote no predictions.h5ad" in said
-    said, _ = failure(
-        script("import sys, pathlib\n(pathlib.Path(sys.argv[1]) / 'predictions.h5ad').mkdir()")
+@pytest.mark.parametrize(
+    ("end", "message", "got"),
+    [
+        ("", "wrote no predictions.h5ad", "kwargs.json"),
+        ("path.mkdir()", "is no file", "a folder"),
+        ("path.symlink_to('/etc/hosts')", "is no file", "a link"),
+        ("os.mkfifo(path)", "is no file", "a pipe"),
+        ("path.write_text('a,b')", "cannot be read", "not an HDF5 file"),
+        ("path.touch()", "cannot be read", "is empty"),
+        ("shutil.rmtree(path.parent)", "removed the folder", ""),
+    ],
+)
+def test_a_program_that_writes_nothing_or_something_else(
+    script: Any, end: str, message: str, got: str
+) -> None:
+    begin = (
+        "import os, pathlib, shutil, sys\npath = pathlib.Path(sys.argv[1], 'predictions.h5ad')\n"
     )
-    assert "wrote no predictions.h5ad" in said
-    said, _ = failure(
-        script(
-            "import sys, pathlib\n"
-            "(pathlib.Path(sys.argv[1]) / 'predictions.h5ad').write_text('a,b')"
-        )
-    )
-    assert "not an HDF5 file" in said
-    said, _ = failure(
-        script("import sys, os\nos.symlink('/etc/hosts', sys.argv[1] + '/predictions.h5ad')")
-    )
-    assert "wrote no predictions.h5ad" in said
+    said, _ = failure(script(begin + end))
+    assert message in said
+    assert got in said
+    assert "downloaded" not in said
+
+
+def test_answers_that_are_refused_are_kept(script: Any, temporary: Path) -> None:
+    said, notes = failure(script(GOOD + "predictions.X[2, 3] = np.nan" + WRITE))
+    assert "missing or infinite" in said
+    (folder,) = temporary.glob("pereggrn-*/from_to_docker")
+    assert f"its folder is kept: {folder}" in notes
+    assert (folder / "predictions.h5ad").is_file()
+
+
+def test_nothing_is_kept_without_answers(script: Any, temporary: Path) -> None:
+    failure(script("raise SystemExit(3)"))
+    run(script(GOOD + "(folder / 'deep').mkdir(mode=0o500)" + WRITE))
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_to_keep(script: Any, temporary: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "runs" / "one"
+    run(script("print('hello', flush=True)\n" + GOOD + WRITE), keep=keep)
+    assert (keep / "predictions.h5ad").is_file()
+    assert "hello" in (keep / "log.txt").read_text()
+    with pytest.raises(UsageError, match="something in it"):
+        run("true {dir}", keep=keep)
+    again = run(f"cp {keep}/predictions.h5ad {{dir}}/", keep=None)
+    assert again.adata.n_obs == 84
+
+
+def test_what_cannot_be_removed_is_named(
+    script: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    made = run(script(GOOD + WRITE))
+    (left,) = temporary.iterdir()
+    assert any(str(left) in note and "could not be removed" in note for note in made.notes)
+
+
+def test_a_repeated_gene_name_is_said_once(script: Any, recwarn: Any) -> None:
+    twice = "import warnings; warnings.simplefilter('ignore')\n" + GOOD
+    change = "predictions.var_names = [*predictions.var_names[:-1], predictions.var_names[0]]"
+    said, _ = failure(script(twice + change + WRITE))
+    assert "1 more than once" in said
+    assert not [w for w in recwarn if "not unique" in str(w.message)]
 
 
 def test_a_program_that_hangs_ends_with_all_that_it_started(script: Any, tmp_path: Path) -> None:
@@ -247,6 +303,7 @@ def ended(pid: int) -> bool:
 def test_memory_is_limited(script: Any) -> None:
     said, notes = failure(script("x = bytearray(4 * 10**9)"), memory_limit=10**9)
     assert "exit code 1" in said
+    assert "was 1 GB of memory too little" in said
     assert "MemoryError" in notes
 
 
@@ -257,6 +314,14 @@ def test_memory_is_limited(script: Any) -> None:
         ("python 'my_model.py {dir}", "cannot be read"),
         ("no-such-program {dir}", "no program"),
         ("", "where the folder goes"),
+        ("true {dir} > log.txt", "No shell reads the command, so > "),
+        ("true {dir} 2>&1", "so 2>&1 would"),
+        ("true {dir} >>log", "so >>log would"),
+        ("true < {dir}", "so < would"),
+        ("true {dir} | tee x", "so | would"),
+        ("true {dir} && true", "so && would"),
+        ("true {dir} &", "so & would"),
+        ("true {dir}; true", "so {dir}; would"),
     ],
 )
 def test_commands_that_cannot_run(command: str, message: str) -> None:
@@ -266,9 +331,42 @@ def test_commands_that_cannot_run(command: str, message: str) -> None:
 
 def test_no_shell_reads_the_command(script: Any, tmp_path: Path) -> None:
     victim = tmp_path / "made by a shell"
-    command = script(GOOD + WRITE) + f" ; touch '{victim}' $(touch '{victim}')"
+    command = script(GOOD + WRITE) + f" ';' touch '{victim}' $(touch '{victim}') \">\" '|'"
     run(command)
     assert not victim.exists()
+
+
+def test_words_of_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/my home")
+    split = split_command("true ~/m.py --out={dir} it\\'s ~x", Path("/f o"))
+    assert split == ["true", "/my home/m.py", "--out=/f o", "it's", "~x"]
+    assert split_command(["true", "a > b", ">", "{dir}"], Path("/f")) == [
+        "true",
+        "a > b",
+        ">",
+        "/f",
+    ]
+    program = Program(command=["python", "my model.py", "{dir}"])
+    assert program.name == "python 'my model.py' '{dir}'"
+
+
+@pytest.mark.parametrize("limit", [None, 10**9])
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [
+        ("echo hello", 0o755, "#!"),
+        ("#!/no/such/interpreter\n", 0o755, "not there"),
+        ("#!/bin/sh\nno-such-command-here\n", 0o755, "not there"),
+    ],
+)
+def test_programs_that_the_system_cannot_start(
+    tmp_path: Path, limit: int | None, text: str, mode: int, message: str
+) -> None:
+    path = tmp_path / "it.sh"
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(UsageError, match=message):
+        run(f"'{path}' {{dir}}", memory_limit=limit)
 
 
 def test_a_program_is_a_command_or_a_container_within_limits() -> None:
@@ -278,92 +376,72 @@ def test_a_program_is_a_command_or_a_container_within_limits() -> None:
     for limits in ({"time_limit": 0}, {"time_limit": float("nan")}, {"memory_limit": 0}):
         with pytest.raises(UsageError, match="not positive"):
             Program(command="a {dir}", **limits)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="is in bytes"):
+        Program(command="a {dir}", memory_limit=4)
+    for wrong in (float("inf"), float("nan"), "4"):
+        with pytest.raises(UsageError, match="memory limit"):
+            Program(command="a {dir}", memory_limit=wrong)  # type: ignore[arg-type]
+    for more in ({"command": 3}, {"command": ["a", 3]}, {"container": 3}, {"command": "a\0"}):
+        with pytest.raises(UsageError, match="cannot be understood"):
+            Program(**more)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cannot be understood"):
+        Program(container="a", container_arguments="--gpus=all")
+    with pytest.raises(UsageError, match="there is no container"):
+        Program(command="a {dir}", container_arguments=["--gpus=all"])
+    with pytest.raises(UnknownNameError, match="podmann"):
+        Program(container="a", runtime="podmann")
+    with pytest.raises(UsageError, match="Program\\(command="):
+        pereggrn_data.predict("demo", program="a {dir}")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="held-out"):
         pereggrn_data.predict(
             "demo", program=Program(command="a {dir}"), starting_expression="heldout"
         )
 
 
-def test_arguments_of_docker() -> None:
-    made = container_run("me/model:1", Path("/mine/from_to_docker"), memory_bytes=4_000_000_000)
-    assert made.arguments == (
-        *("docker", "run", "--rm", "--name", made.name),
-        *("--mount", "type=bind,source=/mine/from_to_docker,destination=/from_to_docker"),
-        *("--security-opt", "no-new-privileges"),
-        *("--network", "none"),
-        *("--user", f"{os.getuid()}:{os.getgid()}", "--env", "HOME=/tmp"),
-        *("--memory", "4000000000", "--memory-swap", "4000000000"),
-        "me/model:1",
-    )
-    other = container_run("i", Path("/x"), extra=["--gpus=all", "--network=bridge", "--user=0"])
-    assert other.arguments[-4:] == ("--gpus=all", "--network=bridge", "--user=0", "i")
-    assert "none" not in other.arguments
-    assert "HOME=/tmp" not in other.arguments
-    assert other.name != made.name
-    assert "sudo" not in other.arguments
-
-
-@pytest.mark.parametrize("runtime", ["apptainer", "singularity"])
-def test_arguments_of_apptainer(runtime: str, tmp_path: Path) -> None:
-    image = tmp_path / "model.sif"
-    image.touch()
-    made = container_run(str(image), Path("/x"), runtime=runtime, extra=["--nv"])
-    assert made.arguments == (
-        *(runtime, "run", "--containall", "--bind", "/x:/from_to_docker", "--pwd", "/"),
-        *("--nv", str(image)),
-    )
-    by_name = container_run("me/model", Path("/x"), runtime=runtime, memory_bytes=10)
-    assert by_name.arguments[-3:] == ("--memory", "10", "docker://me/model")
-
-
-def test_containers_that_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UnknownNameError, match="podmann"):
-        container_run("i", Path("/x"), runtime="podmann")
-    for image, folder in (("", "/x"), ("--privileged", "/x"), ("i", "/a,b")):
-        with pytest.raises(UsageError, match="cannot be run"):
-            container_run(image, Path(folder))
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(PereggrnError, match="no program 'docker'"):
-        pereggrn_data.predict("demo", program=Program(container="me/model"))
-
-
-def test_a_container_runs_and_is_ended_by_name(
-    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a stand-in for docker that runs the model on the mounted folder."""
-    model = tmp_path / "inside.py"
-    model.write_text(GOOD + WRITE)
-    calls = tmp_path / "calls"
-    stand_in = tmp_path / "bin" / "docker"
-    stand_in.parent.mkdir()
-    stand_in.write_text(
-        f'#!/bin/sh\necho "$@" >> {calls}\n[ "$1" = kill ] && exit 0\n'
-        'while [ "$1" != "--mount" ]; do shift; done\n'
-        "folder=${2#*source=}; folder=${folder%%,*}\n"
-        f'for last; do :; done\n[ "$last" = hangs ] && sleep 600\n'
-        f'exec {sys.executable} -W ignore {model} "$folder"\n'
-    )
-    stand_in.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
-    made = pereggrn_data.predict("demo", program=Program(container="me/model"))
-    assert made.model == "me/model"
-    assert made.adata.n_obs == 84
-    with pytest.raises(InvalidDataError, match="did not end in time"):
-        pereggrn_data.predict("demo", program=Program(container="hangs", time_limit=1.0))
-    *_, started, killed = calls.read_text().splitlines()
-    assert killed == "kill " + started.split("--name ")[1].split()[0]
+def documented(tmp_path: Path) -> str:
+    """Return a command with the program of docs/your_own_model.md, as it stands there."""
+    page = Path(__file__).resolve().parent.parent / "docs" / "your_own_model.md"
+    program = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 20
+    (tmp_path / "my_model.py").write_text(program)
+    return f"'{sys.executable}' '{tmp_path}/my_model.py' {{dir}}"
 
 
 def test_the_model_of_the_documentation_runs(tmp_path: Path) -> None:
-    """The program of docs/your_own_model.md, as it stands there."""
-    page = Path(__file__).resolve().parent.parent / "docs" / "your_own_model.md"
-    program = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    lines = [line for line in program.splitlines() if line.strip()]
-    assert len(lines) <= 20
-    (tmp_path / "my_model.py").write_text(program)
-    made = run(f"'{sys.executable}' '{tmp_path}/my_model.py' {{dir}}")
+    made = run(documented(tmp_path))
     report = pereggrn_data.score(made.adata)
     assert report.n_scored == 28
     value = report.metrics["mae"].value
     assert value is not None
     assert np.isfinite(value)
+
+
+def test_the_model_of_the_documentation_reads_every_label(tmp_path: Path) -> None:
+    import anndata
+
+    genes = ["1", "2", "04", "NA", "None", "nan", "1e3"]
+    labels = ["ctrl"] * 4 + genes + ["1,2", "04,NA"]
+    obs = pd.DataFrame(
+        {
+            "perturbation": labels,
+            "is_control": [label == "ctrl" for label in labels],
+            "perturbation_type": "knockout",
+            "expression_level_after_perturbation": [
+                "nan" if label == "ctrl" else ",".join("0" for _ in label.split(","))
+                for label in labels
+            ],
+        },
+        index=[f"o{i}" for i in range(len(labels))],
+    )
+    x = np.arange(len(labels) * len(genes), dtype=float).reshape(len(labels), -1) % 7
+    data = anndata.AnnData(X=x, obs=obs, var=pd.DataFrame(index=genes))
+    data.var["highly_variable_rank"] = np.arange(len(genes))
+    data.raw = data.copy()
+    data.uns["perturbed_and_measured_genes"] = genes
+    data.uns["perturbed_but_not_measured_genes"] = []
+    for seed in (0, 1):  # each label is held out by one of them, or nearly
+        options = pereggrn_data.SplitOptions(seed=seed, heldout_fraction=0.6)
+        made = pereggrn_data.predict(
+            data, program=Program(command=documented(tmp_path)), split_options=options
+        )
+        assert np.isfinite(np.asarray(made.adata.X)).all()

@@ -166,9 +166,9 @@ def predict_command(
         str | None, _option("--container", help="Forecast by this image.", panel=_PROGRAM)
     ] = None,
     runtime: Annotated[
-        str,
-        _option("--runtime", help="docker, apptainer or singularity.", panel=_PROGRAM),
-    ] = "docker",
+        str | None,
+        _option("--runtime", help="docker (default), apptainer or singularity.", panel=_PROGRAM),
+    ] = None,
     container_argument: Annotated[
         list[str] | None,
         _option(
@@ -178,13 +178,19 @@ def predict_command(
         ),
     ] = None,
     time_limit: Annotated[
-        float, _option("--time-limit", help="Seconds.", panel=_PROGRAM)
-    ] = 21_600.0,
+        float | None,
+        _option("--time-limit", help="Seconds; default: 21600 (6 hours).", panel=_PROGRAM),
+    ] = None,
     memory_limit: Annotated[
         float | None, _option("--memory-limit", help="Gigabytes.", panel=_PROGRAM)
     ] = None,
     log: Annotated[
-        Path | None, _option("--log", help="Keep the program's output here.", panel=_PROGRAM)
+        Path | None,
+        _option("--log", help="Write the program's output here while it runs.", panel=_PROGRAM),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        _option("--keep", help="Make its folder here, and keep it.", panel=_PROGRAM),
     ] = None,
     split_file: Annotated[
         Path | None, _option("--split", help="A split.json; default: make one.", panel=_SPLIT)
@@ -218,7 +224,7 @@ def predict_command(
     Writes a predictions file that `pereggrn-eval score` takes without options.
     """
     from pereggrn_data.loaders.paths import refuse_overwriting
-    from pereggrn_data.loaders.writing import check_writable
+    from pereggrn_data.loaders.writing import check_writable_file
     from pereggrn_data.pipelines.predict import predict
     from pereggrn_data.pipelines.predicted import require_h5ad
 
@@ -228,9 +234,9 @@ def predict_command(
     refuse_overwriting(
         [output, save_model, log], [*read, *(network or ()), *(split_network or ())]
     )
-    for file in (output or Path("here"), save_model, log):
+    for file in (output or Path("here.h5ad"), save_model, log):
         if file is not None:
-            check_writable(file.absolute().parent)
+            check_writable_file(file)
     made_by = split_options(
         type=split_type,
         seed=seed if split_file is None else None,
@@ -252,6 +258,7 @@ def predict_command(
         time_limit=time_limit,
         memory_limit=memory_limit,
         log=log,
+        keep=keep,
     )
     if model_file is not None:
         warn_of_pickle(model_file)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,26 +70,68 @@ def program_of(
     command: str | None,
     container: str | None,
     *,
-    runtime: str,
+    runtime: str | None,
     container_arguments: Sequence[str] | None,
-    time_limit: float,
+    time_limit: float | None,
     memory_limit: float | None,
     log: Path | None,
+    keep: Path | None,
 ) -> Program | None:
-    """Return the program that is to forecast, or None if a model of ours does."""
+    """Return the program that is to forecast, or None if a model of ours does.
+
+    Raises
+    ------
+    UsageError
+        If something is said of a program, or of a container, and there is none;
+        or a limit is not one.
+    """
+    from pereggrn_data.loaders.run_folder import check_can_keep
     from pereggrn_data.pipelines.model_options import Program
 
-    if command is None and container is None:
-        return None
+    of_containers = {"--runtime": runtime, "--container-argument": container_arguments or None}
+    of_programs = {
+        "--time-limit": time_limit,
+        "--memory-limit": memory_limit,
+        "--log": log,
+        "--keep": keep,
+    }
+    if container is None:
+        _require_unused(of_containers, needs="--container")
+        if command is None:
+            _require_unused(of_programs, needs="--command or --container")
+            return None
+    if keep is not None:
+        check_can_keep(keep)
+    given: dict[str, Any] = {"runtime": runtime, "time_limit": time_limit}
     return Program(
         command=command,
         container=container,
-        runtime=runtime,
         container_arguments=tuple(container_arguments or ()),
-        time_limit=time_limit,
-        memory_limit=None if memory_limit is None else int(memory_limit * GIGABYTE),
+        memory_limit=None if memory_limit is None else _bytes(memory_limit),
         log=log,
+        keep=keep,
+        **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _require_unused(options: Mapping[str, object], *, needs: str) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"{given[0]} makes no difference here.",
+            expected=f"{needs} with {' and '.join(given)}",
+            fix="leave it out.",
+        )
+
+
+def _bytes(gigabytes: float) -> int:
+    if not 0 < gigabytes * GIGABYTE < sys.maxsize:
+        raise UsageError(
+            "The memory limit is not a size.",
+            expected="a number of gigabytes, for example 16",
+            got=f"--memory-limit {gigabytes:g}",
+        )
+    return int(gigabytes * GIGABYTE)
 
 
 def file_word(name: str) -> str:

@@ -106,7 +106,7 @@ def fit_model(work: Work, method: str) -> tuple[FittedGRN | LinearEmbedding, tup
                 f"{method} has no argument {unknown[0]!r}.", expected=", ".join(known)
             )
         return fit_linear_embedding(work.training, **arguments), ()
-    grammar = _grammar(options, method, work.made)
+    grammar = grammar_of(options, method, work.made)
     stored = stored_network(options, work.collection)
     distinct = grammar.cell_type_sharing_strategy is CellTypeSharing.DISTINCT
     network, notes = network_among(stored, work.made.split.genes, by_cell_type=distinct)
@@ -177,7 +177,8 @@ def _one_step_only(options: ModelOptions, method: str) -> None:
         )
 
 
-def _grammar(options: ModelOptions, method: str, made: SplitDataset) -> Grammar:
+def grammar_of(options: ModelOptions, method: str, made: SplitDataset) -> Grammar:
+    """Return the grammar's choices, checked."""
     return Grammar(
         method=method,
         method_arguments=dict(options.arguments),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypedDict
 
 from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.containers import check_runtime
 
 DEFAULT_MODEL = "RidgeCV"
 DEFAULT_HOURS = 6.0
+LEAST_MEMORY = 1_000_000
 START_CONTROL, START_HELDOUT = "control", "heldout"
 
 
@@ -160,7 +165,8 @@ class Program:
     Parameters
     ----------
     command
-        With ``{dir}`` where the folder of the exchange goes; read without a shell.
+        A line or a list of words, with ``{dir}`` where the folder of the
+        exchange goes; no shell reads it.
     container
         An image, instead of a command.
     runtime
@@ -170,18 +176,28 @@ class Program:
     time_limit
         Seconds after which the program and all it has started end.
     memory_limit
-        Bytes; of each process of a command, of the whole container.
+        Bytes (the command line takes gigabytes); of each process of a command,
+        of the whole container.
     log
-        File that gets the program's output.
+        File that gets the program's output, while it runs.
+    keep
+        Folder for the exchange, empty or not there yet, which stays; by default
+        a temporary one, which is removed unless its answers are refused.
+
+    Raises
+    ------
+    UsageError
+        If choices do not go together, or a limit is not one.
     """
 
-    command: str | None = None
+    command: str | Sequence[str] | None = None
     container: str | None = None
     runtime: str = "docker"
     container_arguments: Sequence[str] = ()
     time_limit: float = DEFAULT_HOURS * 3600
-    memory_limit: int | None = None
+    memory_limit: float | None = None
     log: str | Path | None = None
+    keep: str | Path | None = None
 
     def __post_init__(self) -> None:
         if (self.command is None) == (self.container is None):
@@ -190,13 +206,52 @@ class Program:
                 expected="one of --command and --container",
                 got="neither" if self.command is None else "both",
             )
-        if not self.time_limit > 0 or (self.memory_limit is not None and self.memory_limit < 1):
+        check_runtime(self.runtime)
+        self._check_words()
+        self._check_limits()
+
+    def _check_words(self) -> None:
+        if self.container_arguments and self.container is None:
             raise UsageError(
-                "A limit is not positive.",
-                got=f"time limit {self.time_limit}, memory limit {self.memory_limit}",
+                "Arguments of a container runtime were given, and there is no container.",
+                expected="--container with --container-argument",
+                got=f"--command {self.name}",
             )
+        words = () if self.command is None else self.command
+        for given, kind in (
+            ((words,) if isinstance(words, str) else words, "command"),
+            ((self.container or "",), "container"),
+            (self.container_arguments, "container_arguments"),
+        ):
+            is_list = isinstance(given, (list, tuple))
+            if not is_list or not all(isinstance(w, str) and "\0" not in w for w in given):
+                raise UsageError(
+                    f"The program's {kind} cannot be understood.",
+                    expected="text, or a list of words" if kind == "command" else "text",
+                    got=repr(getattr(self, kind)),
+                )
+
+    def _check_limits(self) -> None:
+        limits: dict[str, Any] = {"time": self.time_limit, "memory": self.memory_limit}
+        for name, limit in limits.items():
+            if limit is not None and not (isinstance(limit, Real) and float(limit) > 0):
+                raise UsageError(f"The {name} limit is not positive.", got=repr(limit))
+        memory = self.memory_limit
+        if memory is not None and not LEAST_MEMORY <= memory <= sys.maxsize:
+            raise UsageError(
+                "No program can run with this memory limit.",
+                expected=f"{LEAST_MEMORY:,} bytes or more; None for no limit",
+                got=f"{memory:g} bytes",
+                fix="Program(memory_limit=...) is in bytes: 4e9 for the 4 GB of --memory-limit 4.",
+            )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory limit, a whole number."""
+        return None if self.memory_limit is None else int(self.memory_limit)
 
     @property
     def name(self) -> str:
         """What to call it."""
-        return self.container or self.command or ""
+        command = self.command or ""
+        return self.container or (command if isinstance(command, str) else shlex.join(command))

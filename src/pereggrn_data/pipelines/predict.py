@@ -23,9 +23,8 @@ from pereggrn_data.models.registry import get_method
 from pereggrn_data.models.tasks import Progress
 from pereggrn_data.pipelines.datasets import open_dataset
 from pereggrn_data.pipelines.divide import divide
-from pereggrn_data.pipelines.external import forecast_by_program, require_forecast
+from pereggrn_data.pipelines.external import forecast_by_program
 from pereggrn_data.pipelines.forecast import Work, fit_model, forecast_fitted, forecast_network
-from pereggrn_data.pipelines.model_inputs import network_among, regulators_of, stored_network
 from pereggrn_data.pipelines.model_options import Choices, ModelOptions, Program
 from pereggrn_data.pipelines.model_store import (
     check_can_save,
@@ -186,19 +185,9 @@ def _by_stored_model(work: Work, path: Path) -> tuple[Made, dict[str, Any]]:
 
 
 def _by_program(work: Work, program: Program) -> Made:
-    options, made = work.options, work.made
-    require_forecast(options)
-    stored = stored_network(options, work.collection)
-    steps = check_steps(options.steps)
-    _, notes = network_among(stored, made.split.genes, by_cell_type=False)
-    values = forecast_by_program(
-        program,
-        made,
-        _requests(made, steps, always=True),
-        options,
-        regulators=regulators_of(options, made, work.collection),
-        network=stored,
-    )
+    steps = check_steps(work.options.steps)
+    requests = _requests(work.made, steps, always=True)
+    values, notes = forecast_by_program(work, program, requests)
     n = len(values) // len(steps)
     return program.name, {s: values[k * n : (k + 1) * n] for k, s in enumerate(steps)}, notes
 
@@ -209,6 +198,12 @@ def _check_sources(
     model_file: str | Path | None,
     save_to: str | Path | None,
 ) -> None:
+    if program is not None and not isinstance(program, Program):
+        raise UsageError(
+            "The program cannot be understood.",
+            expected='pereggrn_data.Program(command="python my_model.py {dir}")',
+            got=repr(program),
+        )
     given = [
         name
         for name, value in (("model", model), ("program", program), ("model_file", model_file))
