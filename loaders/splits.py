@@ -11,7 +11,7 @@ from typing import Any
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.loaders.paths import required_file
+from pereggrn_data.loaders.paths import existing_path, required_file
 from pereggrn_data.loaders.writing import write_text
 
 
@@ -36,7 +36,8 @@ def read_split(path: Path) -> Split:
     InvalidDataError
         If it is not JSON, or not a split.
     """
-    file = required_file(path / SPLIT_FILE if path.is_dir() else path)
+    found = existing_path(path)
+    file = required_file(path / SPLIT_FILE if found is not None and found.is_dir() else path)
     try:
         text = file.read_text(encoding="utf-8-sig")
         values = json.loads(text, object_pairs_hook=_without_repeats)
