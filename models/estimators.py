@@ -69,12 +69,15 @@ def fit_linear(
     Raises
     ------
     UsageError
-        If the method does not take the arguments.
+        If the method does not take the arguments or their values.
     InvalidDataError
         If the method cannot fit a target.
     """
     n, p = task.features.shape
-    shares_gram = shares_gram and n > p and "precompute" not in task.arguments
+    arguments = task.arguments
+    # The shared matrix is of centred features, which only models with an intercept have.
+    centres = arguments.get("fit_intercept", True) is True
+    shares_gram = shares_gram and n > p and centres and "precompute" not in arguments
     fitted = fit_each(
         task, make, linear=True, mean_if_it_fails=mean_if_it_fails, shares_gram=shares_gram
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+import sklearn.linear_model
 from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.baselines import training_mean, training_median
@@ -18,7 +19,9 @@ from pereggrn_data.models.ggrn import fit
 from pereggrn_data.models.grammar import Exclusion, Grammar
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.network import Network
+from pereggrn_data.models.registry import get_method
 from pereggrn_data.models.rules import eligible_regulators, excluded_rows
+from pereggrn_data.models.tasks import RegressionTask
 
 GENES = ("A", "B", "C", "D", "E")
 LABELS = ("ctl_x", "ctl_x", "ctl_y", "A", "A", "B", "A,B", "C", "D", "Z")
@@ -378,6 +381,26 @@ def test_methods_take_arguments_and_seeds() -> None:
     assert isinstance(fit(data, Grammar("KernelRidge")).models[None], LinearRegressions)
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments", "said"),
+    [
+        ("Lasso", {"alpha": "abc"}, "'alpha' parameter of Lasso"),
+        ("Lasso", {"fit_intercept": "no"}, "'fit_intercept' parameter"),
+        ("OrthogonalMatchingPursuitCV", {"cv": "abc"}, "cv"),
+        ("KernelRidge", {"kernel": "abc"}, "'kernel' parameter"),
+        ("KernelRidge", {"kernel": "rbf", "kernel_params": {"depth": 1}, "gamma": "a"}, "gamma"),
+        ("ExtraTreesRegressor", {"random_state": "abc"}, "'random_state' parameter"),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_bad_values_of_arguments_are_said_once(
+    method: str, arguments: dict[str, Any], said: str, jobs: int
+) -> None:
+    with pytest.raises(UsageError, match="with these arguments") as raised:
+        fit(make_data(), Grammar(method, arguments), jobs=jobs)
+    assert said in str(raised.value.got)
+
+
 def test_methods_that_cannot_be_fitted_say_so() -> None:
     with pytest.raises(InvalidDataError, match="cannot be fitted to 5 of 5 genes"):
         fit(make_data(), Grammar("LarsCV", {"cv": 20}))
@@ -403,6 +426,59 @@ def test_a_shared_gram_matrix_changes_nothing(method: str) -> None:
     np.testing.assert_allclose(shared.coefficients, alone.coefficients, atol=1e-3)
     np.testing.assert_allclose(shared.intercepts, alone.intercepts, atol=1e-2)
     assert (shared.coefficients != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("Lasso", {"alpha": 0.05, "fit_intercept": False}),
+        ("Lasso", {"alpha": 0.05, "fit_intercept": True, "positive": True}),
+        ("Lasso", {"alpha": 0.05, "selection": "random", "random_state": 3}),
+        ("Lasso", {"alpha": 0.05, "copy_X": False, "warm_start": True}),
+        ("Lasso", {"alpha": 0.05, "precompute": True}),
+        ("LassoLarsIC", {"fit_intercept": False}),
+        ("LassoLarsIC", {"positive": True, "copy_X": False, "max_iter": 4}),
+        ("LassoLarsIC", {"criterion": "bic", "precompute": False}),
+    ],
+)
+def test_whatever_the_arguments_genes_are_fitted_as_one_by_one(
+    method: str, arguments: dict[str, Any]
+) -> None:
+    task = lasso_task(arguments)
+    regression = get_method(method)
+    assert regression.fit is not None
+    before = np.asarray(task.features).copy()
+    model = regression.fit(task)
+    np.testing.assert_array_equal(task.features, before)
+    for j in range(task.n_targets):
+        rows, columns = task.rows_of(j), task.features_of(j)
+        x, y = np.asarray(task.features)[rows][:, columns], np.asarray(task.responses)[rows, j]
+        expected = getattr(sklearn.linear_model, method)(**arguments).fit(x.copy(), y.copy())
+        found = model.predict(task.features)[rows, j]
+        np.testing.assert_allclose(found, expected.predict(x), atol=1e-9)
+
+
+def lasso_task(arguments: dict[str, Any]) -> RegressionTask:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 8)) @ rng.normal(size=(8, 8)) + 5
+    excluded = {0: np.array([1, 2])}
+    return RegressionTask(
+        x, x.copy(), tuple("ABCDEFGH"), np.arange(8), excluded, arguments=arguments
+    )
+
+
+def test_pruning_with_a_shared_gram_matrix_fits_the_same_features_twice() -> None:
+    """Features that the first fit had centred would give the second one other intercepts."""
+    grammar = Grammar("Lasso", {"alpha": 0.01})
+    pruned = replace(grammar, pruning_strategy="prune_and_refit", pruning_parameter=10_000)
+    data = make_data(perturbations=Perturbations(("ctl",) * 10, (np.nan,) * 10))
+    expected = fit(data, grammar).predict(REQUESTS).expression[1]
+    np.testing.assert_allclose(fit(data, pruned).predict(REQUESTS).expression[1], expected)
+
+
+def test_a_gram_matrix_of_the_users_is_refused() -> None:
+    with pytest.raises(UsageError, match="No single Gram matrix"):
+        fit(make_data(), Grammar("Lasso", {"precompute": np.eye(4)}))
 
 
 def test_aliases_and_near_names() -> None:
