@@ -76,7 +76,7 @@ def to_arrays(model: FittedGRN | LinearEmbedding) -> Arrays:
         regressions = model.models[name]
         if not isinstance(regressions, LinearRegressions):
             raise UsageError(
-                f"A fitted {model.grammar.method} model is not linear.",
+                f"A model fitted by {model.grammar.method} is not linear.",
                 expected="a linear model, which is stored as coefficients",
                 fix="store it with joblib, and load such files only if you trust their source.",
             )

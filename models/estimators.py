@@ -113,9 +113,15 @@ def fit_kernel_ridge(task: RegressionTask, make: Make) -> Regressions:
     An estimator of scikit-learn holds its training features, so that those of
     10,000 genes would need more memory than most machines have.
     """
-    if task.arguments.get("kernel", "linear") == "linear":
+    if has_linear_kernel(task.arguments):
         return fit_linear(task, partial(_linear_kernel_ridge, make))
     return fit_estimators(task, make)
+
+
+def has_linear_kernel(arguments: Mapping[str, Any]) -> bool:
+    """Say whether kernel ridge regression with these arguments is a linear model."""
+    kernel = arguments.get("kernel", "linear")
+    return isinstance(kernel, str) and kernel == "linear"
 
 
 class _LinearKernelRidge:

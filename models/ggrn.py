@@ -29,7 +29,8 @@ from pereggrn_data.models.inputs import (
 )
 from pereggrn_data.models.low_dimensional import Subspace, make_subspace
 from pereggrn_data.models.network import Network
-from pereggrn_data.models.pruning import pruned_network
+from pereggrn_data.models.pruning import check_prunable, pruned_network
+from pereggrn_data.models.registry import get_regression
 from pereggrn_data.models.rules import (
     feature_positions,
     own_features,
@@ -181,8 +182,12 @@ def fit(
     InvalidDataError
         If the data do not have what the choices need.
     """
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise UsageError("Jobs are a whole number, 1 or more.", got=repr(jobs))
     names = tuple(data.genes if regulators is None else regulators)
     network = _used_network(grammar, network)
+    if grammar.pruning_strategy is Pruning.PRUNE_AND_REFIT:
+        check_prunable(get_regression(grammar.method), grammar.method_arguments)
     subspace = None
     if grammar.low_dimensional_value is not None:
         subspace = make_subspace(grammar.low_dimensional_value, data.expression)
@@ -194,7 +199,7 @@ def fit(
         own = own_features(data.genes, names, predict_self=grammar.predict_self)
         n_edges = int(grammar.pruning_parameter or 0)
         network = pruned_network(models, data.genes, names, own, n_edges)
-        models = fitting.models(network)
+        models = fitting.models(network, is_pruned=True)
     return FittedGRN(
         grammar=grammar,
         genes=tuple(data.genes),
@@ -213,12 +218,12 @@ def _used_network(grammar: Grammar, network: Network | None) -> Network | None:
             "A restrictive network prior needs a network.",
             fix="give a network; for the dense network, leave the prior out.",
         )
-    if grammar.network_prior is NetworkPrior.IGNORE and network is not None and network.n_edges:
+    if grammar.network_prior is NetworkPrior.IGNORE and network is not None:
         raise UsageError(
             "A network was given, and the network prior says to ignore it.",
             expected="a network with the prior restrictive, or no network",
         )
-    return None if grammar.network_prior is NetworkPrior.IGNORE else network
+    return network
 
 
 def _check_dynamics(

@@ -163,8 +163,9 @@ def test_network_and_prior_must_fit() -> None:
     network = Network.from_edges(["A"], ["B"])
     with pytest.raises(UsageError, match="needs a network"):
         fit(make_data(), Grammar(network_prior="restrictive"))
-    with pytest.raises(UsageError, match="ignore it"):
-        fit(make_data(), Grammar(network_prior="ignore"), network=network)
+    for ignored in (network, Network.from_edges(["Q"], ["R"]), Network.empty()):
+        with pytest.raises(UsageError, match="ignore it"):
+            fit(make_data(), Grammar(network_prior="ignore"), network=ignored)
     with pytest.raises(UsageError, match="'G9' is not a gene"):
         fit(make_data(), Grammar(), regulators=("A", "G9"))
     with pytest.raises(UsageError, match="named twice"):
@@ -232,15 +233,53 @@ def test_pruning_to_everything_changes_nothing() -> None:
     np.testing.assert_allclose(fit(make_data(), grammar).predict(REQUESTS).expression[1], before)
 
 
-def test_pruning_needs_coefficients() -> None:
-    grammar = Grammar(
-        method="ExtraTreesRegressor",
-        method_arguments={"n_estimators": 2},
-        pruning_strategy="prune_and_refit",
-        pruning_parameter=5,
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("ExtraTreesRegressor", {"n_estimators": 2}),
+        ("KernelRidge", {"kernel": "rbf"}),
+        ("mean", {}),
+        ("median", {}),
+    ],
+)
+def test_pruning_needs_coefficients(method: str, arguments: dict[str, Any]) -> None:
+    grammar = Grammar(method, arguments, pruning_strategy="prune_and_refit", pruning_parameter=5)
+    told: list[tuple[int, int]] = []
+    with pytest.raises(UsageError, match=f"can be pruned: {method} fits no coefficients"):
+        fit(make_data(), grammar, progress=lambda *at: told.append(at))
+    assert not told, "found only after the fit"
+
+
+@pytest.mark.parametrize("sharing", ["identical", "distinct"])
+@pytest.mark.parametrize("network", [Network.empty(), Network.from_edges(["Q", "A"], ["A", "R"])])
+def test_pruning_what_has_no_regulators_gives_the_means(network: Network, sharing: str) -> None:
+    plain = Grammar(method="mean", cell_type_sharing_strategy=sharing)
+    pruned = replace(
+        plain, method="RidgeCV", pruning_strategy="prune_and_refit", pruning_parameter=3
     )
-    with pytest.raises(UsageError, match="linear"):
-        fit(make_data(), grammar)
+    requests = replace(REQUESTS, cell_types=("a", "b", "a"))
+    expected = fit(make_data(), plain).predict(requests).expression[1]
+    found = fit(make_data(), pruned, network=network).predict(requests).expression[1]
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("network", [None, Network.from_edges(list("ABCD"), list("EEEE"))])
+def test_pruning_counts_coefficients_of_genes_themselves(network: Network | None) -> None:
+    """The original lets every gene predict itself again when it refits."""
+    data = make_data(matched_controls=(None, None, None, *["o0", "o1"] * 3, "o2"))
+    grammar = Grammar(predict_self=True, matching_method="user")
+    before = fit(data, grammar, network=network).models[None].dense_coefficients()
+    pruned = replace(grammar, pruning_strategy="prune_and_refit", pruning_parameter=4)
+    after = fit(data, pruned, network=network).models[None].dense_coefficients()
+    assert np.count_nonzero(after) == 4
+    least = np.sort(np.abs(before), axis=None)[-4]
+    np.testing.assert_array_equal(after != 0, np.abs(before) >= least)
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2"])
+def test_jobs_are_whole_and_positive(jobs: Any) -> None:
+    with pytest.raises(UsageError, match="Jobs are a whole number"):
+        fit(make_data(), Grammar(), jobs=jobs)
 
 
 def test_matched_features_come_from_the_control() -> None:
