@@ -88,9 +88,7 @@ class Fitting:
                 fix="use cell_type_sharing_strategy identical.",
             )
         labels = np.array(cell_types, dtype=object)[self.rows]
-        return {
-            c: self._model(labels == c, network, c, is_pruned) for c in dict.fromkeys(labels)
-        }
+        return {c: self._model(labels == c, network, c, is_pruned) for c in dict.fromkeys(labels)}
 
     def _model(
         self,

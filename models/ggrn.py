@@ -10,7 +10,7 @@ import numpy as np
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.models.controls import ControlMeans
-from pereggrn_data.models.dynamics import Forecast, check_steps, iterate, start_from
+from pereggrn_data.models.dynamics import Forecast, Span, check_steps, iterate, start_from
 from pereggrn_data.models.fitted import Regressions
 from pereggrn_data.models.fitting import Fitting
 from pereggrn_data.models.grammar import (
@@ -54,6 +54,8 @@ class FittedGRN:
         By cell type; under None where all share one.
     controls
         Mean expression of the training controls.
+    span
+        Of the training data; forecasts far outside of it get a note.
     subspace
         Of the low-dimensional structure.
     network
@@ -67,6 +69,7 @@ class FittedGRN:
     regulators: tuple[str, ...]
     models: Mapping[str | None, Regressions]
     controls: ControlMeans
+    span: Span
     subspace: Subspace | None = None
     network: Network | None = None
     notes: tuple[str, ...] = ()
@@ -75,7 +78,7 @@ class FittedGRN:
         self,
         perturbations: Perturbations,
         *,
-        steps: Sequence[int] = (1,),
+        steps: int | Sequence[int] = (1,),
         control_subtype: str | None = None,
         starting_expression: Float64Array | None = None,
     ) -> Forecast:
@@ -96,7 +99,8 @@ class FittedGRN:
         Raises
         ------
         InvalidDataError
-            If a perturbation is malformed, or in a cell type without a model.
+            If a perturbation is malformed, or in a cell type without a model,
+            or if values become infinite or NaN on the way.
         UsageError
             If no control is of the subtype, or steps are not positive.
         """
@@ -112,7 +116,8 @@ class FittedGRN:
         rows = self._rows_by_model(perturbations)
         columns = feature_positions(self.regulators, self.genes)
         step = partial(self._step, rows=rows, columns=columns)
-        return Forecast(iterate(step, state, levels, check_steps(steps)), _unknown_levels(levels))
+        found = iterate(step, state, levels, check_steps(steps), self.genes)
+        return Forecast(found, _unknown_levels(levels) + self.span.notes(found, levels))
 
     def _step(
         self, state: Float64Array, rows: Mapping[str | None, IntArray], columns: IntArray
@@ -206,6 +211,7 @@ def fit(
         regulators=names,
         models=models,
         controls=ControlMeans.of(data),
+        span=Span.of(data.expression),
         subspace=subspace,
         network=network,
         notes=tuple(dict.fromkeys(note for model in models.values() for note in model.notes)),

@@ -13,6 +13,7 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.models.dynamics import check_steps
 from pereggrn_data.models.fitted import EstimatorRegressions, LinearRegressions
 from pereggrn_data.models.fitting import Fitting
 from pereggrn_data.models.ggrn import fit
@@ -123,10 +124,50 @@ def test_starting_state_can_be_a_subtype_or_given() -> None:
         fitted.predict(REQUESTS, starting_expression=start, control_subtype="ctl_x")
 
 
-@pytest.mark.parametrize("steps", [[], [0], [1.5], [2, 2], [-1]])
-def test_steps_must_be_whole_and_positive(steps: list[Any]) -> None:
+@pytest.mark.parametrize(
+    "steps", [[], [0], [1.5], [2, 2], [-1], None, "1", ["1"], True, [None], [np.nan], [[1]], 0]
+)
+def test_steps_must_be_whole_and_positive(steps: Any) -> None:
     with pytest.raises(UsageError, match="timescale"):
         fit(make_data(), Grammar(method="mean")).predict(REQUESTS, steps=steps)
+
+
+def test_one_number_of_steps_may_stand_by_itself() -> None:
+    fitted = fit(make_data(), Grammar())
+    assert list(fitted.predict(REQUESTS, steps=2).expression) == [2]
+    assert check_steps(np.int64(3)) == check_steps(3.0) == (3,)  # type: ignore[arg-type]
+    assert check_steps(np.array([3, 1])) == (1, 3)  # type: ignore[arg-type]
+
+
+def explosive() -> TrainingData:
+    """Return data in which every gene becomes three times as high as the one before it was."""
+    x = np.array([[1.0, 2, 3], [2, 1, 4], [3, 5, 1], [4, 2, 2], [5, 1, 3], [6, 4, 1]])
+    after = 3 * np.roll(x, 1, axis=1)
+    names = tuple(f"o{i}" for i in range(12))
+    return TrainingData(
+        expression=np.vstack([x, after]),
+        genes=("A", "B", "C"),
+        perturbations=Perturbations(("ctl",) * 12, (np.nan,) * 12, observations=names),
+        is_control=np.arange(12) < 6,
+        matched_controls=(None,) * 6 + names[:6],
+    )
+
+
+def test_forecasts_far_outside_are_said_and_infinite_ones_refused() -> None:
+    fitted = fit(explosive(), Grammar(matching_method="user", method_arguments={"alphas": [1e-6]}))
+    requests = Perturbations(("A", "ctl"), (2.0, np.nan))
+    assert fitted.predict(requests).notes == ()
+    forecast = fitted.predict(requests, steps=[1, 2, 9])
+    # At step 9 the two genes that follow A settle, and those of the control do not.
+    assert forecast.expression[9][1].min() > 18 + 17
+    (note,) = forecast.notes
+    assert "3 of 6 at step 9" in note
+    assert "(1 to 18, and as much again on either side)" in note
+    assert "fewer steps" in note
+    with pytest.raises(InvalidDataError, match=r"not finite after step \d+ of 1000") as raised:
+        fitted.predict(requests, steps=[1000])
+    assert "of 1 genes: A" in str(raised.value.got)
+    assert "penalty" in str(raised.value.fix)
 
 
 def test_unknown_levels_are_said() -> None:
@@ -350,6 +391,10 @@ def test_dynamics_exclude_what_has_no_meaning_there() -> None:
         fit(make_data(), replace(grammar, low_dimensional_value=11))
     with pytest.raises(UsageError, match="cannot be used"):
         fit(make_data(), replace(grammar, low_dimensional_value=np.ones((2, 3))))
+    wrong: Any
+    for wrong in ("abc", [["a"] * 5], np.eye(5) * 1j, [[1], [1, 2]]):
+        with pytest.raises(UsageError, match="not of numbers"):
+            fit(make_data(), replace(grammar, low_dimensional_value=wrong))
 
 
 @pytest.mark.parametrize(
@@ -362,6 +407,11 @@ def test_dynamics_exclude_what_has_no_meaning_there() -> None:
         ({"pruning_strategy": "prune_and_refit"}, "go together"),
         ({"pruning_parameter": 5}, "go together"),
         ({"pruning_strategy": "prune_and_refit", "pruning_parameter": 0}, "not valid"),
+        ({"pruning_strategy": "prune_and_refit", "pruning_parameter": "a"}, "not valid"),
+        ({"pruning_strategy": "prune_and_refit", "pruning_parameter": 1.5}, "not valid"),
+        ({"seed": -1}, "seed is not valid"),
+        ({"seed": "a"}, "seed is not valid"),
+        ({"seed": 2**32}, "seed is not valid"),
         ({"low_dimensional_structure": "dynamics"}, "go together"),
         ({"low_dimensional_value": 3}, "go together"),
     ],
@@ -382,6 +432,10 @@ def test_data_are_checked() -> None:
         Perturbations(("A,B",), ("1.0,2.0,3.0",)).levels(GENES)
     with pytest.raises(InvalidDataError, match="not a number"):
         Perturbations(("A",), ("high",), observations=("o1",)).levels(GENES)
+    for level in (1e8, -1e8, np.inf, "1.0,-inf"):
+        label = "A,B" if isinstance(level, str) else "A"
+        with pytest.raises(InvalidDataError, match="stated for observation 'o1' is too large"):
+            Perturbations((label,), (level,), observations=("o1",)).levels(GENES)
 
 
 def test_eligible_regulators() -> None:

@@ -50,9 +50,7 @@ def check_can_save(path: Path, method: str, arguments: Mapping[str, Any]) -> Non
     found = get_method(method)
     if found.kind is Kind.NETWORK:
         raise UsageError(f"{method} fits nothing, so there is no model to save.")
-    if path.suffix != JOBLIB and not (
-        found.is_linear(arguments) or found.kind is Kind.EMBEDDING
-    ):
+    if path.suffix != JOBLIB and not (found.is_linear(arguments) or found.kind is Kind.EMBEDDING):
         raise _not_linear(path, method)
 
 
