@@ -66,11 +66,11 @@ class LinearEmbedding:
         InvalidDataError
             If a perturbed gene is not measured, and so has no embedding.
         """
-        labels = np.array(perturbations.labels, dtype=object)
-        changed = np.ones(labels.size, dtype=bool)
+        n, changed = len(perturbations), np.ones(len(perturbations), dtype=bool)
         if perturbations.is_control is not None:
             changed = ~perturbations.is_control
-        missing = _not_measured(labels[changed], self.genes)
+        labels = [perturbations.labels[i] for i in np.flatnonzero(changed)]
+        missing = _not_measured(labels, self.genes)
         if missing:
             raise InvalidDataError(
                 f"{len(missing)} perturbations to forecast have genes that are not measured.",
@@ -78,9 +78,9 @@ class LinearEmbedding:
                 got=first_few(missing),
                 fix="use a split that holds out perturbations of measured genes only.",
             )
-        p = _embed(labels[changed], self.genes, self.embedding)
+        p = _embed(labels, self.genes, self.embedding)
         base = self.control_mean if start is None else start
-        state = np.tile(base, (labels.size, 1)) if base.ndim == 1 else base.copy()
+        state = np.tile(base, (n, 1)) if base.ndim == 1 else base.copy()
         state[changed] += p.T @ self.weights @ self.embedding
         perturbations.levels(self.genes).hold(state)
         return Forecast({1: state})

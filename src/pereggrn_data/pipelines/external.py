@@ -31,6 +31,7 @@ from pereggrn_data.loaders.commands import last_lines, require_program, run_limi
 from pereggrn_data.loaders.containers import container_run
 from pereggrn_data.loaders.exchange import ANSWERS, read_answers, write_exchange
 from pereggrn_data.loaders.networks import Network
+from pereggrn_data.models.dynamics import check_steps
 from pereggrn_data.pipelines.model_options import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitDataset
 
@@ -149,7 +150,7 @@ def _grammar(program: Program, options: ModelOptions, regulators: Sequence[str])
         "low_dimensional_structure": options.low_dimensional,
         "low_dimensional_training": "svd",
         "low_dimensional_value": options.dimensions,
-        "prediction_timescale": list(options.steps),
+        "prediction_timescale": list(check_steps(options.steps)),
         "predict_self": options.predict_self,
         "eligible_regulators": list(regulators),
         "seed": options.seed,
