@@ -162,7 +162,7 @@ def _refuse_arguments(arguments: Mapping[str, Any], error: Exception) -> NoRetur
         "The method cannot be used with these arguments.",
         expected="values as in the method's documentation",
         got=_first_line(error),
-        fix="mend or leave out: " + ", ".join(f"{k}={v!r}" for k, v in arguments.items()),
+        fix="mend the argument, or leave it out.",
     ) from error
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import pereggrn_data
 from pereggrn_data.loaders.datasets import Dataset, content_sha256
