@@ -107,4 +107,4 @@ def make_subspace(value: int | Float64Array, expression: Matrix) -> Subspace:
     """Return the principal subspace of a dimension, or the one that a matrix spans."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return principal_subspace(expression, int(value))
-    return user_subspace(np.asarray(value), expression.shape[1])
+    return user_subspace(value, expression.shape[1])
