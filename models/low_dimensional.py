@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.inputs import Float64Array, Matrix, dense
@@ -70,7 +71,7 @@ def principal_subspace(expression: Matrix, dimension: int) -> Subspace:
     return Subspace(pca.components_.T.copy(), pca.components_, pca.mean_)
 
 
-def user_subspace(matrix: Float64Array, n_genes: int) -> Subspace:
+def user_subspace(matrix: npt.ArrayLike, n_genes: int) -> Subspace:
     """Return the subspace that the rows of a matrix span.
 
     Parameters
