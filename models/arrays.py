@@ -17,6 +17,7 @@ import scipy.sparse
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
 from pereggrn_data.models.controls import ControlMeans
+from pereggrn_data.models.dynamics import Span
 from pereggrn_data.models.fitted import LinearRegressions
 from pereggrn_data.models.ggrn import FittedGRN
 from pereggrn_data.models.grammar import Grammar
@@ -67,6 +68,7 @@ def to_arrays(model: FittedGRN | LinearEmbedding) -> Arrays:
         "control_labels": _text(model.controls.labels),
         "control_counts": model.controls.counts,
         "control_means": model.controls.means,
+        "span": np.array([model.span.least, model.span.largest]),
     }
     if model.subspace is not None:
         arrays["subspace_encoder"] = model.subspace.encoder
@@ -76,7 +78,7 @@ def to_arrays(model: FittedGRN | LinearEmbedding) -> Arrays:
         regressions = model.models[name]
         if not isinstance(regressions, LinearRegressions):
             raise UsageError(
-                f"A fitted {model.grammar.method} model is not linear.",
+                f"A model fitted by {model.grammar.method} is not linear.",
                 expected="a linear model, which is stored as coefficients",
                 fix="store it with joblib, and load such files only if you trust their source.",
             )
@@ -152,6 +154,7 @@ def _ggrn(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> 
             counts=_numbers(arrays["control_counts"], (len(labels),)).astype(np.int64),
             means=_numbers(arrays["control_means"], (len(labels), len(genes))),
         ),
+        span=Span(*_numbers(arrays["span"], (2,)).tolist()),
         subspace=subspace,
         notes=tuple(map(str, header["notes"])),
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models.inputs import Float64Array, StatedLevels
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.models.inputs import Float64Array, Matrix, StatedLevels
+
+WHAT_HELPS = "Use fewer steps, or a method with more penalty (such as RidgeCVExtraPenalty)."
 
 StepFunction: TypeAlias = Callable[[Float64Array], Float64Array]
 """Expression after one step, from expression with the perturbation in it."""
@@ -31,26 +34,68 @@ class Forecast:
     notes: tuple[str, ...] = ()
 
 
-def check_steps(steps: Sequence[int]) -> tuple[int, ...]:
-    """Return the numbers of steps, in order.
+def check_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of steps, in order; a single number may stand by itself.
 
     Raises
     ------
     UsageError
         If there is none, or one is not a positive whole number, or twice there.
     """
-    numbers = tuple(steps)
-    if (
-        not numbers
-        or any(s != int(s) or s < 1 for s in numbers)
-        or len(set(numbers)) < len(numbers)
-    ):
+    given: Any = steps
+    is_many = isinstance(given, Iterable) and not isinstance(given, str)
+    numbers: tuple[Any, ...] = tuple(given) if is_many else (given,)
+    if not numbers or not all(map(_is_step, numbers)) or len(set(numbers)) < len(numbers):
         raise UsageError(
             "The prediction timescale is not valid.",
             expected="one or more different whole numbers of steps, 1 or more",
-            got=", ".join(map(str, numbers)) or "nothing",
+            got=", ".join(map(repr, numbers)) or "nothing",
         )
     return tuple(sorted(int(s) for s in numbers))
+
+
+def _is_step(value: object) -> bool:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
+        return False
+    return bool(value >= 1 and value % 1 == 0)  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The least and the largest value of the training data."""
+
+    least: float
+    largest: float
+
+    @classmethod
+    def of(cls, expression: Matrix) -> Span:
+        """Find them in (observations, genes)."""
+        return cls(float(expression.min()), float(expression.max()))
+
+    def notes(self, forecast: Mapping[int, Float64Array], levels: StatedLevels) -> tuple[str, ...]:
+        """Say how many forecasts are further outside of the span than the span is wide.
+
+        Parameters
+        ----------
+        forecast
+            Expression by number of steps.
+        levels
+            Of the perturbed genes, which are not forecast and not counted.
+        """
+        width = self.largest - self.least
+        far = {}
+        for step, expression in forecast.items():
+            outside = (expression < self.least - width) | (expression > self.largest + width)
+            outside[levels.rows, levels.columns] = False
+            far[step] = int(outside.sum())
+        beyond = [f"{n:,} of {forecast[s].size:,} at step {s}" for s, n in far.items() if n]
+        if not beyond:
+            return ()
+        return (
+            f"Forecasts are far outside of the training data ({self.least:.3g} to "
+            f"{self.largest:.3g}, and as much again on either side): {'; '.join(beyond)}. "
+            f"{WHAT_HELPS}",
+        )
 
 
 def start_from(start: Float64Array, n_perturbations: int, n_genes: int) -> Float64Array:
@@ -79,7 +124,11 @@ def start_from(start: Float64Array, n_perturbations: int, n_genes: int) -> Float
 
 
 def iterate(
-    step: StepFunction, state: Float64Array, levels: StatedLevels, steps: Sequence[int]
+    step: StepFunction,
+    state: Float64Array,
+    levels: StatedLevels,
+    steps: Sequence[int],
+    genes: Sequence[str],
 ) -> dict[int, Float64Array]:
     """Apply a model again and again, holding the perturbed genes at their levels.
 
@@ -93,18 +142,42 @@ def iterate(
         Of the perturbed genes: held before every step, and in what is returned.
     steps
         After how many steps to return the state.
+    genes
+        Names of the genes, for messages.
 
     Returns
     -------
     dict
         From each number of steps to expression, perturbations x genes.
+
+    Raises
+    ------
+    InvalidDataError
+        If values become infinite or NaN.
     """
     wanted = check_steps(steps)
     levels.hold(state)
     found = {}
     for current in range(1, wanted[-1] + 1):
-        state = step(state)
+        # What overflows is told below, and better.
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = step(state)
         levels.hold(state)
+        _check_finite(state, current, wanted[-1], genes)
         if current in wanted:
             found[current] = state if current == wanted[-1] else state.copy()
     return found
+
+
+def _check_finite(state: Float64Array, step: int, last: int, genes: Sequence[str]) -> None:
+    finite = np.isfinite(state)
+    if finite.all():
+        return
+    lost = [genes[int(j)] for j in np.flatnonzero(~finite.all(axis=0))]
+    raise InvalidDataError(
+        f"The forecast is not finite after step {step} of {last}: the model is not stable.",
+        expected="finite expression of every gene",
+        got=f"{int((~finite).sum()):,} of {state.size:,} values infinite or NaN, "
+        f"of {len(lost)} genes: {first_few(lost)}",
+        fix=WHAT_HELPS,
+    )

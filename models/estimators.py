@@ -69,12 +69,15 @@ def fit_linear(
     Raises
     ------
     UsageError
-        If the method does not take the arguments.
+        If the method does not take the arguments or their values.
     InvalidDataError
         If the method cannot fit a target.
     """
     n, p = task.features.shape
-    shares_gram = shares_gram and n > p and "precompute" not in task.arguments
+    arguments = task.arguments
+    # The shared matrix is of centred features, which only models with an intercept have.
+    centres = arguments.get("fit_intercept", True) is True
+    shares_gram = shares_gram and n > p and centres and "precompute" not in arguments
     fitted = fit_each(
         task, make, linear=True, mean_if_it_fails=mean_if_it_fails, shares_gram=shares_gram
     )
@@ -110,9 +113,15 @@ def fit_kernel_ridge(task: RegressionTask, make: Make) -> Regressions:
     An estimator of scikit-learn holds its training features, so that those of
     10,000 genes would need more memory than most machines have.
     """
-    if task.arguments.get("kernel", "linear") == "linear":
+    if has_linear_kernel(task.arguments):
         return fit_linear(task, partial(_linear_kernel_ridge, make))
     return fit_estimators(task, make)
+
+
+def has_linear_kernel(arguments: Mapping[str, Any]) -> bool:
+    """Say whether kernel ridge regression with these arguments is a linear model."""
+    kernel = arguments.get("kernel", "linear")
+    return isinstance(kernel, str) and kernel == "linear"
 
 
 class _LinearKernelRidge:

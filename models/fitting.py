@@ -69,11 +69,17 @@ class Fitting:
             self.responses = data.expression if everything else data.expression[self.rows]
             self.targets, self.feature_names = tuple(data.genes), regulators
 
-    def models(self, network: Network | None) -> dict[str | None, Regressions]:
-        """Fit all models with a network (None means dense)."""
+    def models(
+        self, network: Network | None, *, is_pruned: bool = False
+    ) -> dict[str | None, Regressions]:
+        """Fit all models with a network (None means dense).
+
+        Whether genes predict themselves is up to the network if it is a pruned
+        one, and else up to the grammar.
+        """
         if self.grammar.cell_type_sharing_strategy is CellTypeSharing.IDENTICAL:
             every = np.ones(self.rows.size, dtype=bool)
-            return {None: self._model(every, network, None)}
+            return {None: self._model(every, network, None, is_pruned)}
         cell_types = self.data.perturbations.cell_types
         if cell_types is None:
             raise InvalidDataError(
@@ -82,18 +88,27 @@ class Fitting:
                 fix="use cell_type_sharing_strategy identical.",
             )
         labels = np.array(cell_types, dtype=object)[self.rows]
-        return {c: self._model(labels == c, network, c) for c in dict.fromkeys(labels)}
+        return {c: self._model(labels == c, network, c, is_pruned) for c in dict.fromkeys(labels)}
 
     def _model(
-        self, chosen: BoolArray, network: Network | None, cell_type: str | None
+        self,
+        chosen: BoolArray,
+        network: Network | None,
+        cell_type: str | None,
+        is_pruned: bool,
     ) -> Regressions:
         method = get_regression(self.grammar.method)
         if method.fit is None:  # get_regression never returns one; this tells the type checker
             raise UsageError(f"{method.name} is not a regression method.")
-        return method.fit(self.task(chosen, network, cell_type))
+        return method.fit(self.task(chosen, network, cell_type, is_pruned=is_pruned))
 
     def task(
-        self, chosen: BoolArray, network: Network | None, cell_type: str | None
+        self,
+        chosen: BoolArray,
+        network: Network | None,
+        cell_type: str | None,
+        *,
+        is_pruned: bool = False,
     ) -> RegressionTask:
         """Return the regression problem of one model.
 
@@ -105,6 +120,8 @@ class Fitting:
             Restricts its features; None is the dense network.
         cell_type
             Whose edges to use; None means all.
+        is_pruned
+            Whether the network says which genes predict themselves.
         """
         grammar, every = self.grammar, bool(chosen.all())
         labels = [self.data.perturbations.labels[i] for i in self.rows[chosen]]
@@ -117,7 +134,7 @@ class Fitting:
                 self.targets,
                 self.feature_names,
                 network.of(cell_type),
-                predict_self=grammar.predict_self,
+                predict_self=None if is_pruned else grammar.predict_self,
             )
         return RegressionTask(
             features=self.features if every else self.features[chosen],

@@ -10,7 +10,7 @@ import numpy as np
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.models.controls import ControlMeans
-from pereggrn_data.models.dynamics import Forecast, check_steps, iterate, start_from
+from pereggrn_data.models.dynamics import Forecast, Span, check_steps, iterate, start_from
 from pereggrn_data.models.fitted import Regressions
 from pereggrn_data.models.fitting import Fitting
 from pereggrn_data.models.grammar import (
@@ -29,7 +29,8 @@ from pereggrn_data.models.inputs import (
 )
 from pereggrn_data.models.low_dimensional import Subspace, make_subspace
 from pereggrn_data.models.network import Network
-from pereggrn_data.models.pruning import pruned_network
+from pereggrn_data.models.pruning import check_prunable, pruned_network
+from pereggrn_data.models.registry import get_regression
 from pereggrn_data.models.rules import (
     feature_positions,
     own_features,
@@ -53,6 +54,8 @@ class FittedGRN:
         By cell type; under None where all share one.
     controls
         Mean expression of the training controls.
+    span
+        Of the training data; forecasts far outside of it get a note.
     subspace
         Of the low-dimensional structure.
     network
@@ -66,6 +69,7 @@ class FittedGRN:
     regulators: tuple[str, ...]
     models: Mapping[str | None, Regressions]
     controls: ControlMeans
+    span: Span
     subspace: Subspace | None = None
     network: Network | None = None
     notes: tuple[str, ...] = ()
@@ -74,7 +78,7 @@ class FittedGRN:
         self,
         perturbations: Perturbations,
         *,
-        steps: Sequence[int] = (1,),
+        steps: int | Sequence[int] = (1,),
         control_subtype: str | None = None,
         starting_expression: Float64Array | None = None,
     ) -> Forecast:
@@ -95,7 +99,8 @@ class FittedGRN:
         Raises
         ------
         InvalidDataError
-            If a perturbation is malformed, or in a cell type without a model.
+            If a perturbation is malformed, or in a cell type without a model,
+            or if values become infinite or NaN on the way.
         UsageError
             If no control is of the subtype, or steps are not positive.
         """
@@ -111,7 +116,8 @@ class FittedGRN:
         rows = self._rows_by_model(perturbations)
         columns = feature_positions(self.regulators, self.genes)
         step = partial(self._step, rows=rows, columns=columns)
-        return Forecast(iterate(step, state, levels, check_steps(steps)), _unknown_levels(levels))
+        found = iterate(step, state, levels, check_steps(steps), self.genes)
+        return Forecast(found, _unknown_levels(levels) + self.span.notes(found, levels))
 
     def _step(
         self, state: Float64Array, rows: Mapping[str | None, IntArray], columns: IntArray
@@ -181,8 +187,12 @@ def fit(
     InvalidDataError
         If the data do not have what the choices need.
     """
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise UsageError("Jobs are a whole number, 1 or more.", got=repr(jobs))
     names = tuple(data.genes if regulators is None else regulators)
     network = _used_network(grammar, network)
+    if grammar.pruning_strategy is Pruning.PRUNE_AND_REFIT:
+        check_prunable(get_regression(grammar.method), grammar.method_arguments)
     subspace = None
     if grammar.low_dimensional_value is not None:
         subspace = make_subspace(grammar.low_dimensional_value, data.expression)
@@ -194,13 +204,14 @@ def fit(
         own = own_features(data.genes, names, predict_self=grammar.predict_self)
         n_edges = int(grammar.pruning_parameter or 0)
         network = pruned_network(models, data.genes, names, own, n_edges)
-        models = fitting.models(network)
+        models = fitting.models(network, is_pruned=True)
     return FittedGRN(
         grammar=grammar,
         genes=tuple(data.genes),
         regulators=names,
         models=models,
         controls=ControlMeans.of(data),
+        span=Span.of(data.expression),
         subspace=subspace,
         network=network,
         notes=tuple(dict.fromkeys(note for model in models.values() for note in model.notes)),
@@ -213,12 +224,12 @@ def _used_network(grammar: Grammar, network: Network | None) -> Network | None:
             "A restrictive network prior needs a network.",
             fix="give a network; for the dense network, leave the prior out.",
         )
-    if grammar.network_prior is NetworkPrior.IGNORE and network is not None and network.n_edges:
+    if grammar.network_prior is NetworkPrior.IGNORE and network is not None:
         raise UsageError(
             "A network was given, and the network prior says to ignore it.",
             expected="a network with the prior restrictive, or no network",
         )
-    return None if grammar.network_prior is NetworkPrior.IGNORE else network
+    return network
 
 
 def _check_dynamics(

@@ -123,6 +123,12 @@ class Grammar:
             if value is not None:
                 object.__setattr__(self, name, _choice(name, kind, value))
         self._check_pruning()
+        if not _is_whole(self.seed) or not 0 <= self.seed < 2**32:
+            raise UsageError(
+                "The seed is not valid.",
+                expected="a whole number, 0 to 4294967295",
+                got=repr(self.seed),
+            )
         wants_subspace = self.low_dimensional_structure is not LowDimensionalStructure.NONE
         if wants_subspace != (self.low_dimensional_value is not None):
             raise UsageError(
@@ -140,11 +146,11 @@ class Grammar:
                 expected="pruning_strategy prune_and_refit with a pruning_parameter, or neither",
                 got=f"pruning_strategy = {self.pruning_strategy}, pruning_parameter = {n}",
             )
-        if n is not None and (n != int(n) or n < 1):
+        if n is not None and (not _is_whole(n) or n < 1):
             raise UsageError(
                 "The number of coefficients to keep is not valid.",
                 expected="pruning_parameter: a whole number, 1 or more",
-                got=str(n),
+                got=repr(n),
             )
 
 
@@ -156,6 +162,10 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "pruning_strategy": Pruning,
     "low_dimensional_structure": LowDimensionalStructure,
 }
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _choice(name: str, kind: type[StrEnum], value: object) -> StrEnum:

@@ -22,6 +22,9 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.intp]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+LARGEST_LEVEL = 1e5
+"""Stated levels beyond this are no natural logs, and no regression survives them."""
+
 Matrix: TypeAlias = "FloatArray | scipy.sparse.csr_matrix[Any] | scipy.sparse.csr_array[Any]"
 """Observations by genes: dense of any float type, or compressed sparse rows."""
 
@@ -73,15 +76,18 @@ class Perturbations:
         Cell type of each observation, where they are known.
     observations
         Names of the observations, for messages and user matching.
+    is_control
+        Which observations are controls, where that is known.
     """
 
     labels: tuple[str, ...]
     stated_levels: tuple[object, ...]
     cell_types: tuple[str, ...] | None = None
     observations: tuple[str, ...] | None = None
+    is_control: BoolArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("stated_levels", "cell_types", "observations"):
+        for name in ("stated_levels", "cell_types", "observations", "is_control"):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.labels):
                 raise InvalidDataError(
@@ -104,8 +110,8 @@ class Perturbations:
         Raises
         ------
         InvalidDataError
-            If a level is not a number, or if a label and its levels do not
-            have the same number of parts.
+            If a level is not a number, if it is too large to be a natural log,
+            or if a label and its levels do not have the same number of parts.
         """
         position = {gene: j for j, gene in enumerate(genes)}
         parsed: dict[tuple[str, object], list[tuple[int, float]]] = {}
@@ -135,6 +141,14 @@ class Perturbations:
                 expected="a number per perturbed gene, comma-joined, in natural log",
                 got=repr(stated),
             ) from None
+        if any(abs(level) > LARGEST_LEVEL for level in levels):
+            raise InvalidDataError(
+                f"The expression level stated for {where} is too large.",
+                expected=f"natural-log expression, between -{LARGEST_LEVEL:g} and "
+                f"{LARGEST_LEVEL:g}",
+                got=repr(stated),
+                fix="state levels as natural logs, or as missing (NaN) where they are not known.",
+            )
         if len(levels) == 1 and math.isnan(levels[0]):
             levels = (math.nan,) * len(genes)
         if len(levels) != len(genes):

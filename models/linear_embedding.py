@@ -56,7 +56,7 @@ class LinearEmbedding:
         ----------
         perturbations
             What to forecast. Levels are not used, except that a perturbed
-            gene keeps its own.
+            gene keeps its own. Controls are forecast not to change.
         start
             Expression that the effects are added to, perturbations x genes;
             by default the mean of the training controls.
@@ -66,7 +66,11 @@ class LinearEmbedding:
         InvalidDataError
             If a perturbed gene is not measured, and so has no embedding.
         """
-        missing = _not_measured(perturbations.labels, self.genes)
+        n, changed = len(perturbations), np.ones(len(perturbations), dtype=bool)
+        if perturbations.is_control is not None:
+            changed = ~perturbations.is_control
+        labels = [perturbations.labels[i] for i in np.flatnonzero(changed)]
+        missing = _not_measured(labels, self.genes)
         if missing:
             raise InvalidDataError(
                 f"{len(missing)} perturbations to forecast have genes that are not measured.",
@@ -74,9 +78,10 @@ class LinearEmbedding:
                 got=first_few(missing),
                 fix="use a split that holds out perturbations of measured genes only.",
             )
-        p = _embed(perturbations.labels, self.genes, self.embedding)
+        p = _embed(labels, self.genes, self.embedding)
         base = self.control_mean if start is None else start
-        state = p.T @ self.weights @ self.embedding + base
+        state = np.tile(base, (n, 1)) if base.ndim == 1 else base.copy()
+        state[changed] += p.T @ self.weights @ self.embedding
         perturbations.levels(self.genes).hold(state)
         return Forecast({1: state})
 
@@ -99,18 +104,13 @@ def fit_linear_embedding(
     Raises
     ------
     UsageError
-        If the dimension or the penalty is not positive.
+        If the dimension is not a whole or the penalty not a finite positive number.
     InvalidDataError
         If there are fewer usable perturbations than dimensions.
     """
     from sklearn.decomposition import PCA
 
-    if dimension < 1 or dimension != int(dimension) or not ridge_penalty > 0:
-        raise UsageError(
-            "The dimension and the penalty of the linear embedding must be positive.",
-            expected="a whole number and a number",
-            got=f"dimension {dimension}, ridge penalty {ridge_penalty}",
-        )
+    _check_arguments(dimension, ridge_penalty)
     is_control = data.controls()
     control_mean = column_means(data.expression, is_control)
     labels = np.array(data.perturbations.labels, dtype=object)
@@ -137,12 +137,29 @@ def fit_linear_embedding(
             got=str(dimension),
         )
     # The full decomposition has no random element; the sign of an axis cancels out.
-    g = np.asarray(PCA(int(dimension), svd_solver="full").fit(z).components_, dtype=np.float64)
+    g = np.asarray(PCA(dimension, svd_solver="full").fit(z).components_, dtype=np.float64)
     p = _embed(usable, data.genes, g)
-    ridge = ridge_penalty * np.eye(int(dimension))
+    ridge = ridge_penalty * np.eye(dimension)
     left = np.linalg.solve(p @ p.T + ridge, p @ z @ g.T)
     weights = np.linalg.solve(g @ g.T + ridge, left.T).T
     return LinearEmbedding(tuple(data.genes), g, weights, control_mean)
+
+
+def _check_arguments(dimension: object, ridge_penalty: object) -> None:
+    numbers = (int, float, np.integer, np.floating)
+    if (
+        isinstance(dimension, bool)
+        or not isinstance(dimension, (int, np.integer))
+        or dimension < 1
+        or isinstance(ridge_penalty, bool)
+        or not isinstance(ridge_penalty, numbers)
+        or not 0 < ridge_penalty < np.inf
+    ):
+        raise UsageError(
+            "The dimension and the penalty of the linear embedding must be positive.",
+            expected="dimension: a whole number; ridge_penalty: a finite number",
+            got=f"dimension {dimension!r}, ridge_penalty {ridge_penalty!r}",
+        )
 
 
 def _embed(labels: Sequence[str], genes: Sequence[str], embedding: Float64Array) -> Float64Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.inputs import Float64Array, Matrix, dense
@@ -70,7 +71,7 @@ def principal_subspace(expression: Matrix, dimension: int) -> Subspace:
     return Subspace(pca.components_.T.copy(), pca.components_, pca.mean_)
 
 
-def user_subspace(matrix: Float64Array, n_genes: int) -> Subspace:
+def user_subspace(matrix: npt.ArrayLike, n_genes: int) -> Subspace:
     """Return the subspace that the rows of a matrix span.
 
     Parameters
@@ -86,7 +87,13 @@ def user_subspace(matrix: Float64Array, n_genes: int) -> Subspace:
     UsageError
         If the matrix does not fit the genes or is not finite.
     """
-    rows = np.asarray(matrix, dtype=np.float64)
+    try:
+        # Complex numbers would lose their imaginary parts.
+        rows = np.asarray(np.asarray(matrix).astype(np.float64, casting="same_kind"))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            "The matrix of the low-dimensional structure is not of numbers.", got=f"{error}"
+        ) from error
     if rows.ndim != 2 or rows.shape[1] != n_genes or not np.isfinite(rows).all():
         raise UsageError(
             "The matrix of the low-dimensional structure cannot be used.",
@@ -99,6 +106,6 @@ def user_subspace(matrix: Float64Array, n_genes: int) -> Subspace:
 
 def make_subspace(value: int | Float64Array, expression: Matrix) -> Subspace:
     """Return the principal subspace of a dimension, or the one that a matrix spans."""
-    if isinstance(value, np.ndarray):
-        return user_subspace(value, expression.shape[1])
-    return principal_subspace(expression, int(value))
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return principal_subspace(expression, int(value))
+    return user_subspace(value, expression.shape[1])

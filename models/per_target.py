@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,7 @@ def fit_each(
     Raises
     ------
     UsageError
-        If the method does not take the arguments.
+        If the method does not take the arguments or their values.
     InvalidDataError
         If the method cannot fit a target.
     """
@@ -74,7 +74,8 @@ def fit_each(
     arguments = check_arguments(task, make, _with_seed(task, make))
     x = dense(task.features)
     centre = x.mean(axis=0) if shares_gram else np.zeros(x.shape[1])
-    x -= centre
+    # Not in place: these may be the task's own features, which others fit next.
+    x = x - centre if shares_gram else x
     gram = x.T @ x if shares_gram else None
     cuts = np.array_split(
         np.arange(task.n_targets), max(1, min(task.n_targets, BLOCKS_PER_JOB * task.jobs))
@@ -139,13 +140,34 @@ def _fit_block(
                 else:
                     estimator = make(**arguments)
                 estimator.fit(x[rows[i]][:, columns[i]], kept)
+            except (TypeError, OverflowError) as error:
+                _refuse_arguments(arguments, error)
             except ValueError as error:
-                reason = str(error).strip().split("\n")[0]
-                out.append(FittedTarget(None, float(kept.mean()), np.nan, None, None, reason))
+                mean = float(kept.mean())
+                out.append(FittedTarget(None, mean, np.nan, None, None, _first_line(error)))
                 continue
-        said = next((str(w.message).strip().split("\n")[0] for w in caught), None)
+        said = next((_first_line(w.message) for w in caught), None)
         out.append(_keep(estimator, linear, said))
     return out
+
+
+def _refuse_arguments(arguments: Mapping[str, Any], error: Exception) -> NoReturn:
+    """Say that an argument has a wrong value, which no gene can be fitted with.
+
+    scikit-learn's own error for these is a ValueError and a TypeError.
+    """
+    if not arguments:
+        raise error
+    raise UsageError(
+        "The method cannot be used with these arguments.",
+        expected="values as in the method's documentation",
+        got=_first_line(error),
+        fix="mend the argument, or leave it out.",
+    ) from error
+
+
+def _first_line(said: object) -> str:
+    return str(said).strip().split("\n")[0]
 
 
 def _keep(estimator: Any, linear: bool, warning: str | None) -> FittedTarget:
@@ -206,7 +228,7 @@ def check_arguments(
     Raises
     ------
     UsageError
-        Naming the first argument that it does not take.
+        Naming the first argument that it does not take, or if a Gram matrix is given.
     """
     known = _parameters(make)
     unknown = sorted(set(task.arguments) - set(known))
@@ -215,6 +237,12 @@ def check_arguments(
             f"The method takes no argument {unknown[0]!r}.",
             expected=", ".join(sorted(known)) or "no argument at all",
             fix="see the method's documentation for what it takes.",
+        )
+    if np.ndim(task.arguments.get("precompute", False)) > 0:
+        raise UsageError(
+            "No single Gram matrix serves all genes, as each has other regulators.",
+            expected="precompute: true or false",
+            fix="leave it out; one matrix is shared wherever that is possible.",
         )
     return arguments
 

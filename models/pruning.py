@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,28 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.fitted import LinearRegressions, Regressions
 from pereggrn_data.models.inputs import IntArray
 from pereggrn_data.models.network import Network
+from pereggrn_data.models.registry import Kind, Method
+
+
+def check_prunable(method: Method, arguments: Mapping[str, Any]) -> None:
+    """Check before fitting that the models will have coefficients to prune.
+
+    Raises
+    ------
+    UsageError
+        If they will not.
+    """
+    if method.kind is Kind.CONSTANT or not method.is_linear(arguments):
+        raise not_prunable(method.name)
+
+
+def not_prunable(method: str) -> UsageError:
+    """Return the error that says that a method's models have nothing to prune."""
+    return UsageError(
+        f"Only linear models can be pruned: {method} fits no coefficients of regulators here.",
+        expected="a method whose models have a coefficient for each regulator",
+        fix="leave out pruning, or use a linear method.",
+    )
 
 
 def pruned_network(
@@ -38,19 +61,17 @@ def pruned_network(
     Raises
     ------
     UsageError
-        If a model has no coefficients.
+        If a model is not linear.
     """
     found: list[tuple[str | None, npt.NDArray[np.float64], IntArray, IntArray]] = []
     for cell_type, model in models.items():
         if not isinstance(model, LinearRegressions):
-            raise UsageError(
-                "Only linear models can be pruned.",
-                expected="a method whose models have a coefficient for each regulator",
-                fix="leave out pruning, or use a linear method.",
-            )
+            raise not_prunable("The method")
         targets, features = _candidates(model, own)
-        weights = model.coefficients[targets, features]
-        found.append((cell_type, np.abs(np.asarray(weights).ravel()), targets, features))
+        weights = np.empty(0)
+        if targets.size:  # scipy cannot take nothing from a sparse matrix
+            weights = np.abs(np.asarray(model.coefficients[targets, features]).ravel())
+        found.append((cell_type, weights, targets, features))
     every = np.concatenate([weights for _, weights, _, _ in found])
     kept = _largest(every, n_edges)
     edges: list[tuple[str, str, str]] = []

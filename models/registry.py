@@ -6,7 +6,7 @@ This is the one place where a method is added. The command line, the table in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -20,6 +20,7 @@ from pereggrn_data.models.estimators import (
     fit_estimators,
     fit_kernel_ridge,
     fit_linear,
+    has_linear_kernel,
 )
 from pereggrn_data.models.fitted import Regressions
 from pereggrn_data.models.ridge import fit_ridge_cv, fit_ridge_cv_extra_penalty
@@ -55,6 +56,8 @@ class Method:
         Fits it to all genes; None for methods that are not regressions.
     in_paper
         Whether the PEREGGRN paper's comparison of regression methods has it.
+    linear_if
+        For other estimators: with which arguments they are linear; None if never.
     is_random
         Whether it has random elements, which the seed fixes.
     aliases
@@ -67,6 +70,7 @@ class Method:
     reference: str
     fit: Callable[[RegressionTask], Regressions] | None = None
     in_paper: bool = False
+    linear_if: Callable[[Mapping[str, Any]], bool] | None = None
     is_random: bool = False
     aliases: tuple[str, ...] = ()
 
@@ -75,10 +79,14 @@ class Method:
         """Whether the grammar's rules, networks and matching apply to it."""
         return self.fit is not None
 
-    @property
-    def is_linear(self) -> bool:
-        """Whether fitted models are coefficients, which are stored without pickle."""
-        return self.kind in (Kind.CONSTANT, Kind.LINEAR)
+    def is_linear(self, arguments: Mapping[str, Any]) -> bool:
+        """Say whether models fitted with these arguments are kept as coefficients.
+
+        Then they can be pruned (unless they are constants), and stored without pickle.
+        """
+        return self.kind in (Kind.CONSTANT, Kind.LINEAR) or (
+            self.linear_if is not None and self.linear_if(arguments)
+        )
 
 
 def _sklearn(module: str, name: str, /, **settings: Any) -> Callable[..., Any]:
@@ -205,6 +213,7 @@ METHODS: tuple[Method, ...] = (
         reference="Murphy 2012, Machine Learning, section 14.4.3",
         fit=partial(fit_kernel_ridge, make=_sklearn("kernel_ridge", "KernelRidge")),
         in_paper=True,
+        linear_if=has_linear_kernel,
     ),
     Method(
         name="ExtraTreesRegressor",

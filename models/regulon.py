@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.errors import first_few
 from pereggrn_data.models.dynamics import Forecast, start_from
 from pereggrn_data.models.inputs import Perturbations
 from pereggrn_data.models.network import Network
@@ -51,18 +52,20 @@ def forecast_regulon(
     }
     nothing = np.empty(0, dtype=np.intp)
     baseline = state.copy()
-    silent = 0
+    perturbed, silent = set(), set()
     for row, column, level in zip(levels.rows, levels.columns, levels.values, strict=True):
         moved = targets.get(genes[column], nothing)
         moved = moved[moved != column]
         state[row, moved] += level - baseline[row, column]
-        silent += moved.size == 0
+        perturbed.add(genes[column])
+        if moved.size == 0:
+            silent.add(genes[column])
     levels.hold(state)
     notes = []
     if silent:
         notes.append(
-            f"{silent} of {levels.rows.size} perturbed genes have no targets in the network, "
-            "so nothing follows them."
+            f"{len(silent)} of {len(perturbed)} perturbed genes have no targets in the network, "
+            f"so nothing follows them: {first_few(sorted(silent))}."
         )
     if levels.n_unknown:
         notes.append(f"{levels.n_unknown} measured perturbed genes have no stated level.")

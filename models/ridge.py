@@ -13,7 +13,13 @@ from pereggrn_data.models.fitted import LinearRegressions, assemble_linear
 from pereggrn_data.models.inputs import Float64Array, FloatArray, IntArray, dense
 from pereggrn_data.models.ridge_dual import fit_dual
 from pereggrn_data.models.ridge_primal import fit_primal
-from pereggrn_data.models.ridge_problem import ALPHAS, RidgeProblem, RidgeSolution
+from pereggrn_data.models.ridge_problem import (
+    ALPHAS,
+    RidgeProblem,
+    RidgeSolution,
+    check_errors,
+    not_solvable,
+)
 from pereggrn_data.models.ridge_small import SmallProblem, fit_small
 from pereggrn_data.models.tasks import RegressionTask
 
@@ -54,8 +60,15 @@ def fit_ridge_cv(task: RegressionTask) -> LinearRegressions:
     ------
     UsageError
         If the arguments cannot be used.
+    InvalidDataError
+        If values are so large that the equations cannot be solved.
     """
-    return _assemble(task, _fit_parts(task, _alphas(task)))
+    try:
+        # Of numbers that overflow, the checks say more than NumPy's warnings.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return _assemble(task, _fit_parts(task, _alphas(task)))
+    except np.linalg.LinAlgError as error:
+        raise not_solvable(f"{error}".strip()) from error
 
 
 def fit_ridge_cv_extra_penalty(task: RegressionTask) -> LinearRegressions:
@@ -96,17 +109,35 @@ def _alphas(task: RegressionTask) -> tuple[float, ...]:
             fix="leave it out; leave-one-out and an unpenalised intercept are always used.",
         )
     given = task.arguments.get("alphas", ALPHAS)
-    alphas = tuple(float(a) for a in (given if np.iterable(given) else [given]))
-    if not alphas or not all(np.isfinite(a) and a > 0 for a in alphas):
+    alphas = tuple(given) if np.iterable(given) and not isinstance(given, str) else (given,)
+    if not alphas or not all(map(_is_penalty, alphas)):
         raise UsageError(
             "The penalties of ridge regression must be positive.",
-            expected="one or more positive finite numbers",
-            got=str(given),
+            expected="alphas: one or more positive finite numbers",
+            got=repr(given),
         )
-    return alphas
+    return tuple(map(float, alphas))
+
+
+def _is_penalty(value: object) -> bool:
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    return is_number and not isinstance(value, bool) and 0 < value < np.inf  # type: ignore[operator]
+
+
+class _Counter:
+    """Tells the task's progress how many targets are done; each solver counts its own."""
+
+    def __init__(self, task: RegressionTask) -> None:
+        self._task, self._done = task, 0.0
+
+    def advance(self, n: float) -> None:
+        self._done += n
+        # Solvers add up fractions, which come out a little short.
+        self._task.report(min(self._task.n_targets, int(self._done + 1e-6)))
 
 
 def _fit_parts(task: RegressionTask, alphas: tuple[float, ...]) -> Iterator[_Part]:
+    counter = _Counter(task)
     n, p = task.features.shape
     n_kept = np.full(task.n_targets, n)
     for j, rows in task.excluded.items():
@@ -115,18 +146,20 @@ def _fit_parts(task: RegressionTask, alphas: tuple[float, ...]) -> Iterator[_Par
     hopeless = np.flatnonzero((sizes == 0) | (n_kept < 2))
     if hopeless.size:
         yield _means(task, hopeless)
+        counter.advance(hopeless.size)
     rest = np.flatnonzero((sizes > 0) & (n_kept >= 2))
     if task.allowed is None:
         if rest.size:
             own = task.own[rest]
-            yield _dense_part(task, rest, own, np.arange(p, dtype=np.intp), alphas)
+            every = np.arange(p, dtype=np.intp)
+            yield _dense_part(task, rest, own, every, alphas, counter)
         return
     small: dict[int, IntArray] = {}
     for columns, group in _groups(task, rest):
         if group.size >= SHARED_BY or columns.size > n:
             where = np.full(p + 1, -1, dtype=np.intp)
             where[columns] = np.arange(columns.size)
-            yield _dense_part(task, group, where[task.own[group]], columns, alphas)
+            yield _dense_part(task, group, where[task.own[group]], columns, alphas, counter)
         else:
             small.update({int(j): task.allowed[j] for j in group})
     if small:
@@ -134,9 +167,11 @@ def _fit_parts(task: RegressionTask, alphas: tuple[float, ...]) -> Iterator[_Par
         problem = SmallProblem(x, task.responses, alphas)
         excluded = {j: rows for j, rows in task.excluded.items() if j in small}
         for fit in fit_small(problem, small, excluded, task.jobs):
+            check_errors(fit.errors)
             chosen = np.asarray(alphas)[np.argmin(fit.errors, axis=0)]
             features = tuple(small[int(j)] for j in fit.targets)
             yield _Part(fit.targets, features, fit.coefficients, fit.intercepts, chosen)
+            counter.advance(fit.targets.size)
 
 
 def _size(task: RegressionTask, target: int) -> int:
@@ -173,11 +208,12 @@ def _dense_part(
     own: IntArray,
     columns: IntArray,
     alphas: tuple[float, ...],
+    counter: _Counter,
 ) -> _Part:
     everything = columns.size == task.features.shape[1]
     features: FloatArray = task.features if everything else task.features[:, columns]
     part = task.subset(targets)
-    problem = RidgeProblem(features, part.responses, own, part.excluded, alphas)
+    problem = RidgeProblem(features, part.responses, own, part.excluded, alphas, counter.advance)
     n, p, _ = problem.shape
     fit: RidgeSolution = fit_dual(problem) if n <= p else fit_primal(problem)
     if everything and task.allowed is None:
@@ -205,7 +241,6 @@ def _assemble(task: RegressionTask, parts: Iterator[_Part]) -> LinearRegressions
     full: Float64Array | None = None
     columns: list[IntArray] = [np.empty(0, dtype=np.intp)] * n_targets
     values: list[Float64Array] = [np.empty(0)] * n_targets
-    done = 0
     for part in parts:
         intercepts[part.targets], alphas[part.targets] = part.intercepts, part.alphas
         if part.columns is None:
@@ -217,8 +252,6 @@ def _assemble(task: RegressionTask, parts: Iterator[_Part]) -> LinearRegressions
         else:
             for i, j in enumerate(part.targets):
                 columns[j], values[j] = part.columns[i], part.coefficients[i]
-        done += part.targets.size
-        task.report(done)
     if full is not None:
         return LinearRegressions(full, intercepts, alphas)
     return assemble_linear(columns, values, intercepts, alphas, p)

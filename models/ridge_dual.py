@@ -28,7 +28,13 @@ import numpy as np
 import scipy.linalg
 
 from pereggrn_data.models.inputs import Float64Array, IntArray, dense
-from pereggrn_data.models.ridge_problem import RidgeProblem, RidgeSolution, solution, target_blocks
+from pereggrn_data.models.ridge_problem import (
+    RidgeProblem,
+    RidgeSolution,
+    check_condition,
+    solution,
+    target_blocks,
+)
 
 BLOCK_VALUES = 4_000_000
 """Values of one block of dual coefficients (32 MB)."""
@@ -84,11 +90,9 @@ def fit_dual(problem: RidgeProblem) -> RidgeSolution:
         current, chosen = duals[: block.size], best[: block.size]
         for a in range(len(problem.alphas)):
             errors[a, block] = _duals(part, inverses(a), current) / n_kept[block]
-            if a == 0:
-                chosen[:] = current
-                continue
-            better = errors[a, block] < errors[:a, block].min(axis=0)
-            np.copyto(chosen, current, where=better[:, None])
+            better = errors[a, block] < errors[:a, block].min(axis=0, initial=np.inf)
+            np.copyto(chosen, current, where=better[:, None] | (a == 0))
+            problem.advance(block.size / len(problem.alphas))
         np.matmul(chosen, x, out=coefficients[block[0] : block[-1] + 1])
     having = np.flatnonzero(problem.own >= 0)
     coefficients[having, problem.own[having]] = 0.0
@@ -101,6 +105,8 @@ class _Inverses:
     def __init__(self, x: Float64Array, alphas: tuple[float, ...]) -> None:
         values, vectors = scipy.linalg.eigh(x @ x.T, overwrite_a=True, check_finite=False)
         self._vectors = vectors - vectors.mean(axis=0)
+        # The first belongs to the mean, which is centred away.
+        check_condition(values[1:], alphas)
         self._values = np.maximum(values, 0.0)
         self._alphas = alphas
         self._cache: dict[int, Float64Array] = {}

@@ -29,7 +29,13 @@ from pereggrn_data.models.ridge_corrections import (
     rotated_coefficients,
     squared_residuals,
 )
-from pereggrn_data.models.ridge_problem import RidgeProblem, RidgeSolution, solution, target_blocks
+from pereggrn_data.models.ridge_problem import (
+    RidgeProblem,
+    RidgeSolution,
+    check_condition,
+    solution,
+    target_blocks,
+)
 
 ROWS = 4096
 """Rows that are worked on at once."""
@@ -112,6 +118,7 @@ def _fit_shared(problem: RidgeProblem) -> tuple[Float64Array, Float64Array]:
             for a, one in enumerate(special):
                 residuals = y - t @ (one.d[:, None] * basis.products[:, block])
                 errors[a, block] += squared_residuals(t, residuals, one, out, rows, n)
+            problem.advance(block.size * (rows.stop - rows.start) / n)
         errors[:, block] /= problem.n_kept()[block]
         best = np.argmin(errors[:, block], axis=0)
         for a, one in enumerate(special):
@@ -151,5 +158,6 @@ def _basis(problem: RidgeProblem) -> Basis:
             y = dense(problem.responses, rows, block) - y_mean[block]
             products[:, block] += x.T @ y
     values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
+    check_condition(values, problem.alphas)
     products = vectors.T @ products
     return Basis(vectors, np.maximum(values, 0.0), x_mean, y_mean, products)

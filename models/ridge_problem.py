@@ -6,12 +6,13 @@ return a `RidgeSolution`; they differ only in what is cheap for which shape.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.models.inputs import (
     Float64Array,
     FloatArray,
@@ -41,6 +42,8 @@ class RidgeProblem:
         For some targets, the observations left out of its training.
     alphas
         Positive penalties to choose from.
+    advance
+        Told how much has been done since it was last told, in targets.
     """
 
     features: FloatArray
@@ -48,6 +51,7 @@ class RidgeProblem:
     own: IntArray
     excluded: Mapping[int, IntArray] = field(default_factory=dict)
     alphas: tuple[float, ...] = ALPHAS
+    advance: Callable[[float], None] = lambda _: None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -84,6 +88,52 @@ class RidgeSolution:
     errors: Float64Array
 
 
+def check_condition(values: Float64Array, alphas: tuple[float, ...]) -> None:
+    """Check that equations can be solved with the digits that numbers have.
+
+    Parameters
+    ----------
+    values
+        Eigenvalues in ascending order, along the last axis.
+    alphas
+        Penalties, which are added to them.
+
+    Raises
+    ------
+    InvalidDataError
+        If rounding errors of the largest are larger than the smallest.
+    """
+    least = np.maximum(values[..., 0], 0.0) + min(alphas)
+    lost = values[..., -1] * np.finfo(np.float64).eps > least
+    if lost.any() or not np.isfinite(values).all():
+        raise not_solvable(
+            f"sums of squares up to {values.max():.1g}, with a penalty of {min(alphas):g}"
+        )
+
+
+def check_errors(errors: Float64Array) -> None:
+    """Check that penalties can be chosen by their errors.
+
+    Raises
+    ------
+    InvalidDataError
+        If an error is NaN.
+    """
+    if np.isnan(errors).any():
+        raise not_solvable("leave-one-out errors that are not a number")
+
+
+def not_solvable(got: str) -> InvalidDataError:
+    """Return the error that says that the numbers are too different in size to be solved."""
+    return InvalidDataError(
+        "Ridge regression has no accurate solution for these data.",
+        expected="features of similar size, such as natural-log expression",
+        got=got,
+        fix="look for huge values in the expression and in the stated levels, "
+        "or use larger penalties (its argument alphas).",
+    )
+
+
 def solution(
     problem: RidgeProblem, coefficients: Float64Array, errors: Float64Array
 ) -> RidgeSolution:
@@ -91,6 +141,11 @@ def solution(
 
     The intercept makes the mean residual of the observations that train a
     target zero.
+
+    Raises
+    ------
+    InvalidDataError
+        If an error is NaN.
     """
     n, _, n_targets = problem.shape
     x_mean = column_means(problem.features)
@@ -101,6 +156,7 @@ def solution(
         x_kept = (n * x_mean - dense(problem.features, rows).sum(axis=0)) / kept
         y_kept = (n * y_mean[j] - dense(problem.responses, rows, [j]).sum()) / kept
         intercepts[j] = y_kept - coefficients[j] @ x_kept
+    check_errors(errors)
     best = np.argmin(errors, axis=0) if n_targets else np.empty(0, dtype=np.intp)
     return RidgeSolution(coefficients, intercepts, np.asarray(problem.alphas)[best], errors)
 

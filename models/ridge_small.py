@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pereggrn_data.models.inputs import Float64Array, IntArray, Matrix, dense
+from pereggrn_data.models.ridge_problem import check_condition
 
 BATCH_VALUES = 200_000
 """Values of one batch of features (1.6 MB): small enough for the processor's cache."""
@@ -202,6 +203,7 @@ def _fit_batch(
             shift[i], y_shift = _leave_rows_out(x[i], y[i], rows, crossed[i])
             y_mean[i] += y_shift
     values, vectors = np.linalg.eigh(crossed)
+    check_condition(values, shared.alphas)
     rotated = np.matmul(vectors.swapaxes(1, 2), x, out=array("rotated", n_targets, k, n_rows))
     products = rotated @ y[:, :, None]
     scale = 1.0 / (np.maximum(values, 0.0)[:, None, :] + np.asarray(shared.alphas)[:, None])

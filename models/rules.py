@@ -73,7 +73,7 @@ def allowed_features(
     regulators: Sequence[str],
     network: Mapping[str, frozenset[str]],
     *,
-    predict_self: bool,
+    predict_self: bool | None,
 ) -> tuple[IntArray, ...]:
     """Return for each gene the features that a network allows.
 
@@ -87,14 +87,15 @@ def allowed_features(
         Regulators of each target; a target that is not there has none.
     predict_self
         Whether a gene is a feature of its own model. This overrides the
-        network: edges from a gene to itself make no difference.
+        network: edges from a gene to itself make no difference. None: as the
+        network says, of which pruning has decided.
     """
     where = {name: k for k, name in enumerate(regulators)}
     allowed = []
     for gene in genes:
-        names = set(network.get(gene, ())) - {gene}
-        if predict_self:
-            names.add(gene)
+        names = set(network.get(gene, ()))
+        if predict_self is not None:
+            names = names | {gene} if predict_self else names - {gene}
         found = sorted(where[name] for name in names if name in where)
         allowed.append(np.array(found, dtype=np.intp))
     return tuple(allowed)

@@ -308,11 +308,11 @@ def test_linear_models_are_saved_without_pickle(tmp_path: Path, network: pd.Data
 def test_other_models_are_saved_with_joblib_and_say_so(tmp_path: Path) -> None:
     options = pereggrn_data.SplitOptions(num_genes=60)
     with pytest.raises(UsageError, match="not linear") as caught:
-        pereggrn_data.predict("demo", "KernelRidge", save_model=tmp_path / "m.npz")
+        pereggrn_data.predict("demo", "ExtraTreesRegressor", save_model=tmp_path / "m.npz")
     assert "trust" in str(caught.value)
-    file = tmp_path / "m.joblib"
+    file, radial = tmp_path / "m.joblib", {"kernel": "rbf"}
     fitted = pereggrn_data.predict(
-        "demo", "KernelRidge", save_model=file, split_options=options, **FEW
+        "demo", "KernelRidge", arguments=radial, save_model=file, split_options=options, **FEW
     )
     assert any("trust" in note for note in fitted.notes)
     again = pereggrn_data.predict("demo", model_file=file, split_options=options)

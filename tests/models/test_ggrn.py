@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+import sklearn.linear_model
 from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.models.dynamics import check_steps
 from pereggrn_data.models.fitted import EstimatorRegressions, LinearRegressions
 from pereggrn_data.models.fitting import Fitting
 from pereggrn_data.models.ggrn import fit
 from pereggrn_data.models.grammar import Exclusion, Grammar
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.network import Network
+from pereggrn_data.models.registry import get_method
 from pereggrn_data.models.rules import eligible_regulators, excluded_rows
+from pereggrn_data.models.tasks import RegressionTask
 
 GENES = ("A", "B", "C", "D", "E")
 LABELS = ("ctl_x", "ctl_x", "ctl_y", "A", "A", "B", "A,B", "C", "D", "Z")
@@ -120,10 +124,50 @@ def test_starting_state_can_be_a_subtype_or_given() -> None:
         fitted.predict(REQUESTS, starting_expression=start, control_subtype="ctl_x")
 
 
-@pytest.mark.parametrize("steps", [[], [0], [1.5], [2, 2], [-1]])
-def test_steps_must_be_whole_and_positive(steps: list[Any]) -> None:
+@pytest.mark.parametrize(
+    "steps", [[], [0], [1.5], [2, 2], [-1], None, "1", ["1"], True, [None], [np.nan], [[1]], 0]
+)
+def test_steps_must_be_whole_and_positive(steps: Any) -> None:
     with pytest.raises(UsageError, match="timescale"):
         fit(make_data(), Grammar(method="mean")).predict(REQUESTS, steps=steps)
+
+
+def test_one_number_of_steps_may_stand_by_itself() -> None:
+    fitted = fit(make_data(), Grammar())
+    assert list(fitted.predict(REQUESTS, steps=2).expression) == [2]
+    assert check_steps(np.int64(3)) == check_steps(3.0) == (3,)  # type: ignore[arg-type]
+    assert check_steps(np.array([3, 1])) == (1, 3)  # type: ignore[arg-type]
+
+
+def explosive() -> TrainingData:
+    """Return data in which every gene becomes three times as high as the one before it was."""
+    x = np.array([[1.0, 2, 3], [2, 1, 4], [3, 5, 1], [4, 2, 2], [5, 1, 3], [6, 4, 1]])
+    after = 3 * np.roll(x, 1, axis=1)
+    names = tuple(f"o{i}" for i in range(12))
+    return TrainingData(
+        expression=np.vstack([x, after]),
+        genes=("A", "B", "C"),
+        perturbations=Perturbations(("ctl",) * 12, (np.nan,) * 12, observations=names),
+        is_control=np.arange(12) < 6,
+        matched_controls=(None,) * 6 + names[:6],
+    )
+
+
+def test_forecasts_far_outside_are_said_and_infinite_ones_refused() -> None:
+    fitted = fit(explosive(), Grammar(matching_method="user", method_arguments={"alphas": [1e-6]}))
+    requests = Perturbations(("A", "ctl"), (2.0, np.nan))
+    assert fitted.predict(requests).notes == ()
+    forecast = fitted.predict(requests, steps=[1, 2, 9])
+    # At step 9 the two genes that follow A settle, and those of the control do not.
+    assert forecast.expression[9][1].min() > 18 + 17
+    (note,) = forecast.notes
+    assert "3 of 6 at step 9" in note
+    assert "(1 to 18, and as much again on either side)" in note
+    assert "fewer steps" in note
+    with pytest.raises(InvalidDataError, match=r"not finite after step \d+ of 1000") as raised:
+        fitted.predict(requests, steps=[1000])
+    assert "of 1 genes: A" in str(raised.value.got)
+    assert "penalty" in str(raised.value.fix)
 
 
 def test_unknown_levels_are_said() -> None:
@@ -160,8 +204,9 @@ def test_network_and_prior_must_fit() -> None:
     network = Network.from_edges(["A"], ["B"])
     with pytest.raises(UsageError, match="needs a network"):
         fit(make_data(), Grammar(network_prior="restrictive"))
-    with pytest.raises(UsageError, match="ignore it"):
-        fit(make_data(), Grammar(network_prior="ignore"), network=network)
+    for ignored in (network, Network.from_edges(["Q"], ["R"]), Network.empty()):
+        with pytest.raises(UsageError, match="ignore it"):
+            fit(make_data(), Grammar(network_prior="ignore"), network=ignored)
     with pytest.raises(UsageError, match="'G9' is not a gene"):
         fit(make_data(), Grammar(), regulators=("A", "G9"))
     with pytest.raises(UsageError, match="named twice"):
@@ -229,15 +274,53 @@ def test_pruning_to_everything_changes_nothing() -> None:
     np.testing.assert_allclose(fit(make_data(), grammar).predict(REQUESTS).expression[1], before)
 
 
-def test_pruning_needs_coefficients() -> None:
-    grammar = Grammar(
-        method="ExtraTreesRegressor",
-        method_arguments={"n_estimators": 2},
-        pruning_strategy="prune_and_refit",
-        pruning_parameter=5,
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("ExtraTreesRegressor", {"n_estimators": 2}),
+        ("KernelRidge", {"kernel": "rbf"}),
+        ("mean", {}),
+        ("median", {}),
+    ],
+)
+def test_pruning_needs_coefficients(method: str, arguments: dict[str, Any]) -> None:
+    grammar = Grammar(method, arguments, pruning_strategy="prune_and_refit", pruning_parameter=5)
+    told: list[tuple[int, int]] = []
+    with pytest.raises(UsageError, match=f"can be pruned: {method} fits no coefficients"):
+        fit(make_data(), grammar, progress=lambda *at: told.append(at))
+    assert not told, "found only after the fit"
+
+
+@pytest.mark.parametrize("sharing", ["identical", "distinct"])
+@pytest.mark.parametrize("network", [Network.empty(), Network.from_edges(["Q", "A"], ["A", "R"])])
+def test_pruning_what_has_no_regulators_gives_the_means(network: Network, sharing: str) -> None:
+    plain = Grammar(method="mean", cell_type_sharing_strategy=sharing)
+    pruned = replace(
+        plain, method="RidgeCV", pruning_strategy="prune_and_refit", pruning_parameter=3
     )
-    with pytest.raises(UsageError, match="linear"):
-        fit(make_data(), grammar)
+    requests = replace(REQUESTS, cell_types=("a", "b", "a"))
+    expected = fit(make_data(), plain).predict(requests).expression[1]
+    found = fit(make_data(), pruned, network=network).predict(requests).expression[1]
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("network", [None, Network.from_edges(list("ABCD"), list("EEEE"))])
+def test_pruning_counts_coefficients_of_genes_themselves(network: Network | None) -> None:
+    """The original lets every gene predict itself again when it refits."""
+    data = make_data(matched_controls=(None, None, None, *["o0", "o1"] * 3, "o2"))
+    grammar = Grammar(predict_self=True, matching_method="user")
+    before = fit(data, grammar, network=network).models[None].dense_coefficients()
+    pruned = replace(grammar, pruning_strategy="prune_and_refit", pruning_parameter=4)
+    after = fit(data, pruned, network=network).models[None].dense_coefficients()
+    assert np.count_nonzero(after) == 4
+    least = np.sort(np.abs(before), axis=None)[-4]
+    np.testing.assert_array_equal(after != 0, np.abs(before) >= least)
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2"])
+def test_jobs_are_whole_and_positive(jobs: Any) -> None:
+    with pytest.raises(UsageError, match="Jobs are a whole number"):
+        fit(make_data(), Grammar(), jobs=jobs)
 
 
 def test_matched_features_come_from_the_control() -> None:
@@ -308,6 +391,10 @@ def test_dynamics_exclude_what_has_no_meaning_there() -> None:
         fit(make_data(), replace(grammar, low_dimensional_value=11))
     with pytest.raises(UsageError, match="cannot be used"):
         fit(make_data(), replace(grammar, low_dimensional_value=np.ones((2, 3))))
+    wrong: Any
+    for wrong in ("abc", [["a"] * 5], np.eye(5) * 1j, [[1], [1, 2]]):
+        with pytest.raises(UsageError, match="not of numbers"):
+            fit(make_data(), replace(grammar, low_dimensional_value=wrong))
 
 
 @pytest.mark.parametrize(
@@ -320,6 +407,11 @@ def test_dynamics_exclude_what_has_no_meaning_there() -> None:
         ({"pruning_strategy": "prune_and_refit"}, "go together"),
         ({"pruning_parameter": 5}, "go together"),
         ({"pruning_strategy": "prune_and_refit", "pruning_parameter": 0}, "not valid"),
+        ({"pruning_strategy": "prune_and_refit", "pruning_parameter": "a"}, "not valid"),
+        ({"pruning_strategy": "prune_and_refit", "pruning_parameter": 1.5}, "not valid"),
+        ({"seed": -1}, "seed is not valid"),
+        ({"seed": "a"}, "seed is not valid"),
+        ({"seed": 2**32}, "seed is not valid"),
         ({"low_dimensional_structure": "dynamics"}, "go together"),
         ({"low_dimensional_value": 3}, "go together"),
     ],
@@ -340,6 +432,10 @@ def test_data_are_checked() -> None:
         Perturbations(("A,B",), ("1.0,2.0,3.0",)).levels(GENES)
     with pytest.raises(InvalidDataError, match="not a number"):
         Perturbations(("A",), ("high",), observations=("o1",)).levels(GENES)
+    for level in (1e8, -1e8, np.inf, "1.0,-inf"):
+        label = "A,B" if isinstance(level, str) else "A"
+        with pytest.raises(InvalidDataError, match="stated for observation 'o1' is too large"):
+            Perturbations((label,), (level,), observations=("o1",)).levels(GENES)
 
 
 def test_eligible_regulators() -> None:
@@ -378,6 +474,26 @@ def test_methods_take_arguments_and_seeds() -> None:
     assert isinstance(fit(data, Grammar("KernelRidge")).models[None], LinearRegressions)
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments", "said"),
+    [
+        ("Lasso", {"alpha": "abc"}, "'alpha' parameter of Lasso"),
+        ("Lasso", {"fit_intercept": "no"}, "'fit_intercept' parameter"),
+        ("OrthogonalMatchingPursuitCV", {"cv": "abc"}, "cv"),
+        ("KernelRidge", {"kernel": "abc"}, "'kernel' parameter"),
+        ("KernelRidge", {"kernel": "rbf", "kernel_params": {"depth": 1}, "gamma": "a"}, "gamma"),
+        ("ExtraTreesRegressor", {"random_state": "abc"}, "'random_state' parameter"),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_bad_values_of_arguments_are_said_once(
+    method: str, arguments: dict[str, Any], said: str, jobs: int
+) -> None:
+    with pytest.raises(UsageError, match="with these arguments") as raised:
+        fit(make_data(), Grammar(method, arguments), jobs=jobs)
+    assert said in str(raised.value.got)
+
+
 def test_methods_that_cannot_be_fitted_say_so() -> None:
     with pytest.raises(InvalidDataError, match="cannot be fitted to 5 of 5 genes"):
         fit(make_data(), Grammar("LarsCV", {"cv": 20}))
@@ -403,6 +519,59 @@ def test_a_shared_gram_matrix_changes_nothing(method: str) -> None:
     np.testing.assert_allclose(shared.coefficients, alone.coefficients, atol=1e-3)
     np.testing.assert_allclose(shared.intercepts, alone.intercepts, atol=1e-2)
     assert (shared.coefficients != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("Lasso", {"alpha": 0.05, "fit_intercept": False}),
+        ("Lasso", {"alpha": 0.05, "fit_intercept": True, "positive": True}),
+        ("Lasso", {"alpha": 0.05, "selection": "random", "random_state": 3}),
+        ("Lasso", {"alpha": 0.05, "copy_X": False, "warm_start": True}),
+        ("Lasso", {"alpha": 0.05, "precompute": True}),
+        ("LassoLarsIC", {"fit_intercept": False}),
+        ("LassoLarsIC", {"positive": True, "copy_X": False, "max_iter": 4}),
+        ("LassoLarsIC", {"criterion": "bic", "precompute": False}),
+    ],
+)
+def test_whatever_the_arguments_genes_are_fitted_as_one_by_one(
+    method: str, arguments: dict[str, Any]
+) -> None:
+    task = lasso_task(arguments)
+    regression = get_method(method)
+    assert regression.fit is not None
+    before = np.asarray(task.features).copy()
+    model = regression.fit(task)
+    np.testing.assert_array_equal(task.features, before)
+    for j in range(task.n_targets):
+        rows, columns = task.rows_of(j), task.features_of(j)
+        x, y = np.asarray(task.features)[rows][:, columns], np.asarray(task.responses)[rows, j]
+        expected = getattr(sklearn.linear_model, method)(**arguments).fit(x.copy(), y.copy())
+        found = model.predict(task.features)[rows, j]
+        np.testing.assert_allclose(found, expected.predict(x), atol=1e-9)
+
+
+def lasso_task(arguments: dict[str, Any]) -> RegressionTask:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 8)) @ rng.normal(size=(8, 8)) + 5
+    excluded = {0: np.array([1, 2])}
+    return RegressionTask(
+        x, x.copy(), tuple("ABCDEFGH"), np.arange(8), excluded, arguments=arguments
+    )
+
+
+def test_pruning_with_a_shared_gram_matrix_fits_the_same_features_twice() -> None:
+    """Features that the first fit had centred would give the second one other intercepts."""
+    grammar = Grammar("Lasso", {"alpha": 0.01})
+    pruned = replace(grammar, pruning_strategy="prune_and_refit", pruning_parameter=10_000)
+    data = make_data(perturbations=Perturbations(("ctl",) * 10, (np.nan,) * 10))
+    expected = fit(data, grammar).predict(REQUESTS).expression[1]
+    np.testing.assert_allclose(fit(data, pruned).predict(REQUESTS).expression[1], expected)
+
+
+def test_a_gram_matrix_of_the_users_is_refused() -> None:
+    with pytest.raises(UsageError, match="No single Gram matrix"):
+        fit(make_data(), Grammar("Lasso", {"precompute": np.eye(4)}))
 
 
 def test_aliases_and_near_names() -> None:

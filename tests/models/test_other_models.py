@@ -48,7 +48,8 @@ def test_regulon_by_hand() -> None:
     expected[1] = [0, 2.5, 3 - 1 + 0.5, 4, 5, 6]
     expected[4, 3] = 1.0
     np.testing.assert_allclose(forecast.expression[1], expected)
-    assert "1 of 4 perturbed genes have no targets" in forecast.notes[0]
+    assert "1 of 3 perturbed genes have no targets in the network" in forecast.notes[0]
+    assert forecast.notes[0].endswith(": D.")
     assert "1 measured perturbed genes have no stated level" in forecast.notes[1]
 
 
@@ -92,9 +93,36 @@ def test_linear_embedding_needs_measured_perturbations() -> None:
         fit_linear_embedding(embedding_data(), dimension=0)
     with pytest.raises(UsageError, match="must be positive"):
         fit_linear_embedding(embedding_data(), ridge_penalty=-1)
+    wrong: Any
+    for wrong in ("abc", None, [1], 2.5, True, np.nan):
+        with pytest.raises(UsageError, match="must be positive"):
+            fit_linear_embedding(embedding_data(), dimension=wrong)
+    for wrong in ("abc", None, [1], np.nan, np.inf, True, 1j):
+        with pytest.raises(UsageError, match="must be positive"):
+            fit_linear_embedding(embedding_data(), ridge_penalty=wrong)
     model = fit_linear_embedding(embedding_data(), dimension=2)
     with pytest.raises(InvalidDataError, match="1 perturbations to forecast have genes that"):
         model.predict(Perturbations(("A", "B,Z"), (1.0, "1.0,2.0")))
+
+
+def test_linear_embedding_forecasts_controls_not_to_change() -> None:
+    model = fit_linear_embedding(embedding_data(), dimension=2)
+    requests = Perturbations(
+        ("control_GFP", "B", "control_GFP"),
+        (np.nan,) * 3,
+        is_control=np.array([True, False, True]),
+    )
+    found = model.predict(requests).expression[1]
+    np.testing.assert_array_equal(found[[0, 2]], np.tile(model.control_mean, (2, 1)))
+    alone = model.predict(Perturbations(("B",), (np.nan,))).expression[1][0]
+    np.testing.assert_allclose(found[1], alone)
+    start = np.arange(18.0).reshape(3, 6)
+    moved = model.predict(requests, start).expression[1]
+    np.testing.assert_array_equal(moved[[0, 2]], start[[0, 2]])
+    np.testing.assert_array_equal(start, np.arange(18.0).reshape(3, 6))
+    np.testing.assert_allclose(moved[1] - start[1], alone - model.control_mean)
+    with pytest.raises(InvalidDataError, match="1 perturbations to forecast have genes that"):
+        model.predict(replace(requests, is_control=None))
 
 
 def through_a_file(arrays: dict[str, Any]) -> dict[str, Any]:

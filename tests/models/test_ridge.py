@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
 
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.models import ridge_dual, ridge_primal, ridge_small
 from pereggrn_data.models.ridge import fit_ridge_cv, fit_ridge_cv_extra_penalty
 from pereggrn_data.models.tasks import RegressionTask
@@ -275,3 +275,47 @@ def test_progress_reaches_the_end() -> None:
     fit_ridge_cv(task)
     assert seen[-1] == (30, 30)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize(("n", "p"), [(20, 30), (60, 15)])
+@pytest.mark.parametrize("size", [1e9, 1e200])
+@pytest.mark.parametrize("network", [False, True])
+def test_values_too_large_to_solve_are_an_error(
+    n: int, p: int, size: float, *, network: bool
+) -> None:
+    """One such value makes the rest indistinguishable, or the numbers overflow."""
+    task = random_task(5, n, p, 12)
+    x = np.asarray(task.features).copy()
+    x[2, 3], x[:, 5] = size, x[:, 4]
+    allowed = None
+    if network:
+        allowed = tuple(np.array([3, 4, 5, 6 + j], dtype=np.intp) for j in range(8))
+        task = task.subset(np.arange(8, dtype=np.intp))
+    excluded = {0: np.array([2]), 1: np.array([4])}
+    own = np.full(task.n_targets, -1)
+    task = replace(task, features=x, allowed=allowed, excluded=excluded, own=own)
+    with pytest.raises(InvalidDataError, match="no accurate solution"):
+        fit_ridge_cv(task)
+
+
+@pytest.mark.parametrize("given", ["abc", "1", None, [1, None], [], [[1]], [True], 0, [1, np.nan]])
+def test_penalties_of_a_wrong_kind_are_refused(given: Any) -> None:
+    task = replace(random_task(6, 20, 5, 4), arguments={"alphas": given})
+    with pytest.raises(UsageError, match="must be positive"):
+        fit_ridge_cv(task)
+
+
+@pytest.mark.parametrize(("n", "p", "network"), [(25, 40, False), (60, 15, False), (60, 15, True)])
+def test_progress_is_told_on_the_way(
+    monkeypatch: pytest.MonkeyPatch, n: int, p: int, *, network: bool
+) -> None:
+    monkeypatch.setattr(ridge_dual, "BLOCK_VALUES", 1)
+    monkeypatch.setattr(ridge_primal, "ROWS", 20)
+    monkeypatch.setattr(ridge_primal, "TARGETS", 50)
+    seen: list[tuple[int, int]] = []
+    task = random_task(7, n, p, 150, network=network, most_excluded=30 if n == 60 else 4)
+    fit_ridge_cv(replace(task, progress=lambda *at: seen.append(at)))
+    done = [at for at, _ in seen]
+    assert seen[-1] == (150, 150)
+    assert done == sorted(done)
+    assert len(set(done)) > 4

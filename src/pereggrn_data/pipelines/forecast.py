@@ -67,7 +67,8 @@ class Work:
     @cached_property
     def requested(self) -> Perturbations:
         """What to forecast."""
-        return perturbations_of(self.made.test_perturbations)
+        made = self.made
+        return perturbations_of(made.test_perturbations.assign(is_control=made.test_is_control))
 
     @cached_property
     def start(self) -> Float64Array | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from pereggrn_data.core.errors import (
     InvalidDataError,
     MissingFileError,
     UsageError,
+    first_few,
 )
 from pereggrn_data.core.format import (
     CELL_TYPE,
@@ -48,6 +51,7 @@ def perturbations_of(obs: pd.DataFrame) -> Perturbations:
         stated_levels=tuple(obs[LEVEL].astype(object)),
         cell_types=tuple(obs[CELL_TYPE].astype(str)) if CELL_TYPE in obs else None,
         observations=tuple(map(str, obs.index)),
+        is_control=obs[IS_CONTROL].to_numpy(dtype=bool) if IS_CONTROL in obs else None,
     )
 
 
@@ -73,6 +77,12 @@ def stored_network(options: ModelOptions, collection: str | None) -> StoredNetwo
     given = options.network
     if isinstance(given, (list, tuple)) and len(given) == 1:
         given = given[0]
+    if isinstance(given, (list, tuple)) and any(isinstance(n, str) and n == DENSE for n in given):
+        raise UsageError(
+            "The dense network cannot be united with others.",
+            expected="dense by itself, or other networks without it",
+            fix="leave it out: it has every edge, so that the others would add none.",
+        )
     if given is None or (isinstance(given, str) and given == DENSE):
         return None
     return open_network(given, collection=collection)
@@ -192,20 +202,41 @@ def species_of(dataset: Dataset, folder: Path | None) -> str | None:
 
 
 def subspace_value(dimensions: Any, genes: Sequence[str]) -> Any:
-    """Return the dimension of a subspace, or the matrix in a file, as models take it.
+    """Return the dimension of a subspace, or the matrix of one, as models take it.
 
     Parameters
     ----------
     dimensions
-        A number, an array, or the path of an .npy or .csv file. A CSV has one
-        row per dimension and one column per gene, by name.
+        A number, a matrix (dimensions x genes) as an array, a table or lists, or
+        the path of an .npy or .csv file with one. Tables and CSV files have one
+        column per gene, by name.
     genes
         Names of the modelled genes.
+
+    Raises
+    ------
+    UsageError
+        If it is nothing of these, or no finite numbers for these genes.
+    MissingFileError
+        If there is no such file.
+    InvalidDataError
+        If the file holds no such matrix.
     """
-    if dimensions is None or isinstance(dimensions, (int, np.ndarray)):
+    if dimensions is None or (isinstance(dimensions, int) and not isinstance(dimensions, bool)):
         return dimensions
-    text = str(dimensions)
-    if text.isdecimal():
+    if isinstance(dimensions, np.integer):
+        return int(dimensions)
+    if not isinstance(dimensions, (str, os.PathLike)):
+        try:
+            return _matrix(dimensions, genes)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                "The dimensions are no subspace.",
+                expected=f"a whole number, a file, or finite numbers, dimensions x {len(genes)}",
+                got=_first_line(error),
+            ) from error
+    text = os.fspath(dimensions)
+    if re.fullmatch(r"[+-]?\d+", text.strip()):
         return int(text)
     path = Path(text).expanduser()
     if not path.is_file():
@@ -213,13 +244,41 @@ def subspace_value(dimensions: Any, genes: Sequence[str]) -> Any:
             f"There is no file {text}.", expected="a whole number, or an .npy or .csv file"
         )
     try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        frame = pd.read_csv(path)
-        return frame[list(genes)].to_numpy(dtype=np.float64)
-    except (ValueError, KeyError, OSError) as error:
+        is_array = path.suffix == ".npy"
+        return _matrix(_read_npy(path) if is_array else pd.read_csv(path), genes)
+    except (ValueError, TypeError, LookupError, OSError, EOFError, MemoryError) as error:
         raise InvalidDataError(
             f"{path} holds no matrix of dimensions x genes.",
             expected="one row per dimension, and one column per gene (by name, in a CSV)",
-            got=f"{error}"[:120],
+            got=_first_line(error),
         ) from error
+
+
+def _read_npy(path: Path) -> Any:
+    """Read one array and nothing else: ``numpy.load`` would also open archives."""
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _matrix(given: Any, genes: Sequence[str]) -> Any:
+    if isinstance(given, pd.DataFrame):
+        lacking = [gene for gene in genes if gene not in given.columns]
+        if lacking:
+            raise KeyError(f"no column for {first_few(lacking, 3)}")
+        given = given[list(genes)]
+    if np.iscomplexobj(given):
+        raise TypeError("complex numbers")
+    matrix = np.asarray(given)
+    if matrix.dtype.kind not in "iufO":
+        raise TypeError(f"{matrix.dtype}, and no numbers")
+    matrix = matrix.astype(np.float64)
+    if matrix.ndim != 2 or not matrix.size or matrix.shape[1] != len(genes):
+        raise ValueError(f"shape {matrix.shape}, not dimensions x {len(genes)} genes")
+    if not np.isfinite(matrix).all():
+        raise ValueError("missing or infinite values")
+    return matrix
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error.args[0] if error.args else error).strip()
+    return (text.splitlines() or [type(error).__name__])[0][:120]

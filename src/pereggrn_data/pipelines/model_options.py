@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.containers import check_runtime
+from pereggrn_data.models.dynamics import check_steps
 
 DEFAULT_MODEL = "RidgeCV"
 DEFAULT_HOURS = 6.0
@@ -29,7 +30,7 @@ class Choices(TypedDict, total=False):
     tf_list: str | Path | Sequence[str] | None
     species: str | None
     matching: str
-    steps: Sequence[int]
+    steps: int | Sequence[int]
     exclusion: str
     predict_self: bool
     cell_type_sharing: str
@@ -65,7 +66,7 @@ class ModelOptions:
     matching
         Whose features an observation is trained on.
     steps
-        After how many steps to return the forecast.
+        After how many steps to return the forecast: a number, or several.
     exclusion
         ``gene`` or ``label``: which observations do not train a gene's model.
     predict_self
@@ -95,7 +96,7 @@ class ModelOptions:
     tf_list: str | Path | Sequence[str] | None = None
     species: str | None = None
     matching: str = "steady_state"
-    steps: Sequence[int] = (1,)
+    steps: int | Sequence[int] = (1,)
     exclusion: str = "gene"
     predict_self: bool = False
     cell_type_sharing: str = "identical"
@@ -107,6 +108,7 @@ class ModelOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", check_steps(self.steps))
         if self.starting_expression not in (START_CONTROL, START_HELDOUT):
             raise UsageError(
                 f"{self.starting_expression!r} is no starting expression.",

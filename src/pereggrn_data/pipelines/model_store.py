@@ -21,7 +21,7 @@ from pereggrn_data.loaders.model_files import (
 from pereggrn_data.models.arrays import can_become_arrays, from_arrays, to_arrays
 from pereggrn_data.models.ggrn import FittedGRN
 from pereggrn_data.models.linear_embedding import LinearEmbedding
-from pereggrn_data.models.registry import METHODS
+from pereggrn_data.models.registry import Kind, get_method
 from pereggrn_data.pipelines.split import SplitDataset
 
 Fitted = FittedGRN | LinearEmbedding
@@ -38,25 +38,28 @@ def model_name(model: Fitted) -> str:
     return model.grammar.method if isinstance(model, FittedGRN) else "linear_embedding"
 
 
-def check_can_save(path: Path, method: str) -> None:
+def check_can_save(path: Path, method: str, arguments: Mapping[str, Any]) -> None:
     """Check before a long fit that its result can be stored under a name.
 
     Raises
     ------
     UsageError
-        If the ending does not fit the method.
+        If the ending does not fit the method with these arguments.
     """
-    suffix = check_model_path(path)
-    found = next(m for m in METHODS if m.name == method)
-    if found.kind.value == "network":
+    check_model_path(path)
+    found = get_method(method)
+    if found.kind is Kind.NETWORK:
         raise UsageError(f"{method} fits nothing, so there is no model to save.")
-    is_linear = found.is_linear or found.kind.value == "embedding"
-    if suffix != JOBLIB and not is_linear:
-        raise UsageError(
-            f"A {method} model is not linear, and cannot be stored without pickle.",
-            expected=f"a name that ends in {JOBLIB}; such a file {TRUST}",
-            got=path.name,
-        )
+    if path.suffix != JOBLIB and not (found.is_linear(arguments) or found.kind is Kind.EMBEDDING):
+        raise _not_linear(path, method)
+
+
+def _not_linear(path: Path, method: str) -> UsageError:
+    return UsageError(
+        f"The model of {method} is not linear here, and cannot be stored without pickle.",
+        expected=f"a name that ends in {JOBLIB}; such a file {TRUST}",
+        got=path.name,
+    )
 
 
 def store_model(
@@ -69,9 +72,10 @@ def store_model(
     tuple of str
         What the user should know.
     """
-    check_can_save(path, model_name(model))
+    if check_model_path(path) != JOBLIB and not can_become_arrays(model):
+        raise _not_linear(path, model_name(model))
     about = {**provenance(made), SETTINGS: plain(settings)}
-    if path.suffix == JOBLIB or not can_become_arrays(model):
+    if path.suffix == JOBLIB:
         write_joblib(path, model, about)
         return (f"{path} {TRUST}",)
     write_arrays(path, to_arrays(model), about)

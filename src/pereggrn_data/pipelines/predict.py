@@ -102,7 +102,7 @@ def predict(
     if program is None and model_file is None:
         method = get_method(options.model).name
         if save_model is not None:
-            check_can_save(Path(save_model), method)
+            check_can_save(Path(save_model), method, options.arguments)
     refuse_two_splits(split, split_options)
     made = _divided(dataset, split, split_options, collection)
     sources = (*made.sources, *(Path(p) for p in (split, model_file) if _is_path(p)))

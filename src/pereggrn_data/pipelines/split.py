@@ -13,6 +13,7 @@ import pandas as pd
 
 from pereggrn_data.core.format import (
     CELL_TYPE,
+    IS_CONTROL,
     LEVEL,
     PEREGGRN_UNS,
     PERTURBATION,
@@ -127,6 +128,11 @@ class SplitDataset:
             frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
         frame.index.name = ROW_NAME
         return frame
+
+    @property
+    def test_is_control(self) -> Any:
+        """(rows,) which of the test observations are controls."""
+        return self.prepared.adata.obs[IS_CONTROL].to_numpy(dtype=bool)[self._at.test]
 
     @property
     def held_out_expression(self) -> Any:
