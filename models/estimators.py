@@ -136,7 +136,16 @@ class _LinearKernelRidge:
         return dict(self._estimator.get_params())
 
     def fit(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> _LinearKernelRidge:
-        self.coef_ = x.T @ self._estimator.fit(x, y).dual_coef_
+        if x.shape[0] <= x.shape[1] or not isinstance(self._estimator.alpha, int | float):
+            self.coef_ = x.T @ self._estimator.fit(x, y).dual_coef_
+            return self
+        from sklearn.linear_model import Ridge
+
+        # The kernel of many observations would not fit into memory (80 GB for 100,000), and
+        # its coefficients are those of ridge regression without an intercept. One observation
+        # is enough to have the arguments checked.
+        alpha = self._estimator.fit(x[:1], y[:1]).alpha
+        self.coef_ = Ridge(alpha=alpha, fit_intercept=False, solver="cholesky").fit(x, y).coef_
         return self
 
 

@@ -21,6 +21,7 @@ from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_em
 from pereggrn_data.models.network import Network
 from pereggrn_data.models.registry import METHODS, get_method, methods_table
 from pereggrn_data.models.regulon import forecast_regulon
+from pereggrn_data.models.tasks import RegressionTask
 
 GENES = ("A", "B", "C", "D", "E", "F")
 
@@ -34,6 +35,21 @@ def embedding_data(seed: int = 0) -> TrainingData:
         perturbations=Perturbations(labels, (np.nan,) * 11, cell_types=("x", "y") * 5 + ("x",)),
         is_control=np.arange(11) < 3,
     )
+
+
+def test_linear_kernel_ridge_is_that_of_scikit_learn() -> None:
+    """Also where there are more observations than features, and no kernel is made of them."""
+    from sklearn.kernel_ridge import KernelRidge
+
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(60, 9)) + 2
+    for n in (5, 9, 10, 60):
+        task = RegressionTask(x[:n], x[:n], tuple("ABCDEFGHI"), np.arange(9), {}, None)
+        model = get_method("KernelRidge").fit(task)
+        for j in range(9):
+            others = np.delete(np.arange(9), j)
+            expected = KernelRidge().fit(x[:n, others], x[:n, j]).predict(x[:, others])
+            np.testing.assert_allclose(model.predict(x)[:, j], expected, rtol=1e-9)
 
 
 def test_regulon_by_hand() -> None:
