@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.fitted import LinearRegressions, assemble_linear
@@ -154,8 +155,11 @@ def _fit_parts(task: RegressionTask, alphas: tuple[float, ...]) -> Iterator[_Par
             every = np.arange(p, dtype=np.intp)
             yield _dense_part(task, rest, own, every, alphas, counter)
         return
-    small: dict[int, IntArray] = {}
-    for columns, group in _groups(task, rest):
+    if not rest.size:
+        return
+    alone = _alone(task, task.allowed, rest) & (sizes[rest] < n)
+    small = {int(j): task.allowed[j] for j in rest[alone]}
+    for columns, group in _groups(task, rest[~alone]):
         if group.size >= SHARED_BY or columns.size > n:
             where = np.full(p + 1, -1, dtype=np.intp)
             where[columns] = np.arange(columns.size)
@@ -178,6 +182,30 @@ def _size(task: RegressionTask, target: int) -> int:
     if task.allowed is not None:
         return int(task.allowed[target].size)
     return int(task.features.shape[1]) - int(task.own[target] >= 0)
+
+
+def _alone(
+    task: RegressionTask, allowed: Sequence[IntArray], targets: IntArray
+) -> npt.NDArray[np.bool_]:
+    """Mark targets that certainly share their features with too few others.
+
+    Equal sets have equal sums of random numbers, and sums take much less time
+    to compare than the sets of thousands of targets.
+    """
+    codes = np.random.default_rng(0).integers(
+        2**63, size=task.features.shape[1:], dtype=np.uint64
+    )
+    lists = [allowed[j] for j in targets]
+    lengths = np.array([columns.size for columns in lists], dtype=np.intp)
+    columns, starts = np.concatenate(lists), np.cumsum(lengths) - lengths
+    sums = np.add.reduceat(codes[columns], starts)
+    own = task.own[targets]
+    has_own = np.logical_or.reduceat(columns == np.repeat(own, lengths), starts)
+    missing = (own >= 0) & ~has_own
+    sums[missing] += codes[own[missing]]
+    _, which, counts = np.unique(sums, return_inverse=True, return_counts=True)
+    few: npt.NDArray[np.bool_] = counts[which] < SHARED_BY
+    return few
 
 
 def _groups(task: RegressionTask, targets: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
