@@ -43,6 +43,9 @@ except OSError as error:
 _OPERATOR = re.compile(r"\|\|?|\|&|&&?|;|[0-9]*[<>].*|&>.*|.*;")
 """Words that a shell would not pass on."""
 
+_QUOTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.""", re.DOTALL)
+"""What is quoted or escaped, and so no operator."""
+
 _WHY_NOT = {
     errno.ENOEXEC: "is it a script without a first line like #!/bin/sh?",
     errno.ENOENT: "is it a script whose first line names a program that is not there?",
@@ -108,11 +111,7 @@ def _words(command: str) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"The command cannot be read: {error}.", got=command) from None
-    try:
-        as_written = shlex.split(command, posix=False)  # with its quotation marks
-    except ValueError:
-        as_written = []
-    for word in as_written:
+    for word in _QUOTED.sub("x", command).split():
         if _OPERATOR.fullmatch(word):
             raise UsageError(
                 f"No shell reads the command, so {word} would go to the program as it is.",
@@ -190,10 +189,13 @@ def run_limited(
             raise _not_started(arguments[0], error) from error
         finally:
             # Also after a normal end, and when we are interrupted: nothing is left behind.
-            if end_also is not None and process is not None and process.poll() is None:
-                left = end_also()
-            end_all(None if process is None else process.pid, token)
-            code = 0 if process is None else process.wait()
+            try:
+                if end_also is not None and process is not None and process.poll() is None:
+                    left = end_also()
+            finally:
+                # Also when somebody presses Ctrl-C again, as this may take a while.
+                end_all(None if process is None else process.pid, token)
+                code = 0 if process is None else process.wait()
     return Finished(code, timed_out, time.monotonic() - began, left)
 
 

@@ -150,7 +150,24 @@ def read_h5ad(path: Path) -> AnnData:
 
     check_is_hdf5(path)
     adata: AnnData = _explaining_failures(path, lambda: anndata.read_h5ad(path))
+    for name, matrix in (("X", adata.X), ("raw.X", None if adata.raw is None else adata.raw.X)):
+        _check_sparse(matrix, f"{name} of {path}")
     return with_plain_strings(adata)
+
+
+def _check_sparse(matrix: Any, what: str) -> None:
+    """Check that a sparse matrix can be worked with: SciPy itself would read anywhere."""
+    if not hasattr(matrix, "check_format"):
+        return
+    try:
+        matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise InvalidDataError(
+            f"{what} is not a valid sparse matrix.",
+            expected="indices within the matrix, and pointers in order",
+            got=str(error),
+            fix="write the file again.",
+        ) from error
 
 
 def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:

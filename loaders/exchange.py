@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import InvalidDataError, PereggrnError, first_few
+from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError, first_few
 from pereggrn_data.core.format import (
     CELL_TYPE,
     IS_CONTROL,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 TRAIN, REQUESTS, ANSWERS = "train.h5ad", "predictions_metadata.csv", "predictions.h5ad"
 GIVEN = "given_controls.h5ad"
 GRAMMAR, ARGUMENTS, NETWORK = "ggrn_args.json", "kwargs.json", "network.parquet"
+
+NAMES = (TRAIN, GIVEN, REQUESTS, ANSWERS, GRAMMAR, ARGUMENTS, NETWORK)
 
 ALWAYS_THERE: Mapping[str, Any] = {TIMEPOINT: 1, CELL_TYPE: "unknown"}
 """Columns that programs may count on, and what they hold where the dataset has none."""
@@ -147,3 +149,19 @@ def _check_is_there(folder: Path, path: Path) -> None:
 def _filled(obs: pd.DataFrame) -> pd.DataFrame:
     missing = {c: value for c, value in ALWAYS_THERE.items() if c not in obs}
     return obs.assign(**missing)
+
+
+def refuse_in_exchange(output: Path, folder: Path) -> None:
+    """Check that a file of ours is not written over one of the exchange.
+
+    Raises
+    ------
+    UsageError
+        If it would be.
+    """
+    if output.name in NAMES and output.absolute().parent == folder.absolute():
+        raise UsageError(
+            f"{output} is a file of the program's folder, and would be overwritten.",
+            expected="another place for the predictions",
+            fix="choose another folder or name.",
+        )

@@ -108,11 +108,11 @@ def refuse_overwriting(outputs: Iterable[AnyPath | None], inputs: Iterable[objec
     UsageError
         Naming the first file that would be lost.
     """
-    read = [Path(i) for i in inputs if isinstance(i, (str, os.PathLike)) and _is_there(i)]
+    read = [user_path(i) for i in inputs if isinstance(i, (str, os.PathLike)) and _is_there(i)]
     for output in outputs:
         if output is None or not _is_there(output):
             continue
-        if any(Path(output).samefile(path) for path in read):
+        if any(user_path(output).samefile(path) for path in read):
             raise UsageError(
                 f"{output} is read here, and would be overwritten.",
                 expected="another file or folder to write to",
@@ -122,6 +122,6 @@ def refuse_overwriting(outputs: Iterable[AnyPath | None], inputs: Iterable[objec
 
 def _is_there(path: AnyPath) -> bool:
     try:
-        return Path(path).exists()
-    except (OSError, ValueError):
+        return user_path(path).exists()
+    except (OSError, ValueError, MissingFileError):
         return False

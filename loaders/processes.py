@@ -88,7 +88,7 @@ def end_all(root: int | None, token: str) -> None:
     """
     for _ in range(_ROUNDS):
         found = _started_by(root, token)
-        if root is not None:
+        if root is not None and (found or not _PROCESSES.is_dir() or _lives(root)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(root, signal.SIGKILL)
         for pid in found:
@@ -97,6 +97,11 @@ def end_all(root: int | None, token: str) -> None:
         if not found:
             return
         time.sleep(_PAUSE)
+
+
+def _lives(pid: int) -> bool:
+    """Say whether a process is there; a number that is free may soon be another's."""
+    return (_PROCESSES / str(pid)).is_dir()
 
 
 def _started_by(root: int | None, token: str) -> set[int]:

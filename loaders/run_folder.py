@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.core.errors import PereggrnError, UsageError
+from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.exchange import ANSWERS
 from pereggrn_data.loaders.paths import user_path
 from pereggrn_data.loaders.processes import Endings, endings_noted
@@ -100,10 +100,10 @@ def run_folder(keep: str | Path | None, log: str | Path | None) -> Iterator[RunF
         default = (folder if keep is not None else above) / LOG
         place = RunFolder(folder, default if log is None else user_path(log), endings)
         stays = keep is not None
-        failed: PereggrnError | None = None
+        failed: Exception | None = None
         try:
             yield place
-        except PereggrnError as error:
+        except Exception as error:
             failed = error
             stays = stays or os.path.lexists(folder / ANSWERS)
             place.kept = stays

@@ -12,7 +12,10 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.models.inputs import Float64Array, Matrix, StatedLevels
 
-WHAT_HELPS = "Use fewer steps, or a method with more penalty (such as RidgeCVExtraPenalty)."
+WHAT_HELPS = (
+    "Is the training data natural-log expression? If so, another method, more penalty (such as "
+    "RidgeCVExtraPenalty) or fewer steps may help."
+)
 
 StepFunction: TypeAlias = Callable[[Float64Array], Float64Array]
 """Expression after one step, from expression with the perturbation in it."""

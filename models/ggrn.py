@@ -187,8 +187,13 @@ def fit(
     InvalidDataError
         If the data do not have what the choices need.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise UsageError("Jobs are a whole number, 1 or more.", got=repr(jobs))
+    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)) or jobs < 1:
+        raise UsageError(
+            "Jobs are a whole number, 1 or more.",
+            got=repr(jobs),
+            fix="for all cores, say os.cpu_count().",
+        )
+    jobs = int(jobs)
     names = tuple(data.genes if regulators is None else regulators)
     network = _used_network(grammar, network)
     if grammar.pruning_strategy is Pruning.PRUNE_AND_REFIT:

@@ -192,9 +192,7 @@ def _alone(
     Equal sets have equal sums of random numbers, and sums take much less time
     to compare than the sets of thousands of targets.
     """
-    codes = np.random.default_rng(0).integers(
-        2**63, size=task.features.shape[1:], dtype=np.uint64
-    )
+    codes = np.random.default_rng(0).integers(2**63, size=task.features.shape[1:], dtype=np.uint64)
     lists = [allowed[j] for j in targets]
     lengths = np.array([columns.size for columns in lists], dtype=np.intp)
     columns, starts = np.concatenate(lists), np.cumsum(lengths) - lengths

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import pereggrn_data
 from pereggrn_data.cli import evaluate
+from pereggrn_data.cli.output import at_home
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
-from pereggrn_data.loaders.datasets import write_h5ad
+from pereggrn_data.loaders.datasets import read_h5ad, write_h5ad
 from pereggrn_data.loaders.model_files import read_model_file, write_arrays
+from pereggrn_data.loaders.predictions import read_predictions
 from pereggrn_data.models.registry import METHODS
 from pereggrn_data.simulate.demo import demo_network
 
@@ -384,6 +388,19 @@ class TestNothingIsOverwritten:
         with pytest.raises(UsageError, match="would be overwritten"):
             pereggrn_data.predict(file, "mean", save_model=model)
 
+    def test_what_would_be_lost_is_named_before_the_work(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By the dataset's name, too, whose file the command line does not know."""
+        folder = file.parent / "c" / "perturbations" / "mine"
+        folder.mkdir(parents=True)
+        mine = file.rename(folder / "test.h5ad")
+        monkeypatch.setattr("pereggrn_data.pipelines.predict.Work", None)
+        with pytest.raises(UsageError, match="would be overwritten"):
+            pereggrn_data.predict(
+                "mine", "mean", collection=str(file.parent / "c"), output=str(mine)
+            )
+
     def test_split_does_not_replace_its_dataset(self, run: Any, file: Path) -> None:
         """Its training part has the same name as the training file of a time series."""
         before = file.read_bytes()
@@ -426,6 +443,28 @@ def test_home_is_found_where_shells_do_not_look(
         assert code == 0, err
         assert (tmp_path / "home" / f"p{k}.h5ad").is_file()
     assert not (tmp_path / "~").exists()
+    made = pereggrn_data.predict("demo", "mean", save_model="~/m.npz")
+    made.write("~/p2.h5ad")
+    again = pereggrn_data.predict("demo", model_file="~/m.npz")
+    np.testing.assert_array_equal(made.adata.X, again.adata.X)
+    assert (tmp_path / "home" / "p2.h5ad").is_file()
+    assert not (tmp_path / "~").exists()
+    assert at_home("~/m.sh {dir}") == "~/m.sh {dir}"
+
+
+@pytest.mark.parametrize("what", ["X", "raw/X"])
+def test_indices_of_nowhere_are_refused_and_not_followed(
+    what: str, tmp_path: Path, small_dataset: Any
+) -> None:
+    adata = small_dataset()
+    adata.X = sparse.csr_matrix(adata.X)
+    adata.raw = adata.copy()
+    write_h5ad(adata, tmp_path / "d.h5ad")
+    with h5py.File(tmp_path / "d.h5ad", "a") as file:
+        file[f"{what}/indices"][:] = 10**8
+    for read in (read_h5ad, read_predictions):
+        with pytest.raises(InvalidDataError, match="not a valid sparse matrix"):
+            read(tmp_path / "d.h5ad")
 
 
 def test_ctrl_c_is_acknowledged(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

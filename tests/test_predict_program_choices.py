@@ -17,6 +17,7 @@ import pytest
 import pereggrn_data
 from pereggrn_data.cli import evaluate
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError, UsageError
+from pereggrn_data.loaders.commands import split_command
 from pereggrn_data.pipelines.model_options import Program
 from pereggrn_data.simulate.demo import demo_dataset
 
@@ -219,3 +220,35 @@ def test_where_it_is_kept_is_said(run: Any, tmp_path: Path) -> None:
     assert code == 1
     assert "is empty" in err
     assert f"its folder is kept: {tmp_path}/pereggrn-" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("python m.py {dir} --formula=\"y > x\" --f='x < y'", ["--formula=y > x", "--f=x < y"]),
+        ('python m.py {dir} --expr="a; b" -k a\\;', ["--expr=a; b", "-k", "a;"]),
+        ('python m.py {dir} \'|\' "a \\" > b"', ["|", 'a " > b']),
+    ],
+)
+def test_what_is_quoted_is_no_operator(command: str, words: list[str], tmp_path: Path) -> None:
+    command = command.replace("python", f"'{sys.executable}'")
+    assert split_command(command, tmp_path)[3:] == words
+
+
+@pytest.mark.parametrize("operator", [">", ">>", "2>&1", "|", "&&", ";", "&", ">log", "a;"])
+def test_operators_are_refused(operator: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No shell"):
+        split_command(f"'{sys.executable}' m.py {{dir}} {operator} x", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["data.h5ad", "net.parquet", "ggrn_args.json", "m.npz"])
+def test_a_log_is_no_file_of_data(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="written over"):
+        Program(command="m {dir}", log=tmp_path / name)
+
+
+def test_the_answers_that_are_kept_are_not_overwritten(tmp_path: Path) -> None:
+    program = Program(command=[sys.executable, "-c", "", "{dir}"], keep=tmp_path / "k")
+    with pytest.raises(UsageError, match="a file of the program's folder"):
+        pereggrn_data.predict("demo", program=program, output=tmp_path / "k" / "predictions.h5ad")
+    assert not (tmp_path / "k").exists()

@@ -149,3 +149,33 @@ def test_other_threads_set_no_handlers() -> None:
     thread.start()
     thread.join()
     assert failures == []
+
+
+@linux
+def test_a_run_within_a_run_ends_with_the_outer_one(tmp_path: Path) -> None:
+    """A daemon that an inner run has started carries both marks."""
+    pid = tmp_path / "pid"
+    (tmp_path / "daemon.py").write_text(DAEMON)
+    inner = f"""
+import os, subprocess, sys
+from pereggrn_data.loaders.processes import marked_environment
+command = [sys.executable, {str(tmp_path / "daemon.py")!r}, {str(pid)!r}]
+subprocess.run(command, env=marked_environment("inner"), start_new_session=True)
+"""
+    run_limited([sys.executable, "-c", inner], tmp_path / "log", seconds=60)
+    assert ended(int(content(pid)))
+
+
+@linux
+def test_impatience_while_a_program_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C a second time, while the container runtime is still asked to end."""
+    pid = tmp_path / "pid"
+    program = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+
+    def again() -> None:
+        content(pid)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_limited([sys.executable, "-c", program], tmp_path / "log", seconds=0.5, end_also=again)
+    assert ended(int(pid.read_text()))

@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.models.dynamics import check_steps
+from pereggrn_data.models.dynamics import Span, check_steps
 from pereggrn_data.models.fitted import EstimatorRegressions, LinearRegressions
 from pereggrn_data.models.fitting import Fitting
 from pereggrn_data.models.ggrn import fit
@@ -589,3 +589,12 @@ def test_jobs_and_progress() -> None:
     np.testing.assert_allclose(
         alone.models[None].coefficients, together.models[None].coefficients, atol=1e-9
     )
+
+
+def test_perturbed_genes_are_not_forecast_and_so_not_far_outside() -> None:
+    """Their stated level may be whatever it is."""
+    span = Span(0.0, 1.0)
+    levels = Perturbations(("A",), (50.0,)).levels(("A", "B"))
+    assert span.notes({1: np.array([[50.0, 1.5]])}, levels) == ()
+    (note,) = span.notes({1: np.array([[50.0, 2.5]])}, levels)
+    assert "1 of 2 at step 1" in note

@@ -37,6 +37,23 @@ def embedding_data(seed: int = 0) -> TrainingData:
     )
 
 
+def test_no_kernel_is_made_of_many_observations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.kernel_ridge import KernelRidge
+
+    rows = []
+    fit_as_before = KernelRidge.fit
+
+    def noting(self: Any, x: Any, y: Any) -> Any:
+        rows.append(len(x))
+        return fit_as_before(self, x, y)
+
+    monkeypatch.setattr(KernelRidge, "fit", noting)
+    x = np.random.default_rng(4).normal(size=(60, 9))
+    task = RegressionTask(x, x, tuple("ABCDEFGHI"), np.arange(9), {}, None)
+    get_method("KernelRidge").fit(task)
+    assert set(rows) == {1}
+
+
 def test_linear_kernel_ridge_is_that_of_scikit_learn() -> None:
     """Also where there are more observations than features, and no kernel is made of them."""
     from sklearn.kernel_ridge import KernelRidge

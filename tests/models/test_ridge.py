@@ -14,7 +14,12 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.models import ridge_dual, ridge_primal, ridge_small
-from pereggrn_data.models.ridge import fit_ridge_cv, fit_ridge_cv_extra_penalty
+from pereggrn_data.models.ridge import (
+    SHARED_BY,
+    _alone,
+    fit_ridge_cv,
+    fit_ridge_cv_extra_penalty,
+)
 from pereggrn_data.models.tasks import RegressionTask
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -319,3 +324,29 @@ def test_progress_is_told_on_the_way(
     assert seen[-1] == (150, 150)
     assert done == sorted(done)
     assert len(set(done)) > 4
+
+
+def test_penalties_beyond_all_numbers_are_an_error() -> None:
+    x = np.random.default_rng(0).normal(size=(8, 20))
+    task = RegressionTask(
+        x, x[:, :3], ("a", "b", "c"), np.full(3, -1), {}, None, arguments={"alphas": [1e300]}
+    )
+    with pytest.raises(InvalidDataError, match="not a number"):
+        fit_ridge_cv(task)
+
+
+@given(seed=st.integers(0, 200))
+@settings(max_examples=60, deadline=None)
+def test_who_shares_features_is_counted_rightly(seed: int) -> None:
+    """Own columns counted in, whether they are among the features or not."""
+    rng = np.random.default_rng(seed)
+    n_targets, p = 30, 4
+    own = rng.integers(-1, p, n_targets)
+    allowed = tuple(np.flatnonzero(rng.random(p) < 0.5).astype(np.intp) for _ in range(n_targets))
+    targets = np.array([j for j in range(n_targets) if allowed[j].size], dtype=np.intp)
+    x = rng.normal(size=(5, p))
+    names = tuple(map(str, range(n_targets)))
+    task = RegressionTask(x, rng.normal(size=(5, n_targets)), names, own, {}, allowed)
+    sets = [frozenset(allowed[j]) | ({own[j]} - {-1}) for j in targets]
+    expected = [sets.count(one) < SHARED_BY for one in sets]
+    assert _alone(task, allowed, targets).tolist() == expected

@@ -274,6 +274,7 @@ def predict_command(
             jobs=jobs,
             progress=progress,
             collection=collection,
+            output=output,
             network=network,
             network_prior=network_prior,
             eligible_regulators=eligible_regulators,

@@ -106,6 +106,8 @@ def at_home(argument: str) -> str:
     >>> at_home("--output=there/~/file")
     '--output=there/~/file'
     """
+    if "{dir}" in argument:  # a command, which is divided into words first
+        return argument
     name, equals, value = argument.partition("=")
     if argument.startswith("--") and value.startswith("~/"):
         return f"{name}{equals}{os.path.expanduser(value)}"  # noqa: PTH111 - keeps the rest as it is
@@ -135,6 +137,8 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
             f"  This is a bug in pereggrn-data. Run the same command with {DEBUG_FLAG} "
             "and report what it prints."
         )
+        for note in getattr(error, "__notes__", ()):
+            say(f"  {note}")
         raise SystemExit(ExitCode.INTERNAL) from None
 
 

@@ -17,6 +17,8 @@ from pereggrn_data.models.dynamics import check_steps
 DEFAULT_MODEL = "RidgeCV"
 DEFAULT_HOURS = 6.0
 LEAST_MEMORY = 1_000_000
+NEVER_A_LOG = (".h5ad", ".parquet", ".npz", ".joblib", ".csv", ".json")
+"""Endings of files that are read or written by name, and must not become a log."""
 START_CONTROL, START_HELDOUT = "control", "heldout"
 
 
@@ -209,6 +211,12 @@ class Program:
                 got="neither" if self.command is None else "both",
             )
         check_runtime(self.runtime)
+        if self.log is not None and Path(self.log).suffix in NEVER_A_LOG:
+            raise UsageError(
+                f"The program's output would be written over {self.log}.",
+                expected="the name of a text file, such as log.txt",
+                got=f"a name that ends in {Path(self.log).suffix}",
+            )
         self._check_words()
         self._check_limits()
 

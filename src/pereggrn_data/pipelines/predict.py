@@ -16,7 +16,8 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.datasets import Dataset
-from pereggrn_data.loaders.paths import refuse_overwriting
+from pereggrn_data.loaders.exchange import refuse_in_exchange
+from pereggrn_data.loaders.paths import refuse_overwriting, user_path
 from pereggrn_data.loaders.splits import read_split
 from pereggrn_data.models.dynamics import check_steps
 from pereggrn_data.models.registry import get_method
@@ -53,6 +54,7 @@ def predict(
     jobs: int = 1,
     progress: Progress | None = None,
     collection: str | None = None,
+    output: str | Path | None = None,
     **choices: Unpack[Choices],
 ) -> PredictedExpression:
     """Train a model on the training side of a split, and forecast its test side.
@@ -83,6 +85,9 @@ def predict(
         Told how far the fit is.
     collection
         Folder of the local collection.
+    output
+        Where the predictions will be written afterwards, if that is known: what
+        would be lost there is named before the work begins.
     **choices
         See :class:`pereggrn_data.ModelOptions`: ``network``,
         ``eligible_regulators``, ``matching``, ``steps``, ``seed`` and more.
@@ -105,18 +110,21 @@ def predict(
             check_can_save(Path(save_model), method, options.arguments)
     refuse_two_splits(split, split_options)
     made = _divided(dataset, split, split_options, collection)
-    sources = (*made.sources, *(Path(p) for p in (split, model_file) if _is_path(p)))
-    refuse_overwriting([save_model], sources)
+    sources = (*made.sources, *(user_path(p) for p in (split, model_file) if _is_path(p)))
+    refuse_overwriting([save_model, output], sources)
+    if output is not None and program is not None and program.keep is not None:
+        refuse_in_exchange(user_path(output), user_path(program.keep))
     began = time.monotonic()
     work = Work(made, options, jobs, progress, collection)
     settings = options.to_dict()
     if program is not None:
         name, values, notes = _by_program(work, program)
     elif model_file is not None:
-        (name, values, notes), fitted_with = _by_stored_model(work, Path(model_file))
+        (name, values, notes), fitted_with = _by_stored_model(work, user_path(model_file))
         settings = {**fitted_with, **{k: v for k, v in settings.items() if k in FORECASTING}}
     else:
-        name, values, notes = _by_model(work, method, save_model)
+        save_to = None if save_model is None else user_path(save_model)
+        name, values, notes = _by_model(work, method, save_to)
     return PredictedExpression(
         adata=_filled_template(work, values, steps, {**settings, "model": name}),
         model=name,
@@ -159,13 +167,13 @@ Made = tuple[str, Mapping[int, Any], tuple[str, ...]]
 """Name of the model, expression by number of steps, and notes."""
 
 
-def _by_model(work: Work, method: str, save_to: str | Path | None) -> Made:
+def _by_model(work: Work, method: str, save_to: Path | None) -> Made:
     if method == "regulon":
         forecast = forecast_network(work)
         return method, forecast.expression, forecast.notes
     fitted, notes = fit_model(work, method)
     if save_to is not None:
-        notes += store_model(fitted, Path(save_to), work.made, work.options.to_dict())
+        notes += store_model(fitted, save_to, work.made, work.options.to_dict())
     forecast = forecast_fitted(fitted, work)
     return method, forecast.expression, (*notes, *forecast.notes)
 

@@ -13,7 +13,7 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import OBSERVATION
 from pereggrn_data.core.splits import Split
 from pereggrn_data.loaders.datasets import write_h5ad
-from pereggrn_data.loaders.paths import refuse_overwriting
+from pereggrn_data.loaders.paths import refuse_overwriting, user_path
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,7 +68,7 @@ class PredictedExpression:
 
     def write(self, path: str | Path) -> Path:
         """Write an ``.h5ad`` file that ``score`` takes without options."""
-        path = Path(path)
+        path = user_path(path)
         require_h5ad(path)
         refuse_overwriting([path], self.sources)
         write_h5ad(self.adata, path)
