@@ -73,6 +73,9 @@ def info_command(
         emit_json(facts)
         return
     citations = facts.pop("citations", [])
+    if facts.get("genes_perturbed"):
+        # In words, it says the number as well, which programs find in the JSON.
+        facts.pop("n_perturbed", None)
     for key, value in facts.items():
         _show(key, value)
     for citation in citations:
