@@ -32,6 +32,10 @@ class RangeRefusedError(NetworkError):
     """The server has no such part of the file (416)."""
 
 
+class RangesIgnoredError(NetworkError):
+    """The server sends the whole file whatever part is asked for."""
+
+
 class WaitAskedError(NetworkError):
     """The service asks us to wait for longer than we do."""
 
@@ -42,6 +46,10 @@ class LinkTroubleError(NetworkError):
 
 class PassingError(NetworkError):
     """A failure that may not happen again at the next try."""
+
+
+class WrongRangeError(PassingError):
+    """The server sent another part than the one asked for."""
 
 
 class InterruptedTransferError(PassingError):

@@ -12,8 +12,8 @@ from pereggrn_data.catalog.entries import AnyEntry
 from pereggrn_data.catalog.locks import LockedMember
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.loaders.cache import GROUP_FILE, SET_ASIDE, Cache, set_aside
+from pereggrn_data.loaders.http_failures import RangesIgnoredError
 from pereggrn_data.loaders.integrity import check_magic, settle
-from pereggrn_data.loaders.ranges import RangesIgnoredError
 from pereggrn_data.loaders.release_files import Located, ReleaseFiles
 from pereggrn_data.loaders.transfer import NoProgress, Progress, Span, Transfer
 from pereggrn_data.loaders.transfer_groups import span_of

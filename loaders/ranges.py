@@ -18,7 +18,9 @@ from pereggrn_data.loaders.http_failures import (
     OfflineError,
     PassingError,
     RangeRefusedError,
+    RangesIgnoredError,
     WaitAskedError,
+    WrongRangeError,
     check_status,
     is_html,
     transfer_failures,
@@ -31,14 +33,6 @@ CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)")
 CHUNK = 1 << 18
 TRIES_PER_LINK = 2
 """Where there is another link, it has its turn after so many failures of one."""
-
-
-class RangesIgnoredError(NetworkError):
-    """The server sends the whole file whatever part is asked for."""
-
-
-class WrongRangeError(PassingError):
-    """The server sent another part than the one asked for."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +236,7 @@ def _most_telling(refusals: Sequence[NetworkError]) -> NetworkError:
         LinkTroubleError,
         PassingError,
         RangeRefusedError,
+        RangesIgnoredError,
         RangesIgnoredError,
         NotThereError,
         NetworkError,

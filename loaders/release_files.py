@@ -19,10 +19,10 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.cache import INDEX_FILE, SET_ASIDE, Cache, set_aside, write_shared_text
 from pereggrn_data.loaders.http import Http
-from pereggrn_data.loaders.http_failures import OfflineError
+from pereggrn_data.loaders.http_failures import OfflineError, RangesIgnoredError
 from pereggrn_data.loaders.integrity import md5_of_file
 from pereggrn_data.loaders.layout import is_likely, likely_archives, match_members
-from pereggrn_data.loaders.ranges import RangesIgnoredError, RemoteFile
+from pereggrn_data.loaders.ranges import RemoteFile
 from pereggrn_data.loaders.records import download_links, look_up_record
 from pereggrn_data.loaders.zip_index import read_local_index, read_remote_index
 
