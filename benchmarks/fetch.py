@@ -24,7 +24,12 @@ from archive_server import ArchiveServer
 
 RECORD = "15048156"
 MEMBERS, MEMBER_BYTES = 60, 5_000_000
-COMMAND = [sys.executable, "-c", "from pereggrn_data.cli.data import main; main()", "fetch"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from pereggrn_data.cli.data import main; main()",
+    "fetch",
+]
 
 
 def make_archive(path: Path) -> int:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pereggrn_data
-from pereggrn_data.models.registry import METHODS
+from pereggrn_data.models.methods import METHODS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "model_comparison.md"
 NUM_GENES = 300

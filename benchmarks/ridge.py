@@ -63,7 +63,7 @@ def make_task(case: Case, seed: int, jobs: int) -> Any:
     """
     import numpy as np
 
-    from pereggrn_data.models.tasks import RegressionTask
+    from pereggrn_data.models.regression_task import RegressionTask
 
     rng = np.random.default_rng(seed)
     factors = rng.normal(size=(case.n, 20))
@@ -95,7 +95,7 @@ def measure(case: Case, threads: int, seed: int) -> dict[str, Any]:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from pereggrn_data.models.ridge import fit_ridge_cv
+    from pereggrn_data.models.ridge.ridge_cv import fit_ridge_cv
 
     with threadpool_limits(threads):
         task = make_task(case, seed, threads)
@@ -120,7 +120,7 @@ def against_scikit_learn(task: Any, model: Any, sample: Any) -> dict[str, Any]:
     import numpy as np
     from sklearn.linear_model import RidgeCV
 
-    from pereggrn_data.models.ridge_problem import ALPHAS
+    from pereggrn_data.models.ridge.problem import ALPHAS
 
     x = np.asarray(task.features, dtype=np.float64)
     y = np.asarray(task.responses[:, sample], dtype=np.float64)
@@ -148,8 +148,8 @@ def golden_medium(shared: Path) -> dict[str, Any]:
     import anndata
     import numpy as np
 
-    from pereggrn_data.models.ggrn import fit
-    from pereggrn_data.models.grammar import Grammar
+    from pereggrn_data.models.grammar.choices import Grammar
+    from pereggrn_data.models.grammar.ggrn import fit
     from pereggrn_data.models.inputs import Perturbations, TrainingData
 
     folder = shared / "golden" / "inputs" / "perturbation_data" / "perturbations" / "medium"

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.pipelines.validate import validate
+from pereggrn_data.pipelines.validation import validate
 
 
 def make(path: Path, n_obs: int, n_genes: int, *, as_sparse: bool) -> None:

@@ -13,11 +13,11 @@ import pandas as pd
 
 from pereggrn_data.core.baselines import Floats, Matrix
 from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.evaluators.compute import compute_metrics
-from pereggrn_data.evaluators.effects import Mask
-from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.evaluators.per_target import score_targets
-from pereggrn_data.evaluators.projections import cell_label_accuracy, distance_in_pca
+from pereggrn_data.evaluators.metrics.compute import compute_metrics
+from pereggrn_data.evaluators.metrics.definitions import METRICS
+from pereggrn_data.evaluators.metrics.effects import Mask
+from pereggrn_data.evaluators.metrics.per_gene import score_targets
+from pereggrn_data.evaluators.metrics.projections import cell_label_accuracy, distance_in_pca
 from pereggrn_data.evaluators.targets import Targets
 from pereggrn_data.evaluators.task import Task, log_fold_change
 

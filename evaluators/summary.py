@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.metrics import (
+from pereggrn_data.evaluators.metrics.definitions import (
     METRIC_DEFINITIONS_VERSION,
     METRICS,
     Direction,

@@ -27,8 +27,8 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.grouping import group_rows, mean_by_group
-from pereggrn_data.evaluators.located import locate
-from pereggrn_data.evaluators.splits import split_type
+from pereggrn_data.evaluators.splits.located import locate
+from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.targets import Targets, find_targets
 from pereggrn_data.evaluators.task_baselines import (
     Contexts,

@@ -16,13 +16,13 @@ import numpy.typing as npt
 import scipy.sparse
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
-from pereggrn_data.models.controls import ControlMeans
-from pereggrn_data.models.dynamics import Span
 from pereggrn_data.models.fitted import LinearRegressions
-from pereggrn_data.models.ggrn import FittedGRN
-from pereggrn_data.models.grammar import Grammar
+from pereggrn_data.models.grammar.choices import Grammar
+from pereggrn_data.models.grammar.controls import ControlMeans
+from pereggrn_data.models.grammar.dynamics import Span
+from pereggrn_data.models.grammar.ggrn import FittedGRN
+from pereggrn_data.models.grammar.low_dimensional import Subspace
 from pereggrn_data.models.linear_embedding import LinearEmbedding
-from pereggrn_data.models.low_dimensional import Subspace
 
 FORMAT_VERSION = 1
 

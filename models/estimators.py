@@ -18,7 +18,7 @@ from pereggrn_data.models.fitted import (
 )
 from pereggrn_data.models.inputs import dense
 from pereggrn_data.models.per_target import Make, check_arguments, fit_each, notes_of
-from pereggrn_data.models.tasks import RegressionTask
+from pereggrn_data.models.regression_task import RegressionTask
 
 
 def fit_constant(task: RegressionTask, statistic: Callable[..., Any]) -> LinearRegressions:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.labels import genes_of, unique_in_order
-from pereggrn_data.models.dynamics import Forecast
+from pereggrn_data.models.grammar.dynamics import Forecast
 from pereggrn_data.models.inputs import Float64Array, Perturbations, TrainingData, column_means
 
 DIMENSION = 10

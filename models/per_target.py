@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.models.inputs import IntArray, dense
-from pereggrn_data.models.tasks import RegressionTask
+from pereggrn_data.models.regression_task import RegressionTask
 
 Make: TypeAlias = Callable[..., Any]
 """Makes an unfitted scikit-learn estimator from keyword arguments."""

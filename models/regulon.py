@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.errors import first_few
-from pereggrn_data.models.dynamics import Forecast, start_from
+from pereggrn_data.models.grammar.dynamics import Forecast, start_from
+from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations
-from pereggrn_data.models.network import Network
 
 
 def forecast_regulon(

@@ -12,7 +12,7 @@ import pytest
 from archive_server import ArchiveServer, Faults
 from archives import RECORD, make_archives
 
-from pereggrn_data.loaders.http import HttpSettings
+from pereggrn_data.loaders.remote.http import HttpSettings
 
 FAST = HttpSettings(
     connect_timeout=5, read_timeout=1, tries=4, backoff=0.01, longest_wait=3, api_interval=0
@@ -37,7 +37,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> dict[str
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PEREGGRN_CACHE", str(folder))
-    monkeypatch.setattr("pereggrn_data.pipelines.service.HttpSettings", lambda: FAST)
+    monkeypatch.setattr("pereggrn_data.pipelines.collection.service.HttpSettings", lambda: FAST)
     for name in ("PEREGGRN_RELEASE", "PEREGGRN_LOCK", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

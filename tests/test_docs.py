@@ -10,9 +10,9 @@ from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
 from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
 from pereggrn_data.core.split_rules import SplitRules
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.metrics import metrics_table
-from pereggrn_data.evaluators.split_guarantees import UNIVERSAL
-from pereggrn_data.evaluators.splits import split_types_table
+from pereggrn_data.evaluators.metrics.definitions import metrics_table
+from pereggrn_data.evaluators.splits.guarantees import UNIVERSAL
+from pereggrn_data.evaluators.splits.types import split_types_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -32,7 +32,7 @@ from pereggrn_data.validators.expression import (
     x_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings, show
-from pereggrn_data.validators.labels import (
+from pereggrn_data.validators.label_rules import (
     StatedLevels,
     controls,
     label_order_findings,

@@ -14,7 +14,7 @@ from pereggrn_data.core.format import (
     PEREGGRN_UNS,
     PERTURBATION,
 )
-from pereggrn_data.core.predictions import Origin
+from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.splits import Split
 from pereggrn_data.validators import schemas
@@ -27,7 +27,7 @@ from pereggrn_data.validators.expression import (
     shape_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings
-from pereggrn_data.validators.labels import controls, label_order_findings
+from pereggrn_data.validators.label_rules import controls, label_order_findings
 from pereggrn_data.validators.parts import ExpressionParts
 from pereggrn_data.validators.prediction_rows import check_genes
 from pereggrn_data.validators.rules import RULES

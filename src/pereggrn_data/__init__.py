@@ -12,40 +12,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
     from pereggrn_data.core.splits import Split as Split
-    from pereggrn_data.evaluators.metrics import METRICS as METRICS
-    from pereggrn_data.loaders.networks import Network as Network
-    from pereggrn_data.pipelines.datasets import load as load
-    from pereggrn_data.pipelines.fetch import fetch as fetch
-    from pereggrn_data.pipelines.intake_catalog import catalog_path as catalog_path
-    from pereggrn_data.pipelines.model_options import ModelOptions as ModelOptions
-    from pereggrn_data.pipelines.model_options import Program as Program
-    from pereggrn_data.pipelines.networks import open_network as open_network
-    from pereggrn_data.pipelines.predict import predict as predict
-    from pereggrn_data.pipelines.predicted import PredictedExpression as PredictedExpression
-    from pereggrn_data.pipelines.score import score as score
-    from pereggrn_data.pipelines.split import split as split
-    from pereggrn_data.pipelines.split_check import check_split as check_split
-    from pereggrn_data.pipelines.split_options import SplitOptions as SplitOptions
-    from pereggrn_data.pipelines.validate import validate as validate
+    from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
+    from pereggrn_data.loaders.network.graph import Network as Network
+    from pereggrn_data.pipelines.collection.fetch import fetch as fetch
+    from pereggrn_data.pipelines.collection.intake_catalog import catalog_path as catalog_path
+    from pereggrn_data.pipelines.collection.open_datasets import load as load
+    from pereggrn_data.pipelines.collection.open_networks import open_network as open_network
+    from pereggrn_data.pipelines.predict.model_options import ModelOptions as ModelOptions
+    from pereggrn_data.pipelines.predict.model_options import Program as Program
+    from pereggrn_data.pipelines.predict.predicted import (
+        PredictedExpression as PredictedExpression,
+    )
+    from pereggrn_data.pipelines.predict.predicting import predict as predict
+    from pereggrn_data.pipelines.score.score_report import score as score
+    from pereggrn_data.pipelines.split.split_check import check_split as check_split
+    from pereggrn_data.pipelines.split.split_dataset import split as split
+    from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
+    from pereggrn_data.pipelines.validation import validate as validate
 
 _LAZY = {
-    "METRICS": "pereggrn_data.evaluators.metrics",
-    "ModelOptions": "pereggrn_data.pipelines.model_options",
-    "Network": "pereggrn_data.loaders.networks",
+    "METRICS": "pereggrn_data.evaluators.metrics.definitions",
+    "ModelOptions": "pereggrn_data.pipelines.predict.model_options",
+    "Network": "pereggrn_data.loaders.network.graph",
     "PereggrnError": "pereggrn_data.core.errors",
-    "PredictedExpression": "pereggrn_data.pipelines.predicted",
-    "Program": "pereggrn_data.pipelines.model_options",
+    "PredictedExpression": "pereggrn_data.pipelines.predict.predicted",
+    "Program": "pereggrn_data.pipelines.predict.model_options",
     "Split": "pereggrn_data.core.splits",
-    "SplitOptions": "pereggrn_data.pipelines.split_options",
-    "catalog_path": "pereggrn_data.pipelines.intake_catalog",
-    "check_split": "pereggrn_data.pipelines.split_check",
-    "fetch": "pereggrn_data.pipelines.fetch",
-    "load": "pereggrn_data.pipelines.datasets",
-    "open_network": "pereggrn_data.pipelines.networks",
-    "predict": "pereggrn_data.pipelines.predict",
-    "score": "pereggrn_data.pipelines.score",
-    "split": "pereggrn_data.pipelines.split",
-    "validate": "pereggrn_data.pipelines.validate",
+    "SplitOptions": "pereggrn_data.pipelines.split.split_options",
+    "catalog_path": "pereggrn_data.pipelines.collection.intake_catalog",
+    "check_split": "pereggrn_data.pipelines.split.split_check",
+    "fetch": "pereggrn_data.pipelines.collection.fetch",
+    "load": "pereggrn_data.pipelines.collection.open_datasets",
+    "open_network": "pereggrn_data.pipelines.collection.open_networks",
+    "predict": "pereggrn_data.pipelines.predict.predicting",
+    "score": "pereggrn_data.pipelines.score.score_report",
+    "split": "pereggrn_data.pipelines.split.split_dataset",
+    "validate": "pereggrn_data.pipelines.validation",
 }
 
 __all__ = [

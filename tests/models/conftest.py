@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.models.network import Network
 
 
 class GoldenRun:

@@ -13,16 +13,16 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.models.dynamics import Span, check_steps
 from pereggrn_data.models.fitted import EstimatorRegressions, LinearRegressions
-from pereggrn_data.models.fitting import Fitting
-from pereggrn_data.models.ggrn import fit
-from pereggrn_data.models.grammar import Exclusion, Grammar
+from pereggrn_data.models.grammar.choices import Exclusion, Grammar
+from pereggrn_data.models.grammar.dynamics import Span, check_steps
+from pereggrn_data.models.grammar.eligibility import eligible_regulators, excluded_rows
+from pereggrn_data.models.grammar.fitting import Fitting
+from pereggrn_data.models.grammar.ggrn import fit
+from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.models.network import Network
-from pereggrn_data.models.registry import get_method
-from pereggrn_data.models.rules import eligible_regulators, excluded_rows
-from pereggrn_data.models.tasks import RegressionTask
+from pereggrn_data.models.methods import get_method
+from pereggrn_data.models.regression_task import RegressionTask
 
 GENES = ("A", "B", "C", "D", "E")
 LABELS = ("ctl_x", "ctl_x", "ctl_y", "A", "A", "B", "A,B", "C", "D", "Z")

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pereggrn_data.models.controls import ControlMeans
-from pereggrn_data.models.fitting import Fitting
-from pereggrn_data.models.ggrn import FittedGRN, fit
-from pereggrn_data.models.grammar import Grammar, Matching
+from pereggrn_data.models.grammar.choices import Grammar, Matching
+from pereggrn_data.models.grammar.controls import ControlMeans
+from pereggrn_data.models.grammar.eligibility import (
+    allowed_features,
+    eligible_regulators,
+    own_features,
+)
+from pereggrn_data.models.grammar.fitting import Fitting
+from pereggrn_data.models.grammar.ggrn import FittedGRN, fit
+from pereggrn_data.models.grammar.matching import UNMATCHED, match
+from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import TrainingData, positions
-from pereggrn_data.models.matching import UNMATCHED, match
-from pereggrn_data.models.network import Network
-from pereggrn_data.models.registry import get_regression
+from pereggrn_data.models.methods import get_regression
 from pereggrn_data.models.regulon import forecast_regulon
-from pereggrn_data.models.rules import allowed_features, eligible_regulators, own_features
 
 pytestmark = pytest.mark.shared
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError
-from pereggrn_data.models.grammar import Matching
+from pereggrn_data.models.grammar.choices import Matching
+from pereggrn_data.models.grammar.matching import UNMATCHED, match, nearest
 from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.models.matching import UNMATCHED, match, nearest
 
 
 def data_of(expression: Any, n_controls: int, matched: Any = None) -> TrainingData:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models import ridge_dual, ridge_primal, ridge_small
-from pereggrn_data.models.ridge import (
+from pereggrn_data.models.regression_task import RegressionTask
+from pereggrn_data.models.ridge import dual, primal, small
+from pereggrn_data.models.ridge.ridge_cv import (
     SHARED_BY,
     _alone,
     fit_ridge_cv,
     fit_ridge_cv_extra_penalty,
 )
-from pereggrn_data.models.tasks import RegressionTask
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -93,9 +93,9 @@ def test_dense_is_scikit_learn(n: int, p: int, solver: str, scale: float) -> Non
 def test_primal_with_many_excluded_rows_fits_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Targets that leave out much are fitted by themselves, and the rest together."""
     shapes = []
-    shared = ridge_primal._fit_shared
+    shared = primal._fit_shared
     monkeypatch.setattr(
-        ridge_primal, "_fit_shared", lambda task: shapes.append(task.shape) or shared(task)
+        primal, "_fit_shared", lambda task: shapes.append(task.shape) or shared(task)
     )
     task = random_task(2, 80, 12, 20, most_excluded=30)
     task.excluded[3] = np.array([7])
@@ -117,18 +117,18 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     for n, p in [(25, 40), (60, 15)]:
         task = random_task(4, n, p, 150)
         whole = fit_ridge_cv(task)
-        monkeypatch.setattr(ridge_dual, "BLOCK_VALUES", 1)
-        monkeypatch.setattr(ridge_dual, "CACHED_VALUES", 1)
-        monkeypatch.setattr(ridge_primal, "ROWS", 7)
-        monkeypatch.setattr(ridge_primal, "TARGETS", 11)
-        monkeypatch.setattr(ridge_primal, "EXCLUDED_ROWS", 9)
+        monkeypatch.setattr(dual, "BLOCK_VALUES", 1)
+        monkeypatch.setattr(dual, "CACHED_VALUES", 1)
+        monkeypatch.setattr(primal, "ROWS", 7)
+        monkeypatch.setattr(primal, "TARGETS", 11)
+        monkeypatch.setattr(primal, "EXCLUDED_ROWS", 9)
         parts = fit_ridge_cv(task)
         monkeypatch.undo()
         np.testing.assert_array_equal(whole.alphas, parts.alphas)
         np.testing.assert_allclose(whole.coefficients, parts.coefficients, rtol=0, atol=1e-11)
     task = random_task(5, 40, 25, 60, network=True)
     whole = fit_ridge_cv(task)
-    monkeypatch.setattr(ridge_small, "BATCH_VALUES", 1)
+    monkeypatch.setattr(small, "BATCH_VALUES", 1)
     parts = fit_ridge_cv(task)
     np.testing.assert_allclose(whole.predict(task.features), parts.predict(task.features))
 
@@ -314,9 +314,9 @@ def test_penalties_of_a_wrong_kind_are_refused(given: Any) -> None:
 def test_progress_is_told_on_the_way(
     monkeypatch: pytest.MonkeyPatch, n: int, p: int, *, network: bool
 ) -> None:
-    monkeypatch.setattr(ridge_dual, "BLOCK_VALUES", 1)
-    monkeypatch.setattr(ridge_primal, "ROWS", 20)
-    monkeypatch.setattr(ridge_primal, "TARGETS", 50)
+    monkeypatch.setattr(dual, "BLOCK_VALUES", 1)
+    monkeypatch.setattr(primal, "ROWS", 20)
+    monkeypatch.setattr(primal, "TARGETS", 50)
     seen: list[tuple[int, int]] = []
     task = random_task(7, n, p, 150, network=network, most_excluded=30 if n == 60 else 4)
     fit_ridge_cv(replace(task, progress=lambda *at: seen.append(at)))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.models.ggrn import fit
-from pereggrn_data.models.grammar import Grammar
+from pereggrn_data.models.grammar.choices import Grammar
+from pereggrn_data.models.grammar.ggrn import fit
+from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.models.network import Network
 from pereggrn_data.simulate import simulate
 
 N_GENES = 40

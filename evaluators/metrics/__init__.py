@@ -1,0 +1,1 @@
+"""The metrics, and how each is computed."""

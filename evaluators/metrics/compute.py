@@ -1,0 +1,94 @@
+"""Compute metrics for all groups: in blocks that fit the cache, on several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pereggrn_data.evaluators.metrics.definitions import METRICS, Metric, Needs
+from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock, Mask
+
+Floats = npt.NDArray[np.float64]
+
+_BLOCK_BYTES = 1 << 20
+_LARGEST_BLOCK = 64
+
+
+def gene_metrics() -> list[Metric]:
+    """Return the metrics that are computed from O and E alone."""
+    return [metric for metric in METRICS.values() if metric.needs is Needs.GENES]
+
+
+def compute_metrics(
+    observed: Array,
+    predicted: Mapping[str, Array],
+    left_out: Mask | None = None,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    threads: int | None = None,
+) -> dict[str, dict[str, Floats]]:
+    """Compute metrics of several methods against one observation.
+
+    Parameters
+    ----------
+    observed
+        (groups, genes) observed log fold change O.
+    predicted
+        Per method, (groups, genes) predicted log fold change E.
+    left_out
+        (groups, genes) entries that must not score, or None.
+    metrics
+        Those to compute; by default all that need nothing but O and E.
+    threads
+        Number of threads; by default one per processor.
+
+    Returns
+    -------
+    dict
+        Per method and metric, (groups,) values, NaN where undefined.
+    """
+    chosen = gene_metrics() if metrics is None else list(metrics)
+    groups, genes = observed.shape
+    results = {
+        method: {metric.name: np.full(groups, np.nan) for metric in chosen} for method in predicted
+    }
+    size = int(np.clip(_BLOCK_BYTES // (8 * max(genes, 1)), 1, _LARGEST_BLOCK))
+
+    def work(start: int) -> None:
+        rows = slice(start, start + size)
+        hidden = _hidden(left_out, rows)
+        o = Effect(_shown(observed[rows], hidden), hidden)
+        for method, matrix in predicted.items():
+            block = EffectBlock(o, Effect(_shown(matrix[rows], hidden), hidden))
+            for metric in chosen:
+                if metric.compute is not None:
+                    results[method][metric.name][rows] = metric.compute(block)
+
+    workers = threads or os.cpu_count() or 1
+    starts = range(0, groups, size)
+    if workers == 1:
+        for start in starts:
+            work(start)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            # list() so that an error in a thread is raised here.
+            list(pool.map(work, starts))
+    return results
+
+
+def _hidden(left_out: Mask | None, rows: slice) -> Mask | None:
+    if left_out is None or not left_out[rows].any():
+        return None
+    return left_out[rows]
+
+
+def _shown(values: Array, hidden: Mask | None) -> Any:
+    """Return a contiguous block with zeros where genes are left out."""
+    if hidden is None:
+        return np.ascontiguousarray(values)
+    return np.where(hidden, 0, values)

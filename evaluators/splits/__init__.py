@@ -1,0 +1,1 @@
+"""Types of split, what each promises, and what they divide."""

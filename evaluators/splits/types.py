@@ -1,0 +1,258 @@
+"""The types of split: what each tests, what it promises, and where it comes from.
+
+Every type is one entry of :data:`SPLIT_TYPES`: a rule from labels to both
+sides, and the promises that are checked on every split that is made or read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.evaluators.splits import guarantees as promise
+from pereggrn_data.evaluators.splits.choosing import (
+    choose_custom,
+    choose_demultiplexing,
+    choose_genetic_interaction,
+    choose_interventional,
+    choose_simple,
+    choose_stratified,
+    choose_timeseries,
+)
+from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
+
+_PAPER = "Kernfeld et al. 2025"
+_SOFTWARE = "the original software (pereggrn 146e517)"
+
+
+@dataclass(frozen=True)
+class SplitType:
+    """One way to split.
+
+    Parameters
+    ----------
+    name
+        As in ``--type``.
+    tests
+        Which question a score on such a split answers.
+    promises
+        What holds for every split of this type, beside what holds for all.
+    source
+        Where it is defined.
+    choose
+        From the request to both sides.
+    uses
+        What it makes use of: ``seed``, ``heldout_fraction``, and rules that are
+        for some types only.
+    extra_baselines
+        Baselines that are scored beside the mean and the median.
+    separate_training
+        Whether another file trains, and controls are matched by cell type and
+        timepoint.
+    """
+
+    name: str
+    tests: str
+    promises: tuple[promise.Guarantee, ...]
+    source: str
+    choose: Callable[[SplitRequest], Sides]
+    uses: tuple[str, ...] = ()
+    extra_baselines: tuple[str, ...] = ()
+    separate_training: bool = False
+
+    @property
+    def guarantees(self) -> str:
+        """All promises, those of every split first, in one paragraph."""
+        return " ".join(p.text for p in (*promise.UNIVERSAL, *self.promises))
+
+    def broken_promises(
+        self, facts: promise.SplitFacts
+    ) -> list[tuple[promise.Guarantee, tuple[str, ...]]]:
+        """Return the promises that a split breaks, each with the names that break it."""
+        checked = ((p, tuple(p.offenders(facts))) for p in (*promise.UNIVERSAL, *self.promises))
+        return [(p, names) for p, names in checked if names]
+
+
+SPLIT_TYPES: dict[str, SplitType] = {
+    split_type.name: split_type
+    for split_type in (
+        SplitType(
+            name="interventional",
+            tests="Can the effect of a perturbation be forecast that was never seen?",
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
+                promise.TARGETS_MEASURED,
+            ),
+            source=f'{_PAPER}, Methods, "Evaluations"',
+            choose=choose_interventional,
+            uses=("seed", "heldout_fraction", "allowed_regulators"),
+        ),
+        SplitType(
+            name="simple",
+            tests="Can observations be forecast that were drawn at random, whatever else "
+            "is known of their perturbations?",
+            promises=(promise.ALL_CONTROLS_TRAIN, promise.NOBODY_LEFT_OUT),
+            source=_SOFTWARE,
+            choose=choose_simple,
+            uses=("seed", "heldout_fraction"),
+        ),
+        SplitType(
+            name="stratified",
+            tests="Can further replicates be forecast of perturbations that were seen?",
+            promises=(
+                promise.LABELS_SEEN,
+                promise.CONTROLS_TRAIN_UNLESS_STRATIFIED,
+                promise.NOBODY_LEFT_OUT,
+            ),
+            source=f"{_PAPER}, Results (the opposite type of data split); {_SOFTWARE}",
+            choose=choose_stratified,
+            uses=("seed", "heldout_fraction", "stratify_controls"),
+        ),
+        SplitType(
+            name="genetic_interaction",
+            tests="Can the effect of a combination be forecast from those of its genes?",
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
+                promise.TEST_SEVERAL,
+                promise.TRAIN_SINGLE,
+            ),
+            source=_SOFTWARE,
+            choose=choose_genetic_interaction,
+            extra_baselines=("additive",),
+        ),
+        SplitType(
+            name="demultiplexing",
+            tests="Can the effects of single genes be forecast from those of combinations?",
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
+                promise.TEST_SINGLE,
+                promise.TRAIN_SEVERAL,
+            ),
+            source=_SOFTWARE,
+            choose=choose_demultiplexing,
+        ),
+        SplitType(
+            name="custom",
+            tests="Whatever the named observations were chosen for.",
+            promises=(),
+            source=_SOFTWARE,
+            choose=choose_custom,
+            uses=("test_set",),
+        ),
+        SplitType(
+            name="timeseries",
+            tests="Can perturbations be forecast by a model of the unperturbed course of time?",
+            promises=(
+                promise.WHOLE_FILE_TRAINS,
+                promise.NO_CONTROL_IN_TEST,
+                promise.ALL_CONTROLS_GIVEN,
+                promise.GIVEN_ARE_CONTROLS,
+                promise.CONTROLS_MATCH,
+            ),
+            source=f"{_SOFTWARE}; its baseline pools cell types and timepoints, ours does not",
+            choose=choose_timeseries,
+            separate_training=True,
+        ),
+    )
+}
+
+
+def split_type(name: str) -> SplitType:
+    """Look up a split type.
+
+    Raises
+    ------
+    UnknownNameError
+        With near matches.
+    """
+    if name not in SPLIT_TYPES:
+        raise UnknownNameError("split type", name, SPLIT_TYPES)
+    return SPLIT_TYPES[name]
+
+
+def split_types_table() -> str:
+    """Return the documentation's table of split types, as Markdown."""
+    lines = ["| type | question | promises | baselines | source |", "|" + "---|" * 5]
+    for t in SPLIT_TYPES.values():
+        promises = " ".join(p.text for p in t.promises)
+        baselines = ", ".join(("mean", "median", *t.extra_baselines))
+        lines.append(f"| `{t.name}` | {t.tests} | {promises} | {baselines} | {t.source} |")
+    return "\n".join(lines)
+
+
+def require_applicable(name: str, rules: SplitRules, *, test_set: bool = False) -> None:
+    """Check that a type of split makes use of the rules that were asked for.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such type, or no such rule.
+    UsageError
+        If a rule would be ignored.
+    """
+    rule = split_type(name)
+    rules.require_consistent()
+    asked = {
+        "stratify_controls": rules.stratify_controls,
+        "allowed_regulators": rules.allowed_regulators != AllowedRegulators.ALL,
+        "test_set": test_set,
+    }
+    for option, wanted in asked.items():
+        if wanted and option not in rule.uses:
+            users = [t.name for t in SPLIT_TYPES.values() if option in t.uses]
+            raise UsageError(
+                f"--{option.replace('_', '-')} means nothing to a {name} split.",
+                expected=f"--type {' or '.join(users)}",
+                got=f"--type {name}",
+                fix="leave the option out, or choose the other type.",
+            )
+    if rules.merge_replicates and rule.separate_training:
+        raise UsageError(
+            f"Replicates of a {name} split are not merged: it needs them one by one.",
+            fix="leave out --merge-replicates; scores average within perturbation, cell type "
+            "and timepoint anyway.",
+        )
+
+
+def make_sides(name: str, request: SplitRequest) -> Sides:
+    """Choose both sides by the named rule.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such split type.
+    UsageError
+        If the fraction is not between 0 and 1, or leaves a side empty.
+    InvalidDataError
+        If there is no control to train on, or nothing to hold out.
+    """
+    rule = split_type(name)
+    if type(request.seed) is not int or request.seed < 0:
+        raise UsageError(
+            "That is no seed.", expected="a whole number, 0 or more", got=repr(request.seed)
+        )
+    if type(request.heldout_fraction) not in (int, float):
+        raise UsageError(
+            "The held-out fraction is not a number.", got=repr(request.heldout_fraction)
+        )
+    if not 0 < request.heldout_fraction <= 1:
+        raise UsageError(
+            "The held-out fraction is out of range.",
+            expected="more than 0 and at most 1",
+            got=str(request.heldout_fraction),
+        )
+    if not request.is_control.any() and not rule.separate_training:
+        raise InvalidDataError(
+            "The dataset has no control, and without one there is no baseline.",
+            expected="at least one observation with is_control",
+            got=f"none of {len(request.is_control)}",
+        )
+    return rule.choose(request)

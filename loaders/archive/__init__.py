@@ -1,0 +1,1 @@
+"""One member of a remote zip archive: found, brought, unpacked and checked."""

@@ -1,0 +1,199 @@
+"""Bring a span of a remote file here, and go on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pereggrn_data.catalog.locks import LockedArchive
+from pereggrn_data.core.errors import NetworkError
+from pereggrn_data.loaders.archive.zip_index import check_size
+from pereggrn_data.loaders.remote.http_failures import PassingError
+from pereggrn_data.loaders.remote.ranges import Part, RemoteFile, Validator
+
+WORTHWHILE = 1 << 16
+"""Bytes that must arrive for an attempt not to count as failed."""
+
+SIDECAR = ".json"
+"""Added to the name of a ``.part``: the file that says what it is a part of."""
+
+
+class Progress(Protocol):
+    """Told how a transfer goes."""
+
+    def start(self, label: str, total: int, done: int) -> None:
+        """Begin one transfer of `total` bytes, of which `done` are here already."""
+
+    def advance(self, n_bytes: int) -> None:
+        """Count bytes that have arrived, or went lost if negative."""
+
+    def finish(self) -> None:
+        """End it, whether or not it is complete."""
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def start(self, label: str, total: int, done: int) -> None:
+        """Do nothing."""
+
+    def advance(self, n_bytes: int) -> None:
+        """Do nothing."""
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a ``.part`` file is a part of.
+
+    Parameters
+    ----------
+    link
+        First link of the file.
+    start, stop
+        Bytes of it.
+    """
+
+    link: str
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        """Bytes in all."""
+        return self.stop - self.start
+
+
+@dataclass
+class Transfer:
+    """One span on its way to one ``.part`` file.
+
+    Parameters
+    ----------
+    file
+        The remote file.
+    archive
+        What it is promised to be.
+    span
+        Which bytes of it.
+    part
+        Where they collect. A sidecar beside it says what they are.
+    say
+        Told when something is started again.
+    label
+        Shown with the progress; by default the archive's name.
+    """
+
+    file: RemoteFile
+    archive: LockedArchive
+    span: Span
+    part: Path
+    say: Callable[[str], None]
+    progress: Progress
+    label: str = ""
+
+    @property
+    def sidecar(self) -> Path:
+        """The file that says what the part is a part of."""
+        return self.part.with_name(self.part.name + SIDECAR)
+
+    def run(self, *, whole: bool = False) -> None:
+        """Bring everything that is missing.
+
+        Parameters
+        ----------
+        whole
+            Take answers that contain the whole file, too.
+
+        Raises
+        ------
+        NetworkError
+            If the connection fails again and again; what has arrived is kept.
+        ArchiveChangedError
+            If the file is not as long as promised.
+        """
+        failures = 0
+        validator = self._kept()
+        if self._done() == self.span.length and self.part.exists():
+            return
+        self.progress.start(self.label or self.archive.key, self.span.length, self._done())
+        try:
+            while (before := self._done()) < self.span.length:
+                try:
+                    validator = self._attempt(before, validator, whole)
+                except PassingError as error:
+                    arrived = self._done() - before
+                    failures = 1 if arrived >= WORTHWHILE else failures + 1
+                    if failures >= self.file.http.settings.tries:
+                        raise _gave_up(self.archive.key, error) from None
+                    self.file.http.wait_before_try(failures, error.what)
+        finally:
+            self.progress.finish()
+
+    def discard(self) -> None:
+        """Delete the part and its sidecar."""
+        self.part.unlink(missing_ok=True)
+        self.sidecar.unlink(missing_ok=True)
+
+    def _attempt(self, done: int, kept: Validator | None, whole: bool) -> Validator:
+        asked = (
+            self.file.whole(done, self.archive.size)
+            if whole
+            else self.file.part(self.span.start + done, self.span.stop)
+        )
+        with asked as part:
+            check_size(part, self.archive)
+            if done and kept is not None and kept.differs_from(part.validator):
+                self.say(f"{self.archive.key} has changed at the service: starting again.")
+                self._forget(done)
+                return part.validator
+            if whole and done and part.start == 0:
+                self.say(f"The server cannot go on with {self.archive.key}: starting again.")
+                self._forget(done)
+            self._remember(part.validator)
+            self._append(part)
+            return part.validator
+
+    def _append(self, part: Part) -> None:
+        with self.part.open("ab") as out:
+            for chunk in part.chunks():
+                out.write(chunk)
+                self.progress.advance(len(chunk))
+            out.flush()
+            os.fsync(out.fileno())
+
+    def _done(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _forget(self, done: int) -> None:
+        self.discard()
+        self.progress.advance(-done)
+
+    def _kept(self) -> Validator | None:
+        """Return what an earlier attempt noted; discard what belongs to something else."""
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            values = json.loads(self.sidecar.read_text("utf-8"))
+            if Span(**values["span"]) == self.span and self._done() <= self.span.length:
+                return Validator(**values["validator"])
+        self.discard()
+        return None
+
+    def _remember(self, validator: Validator) -> None:
+        self.part.parent.mkdir(parents=True, exist_ok=True)
+        values = {"span": asdict(self.span), "validator": asdict(validator)}
+        self.sidecar.write_text(json.dumps(values), "utf-8")
+
+
+def _gave_up(key: str, error: NetworkError) -> NetworkError:
+    return NetworkError(
+        f"The transfer of {key} failed again and again.",
+        got=" ".join(str(error).split()),
+        fix="run the command again: it goes on where it stopped.",
+    )

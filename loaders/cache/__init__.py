@@ -1,0 +1,1 @@
+"""Where fetched things lie, and collections of one's own."""

@@ -1,0 +1,135 @@
+"""Find what has been fetched, without touching the network."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pereggrn_data.catalog.entries import AnyEntry, EntryKind
+from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.cache.entry_layout import cached_files, is_complete
+from pereggrn_data.loaders.cache.folders import Cache, open_cache
+from pereggrn_data.loaders.cache.hash_store import HashStore, changed_file
+from pereggrn_data.loaders.files.integrity import sha256_of_file
+
+RELEASE_VARIABLE = "PEREGGRN_RELEASE"
+
+
+class NotFetchedError(UsageError):
+    """A published dataset or network that is not in the cache yet."""
+
+
+@dataclass(frozen=True)
+class CachedEntry:
+    """An entry that is in the cache.
+
+    Parameters
+    ----------
+    record
+        The release that its files come from.
+    files
+        By path below the record's folder.
+    """
+
+    entry: AnyEntry
+    record: str
+    files: Mapping[str, Path]
+
+
+def unchanged(found: CachedEntry, *, only: str | None = None) -> CachedEntry:
+    """Return an entry whose files are those that were fetched; hash those that look touched.
+
+    Parameters
+    ----------
+    only
+        The one file that will be read, by path below the record's folder.
+
+    Raises
+    ------
+    IntegrityError
+        If a file has changed since it was fetched; it is left where it is.
+    """
+    store = HashStore(open_cache(), found.record)
+    known = store.all()
+    for local, path in found.files.items():
+        recorded = known.get(local)
+        if recorded is None or only not in (None, local) or recorded.is_unchanged(path):
+            continue
+        sha256 = sha256_of_file(path)
+        if sha256 != recorded.sha256:
+            raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
+        with suppress(OSError, UsageError):  # a cache that we may only read
+            store.record_file(local, sha256, origin=recorded.origin)
+    return found
+
+
+def default_record() -> str:
+    """Return the record that is read first: ``PEREGGRN_RELEASE``, else the catalog's default."""
+    return load_catalog().release(os.environ.get(RELEASE_VARIABLE) or None).record
+
+
+def find_cached(
+    entry: AnyEntry, cache: Cache | None = None, record: str | None = None
+) -> CachedEntry | None:
+    """Return an entry from the cache, or None if it is not complete there.
+
+    Parameters
+    ----------
+    record
+        Look in this release only. By default the default release comes first,
+        then every other one that has been fetched from, newest first.
+    """
+    cache = cache or open_cache()
+    first = record or default_record()
+    others = [] if record else sorted(cache.records(), key=int, reverse=True)
+    for candidate in dict.fromkeys([first, *others]):
+        files = cached_files(entry, cache.folder(candidate))
+        if files and is_complete(entry, files):
+            return CachedEntry(entry, candidate, files)
+    return None
+
+
+def cached_entry(name: str, kind: EntryKind) -> CachedEntry:
+    """Return a published entry from the cache, by name or alias.
+
+    Raises
+    ------
+    UnknownNameError
+        If the catalog has no such name.
+    NotFetchedError
+        If it has not been fetched.
+    """
+    entry = load_catalog().entry(name, kind)
+    found = find_cached(entry)
+    if found is None:
+        raise not_fetched(entry)
+    return found
+
+
+def cached_network_files(name: str) -> dict[str, Path]:
+    """Return the parquet files of a published network, by subnetwork.
+
+    Raises
+    ------
+    UnknownNameError
+        If the catalog has no such network.
+    NotFetchedError
+        If it has not been fetched.
+    IntegrityError
+        If a file has changed since it was fetched.
+    """
+    found = unchanged(cached_entry(name, EntryKind.NETWORK))
+    return {path.stem: path for path in found.files.values()}
+
+
+def not_fetched(entry: AnyEntry) -> NotFetchedError:
+    """Say that an entry must be fetched first."""
+    return NotFetchedError(
+        f"The {entry.kind} {entry.name} is in the catalog, but it has not been fetched.",
+        fix=f"pereggrn-data fetch {shlex.quote(entry.name)}",
+    )

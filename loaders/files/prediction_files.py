@@ -1,0 +1,281 @@
+"""Read predictions: ``.h5ad``, ``.parquet`` or ``.csv``, all to one type."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    UsageError,
+    first_few,
+)
+from pereggrn_data.core.format import (
+    CELL_TYPE,
+    IS_CONTROL,
+    LEVEL,
+    ORACLE_UNS,
+    PEREGGRN_UNS,
+    PERTURBATION,
+    PERTURBATION_TYPE,
+    PREDICTION_STEP,
+    TIMEPOINT,
+)
+from pereggrn_data.core.prediction_types import Origin, Predictions
+from pereggrn_data.loaders.files.anndata_files import plain_frame, read_h5ad, with_plain_strings
+from pereggrn_data.loaders.files.user_paths import required_file
+from pereggrn_data.validators.predictions import parse_header
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+OBS_COLUMNS = (
+    PERTURBATION,
+    PERTURBATION_TYPE,
+    LEVEL,
+    CELL_TYPE,
+    TIMEPOINT,
+    IS_CONTROL,
+    PREDICTION_STEP,
+)
+"""Columns of a wide table that are not genes."""
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
+"""What a missing prediction may look like in a CSV file."""
+
+UNNAMED = "Unnamed: 0"
+"""What pandas calls a first column without heading."""
+
+ROW_NAME = "observation"
+"""Heading of the row names in a wide table; an empty heading means the same."""
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a predictions file.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    UsageError
+        If its ending is not one that we read.
+    InvalidDataError
+        If it is empty, cut short, or not what its ending says.
+    """
+    path = required_file(path)
+    readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet, ".csv": _read_csv}
+    if path.suffix.lower() not in readers:
+        raise UsageError(
+            f"Predictions cannot be read from {path.name}.",
+            expected="a file that ends in .h5ad, .parquet or .csv",
+            got=f"{path.suffix or 'no ending'}",
+        )
+    if path.stat().st_size == 0:
+        raise InvalidDataError(f"{path} is empty.", expected="predictions", got="0 bytes")
+    return readers[path.suffix.lower()](path)
+
+
+def predictions_of(given: Any) -> Predictions:
+    """Take predictions from memory: an AnnData object or a wide DataFrame.
+
+    Raises
+    ------
+    UsageError
+        If it is something else.
+    InvalidDataError
+        If it holds no predictions.
+    """
+    import anndata
+
+    if isinstance(given, anndata.AnnData):
+        return _from_adata(with_plain_strings(given.copy()), "the AnnData object")
+    if isinstance(given, pd.DataFrame):
+        _refuse_duplicate_columns([str(c) for c in given.columns], "the DataFrame")
+        return _from_wide_table(given, "the DataFrame")
+    raise UsageError(
+        "These are no predictions.",
+        expected="a path, an AnnData object or a DataFrame",
+        got=type(given).__name__,
+    )
+
+
+def _read_h5ad(path: Path) -> Predictions:
+    with warnings.catch_warnings():
+        # Duplicate names are found, and named, by the checks that follow.
+        warnings.filterwarnings("ignore", message=".*names are not unique")
+        adata = read_h5ad(path)
+    return _from_adata(adata, str(path))
+
+
+def _from_adata(adata: AnnData, source: str) -> Predictions:
+    if adata.X is None:
+        raise InvalidDataError(f"{source} has no X.", expected="predicted expression in X")
+    matrix = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
+    if matrix.dtype.kind not in "iuf":
+        raise InvalidDataError(
+            f"X of {source} does not hold real numbers.",
+            expected="floating-point numbers or integers",
+            got=f"dtype {matrix.dtype}",
+        )
+    _refuse_empty(matrix.shape, source)
+    return Predictions(
+        path=source,
+        obs=adata.obs,
+        genes=adata.var_names,
+        matrix=matrix,
+        origin=_origin(adata.uns, source),
+        oracle=None if ORACLE_UNS not in adata.uns else f"{adata.uns[ORACLE_UNS]!s:.60}",
+    )
+
+
+def _refuse_empty(shape: tuple[int, ...], source: str) -> None:
+    if 0 in shape:
+        raise InvalidDataError(
+            f"{source} is empty: it holds no predictions.",
+            expected="at least one row and one gene",
+            got=f"{shape[0]} rows and {shape[1]} genes",
+        )
+
+
+def _origin(uns: Mapping[str, Any], source: str) -> Origin | None:
+    if PEREGGRN_UNS not in uns:
+        return None
+    try:
+        return parse_header(uns[PEREGGRN_UNS])
+    except InvalidDataError as error:
+        raise InvalidDataError(
+            f"What {source} says of itself in uns['pereggrn'] is invalid.",
+            expected=error.expected,
+            got=error.got or error.what,
+            fix="start again from predictions_template.h5ad.",
+        ) from error
+
+
+def _read_csv(path: Path) -> Predictions:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+        _refuse_duplicate_columns(header, str(path))
+        text = [c for c in OBS_COLUMNS if c in header]
+        if header and header[0] in ("", ROW_NAME):
+            # Names such as 001 or 1e5 are not numbers.
+            text.append(header[0] or UNNAMED)
+        # Labels such as "NA" are names here; only genes can have missing values.
+        missing: Any = {c: MISSING for c in header if c not in text}
+        frame = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(text, "object"),
+            keep_default_na=False,
+            na_values=missing,
+            encoding="utf-8-sig",
+        )
+    except (
+        UnicodeDecodeError,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        csv.Error,
+    ) as error:
+        raise InvalidDataError(
+            f"{path} cannot be read as CSV: {error}".split("\n")[0],
+            expected="a comma-separated table with one header line",
+        ) from error
+    return _from_wide_table(frame, str(path))
+
+
+def _read_parquet(path: Path) -> Predictions:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidDataError(
+            f"{path} cannot be read as parquet: {error}".split("\n")[0],
+            expected="a complete parquet file",
+            fix="it may have been cut short while it was copied: write it again.",
+        ) from error
+    _refuse_duplicate_columns(table.column_names, str(path))
+    return _from_wide_table(table.to_pandas(), str(path))
+
+
+def _refuse_duplicate_columns(names: list[str], source: str) -> None:
+    seen = pd.Index(names)
+    if not seen.is_unique:
+        twice = seen[seen.duplicated()].unique()
+        raise InvalidDataError(
+            f"Columns of {source} occur more than once: {first_few(twice)}.",
+            expected="each gene once",
+            got=f"{len(twice)} duplicated names",
+        )
+
+
+def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
+    """Tell metadata from genes; whatever is not a known column must be a numeric gene."""
+    first = frame.columns[0] if len(frame.columns) else ""
+    has_row_names = not isinstance(frame.index, pd.RangeIndex)
+    if not has_row_names and first in (ROW_NAME, UNNAMED):
+        frame, has_row_names = frame.set_index(first), True
+    frame = frame.set_axis(frame.index.astype(str)).set_axis(frame.columns.astype(str), axis=1)
+    obs = frame[[c for c in OBS_COLUMNS if c in frame]]
+    genes = frame[[c for c in frame if c not in OBS_COLUMNS]]
+    _refuse_empty(genes.shape, source)
+    _refuse_nested(obs, source)
+    return Predictions(
+        path=source,
+        obs=plain_frame(obs),
+        genes=genes.columns,
+        matrix=_numeric(genes, source).to_numpy(dtype=np.float64, na_value=np.nan),
+        origin=None,
+        has_row_names=has_row_names,
+    )
+
+
+def _numeric(genes: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return genes as numbers; columns of nothing but missing values are numbers too."""
+    converted: dict[str, pd.Series[Any]] = {}
+    text = []
+    for name in map(str, genes):
+        column = genes[name]
+        if column.dtype == bool or isinstance(column.dtype, pd.BooleanDtype):
+            text.append(name)
+        elif not pd.api.types.is_numeric_dtype(column):
+            try:
+                if column.map(lambda v: isinstance(v, (str, bool))).any():
+                    raise ValueError
+                converted[name] = pd.to_numeric(column.astype(float))
+            except (TypeError, ValueError):
+                text.append(name)
+    if text:
+        shown = first_of(genes[text[0]])
+        raise InvalidDataError(
+            f"Columns of {source} are not numeric: {first_few(text)}.",
+            expected=f"numbers in every column but {', '.join(OBS_COLUMNS)}",
+            got=f"{len(text)} of {genes.shape[1]} with something else, such as "
+            f"{shown!r:.40} in {text[0]!r}",
+            fix=f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed.",
+        )
+    return genes.assign(**converted) if converted else genes
+
+
+def first_of(column: pd.Series[Any]) -> Any:
+    """Return the first value that is not missing."""
+    known = column.dropna()
+    return known.iloc[0] if len(known) else None
+
+
+def _refuse_nested(obs: pd.DataFrame, source: str) -> None:
+    for name in obs:
+        value = first_of(obs[name])
+        if value is not None and not pd.api.types.is_scalar(value):
+            raise InvalidDataError(
+                f"Column {name!r} of {source} does not hold single values.",
+                expected="text or a number in every row",
+                got=f"a {type(value).__name__}",
+            )

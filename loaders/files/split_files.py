@@ -1,0 +1,117 @@
+"""Read and write ``split.json``, and the files that go with a split."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.splits import Split
+from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.loaders.files.user_paths import existing_path, required_file
+from pereggrn_data.loaders.files.writing import write_text
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what two readers could understand in two ways."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a field stands twice among {sorted(names)}")
+    return dict(pairs)
+
+
+SPLIT_FILE = "split.json"
+
+
+def read_split(path: Path) -> Split:
+    """Read a split: a file, or the ``split.json`` in a folder.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file, or it cannot be read.
+    InvalidDataError
+        If it is not JSON, or not a split.
+    """
+    found = existing_path(path)
+    file = required_file(path / SPLIT_FILE if found is not None and found.is_dir() else path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        values = json.loads(text, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDataError(
+            f"{path} is not JSON: {error}.",
+            expected="a split.json as written by `pereggrn-eval split`",
+        ) from error
+    return Split.from_dict(values, source=str(path))
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write ``split.json``."""
+    write_text(dumps(split.to_dict()) + "\n", path)
+
+
+NAME_COLUMNS = ("observation", "obs_names", "index", "name")
+"""Headings under which a table of one column names observations."""
+
+
+def read_test_set(path: Path) -> tuple[str, ...]:
+    """Read the names of the observations that a custom split holds out.
+
+    Parameters
+    ----------
+    path
+        A JSON list of names; or a CSV with a column ``observation``, or with the
+        names in its first column.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidDataError
+        If it holds no names, or one of them twice.
+    """
+    try:
+        text = required_file(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDataError(f"{path} is not text: {error}.", expected=_TEST_SET) from error
+    names = _names_in_json(text, path) if path.suffix == ".json" else _names_in_csv(text)
+    seen = set(names)
+    if not names or len(seen) < len(names):
+        raise InvalidDataError(
+            f"{path} is not a test set.",
+            expected=_TEST_SET,
+            got=f"{len(names) - len(seen)} names that occur again" if names else "no names",
+        )
+    return tuple(names)
+
+
+_TEST_SET = "a JSON list of observation names, each once, or a CSV with a column 'observation'"
+
+
+def _names_in_json(text: str, path: Path) -> list[str]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidDataError(f"{path} is not JSON: {error}.", expected=_TEST_SET) from error
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise InvalidDataError(
+            f"{path} is not a test set.", expected=_TEST_SET, got=f"{values!r:.60}"
+        )
+    return values
+
+
+def _names_in_csv(text: str) -> list[str]:
+    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    if not rows:
+        return []
+    header = [cell.strip() for cell in rows[0]]
+    if NAME_COLUMNS[0] in header:
+        column = header.index(NAME_COLUMNS[0])
+        return [row[column] for row in rows[1:] if len(row) > column]
+    # One column without a heading is a plain list; a table has a heading.
+    has_heading = len(header) > 1 or header[0] == "" or header[0].lower() in NAME_COLUMNS
+    return [row[0] for row in rows[has_heading:]]

@@ -1,0 +1,1 @@
+"""Gene regulatory networks whose edges stay on disk."""

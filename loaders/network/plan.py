@@ -1,0 +1,227 @@
+"""What a network consists of, and the SQL that reads it.
+
+A plan is a small tree: stored edges, restrictions, unions. It becomes one
+statement, and restrictions to certain genes go down to where the edges are
+read.
+"""
+
+# ruff: noqa: S608, D102 - statements are put together from constants; values are bound
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pereggrn_data.core.format import CELL_TYPE, UNWEIGHTED
+from pereggrn_data.loaders.network.scope import Filter, Keys, Scope
+from pereggrn_data.loaders.network.sources import (
+    SUBNETWORK,
+    WEIGHT,
+    EdgeFile,
+    EdgeSource,
+    EdgeTable,
+)
+
+COLUMNS = "regulator, target, weight, cell_type, network, subnetwork"
+
+LARGEST_WEIGHT = (
+    "CASE WHEN max(weight) >= -min(weight) THEN max(weight) ELSE min(weight) END AS weight"
+)
+"""The largest absolute weight; of +w and -w, +w. Missing weights count only where all are."""
+
+FIRST_LABEL = """arg_min({'network': network, 'subnetwork': subnetwork},
+    {'size': coalesce(-abs(weight), 1), 'sign': coalesce(-weight, 1),
+     'network': network, 'subnetwork': subnetwork}) AS label"""
+"""Where the kept weight is stored; of several, the first by name."""
+
+
+def unique_sql(edges: str) -> str:
+    """Return the SQL of the rule of union over a relation of edges.
+
+    An edge is a regulator, a target and a cell type (a missing one is a cell
+    type of its own), and counts once. The weight kept is the largest absolute
+    one; the network and subnetwork are those in which it is stored.
+    """
+    return f"""(SELECT regulator, target, weight, cell_type,
+    label.network AS network, label.subnetwork AS subnetwork
+  FROM (SELECT regulator, target, cell_type, {LARGEST_WEIGHT}, {FIRST_LABEL}
+        FROM {edges} GROUP BY regulator, target, cell_type))"""
+
+
+class Plan:
+    """A node of the tree. `sql` returns a relation with :data:`COLUMNS`, in brackets."""
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        """Return the edges as a set: within a subnetwork, every edge once."""
+        raise NotImplementedError
+
+    def raw_sql(self, scope: Scope, keys: Keys) -> str:
+        """Return the edges with possible duplicates, for a caller that merges them."""
+        return self.sql(scope, keys)
+
+
+@dataclass(frozen=True)
+class Stored(Plan):
+    """Edges in files and tables."""
+
+    sources: tuple[EdgeSource, ...]
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        return f"""(SELECT regulator, target, {LARGEST_WEIGHT}, cell_type, network, subnetwork
+  FROM {self.raw_sql(scope, keys)} GROUP BY regulator, target, cell_type, network, subnetwork)"""
+
+    def raw_sql(self, scope: Scope, keys: Keys) -> str:
+        # Files with the same columns are read together; a file without weights
+        # must not be mixed up with one in which some weights are missing.
+        groups: dict[frozenset[str], list[EdgeFile]] = {}
+        parts = []
+        for source in self.sources:
+            if isinstance(source, EdgeFile):
+                groups.setdefault(source.columns, []).append(source)
+            else:
+                parts.append(_select(_of_table(scope, source), source.columns, keys))
+        for columns, files in groups.items():
+            parts.append(_select(_of_files(scope, files), columns, keys))
+        return "(" + " UNION ALL ".join(parts or [NO_EDGES]) + ")"
+
+    def with_subnetworks(self, names: Sequence[str]) -> Stored:
+        """Leave out the files of other subnetworks."""
+        kept = (s for s in self.sources if SUBNETWORK in s.columns or s.subnetwork in names)
+        return Stored(tuple(kept))
+
+
+NO_EDGES = (
+    "SELECT ''::VARCHAR AS regulator, ''::VARCHAR AS target, 0::DOUBLE AS weight, "
+    "NULL::VARCHAR AS cell_type, ''::VARCHAR AS network, ''::VARCHAR AS subnetwork WHERE false"
+)
+
+
+def _of_files(scope: Scope, files: Sequence[EdgeFile]) -> str:
+    labels = scope.add_table(
+        pa.table(
+            {
+                "label_path": [str(f.path) for f in files],
+                "label_network": [f.network for f in files],
+                "label_subnetwork": [f.subnetwork for f in files],
+            }
+        )
+    )
+    return (
+        f"read_parquet(getvariable('{scope.add_paths(files)}'), union_by_name = true, "
+        f"filename = 'label_filename', hive_partitioning = false) "
+        f"JOIN {labels} AS labels ON label_filename = labels.label_path"
+    )
+
+
+def _of_table(scope: Scope, source: EdgeTable) -> str:
+    labels = pa.table({"label_network": [source.network], "label_subnetwork": [source.subnetwork]})
+    return f"{scope.add_table(source.table)} CROSS JOIN {scope.add_table(labels)} AS labels"
+
+
+def _select(origin: str, columns: frozenset[str], keys: Keys) -> str:
+    """Give stored edges all columns in the right types."""
+    # NaN means the same as a missing weight, and would win every comparison in DuckDB.
+    weight = "nullif(CAST(weight AS DOUBLE), 'nan'::DOUBLE)"
+    cell_type = f"CAST({CELL_TYPE} AS VARCHAR)" if CELL_TYPE in columns else "NULL::VARCHAR"
+    subnetwork = "labels.label_subnetwork"
+    if SUBNETWORK in columns:
+        subnetwork = f"coalesce(CAST({SUBNETWORK} AS VARCHAR), {subnetwork})"
+    return f"""SELECT CAST(regulator AS VARCHAR) AS regulator, CAST(target AS VARCHAR) AS target,
+    {weight if WEIGHT in columns else f"{UNWEIGHTED}::DOUBLE"} AS weight,
+    {cell_type} AS cell_type, labels.label_network AS network, {subnetwork} AS subnetwork
+  FROM {origin}{keys.where(cell_type=cell_type)}"""
+
+
+@dataclass(frozen=True)
+class Dense(Plan):
+    """Every regulator for every target, spelled out only when it is read."""
+
+    regulators: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        r, t = scope.add_names(self.regulators), scope.add_names(self.targets)
+        where = keys.where(regulator="r.name", target="t.name", cell_type="NULL::VARCHAR")
+        return (
+            f"(SELECT r.name AS regulator, t.name AS target, {UNWEIGHTED}::DOUBLE AS weight, "
+            "NULL::VARCHAR AS cell_type, 'dense' AS network, 'all' AS subnetwork "
+            f"FROM {r} r CROSS JOIN {t} t{where})"
+        )
+
+
+@dataclass(frozen=True)
+class Restricted(Plan):
+    """Those edges of a network that pass a filter."""
+
+    origin: Plan
+    filter: Filter
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        wanted = self.filter
+        origin = self.origin
+        if wanted.subnetworks is not None and isinstance(origin, Stored):
+            origin = origin.with_subnetworks(wanted.subnetworks)
+        inner = origin.sql(scope, scope.keys(wanted, keys))
+        conditions = []
+        if wanted.subnetworks is not None:
+            names = scope.add_names(wanted.subnetworks)
+            conditions.append(f"subnetwork IN (SELECT name FROM {names})")
+        for sign, limit in ((">=", wanted.low), ("<=", wanted.high)):
+            if limit is not None:
+                bound = scope.add_table(pa.table({"bound": pa.array([limit], pa.float64())}))
+                conditions.append(f"weight {sign} (SELECT bound FROM {bound})")
+        if not conditions:
+            return inner
+        return f"(SELECT {COLUMNS} FROM {inner} WHERE {' AND '.join(conditions)})"
+
+    def raw_sql(self, scope: Scope, keys: Keys) -> str:
+        wanted = self.filter
+        if wanted.subnetworks is None and wanted.low is None and wanted.high is None:
+            return self.origin.raw_sql(scope, scope.keys(wanted, keys))
+        return self.sql(scope, keys)
+
+
+@dataclass(frozen=True)
+class Merged(Plan):
+    """The union of networks, by the rule of :func:`unique_sql`."""
+
+    origins: tuple[Plan, ...]
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        parts = [f"SELECT {COLUMNS} FROM {o.raw_sql(scope, keys)}" for o in self.origins]
+        return unique_sql("(" + " UNION ALL ".join(parts) + ")")
+
+
+@dataclass(frozen=True)
+class Common(Plan):
+    """The edges that two networks share, with weights by the rule of union."""
+
+    left: Plan
+    right: Plan
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        left, right = self.left.raw_sql(scope, keys), self.right.raw_sql(scope, keys)
+        both = (
+            f"(SELECT {COLUMNS}, 0 AS side FROM {left} UNION ALL SELECT {COLUMNS}, 1 FROM {right})"
+        )
+        return f"""(SELECT regulator, target, weight, cell_type,
+    label.network AS network, label.subnetwork AS subnetwork
+  FROM (SELECT regulator, target, cell_type, {LARGEST_WEIGHT}, {FIRST_LABEL}
+        FROM {both} GROUP BY regulator, target, cell_type HAVING min(side) <> max(side)))"""
+
+
+@dataclass(frozen=True)
+class Symmetrised(Plan):
+    """Every edge in both directions."""
+
+    origin: Plan
+
+    def sql(self, scope: Scope, keys: Keys) -> str:
+        as_is = self.origin.raw_sql(scope, keys)
+        turned = self.origin.raw_sql(scope, keys.swapped())
+        return f"""(SELECT regulator, target, {LARGEST_WEIGHT}, cell_type, network, subnetwork
+  FROM (SELECT {COLUMNS} FROM {as_is} UNION ALL
+        SELECT target, regulator, weight, cell_type, network, subnetwork FROM {turned})
+  GROUP BY regulator, target, cell_type, network, subnetwork)"""

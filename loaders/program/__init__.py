@@ -1,0 +1,1 @@
+"""Programs and containers of the user's, and the folder through which they speak."""

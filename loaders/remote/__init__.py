@@ -1,0 +1,1 @@
+"""HTTP: requests, pace, retries, parts of files, and what answers mean."""

@@ -1,0 +1,241 @@
+"""Speak HTTP to the archive's host politely: user agent, pace, retries, clear failures."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pereggrn_data.core.errors import NetworkError, UsageError
+from pereggrn_data.core.version import software
+from pereggrn_data.loaders.remote.http_failures import (
+    RETRIED_STATUS,
+    InterruptedTransferError,
+    OfflineError,
+    PassingError,
+    check_status,
+    connection_failures,
+    gave_up,
+    host_of,
+    retry_after,
+    transfer_failures,
+    unreachable,
+    wait_asked,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+T = TypeVar("T")
+
+BASE_URL_VARIABLE = "PEREGGRN_BASE_URL"
+DEFAULT_BASE_URL = "https://zenodo.org"
+PROJECT_LINK = "https://pypi.org/project/pereggrn-data/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings:
+    """How patient we are.
+
+    Parameters
+    ----------
+    connect_timeout, read_timeout
+        Seconds; the second is how long a transfer may stand still.
+    tries
+        Attempts in a row that may fail.
+    backoff
+        Seconds before the second try; doubled each time.
+    longest_wait
+        Seconds. If the service asks for more, we give up and say so.
+    api_interval
+        Least seconds between two requests to the API.
+    """
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    tries: int = 5
+    backoff: float = 1.0
+    longest_wait: float = 60.0
+    api_interval: float = 1.0
+
+
+def base_url() -> str:
+    """Return the host to talk to: ``PEREGGRN_BASE_URL``, else the public archive.
+
+    Raises
+    ------
+    UsageError
+        If it is not an http or https address.
+    """
+    url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    if not url.startswith(("https://", "http://")):
+        raise UsageError(
+            f"{BASE_URL_VARIABLE} is not an address.", expected="https://...", got=repr(url)
+        )
+    return url.rstrip("/")
+
+
+def user_agent() -> str:
+    """Return how we introduce ourselves: name, version and link."""
+    return f"{software().replace(' ', '/')} (+{PROJECT_LINK})"
+
+
+@dataclass
+class Http:
+    """One session with the archive's host.
+
+    Parameters
+    ----------
+    settings
+        Timeouts and patience.
+    offline
+        Refuse every request.
+    say
+        Told of waits and retries.
+    pace
+        Called before each request to the API; may wait.
+    """
+
+    settings: HttpSettings = HttpSettings()
+    offline: bool = False
+    say: Callable[[str], None] = lambda _: None
+    pace: Callable[[], None] = lambda: None
+    requests_sent: int = 0
+
+    def __post_init__(self) -> None:
+        self._session: requests.Session | None = None
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def get_json(self, url: str) -> Any:
+        """Ask the API and parse its answer.
+
+        Raises
+        ------
+        NetworkError
+            If there is no answer, a refusal, or something that is not JSON.
+        """
+        return self.persist(lambda: self._get_json(url))
+
+    def _get_json(self, url: str) -> Any:
+        self.pace()
+        with self.get(url, headers={"Accept": "application/json"}) as response:
+            check_status(response)
+            try:
+                return response.json()
+            except transfer_failures() as error:
+                raise InterruptedTransferError(
+                    f"The answer of {host_of(url)} broke off.", got=type(error).__name__
+                ) from None
+            except ValueError:
+                raise NetworkError(
+                    f"{url} did not answer with JSON.",
+                    expected="JSON",
+                    got=response.headers.get("Content-Type", "no content type"),
+                    fix="another program may be answering in its place (a proxy, a login page).",
+                ) from None
+
+    @contextmanager
+    def get(
+        self, url: str, *, headers: dict[str, str], tries: int | None = None
+    ) -> Iterator[requests.Response]:
+        """Send a GET request, again if that may help; the body is not read yet.
+
+        `tries` is how often; by default as the settings say.
+
+        Yields whatever answer is left after the retries, of any status but
+        the retried ones.
+
+        Raises
+        ------
+        OfflineError
+            With ``--offline``.
+        LinkTroubleError
+            If the host cannot be reached, or keeps refusing.
+        WaitAskedError
+            If it asks to wait for long.
+        """
+        response = self._with_retries(url, headers, tries or self.settings.tries)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _with_retries(self, url: str, headers: dict[str, str], tries: int) -> requests.Response:
+        if self.offline:
+            raise OfflineError(f"{url} is needed, but --offline forbids it.")
+        for attempt in range(1, tries + 1):
+            last = attempt == tries
+            try:
+                response = self._send(url, headers)
+            except connection_failures() as error:
+                if last:
+                    raise unreachable(url, error) from None
+                self._wait(attempt, None, f"{host_of(url)} does not answer")
+                continue
+            except OSError as error:  # all of requests, and a bad list of authorities
+                raise unreachable(url, error) from None
+            if response.status_code not in RETRIED_STATUS:
+                return response
+            asked = retry_after(response)
+            reason = f"{host_of(url)} answered {response.status_code}"
+            response.close()
+            if asked is not None and asked > self.settings.longest_wait:
+                raise wait_asked(url, response.status_code, asked)
+            if last:
+                raise gave_up(url, response.status_code, attempt)
+            self._wait(attempt, asked, reason)
+        raise UsageError("The number of tries must be 1 or more.")
+
+    def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
+        import requests
+
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.headers["User-Agent"] = user_agent()
+            # A range counts bytes of the file, so nothing may compress it on the way.
+            self._session.headers["Accept-Encoding"] = "identity"
+        self.requests_sent += 1
+        timeout = (self.settings.connect_timeout, self.settings.read_timeout)
+        response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
+        if url.startswith("https://") and not response.url.startswith("https://"):
+            response.close()
+            raise NetworkError(
+                f"{host_of(url)} sent us on to {response.url}, which is not encrypted.",
+                expected="https",
+                fix="check what answers in its place; nothing was downloaded.",
+            )
+        return response
+
+    def persist(self, action: Callable[[], T]) -> T:
+        """Do something small again, as often as our patience lasts, while it breaks off.
+
+        Raises
+        ------
+        PassingError
+            The last one.
+        """
+        for attempt in range(1, self.settings.tries):
+            try:
+                return action()
+            except PassingError as error:
+                self._wait(attempt, None, error.what)
+        return action()
+
+    def wait_before_try(self, failures: int, reason: str) -> None:
+        """Wait as long as is fitting after so many failures in a row."""
+        self._wait(failures, None, reason)
+
+    def _wait(self, attempt: int, asked: float | None, reason: str) -> None:
+        backoff = self.settings.backoff * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+        seconds = backoff if asked is None else max(asked, self.settings.backoff)
+        self.say(f"{reason}; trying again in {seconds:.0f} s")
+        time.sleep(seconds)

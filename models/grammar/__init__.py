@@ -1,0 +1,1 @@
+"""The grammar of gene regulatory networks: what makes a regression a forecast."""

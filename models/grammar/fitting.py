@@ -1,0 +1,162 @@
+"""Pair features with responses, and fit the models of all cell types to the pairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.models.fitted import Regressions
+from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar, LowDimensionalStructure
+from pereggrn_data.models.grammar.eligibility import (
+    allowed_features,
+    check_trainable,
+    excluded_rows,
+    feature_positions,
+    own_features,
+)
+from pereggrn_data.models.grammar.low_dimensional import Subspace
+from pereggrn_data.models.grammar.matching import UNMATCHED, match
+from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.inputs import (
+    BoolArray,
+    IntArray,
+    Matrix,
+    StatedLevels,
+    TrainingData,
+    dense,
+)
+from pereggrn_data.models.methods import get_regression
+from pereggrn_data.models.regression_task import Progress, RegressionTask
+
+
+class Fitting:
+    """The pairs of features and responses that all models are fitted to."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        grammar: Grammar,
+        regulators: tuple[str, ...],
+        subspace: Subspace | None,
+        jobs: int,
+        progress: Progress | None,
+    ) -> None:
+        self.data, self.grammar, self.regulators = data, grammar, regulators
+        self.jobs, self.progress = jobs, progress
+        matched = match(data, grammar.matching_method, grammar.seed)
+        self.rows = np.flatnonzero(matched != UNMATCHED)
+        if self.rows.size == 0:
+            raise InvalidDataError(
+                "No training observation has a matched control.",
+                fix="check obs['matched_control'], or use another matching method.",
+            )
+        levels = _of_rows(data.perturbations.levels(data.genes), self.rows, data.n_observations)
+        columns = feature_positions(regulators, data.genes)
+        in_subspace = grammar.low_dimensional_structure is LowDimensionalStructure.DYNAMICS
+        if in_subspace and subspace is not None:
+            before = dense(data.expression, matched[self.rows])
+            levels.hold(before)
+            self.features = subspace.encode(before)
+            self.responses: Matrix = subspace.encode(dense(data.expression, self.rows))
+            self.targets = tuple(f"dimension {k + 1}" for k in range(subspace.dimension))
+            self.feature_names = self.targets
+        else:
+            self.features = dense(data.expression, matched[self.rows], columns)
+            levels.among(columns, len(data.genes)).hold(self.features)
+            everything = self.rows.size == data.n_observations
+            self.responses = data.expression if everything else data.expression[self.rows]
+            self.targets, self.feature_names = tuple(data.genes), regulators
+
+    def models(
+        self, network: Network | None, *, is_pruned: bool = False
+    ) -> dict[str | None, Regressions]:
+        """Fit all models with a network (None means dense).
+
+        Whether genes predict themselves is up to the network if it is a pruned
+        one, and else up to the grammar.
+        """
+        if self.grammar.cell_type_sharing_strategy is CellTypeSharing.IDENTICAL:
+            every = np.ones(self.rows.size, dtype=bool)
+            return {None: self._model(every, network, None, is_pruned)}
+        cell_types = self.data.perturbations.cell_types
+        if cell_types is None:
+            raise InvalidDataError(
+                "The training data have no cell types.",
+                expected="obs['cell_type'], as each cell type is to have a model of its own",
+                fix="use cell_type_sharing_strategy identical.",
+            )
+        labels = np.array(cell_types, dtype=object)[self.rows]
+        return {c: self._model(labels == c, network, c, is_pruned) for c in dict.fromkeys(labels)}
+
+    def _model(
+        self,
+        chosen: BoolArray,
+        network: Network | None,
+        cell_type: str | None,
+        is_pruned: bool,
+    ) -> Regressions:
+        method = get_regression(self.grammar.method)
+        if method.fit is None:  # get_regression never returns one; this tells the type checker
+            raise UsageError(f"{method.name} is not a regression method.")
+        return method.fit(self.task(chosen, network, cell_type, is_pruned=is_pruned))
+
+    def task(
+        self,
+        chosen: BoolArray,
+        network: Network | None,
+        cell_type: str | None,
+        *,
+        is_pruned: bool = False,
+    ) -> RegressionTask:
+        """Return the regression problem of one model.
+
+        Parameters
+        ----------
+        chosen
+            Which pairs train it.
+        network
+            Restricts its features; None is the dense network.
+        cell_type
+            Whose edges to use; None means all.
+        is_pruned
+            Whether the network says which genes predict themselves.
+        """
+        grammar, every = self.grammar, bool(chosen.all())
+        labels = [self.data.perturbations.labels[i] for i in self.rows[chosen]]
+        excluded = excluded_rows(labels, self.targets, grammar.exclusion)
+        where = "of the training data" if cell_type is None else f"of cell type {cell_type!r}"
+        check_trainable(excluded, len(labels), self.targets, where)
+        allowed = None
+        if network is not None:
+            allowed = allowed_features(
+                self.targets,
+                self.feature_names,
+                network.of(cell_type),
+                predict_self=None if is_pruned else grammar.predict_self,
+            )
+        return RegressionTask(
+            features=self.features if every else self.features[chosen],
+            responses=self.responses if every else self.responses[chosen],
+            targets=self.targets,
+            own=own_features(self.targets, self.feature_names, predict_self=grammar.predict_self),
+            excluded=excluded,
+            allowed=allowed,
+            arguments=grammar.method_arguments,
+            seed=grammar.seed,
+            jobs=self.jobs,
+            progress=self.progress,
+        )
+
+
+def _of_rows(levels: StatedLevels, rows: IntArray, n: int) -> StatedLevels:
+    position = np.full(n, -1, dtype=np.intp)
+    position[rows] = np.arange(rows.size)
+    kept = position[levels.rows] >= 0
+    return replace(
+        levels,
+        rows=position[levels.rows[kept]],
+        columns=levels.columns[kept],
+        values=levels.values[kept],
+    )

@@ -1,0 +1,141 @@
+"""Matching: which observation's features each training observation is explained by."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, first_few
+from pereggrn_data.models.grammar.choices import Matching
+from pereggrn_data.models.inputs import IntArray, Matrix, TrainingData, dense
+
+UNMATCHED = -1
+"""In place of a matched observation: this one does not train."""
+
+ROWS = 1024
+
+
+def match(data: TrainingData, method: Matching, seed: int = 0) -> IntArray:
+    """Match each training observation with the one that its features come from.
+
+    Parameters
+    ----------
+    data
+        Training data.
+    method
+        ``steady_state``: itself. ``closest``: the control with the least
+        Euclidean distance over all genes, and a control itself.
+        ``closest_with_unmatched_controls``: the same, but controls do not
+        train. ``random``: a control drawn at random, and a control itself.
+        ``optimal_transport``: the control to which most of its mass goes when
+        perturbed observations are transported to controls at the least
+        squared distance, and a control itself. ``user``: as the data say.
+    seed
+        Of random matching.
+
+    Returns
+    -------
+    ndarray of int, shape (observations,)
+        Positions; -1 where there is none.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is no control, or if a user's match does not exist.
+    MissingExtraError
+        If optimal transport is asked for without POT.
+    """
+    every = np.arange(data.n_observations, dtype=np.intp)
+    if method is Matching.STEADY_STATE:
+        return every
+    if method is Matching.USER:
+        return _user(data)
+    is_control = data.controls()
+    controls, others = np.flatnonzero(is_control), np.flatnonzero(~is_control)
+    matched = every.copy()
+    if method is Matching.RANDOM:
+        generator = np.random.default_rng(seed)
+        matched[others] = generator.choice(controls, others.size, replace=True)
+    elif method is Matching.OPTIMAL_TRANSPORT:
+        matched[others] = controls[_transported(data.expression, others, controls)]
+    else:
+        matched[others] = controls[nearest(data.expression, others, controls)]
+        if method is Matching.CLOSEST_WITH_UNMATCHED_CONTROLS:
+            matched[controls] = UNMATCHED
+    return matched
+
+
+def nearest(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntArray:
+    """Return the nearest candidate of each query, as a position among the candidates.
+
+    Parameters
+    ----------
+    expression
+        Observations x genes.
+    queries, candidates
+        Rows of it.
+
+    Notes
+    -----
+    Distances are found with one matrix product, which loses the last digits,
+    and computed again without it for all candidates that could be nearest.
+    The first of equally near candidates is taken.
+    """
+    to = dense(expression, candidates)
+    centre = to.mean(axis=0)
+    to = to - centre
+    to_squared = np.einsum("ij,ij->i", to, to)
+    found = np.empty(queries.size, dtype=np.intp)
+    for start in range(0, queries.size, ROWS):
+        part = slice(start, min(start + ROWS, queries.size))
+        x = dense(expression, queries[part]) - centre
+        x_squared = np.einsum("ij,ij->i", x, x)
+        rough = x_squared[:, None] + to_squared - 2.0 * (x @ to.T)
+        # Rounding errors of the product are of this order.
+        doubt = 1e-12 * (x_squared + to_squared.max())
+        close = rough <= (rough.min(axis=1) + doubt)[:, None]
+        found[part] = np.argmax(close, axis=1)
+        for i in np.flatnonzero(close.sum(axis=1) > 1):
+            options = np.flatnonzero(close[i])
+            exact = np.sum((x[i] - to[options]) ** 2, axis=1)
+            found[start + i] = options[np.argmin(exact)]
+    return found
+
+
+def _transported(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntArray:
+    try:
+        import ot  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        raise MissingExtraError(
+            "Matching by optimal transport needs the package POT.",
+            fix="install it: python -m pip install 'pereggrn-data[ot]'",
+        ) from None
+    cost = ot.dist(dense(expression, queries), dense(expression, candidates))
+    plan: npt.NDArray[np.float64] = ot.emd(
+        np.full(queries.size, 1.0 / queries.size),
+        np.full(candidates.size, 1.0 / candidates.size),
+        cost,
+        numItermax=10_000_000,
+    )
+    return np.asarray(np.argmax(plan, axis=1), dtype=np.intp)
+
+
+def _user(data: TrainingData) -> IntArray:
+    names = data.perturbations.observations
+    if data.matched_controls is None or names is None:
+        raise InvalidDataError(
+            "User matching needs to know which observations are matched.",
+            expected="obs['matched_control']: the name of an observation, or missing",
+        )
+    where = {name: i for i, name in enumerate(names)}
+    unknown = [m for m in data.matched_controls if m is not None and m not in where]
+    if unknown:
+        raise InvalidDataError(
+            f"{len(unknown)} matched controls are not training observations.",
+            expected="names of training observations in obs['matched_control']",
+            got=first_few(unknown),
+            fix="a control on the test side of a split cannot train; match to another one.",
+        )
+    return np.array(
+        [UNMATCHED if m is None else where[m] for m in data.matched_controls], dtype=np.intp
+    )

@@ -1,0 +1,1 @@
+"""Exact ridge regression for all genes at once."""

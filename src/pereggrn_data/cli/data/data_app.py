@@ -1,0 +1,29 @@
+"""The program `pereggrn-data`: datasets and networks."""
+
+from __future__ import annotations
+
+from pereggrn_data.cli.data import (
+    cache_commands,
+    catalog_commands,
+    fetch_commands,
+    network_commands,
+    service_commands,
+    validate_command,
+)
+from pereggrn_data.cli.output import new_app, run
+
+app = new_app(
+    "pereggrn-data",
+    "Perturbation datasets and gene regulatory networks in the uniform format.",
+)
+catalog_commands.register(app)
+fetch_commands.register(app)
+cache_commands.register(app)
+service_commands.register(app)
+network_commands.register(app)
+validate_command.register(app)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(app, "pereggrn-data")

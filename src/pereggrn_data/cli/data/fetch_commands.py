@@ -1,0 +1,132 @@
+"""The commands `fetch` and `verify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pereggrn_data.cli.options import Json, Lock, Quiet, Release, Yes
+from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.progress import human_size, make_progress
+from pereggrn_data.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pereggrn_data.loaders.archive.fetching import FetchedFile
+    from pereggrn_data.pipelines.collection.fetch import FetchPlan
+
+Names = Annotated[list[str] | None, typer.Argument(help="Names of datasets, networks or tables.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to a program."""
+    app.command("fetch")(fetch_command)
+    app.command("verify")(verify_command)
+
+
+def fetch_command(
+    names: Names = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that the release holds.")] = False,
+    release: Release = None,
+    lock: Lock = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never touch the network; say what is missing.")
+    ] = False,
+    quiet: Quiet = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Bring published datasets, networks or tables into the cache, each on its own, verified.
+
+    Prints the paths of the files. What was interrupted goes on where it
+    stopped; what is here already is only checked.
+    """
+    from pereggrn_data.pipelines.collection.fetch import fetch
+
+    tell = _silent if quiet else say
+    fetched = fetch(
+        names or (),
+        everything=everything,
+        release=release,
+        lock=lock,
+        offline=offline,
+        say=tell,
+        warn=say,
+        progress=make_progress(quiet=quiet),
+        confirm=lambda plan: _confirm(plan, tell, ask=not (yes or quiet)),
+    )
+    if as_json:
+        emit_json(fetched)
+        return
+    for entry in fetched:
+        new = sum(f.downloaded for f in entry.files)
+        seen = " (checksums first seen now)" if new and _first_seen(entry.files) else ""
+        here = len(entry.files) - new
+        parts = [f"{new} {_files(new)} fetched{seen}"] * bool(new)
+        parts += [f"{here} {_files(here)} already here"] * bool(here)
+        tell(f"{entry.name}: {', '.join(parts)}")
+        for file in entry.files:
+            emit(str(file.path))
+
+
+def verify_command(
+    names: Names = None,
+    release: Release = None,
+    lock: Lock = None,
+    as_json: Json = False,
+) -> None:
+    """Hash cached files again and compare: all of them, or those of the names given."""
+    from pereggrn_data.pipelines.collection.verify import FileState, verify
+
+    files = verify(names or (), release=release, lock=lock, say=say)
+    if as_json:
+        emit_json(files)
+    else:
+        rows = [(f.name, f.local, f.state, f.checked_against, f.sha256) for f in files]
+        emit_table(("name", "file", "state", "checked against", "sha256"), rows)
+    wrong = [f for f in files if f.state in (FileState.CHANGED, FileState.MISSING)]
+    if not files:
+        say("There is nothing in the cache.")
+    if wrong:
+        say(f"{len(wrong)} of {len(files)} files are not what they were; fetch them again.")
+        raise typer.Exit(ExitCode.INTEGRITY)
+
+
+def _files(number: int) -> str:
+    return "file" if number == 1 else "files"
+
+
+def _silent(message: str) -> None:
+    del message
+
+
+def _first_seen(files: Sequence[FetchedFile]) -> bool:
+    return any(f.downloaded and f.origin == "first seen" for f in files)
+
+
+def _confirm(plan: FetchPlan, tell: Callable[[str], None], *, ask: bool) -> bool:
+    """Print the sizes; ask on a terminal if there is something to download."""
+    for entry in plan.entries:
+        if entry.whole is not None:
+            tell(
+                f"{entry.entry.name}: {entry.whole_because}, so all of {entry.whole.key} "
+                f"is needed: {human_size(entry.whole.size)}"
+            )
+        elif entry.missing:
+            n = len(entry.missing)
+            size = human_size(sum(m.size for m in entry.missing.values()))
+            tell(
+                f"{entry.entry.name}: {n} {_files(n)}, {size}, "
+                f"{human_size(entry.transfer_bytes)} to download"
+            )
+    if not plan.transfer_bytes:
+        return True
+    tell(
+        f"release {plan.record}: {human_size(plan.transfer_bytes)} to download, "
+        f"{human_size(plan.free_bytes)} free"
+    )
+    if ask and sys.stdin.isatty() and sys.stderr.isatty():
+        return typer.confirm("Go on?", default=True, err=True)
+    return True

@@ -1,0 +1,258 @@
+"""Commands of `pereggrn-data networks`: what is there, and what regulates what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pereggrn_data.cli.data import network_output, network_sql_commands
+from pereggrn_data.cli.data.network_options import (
+    CellType,
+    IgnoreCase,
+    NetworkName,
+    Output,
+    Rows,
+    Subnetworks,
+)
+from pereggrn_data.cli.options import Collection, Json
+from pereggrn_data.cli.output import emit_json, emit_table, say
+from pereggrn_data.core.errors import ExitCode, InvalidDataError, first_few, or_list
+
+if TYPE_CHECKING:
+    from pereggrn_data import Network
+
+app = typer.Typer(
+    name="networks",
+    help="Gene regulatory networks: look up, compare, convert, and ask in SQL.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+def register(program: typer.Typer) -> None:
+    """Add the commands to a program."""
+    network_sql_commands.register(app)
+    program.add_typer(app)
+
+
+@app.command("list")
+def list_networks(collection: Collection = None, json: Json = False) -> None:
+    """List the networks that can be read here: local ones, and those that were fetched."""
+    from pereggrn_data.loaders.cache.local_collections import collection_folder
+    from pereggrn_data.loaders.network.graph import Network
+    from pereggrn_data.pipelines.collection.open_networks import available_networks
+
+    rows: list[dict[str, Any]] = []
+    broken = []
+    for name, files in available_networks(collection_folder(collection)).items():
+        row: dict[str, Any] = {"network": name, "subnetworks": len(files)}
+        try:
+            sources = Network.from_files(files, name=name).sources
+            row["stored_edges"] = sum(source.n_rows for source in sources)
+        except InvalidDataError as error:
+            row["stored_edges"] = None
+            broken.append(error)
+        row["bytes"] = sum(file.stat().st_size for file in files.values())
+        rows.append(row)
+    network_output.show(rows, json=json)
+    if not rows:
+        say(
+            "There is no network here. `pereggrn-data list --kind network` names those that can "
+            "be fetched; --collection names a folder of your own."
+        )
+    for problem in broken:
+        say(f"error: {problem}")
+    if broken:
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+@app.command()
+def info(
+    network: NetworkName,
+    subnetwork: Subnetworks = None,
+    collection: Collection = None,
+    json: Json = False,
+) -> None:
+    """Describe a network: its subnetworks with their edges, genes and weights."""
+    opened = _open(network, subnetwork, collection)
+    rows = opened.summary().to_dict("records")
+    if json:
+        emit_json({"network": opened.name, "n_edges": opened.n_edges, "subnetworks": rows})
+        return
+    network_output.show([{str(k): v for k, v in row.items()} for row in rows])
+    say(f"{opened.name}: {opened.n_edges:,} edges in {len(rows)} subnetworks.")
+
+
+@app.command()
+def regulators(
+    network: NetworkName,
+    genes: Annotated[list[str], typer.Argument(help="Targets.", metavar="GENE...")],
+    subnetwork: Subnetworks = None,
+    cell_type: CellType = None,
+    ignore_case: IgnoreCase = False,
+    limit: Rows = None,
+    output: Output = None,
+    collection: Collection = None,
+    json: Json = False,
+) -> None:
+    """Show what regulates one or several genes."""
+    opened = _open(network, subnetwork, collection)
+    found = _spelled(opened, genes, "target", ignore_case)
+    table = opened.edges(targets=found, cell_type=cell_type or None, to="arrow")
+    table = table.sort_by([(c, "ascending") for c in ("target", "regulator", "subnetwork")])
+    network_output.deliver(table, output=output, json=json, limit=limit)
+    _note_missing(opened, "target", found, table["target"].unique().to_pylist())
+
+
+@app.command()
+def targets(
+    network: NetworkName,
+    genes: Annotated[list[str], typer.Argument(help="Regulators.", metavar="GENE...")],
+    subnetwork: Subnetworks = None,
+    cell_type: CellType = None,
+    ignore_case: IgnoreCase = False,
+    limit: Rows = None,
+    output: Output = None,
+    collection: Collection = None,
+    json: Json = False,
+) -> None:
+    """Show what one or several genes regulate."""
+    opened = _open(network, subnetwork, collection)
+    found = _spelled(opened, genes, "regulator", ignore_case)
+    table = opened.edges(regulators=found, cell_type=cell_type or None, to="arrow")
+    network_output.deliver(table, output=output, json=json, limit=limit)
+    _note_missing(opened, "regulator", found, table["regulator"].unique().to_pylist())
+
+
+@app.command()
+def edges(
+    network: NetworkName,
+    regulator: Annotated[
+        list[str] | None, typer.Option("--regulator", "-r", help="Only of this gene; repeatable.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Only to this gene; repeatable.")
+    ] = None,
+    min_weight: Annotated[
+        float | None, typer.Option(help="Only edges of this weight or a higher one.")
+    ] = None,
+    max_weight: Annotated[
+        float | None, typer.Option(help="Only edges of this weight or a lower one.")
+    ] = None,
+    subnetwork: Subnetworks = None,
+    cell_type: CellType = None,
+    ignore_case: IgnoreCase = False,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Merge subnetworks: every edge once.")
+    ] = False,
+    limit: Rows = None,
+    output: Output = None,
+    collection: Collection = None,
+    json: Json = False,
+) -> None:
+    """Show edges, or write them to a file (-o net.parquet, .csv or .tsv)."""
+    opened = _open(network, subnetwork, collection)
+    wanted: dict[str, Any] = {"weight_range": (min_weight, max_weight)}
+    wanted["regulators"] = _spelled(opened, regulator, "regulator", ignore_case)
+    wanted["targets"] = _spelled(opened, target, "target", ignore_case)
+    wanted["cell_type"] = cell_type or None
+    chosen = (opened.unique() if unique else opened).subset(**wanted)
+    if output is not None and limit is None:
+        if output.endswith(".parquet"):
+            chosen.to_parquet(output)
+            n = chosen.n_edges
+        else:
+            n = chosen.write_table(output)
+        say(f"Wrote {n:,} edges to {output}.")
+    else:
+        table = chosen.edges(to="arrow")
+        network_output.deliver(table, output=output, json=json, limit=limit)
+    if wanted["regulators"] is not None:
+        _note_missing(opened, "regulator", wanted["regulators"], chosen.regulators())
+    if wanted["targets"] is not None:
+        _note_missing(opened, "target", wanted["targets"], chosen.targets())
+
+
+@app.command()
+def degree(
+    network: NetworkName,
+    subnetwork: Subnetworks = None,
+    limit: Rows = None,
+    output: Output = None,
+    collection: Collection = None,
+    json: Json = False,
+) -> None:
+    """Count the targets (out) and regulators (in) of every gene, most targets first."""
+    import pyarrow as pa
+
+    counts = _open(network, subnetwork, collection).degree()
+    counts = counts.sort_values(
+        ["out_degree", "in_degree", "gene"], ascending=[False, False, True]
+    )
+    table = pa.Table.from_pandas(counts, preserve_index=False)
+    network_output.deliver(table, output=output, json=json, limit=limit)
+
+
+@app.command()
+def overlap(
+    a: Annotated[str, typer.Argument(help="Name or path of a network.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Name or path of another one.", metavar="B")],
+    collection: Collection = None,
+    json: Json = False,
+) -> None:
+    """Compare two networks: shared edges, regulators and targets, and their Jaccard index.
+
+    Edges are compared as regulator-target pairs, whatever their subnetwork and cell type.
+    """
+    first, second = _open(a, None, collection), _open(b, None, collection)
+    shared = first.overlap(second)
+    if json:
+        emit_json({"networks": {"a": first.name, "b": second.name}, "overlap": shared})
+        return
+    emit_table(
+        ["of", first.name, second.name, "shared", "Jaccard"],
+        [
+            [of, s.a, s.b, s.shared, None if s.jaccard is None else f"{s.jaccard:.4f}"]
+            for of, s in (
+                ("edges", shared.edges),
+                ("regulators", shared.regulators),
+                ("targets", shared.targets),
+            )
+        ],
+        right=[first.name, second.name, "shared", "Jaccard"],
+    )
+
+
+def _open(name: str, subnetwork: list[str] | None, collection: str | None) -> Network:
+    from pereggrn_data.pipelines.collection.open_networks import open_network
+
+    return open_network(name, subnetworks=subnetwork or None, collection=collection)
+
+
+def _spelled(
+    network: Network, genes: list[str] | None, role: Any, ignore_case: bool
+) -> list[str] | None:
+    """Return the names to look up, and say which were changed."""
+    if not genes or not ignore_case:
+        return genes or None
+    names = []
+    for gene, found in network.match_names(genes, role).items():
+        names.extend(found or [gene])
+        if found and found != [gene]:
+            say(f"{gene} was matched in another case: {or_list(found)}")
+    return names
+
+
+def _note_missing(
+    network: Network, role: Any, asked: list[str] | None, found: Iterable[str]
+) -> None:
+    """Say which genes have no rows: it is an answer, not an error."""
+    there = set(found)
+    missing = [gene for gene in dict.fromkeys(asked or ()) if gene not in there]
+    if missing:
+        say(f"Without an edge as a {role} in {network.name}: {first_few(missing)}")
+        spelled = {s for found in network.match_names(missing, role).values() for s in found}
+        if spelled:
+            say(f"  --ignore-case would find {first_few(sorted(spelled))}")

@@ -1,0 +1,120 @@
+"""`pereggrn-data validate`: check files against the uniform format."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pereggrn_data.cli.output import EXIT_CODES_HELP, emit, emit_json, say
+from pereggrn_data.core.errors import ExitCode, MissingFileError, UsageError
+from pereggrn_data.core.format import Kind, Role
+
+if TYPE_CHECKING:
+    from pereggrn_data.core.reports import Report
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    JUNIT = "junit"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to a program."""
+    app.command("validate", epilog=EXIT_CODES_HELP)(validate_command)
+
+
+def validate_command(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH...", help="Files: .h5ad datasets or predictions, .parquet networks."
+        ),
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="What the files are; by default, what their content says."),
+    ] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            help="What a dataset is for. A training file (train.h5ad) may hold controls only; "
+            "that of a time series needs numeric timepoint and cell_type."
+        ),
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="How to print the findings, on stdout.")
+    ] = Format.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List all rules, and exit.")] = False,
+) -> None:
+    """Check files against the uniform format, and report every problem at once.
+
+    With --format json, one file gives an object {path, kind, valid, findings};
+    several give an array of them. Warnings never make the exit code 1.
+    """
+    output = Format.JSON if as_json else output
+    if rules:
+        _list_rules(output)
+        return
+    if not paths:
+        raise UsageError(
+            "No file is named.",
+            expected="at least one path",
+            fix="pereggrn-data validate data/test.h5ad",
+        )
+    reports, missing = _validate_all(paths, kind, role)
+    if reports:
+        _print(reports, output, as_array=len(paths) > 1)
+    for error in missing:
+        say(f"error: {error}")
+    if missing:
+        raise SystemExit(ExitCode.USAGE)
+    if not all(report.valid for report in reports):
+        raise SystemExit(ExitCode.FINDINGS)
+
+
+def _validate_all(
+    paths: list[Path], kind: Kind | None, role: Role | None
+) -> tuple[list[Report], list[MissingFileError]]:
+    """Check every file that is there, so that a missing one hides nothing."""
+    from pereggrn_data.pipelines.validation import validate
+
+    reports: list[Report] = []
+    missing: list[MissingFileError] = []
+    for path in paths:
+        try:
+            reports.append(validate(path, kind, role))
+        except MissingFileError as error:
+            missing.append(error)
+    return reports, missing
+
+
+def _print(reports: list[Report], output: Format, *, as_array: bool) -> None:
+    from pereggrn_data.cli.data.report_formats import as_github, as_junit, as_text, summary
+
+    if output is Format.JSON:
+        dicts = [report.to_dict() for report in reports]
+        emit_json(dicts if as_array else dicts[0])
+        return
+    show = {Format.TEXT: as_text, Format.GITHUB: as_github, Format.JUNIT: as_junit}[output]
+    text = show(reports)
+    if text:
+        emit(text, styled=output is Format.TEXT)
+    if output is not Format.TEXT or len(reports) > 1:
+        say(summary(reports))
+
+
+def _list_rules(output: Format) -> None:
+    from pereggrn_data.validators.rules import RULES, rules_table
+
+    if output is Format.JSON:
+        emit_json(list(RULES.values()))
+    else:
+        emit(rules_table())

@@ -1,0 +1,72 @@
+"""The program `pereggrn-eval`: split, predict, score, demo, and what there is to choose from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pereggrn_data.cli.evaluate.models_command import models_command
+from pereggrn_data.cli.evaluate.predict_command import predict_command
+from pereggrn_data.cli.evaluate.score_command import print_report, score_command
+from pereggrn_data.cli.evaluate.split_arguments import DEFAULT_GENES, Folder
+from pereggrn_data.cli.evaluate.split_command import split_command
+from pereggrn_data.cli.options import Json
+from pereggrn_data.cli.output import emit, emit_json, emit_table, new_app, run, say
+
+app = new_app(
+    "pereggrn-eval",
+    "Does a model forecast expression after a genetic perturbation, and does it beat the mean?",
+)
+app.command("split")(split_command)
+app.command("predict")(predict_command)
+app.command("models")(models_command)
+app.command("score")(score_command)
+
+
+@app.command("demo")
+def demo_command(
+    output: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Run the whole job on the embedded dataset: simulate, split, fit, predict, score, draw."""
+    from pereggrn_data.pipelines.whole_job import run_demo
+
+    folder = output or Path("pereggrn-demo")
+    say("simulating, splitting, and fitting one ridge regression per gene ...")
+    demo = run_demo(folder)
+    if as_json:
+        emit_json({**demo.report.to_dict(), "files": [str(f) for f in demo.files]})
+        return
+    emit(repr(demo.made))
+    emit("")
+    print_report(demo.report)
+    emit("")
+    emit(demo.chart)
+    emit("")
+    emit("Files:")
+    for file in demo.files:
+        emit(f"  {file}")
+
+
+@app.command("metrics")
+def metrics_command(as_json: Json = False) -> None:
+    """List the metrics: formula, direction, best value, source."""
+    from pereggrn_data.evaluators.metrics.definitions import METRICS
+
+    if as_json:
+        emit_json([metric.describe() for metric in METRICS.values()])
+        return
+    emit_table(
+        ["metric", "formula", "better", "best", "bounds", "source"],
+        [
+            (
+                m.name, m.formula, m.direction or "(describes)",
+                None if m.best is None else f"{m.best(DEFAULT_GENES):g}", m.bounds, m.source,
+            )
+            for m in METRICS.values()
+        ],
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(app, "pereggrn-eval")

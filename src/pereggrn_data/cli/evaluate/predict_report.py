@@ -1,0 +1,60 @@
+"""How the result of `pereggrn-eval predict` is shown."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pereggrn_data.cli.output import emit, emit_json, say
+
+if TYPE_CHECKING:
+    from pereggrn_data.pipelines.predict.predicted import PredictedExpression
+
+
+def warn_of_pickle(model_file: Path) -> None:
+    """Warn before a model file is read that could run code, however quiet one wants to be."""
+    if model_file.suffix == ".joblib":
+        from pereggrn_data.pipelines.predict.model_store import TRUST
+
+        say(f"warning: {model_file} {TRUST}")
+
+
+def print_predicted(
+    predicted: PredictedExpression,
+    path: Path,
+    save_model: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Print what was made, and what the user should know of it."""
+    n_rows, n_genes = predicted.adata.shape
+    if not quiet:
+        for note in predicted.notes:
+            say(f"note: {note}")
+    if as_json:
+        emit_json(
+            {
+                "file": str(path),
+                "model": predicted.model,
+                "model_file": None if save_model is None else str(save_model),
+                "dataset": predicted.split.dataset,
+                "n_rows": n_rows,
+                "n_genes": n_genes,
+                "seconds": round(predicted.seconds, 3),
+                "notes": list(predicted.notes),
+            }
+        )
+        return
+    emit(repr(predicted))
+    emit(str(path))
+    if save_model is not None:
+        emit(str(save_model))
+    if not quiet:
+        say(f"{predicted.seconds:.1f} s; score it: {_score_command(predicted, path)}")
+
+
+def _score_command(predicted: PredictedExpression, path: Path) -> str:
+    command = f"pereggrn-eval score {shlex.quote(str(path))}"
+    return command if len(predicted.steps) == 1 else f"{command} --step {predicted.steps[0]}"

@@ -1,0 +1,161 @@
+"""Hash cached files again and compare with what is recorded or locked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pereggrn_data.catalog.entries import AnyEntry, Group
+from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.loaders.archive.release_files import LOCK_VARIABLE, is_as_recorded
+from pereggrn_data.loaders.cache.cached import find_cached, not_fetched
+from pereggrn_data.loaders.cache.entry_layout import cached_files, match_members
+from pereggrn_data.loaders.cache.folders import ARCHIVES
+from pereggrn_data.loaders.cache.hash_store import HashStore
+from pereggrn_data.loaders.files.integrity import crc32_of_file, sha256_of_file
+from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
+
+
+class FileState(StrEnum):
+    """What `verify` found."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    MISSING = "missing"
+    UNKNOWN = "no checksum"
+
+
+@dataclass(frozen=True)
+class VerifiedFile:
+    """One cached file, hashed again.
+
+    Parameters
+    ----------
+    checked_against
+        ``lock``, ``first seen`` or ``CRC-32``, for whole archives ``md5`` or
+        ``size``; None where nothing is known.
+    """
+
+    name: str
+    record: str
+    local: str
+    path: Path
+    state: FileState
+    sha256: str | None
+    expected: str | None
+    checked_against: str | None
+
+
+def verify(
+    names: Sequence[str] = (),
+    *,
+    release: str | None = None,
+    lock: str | Path | None = None,
+    say: Say = silent,
+) -> list[VerifiedFile]:
+    """Hash cached files again; the network is not used.
+
+    Parameters
+    ----------
+    names
+        Published names or aliases; by default everything in the cache.
+
+    Raises
+    ------
+    UnknownNameError
+        With near matches.
+    NotFetchedError
+        If a name is not in the cache.
+    """
+    catalog = load_catalog()
+    lock = lock or os.environ.get(LOCK_VARIABLE) or None
+    if not names:
+        service = open_service(release, lock=lock, offline=True)
+        records = [service.files.record] if release or lock else service.cache.records()
+        return [f for r in records for f in _verify_record(r, lock)]
+    found: list[VerifiedFile] = []
+    for name in names:
+        entry = catalog.entry(name)
+        if entry.name != name:
+            say(f"{name} is another name of {entry.name}.")
+        if entry.group is Group.EMBEDDED:
+            say(f"{entry.name} is part of this package: there is nothing to verify.")
+            continue
+        wanted = catalog.release(release).record if release else None
+        cached = find_cached(entry, record=wanted)
+        if cached is None:
+            raise not_fetched(entry)
+        found += _verify_entry(open_service(cached.record, lock=lock, offline=True), entry)
+    return found
+
+
+def _verify_record(record: str, lock: str | Path | None) -> Iterator[VerifiedFile]:
+    service = open_service(record, lock=lock, offline=True)
+    for entry in load_catalog().entries.values():
+        if cached_files(entry, service.cache.folder(record)):
+            yield from _verify_entry(service, entry)
+    known = service.files.known()
+    for whole in sorted((service.cache.folder(record) / ARCHIVES).glob("*")):
+        yield _verify_archive(record, whole, known.archive(whole.name) if known else None)
+
+
+def _verify_archive(record: str, whole: Path, archive: LockedArchive | None) -> VerifiedFile:
+    state, against = FileState.UNKNOWN, None
+    if archive is not None:
+        against = "md5" if archive.md5 else "size"
+        state = FileState.OK if is_as_recorded(whole, archive) else FileState.CHANGED
+    local = f"{ARCHIVES}/{whole.name}"
+    return VerifiedFile(whole.name, record, local, whole, state, None, None, against)
+
+
+def _verify_entry(service: Service, entry: AnyEntry) -> list[VerifiedFile]:
+    record = service.files.record
+    members = _members(service, entry)
+    files = cached_files(entry, service.cache.folder(record))
+    known = [p for p in HashStore(service.cache, record).all() if p in members or p in files]
+    return [
+        _verify_file(service, entry, local, members.get(local))
+        for local in sorted({*files, *known})
+    ]
+
+
+def _members(service: Service, entry: AnyEntry) -> dict[str, LockedMember]:
+    """Return what the lock or the cached index says of an entry, without asking anybody."""
+    known = service.files.known()
+    for archive in known.archives if known else ():
+        members = match_members(entry, archive.members or ())
+        if members:
+            return members
+    return {}
+
+
+def _verify_file(
+    service: Service, entry: AnyEntry, local: str, member: LockedMember | None
+) -> VerifiedFile:
+    record = service.files.record
+    store = HashStore(service.cache, record)
+    path = service.cache.file(record, local)
+    known = store.get(local)
+    locked = member.sha256 if member and service.files.given is not None else None
+    expected = locked or (known.sha256 if known else None)
+    against = "lock" if locked else (known.origin if known else None)
+    state, sha256 = FileState.MISSING, None
+    if path.exists():
+        sha256 = sha256_of_file(path)
+        state = FileState.OK if sha256 == expected else FileState.CHANGED
+        if expected is None:
+            state, against = _by_crc(path, member)
+        elif state is FileState.OK and known is not None:
+            store.mark_verified(local)
+    return VerifiedFile(entry.name, record, local, path, state, sha256, expected, against)
+
+
+def _by_crc(path: Path, member: LockedMember | None) -> tuple[FileState, str | None]:
+    if member is None:
+        return FileState.UNKNOWN, None
+    same = crc32_of_file(path) == member.crc32
+    return (FileState.OK if same else FileState.CHANGED), "CRC-32"

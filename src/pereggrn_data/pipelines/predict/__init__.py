@@ -1,0 +1,1 @@
+"""Train a model on one side of a split, and forecast the other."""

@@ -1,0 +1,261 @@
+"""Train a model on the training side of a split, and forecast its test side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, Unpack
+
+import numpy as np
+import pandas as pd
+
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.format import MODEL_UNS, OBSERVATION, ORACLE_UNS, PREDICTION_STEP
+from pereggrn_data.core.splits import Split
+from pereggrn_data.core.strict_json import dumps, plain
+from pereggrn_data.core.version import software
+from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.loaders.files.split_files import read_split
+from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
+from pereggrn_data.loaders.program.exchange import refuse_in_exchange
+from pereggrn_data.models.grammar.dynamics import check_steps
+from pereggrn_data.models.methods import get_method
+from pereggrn_data.models.regression_task import Progress
+from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.predict.external import forecast_by_program
+from pereggrn_data.pipelines.predict.forecast import (
+    Work,
+    fit_model,
+    forecast_fitted,
+    forecast_network,
+)
+from pereggrn_data.pipelines.predict.model_options import Choices, ModelOptions, Program
+from pereggrn_data.pipelines.predict.model_store import (
+    check_can_save,
+    load_model,
+    model_name,
+    store_model,
+)
+from pereggrn_data.pipelines.predict.predicted import PredictedExpression
+from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
+from pereggrn_data.pipelines.split.divide import divide
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split.split_options import SplitOptions
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def predict(
+    dataset: str | Path | Dataset | AnnData | None = None,
+    model: str | None = None,
+    *,
+    split: str | Path | Split | SplitDataset | None = None,
+    split_options: SplitOptions | None = None,
+    program: Program | None = None,
+    model_file: str | Path | None = None,
+    save_model: str | Path | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    collection: str | None = None,
+    output: str | Path | None = None,
+    **choices: Unpack[Choices],
+) -> PredictedExpression:
+    """Train a model on the training side of a split, and forecast its test side.
+
+    Parameters
+    ----------
+    dataset
+        A name or a path, or data in memory; not needed with what
+        ``pereggrn_data.split`` returned.
+    model
+        Name of a method, by default ``RidgeCV``; see ``pereggrn-eval models``.
+    split
+        A ``split.json``, or what ``pereggrn_data.split`` returned; by default it
+        is made by `split_options`.
+    split_options
+        How to make the split.
+    program
+        A program or container that forecasts instead of a model of ours.
+    model_file
+        A fitted model to take up instead of fitting one. A ``.joblib`` file is a
+        pickle, which can run anything: take it up only if you trust its source.
+    save_model
+        Where to store the fitted model: ``.npz`` for linear ones, else
+        ``.joblib``, which is a pickle.
+    jobs
+        How many genes to fit at once.
+    progress
+        Told how far the fit is.
+    collection
+        Folder of the local collection.
+    output
+        Where the predictions will be written afterwards, if that is known: what
+        would be lost there is named before the work begins.
+    **choices
+        See :class:`pereggrn_data.ModelOptions`: ``network``,
+        ``eligible_regulators``, ``matching``, ``steps``, ``seed`` and more.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such dataset, method or network.
+    UsageError
+        If choices do not go together.
+    InvalidDataError
+        If the data lack what the choices need, or a program fails.
+    """
+    _check_sources(model, program, model_file, save_model)
+    options = ModelOptions(**choices) if model is None else ModelOptions(model, **choices)
+    steps = check_steps(options.steps)
+    if program is None and model_file is None:
+        method = get_method(options.model).name
+        if save_model is not None:
+            check_can_save(Path(save_model), method, options.arguments)
+    refuse_two_splits(split, split_options)
+    made = _divided(dataset, split, split_options, collection)
+    sources = (*made.sources, *(user_path(p) for p in (split, model_file) if _is_path(p)))
+    refuse_overwriting([save_model, output], sources)
+    if output is not None and program is not None and program.keep is not None:
+        refuse_in_exchange(user_path(output), user_path(program.keep))
+    began = time.monotonic()
+    work = Work(made, options, jobs, progress, collection)
+    settings = options.to_dict()
+    if program is not None:
+        name, values, notes = _by_program(work, program)
+    elif model_file is not None:
+        (name, values, notes), fitted_with = _by_stored_model(work, user_path(model_file))
+        settings = {**fitted_with, **{k: v for k, v in settings.items() if k in FORECASTING}}
+    else:
+        save_to = None if save_model is None else user_path(save_model)
+        name, values, notes = _by_model(work, method, save_to)
+    return PredictedExpression(
+        adata=_filled_template(work, values, steps, {**settings, "model": name}),
+        model=name,
+        split=made.split,
+        notes=tuple(dict.fromkeys([*made.warnings, *notes, *_oracle_note(options)])),
+        seconds=time.monotonic() - began,
+        steps=steps,
+        sources=sources,
+    )
+
+
+def _oracle_note(options: ModelOptions) -> tuple[str, ...]:
+    if not options.is_oracle:
+        return ()
+    return ("This starts from held-out expression: it is an oracle, no forecast, and marked so.",)
+
+
+def _is_path(given: object) -> TypeGuard[str | Path]:
+    return isinstance(given, (str, Path))
+
+
+def _divided(
+    dataset: str | Path | Dataset | AnnData | None,
+    split: str | Path | Split | SplitDataset | None,
+    options: SplitOptions | None,
+    collection: str | None,
+) -> SplitDataset:
+    if isinstance(split, SplitDataset):
+        if dataset is None:
+            return split
+        split = split.split
+    if dataset is None:
+        raise UsageError("It is not said what to predict.", expected="a dataset, or its split")
+    chosen = read_split(Path(split)) if isinstance(split, (str, Path)) else split
+    opened = open_dataset(dataset, collection=collection)
+    return divide(opened, chosen, options, collection=collection)
+
+
+Made = tuple[str, Mapping[int, Any], tuple[str, ...]]
+"""Name of the model, expression by number of steps, and notes."""
+
+
+def _by_model(work: Work, method: str, save_to: Path | None) -> Made:
+    if method == "regulon":
+        forecast = forecast_network(work)
+        return method, forecast.expression, forecast.notes
+    fitted, notes = fit_model(work, method)
+    if save_to is not None:
+        notes += store_model(fitted, save_to, work.made, work.options.to_dict())
+    forecast = forecast_fitted(fitted, work)
+    return method, forecast.expression, (*notes, *forecast.notes)
+
+
+FORECASTING = ("steps", "control_subtype", "starting_expression")
+"""Choices that a fitted model leaves open."""
+
+
+def _by_stored_model(work: Work, path: Path) -> tuple[Made, dict[str, Any]]:
+    work.options.require_default(
+        besides=(*FORECASTING, "seed"),
+        why=f"{path} is a fitted model, so how to fit one makes no difference.",
+    )
+    fitted, notes, settings = load_model(path, work.made)
+    forecast = forecast_fitted(fitted, work)
+    return (model_name(fitted), forecast.expression, (*notes, *forecast.notes)), settings
+
+
+def _by_program(work: Work, program: Program) -> Made:
+    steps = check_steps(work.options.steps)
+    requests = _requests(work.made, steps, always=True)
+    values, notes = forecast_by_program(work, program, requests)
+    n = len(values) // len(steps)
+    return program.name, {s: values[k * n : (k + 1) * n] for k, s in enumerate(steps)}, notes
+
+
+def _check_sources(
+    model: str | None,
+    program: Program | None,
+    model_file: str | Path | None,
+    save_to: str | Path | None,
+) -> None:
+    if program is not None and not isinstance(program, Program):
+        raise UsageError(
+            "The program cannot be understood.",
+            expected='pereggrn_data.Program(command="python my_model.py {dir}")',
+            got=repr(program),
+        )
+    given = [
+        name
+        for name, value in (("model", model), ("program", program), ("model_file", model_file))
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise UsageError(
+            "Several things would forecast at once.",
+            expected="one of --model, --model-file, --command and --container",
+            got=" and ".join(given),
+        )
+    if save_to is not None and (program is not None or model_file is not None):
+        raise UsageError("There is nothing to save: no model is fitted here.")
+
+
+def _requests(made: SplitDataset, steps: tuple[int, ...], *, always: bool = False) -> pd.DataFrame:
+    """Return the rows of a predictions file: the test observations, once per step."""
+    obs = made.test_perturbations.rename_axis(index=None)
+    if steps == (1,) and not always:
+        return obs
+    parts = []
+    for step in steps:
+        part = obs.assign(**{PREDICTION_STEP: step})
+        if len(steps) > 1:
+            part = part.assign(**{OBSERVATION: obs.index.astype(str)})
+            part.index = pd.Index([f"{name}_step{step}" for name in obs.index], dtype=object)
+        parts.append(part)
+    return pd.concat(parts)
+
+
+def _filled_template(
+    work: Work, values: Mapping[int, Any], steps: tuple[int, ...], settings: dict[str, Any]
+) -> AnnData:
+    import anndata
+
+    parts = work.made.template_parts()
+    parts["obs"] = _requests(work.made, steps)
+    matrix = np.concatenate([np.asarray(values[step], dtype=np.float64) for step in steps])
+    parts["uns"][MODEL_UNS] = dumps(plain({**settings, "software": software()}), indent=None)
+    if work.options.is_oracle:
+        parts["uns"][ORACLE_UNS] = "starting_expression=heldout"
+    return anndata.AnnData(X=matrix, **parts)

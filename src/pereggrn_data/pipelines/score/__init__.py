@@ -1,0 +1,1 @@
+"""Score predictions against the held-out part of a dataset."""

@@ -1,0 +1,1 @@
+"""Split a dataset, and check splits that somebody made."""

@@ -1,0 +1,85 @@
+"""What a split looks at: a dataset with its replicates merged, or with its training file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, TRAIN_FILE, Role
+from pereggrn_data.core.split_rules import CONTEXTS, SplitRules
+from pereggrn_data.evaluators.splits.replicates import merge_replicates
+from pereggrn_data.evaluators.splits.types import split_type
+from pereggrn_data.loaders.files.anndata_files import Dataset, read_dataset
+from pereggrn_data.loaders.files.user_paths import existing_file, user_path
+from pereggrn_data.pipelines.collection.open_datasets import require_usable
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a split divides.
+
+    Parameters
+    ----------
+    adata
+        The dataset, or the averages of its replicates.
+    train
+        The separate training file, for a split that has one.
+    train_sha256
+        Of that file.
+    warnings
+        What was lost.
+    """
+
+    adata: AnnData
+    train: AnnData | None = None
+    train_sha256: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def prepare(dataset: Dataset, type: str, rules: SplitRules) -> Prepared:
+    """Merge replicates, or open the training file, as a split asks for it.
+
+    Raises
+    ------
+    InvalidDataError
+        If the dataset is not in the uniform format, or a time series lacks a column.
+    UsageError
+        If there is no training file.
+    """
+    require_usable(dataset)
+    if split_type(type).separate_training:
+        train = training_file(dataset)
+        return Prepared(dataset.adata, train=train.adata, train_sha256=train.sha256)
+    if not rules.merge_replicates:
+        return Prepared(dataset.adata)
+    merged, notes = merge_replicates(dataset.adata, rules.keep_apart)
+    return Prepared(merged, warnings=notes)
+
+
+def training_file(dataset: Dataset) -> Dataset:
+    """Open the ``train.h5ad`` beside a dataset's ``test.h5ad``."""
+    given = user_path(dataset.path) if dataset.path else None
+    path = existing_file(given.with_name(TRAIN_FILE)) if given else None
+    if path is None or path == given:
+        raise UsageError(
+            f"{dataset.name} has no separate training file, which a timeseries split needs.",
+            expected=f"{TRAIN_FILE} beside {dataset.path or 'the dataset'}",
+            got="no such file",
+            fix="choose another --type, or put both files into one folder.",
+        )
+    train = read_dataset(path)
+    require_usable(train, Role.TRAIN)
+    needed = (PERTURBATION, IS_CONTROL, *CONTEXTS)
+    for which, opened in (("test", dataset), ("training", train)):
+        missing = [column for column in needed if column not in opened.adata.obs]
+        if missing:
+            raise InvalidDataError(
+                f"The {which} file of {dataset.name} is not that of a time series.",
+                expected=f"obs columns {', '.join(needed)}",
+                got=f"none named {', '.join(missing)}",
+            )
+    return train

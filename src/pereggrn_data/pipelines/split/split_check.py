@@ -1,0 +1,219 @@
+"""Check a split against its dataset: that both belong together, and that promises hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pereggrn_data.core.errors import EXAMPLES_SHOWN, IntegrityError, InvalidDataError, UsageError
+from pereggrn_data.core.format import MEASURED, PERTURBATION
+from pereggrn_data.core.reports import Finding, Severity
+from pereggrn_data.core.splits import Split
+from pereggrn_data.evaluators.splits.guarantees import UNIVERSAL, SplitFacts
+from pereggrn_data.evaluators.splits.located import Located, locate
+from pereggrn_data.evaluators.splits.types import require_applicable, split_type
+from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.loaders.files.split_files import read_split
+from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.split.prepared import Prepared, prepare
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """What was found about a split that somebody made.
+
+    Parameters
+    ----------
+    path
+        The file.
+    split
+        What it says.
+    findings
+        Promises that are broken.
+    promises
+        Those that were checked.
+    n_train
+        Number of training observations.
+    """
+
+    path: str
+    split: Split
+    findings: tuple[Finding, ...]
+    promises: tuple[str, ...]
+    n_train: int
+
+    @property
+    def valid(self) -> bool:
+        """Whether every promise holds."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {
+            "path": self.path,
+            "kind": "split",
+            "valid": self.valid,
+            "type": self.split.type,
+            "dataset": self.split.dataset,
+            "sha256": self.split.sha256,
+            "n_train_observations": self.n_train,
+            "n_test_observations": len(self.split.test_observations),
+            "promises": list(self.promises),
+            "findings": [
+                {**vars(f), "severity": str(f.severity), "examples": list(f.examples)}
+                for f in self.findings
+            ],
+        }
+
+    def __repr__(self) -> str:
+        verdict = "valid" if self.valid else "INVALID"
+        head = f"{self.path}: {verdict}. {self.split!r}; trains on {self.n_train} observations"
+        lines = [line for finding in self.findings for line in finding.to_lines()]
+        return "\n  ".join([head, *(lines or self.promises)])
+
+
+def check_split(
+    path: str | Path, dataset: str | Path | Dataset | AnnData, *, collection: str | None = None
+) -> SplitCheck:
+    """Verify a split that somebody else made.
+
+    Parameters
+    ----------
+    path
+        A ``split.json``.
+    dataset
+        The dataset it says it was made for: a name, a path, or opened.
+    collection
+        Folder of the local collection.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not a split, or names what the dataset does not have.
+    IntegrityError
+        If it was made for another file; both hashes are shown.
+    """
+    chosen = read_split(Path(path))
+    opened = open_dataset(dataset, collection=collection)
+    require_same_dataset(chosen, opened)
+    prepared = prepare(opened, chosen.type, chosen.rules)
+    require_same_training_file(chosen, prepared)
+    at = locate(prepared.adata, chosen, prepared.train)
+    promises = (*UNIVERSAL, *split_type(chosen.type).promises)
+    return SplitCheck(
+        path=str(path),
+        split=chosen,
+        findings=tuple(broken_promises(chosen, prepared, at)),
+        promises=tuple(p.text for p in promises),
+        n_train=len(at.train),
+    )
+
+
+def require_same_dataset(split: Split, dataset: Dataset) -> None:
+    """Check that a split was made for a dataset.
+
+    Raises
+    ------
+    IntegrityError
+        If the hashes differ; both are shown.
+    """
+    if split.sha256 != dataset.sha256:
+        raise IntegrityError(
+            f"The split was made for another file than {dataset.path or dataset.name}.",
+            expected=f"{split.dataset} with sha256 {split.sha256}",
+            got=f"{dataset.name} with sha256 {dataset.sha256}",
+            fix="name the file that was split; another version of a dataset needs its own split.",
+        )
+
+
+def require_same_training_file(split: Split, prepared: Prepared) -> None:
+    """Check that the separate training file, if there is one, is the one that was split.
+
+    Raises
+    ------
+    IntegrityError
+        If the hashes differ; both are shown.
+    """
+    if split.train_sha256 != prepared.train_sha256:
+        raise IntegrityError(
+            f"The training file of {split.dataset} is not the one that the split was made for.",
+            expected=f"sha256 {split.train_sha256}",
+            got=f"sha256 {prepared.train_sha256}",
+            fix="fetch the dataset again.",
+        )
+
+
+def require_promises(split: Split, prepared: Prepared, *, source: str) -> None:
+    """Check everything that a split promises.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming every promise that is broken.
+    """
+    findings = broken_promises(split, prepared, locate(prepared.adata, split, prepared.train))
+    if findings:
+        lines = [line for finding in findings for line in finding.to_lines()]
+        raise InvalidDataError(
+            "\n  ".join([f"{source} breaks what a {split.type} split promises.", *lines])
+        )
+
+
+def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Finding]:
+    """Return a finding for each promise that a split does not keep."""
+    obs = prepared.adata.obs
+    train = obs if prepared.train is None else prepared.train.obs
+    measured = {str(g) for g in np.asarray(prepared.adata.uns.get(MEASURED, [])).ravel()}
+    facts = SplitFacts(
+        train=train.iloc[at.train],
+        test=obs.iloc[at.test],
+        given=obs.iloc[at.given],
+        measured=frozenset(measured) & frozenset(split.genes),
+        rules=split.rules,
+        everyone=obs,
+        separate_training=prepared.train is not None,
+        n_training_file=0 if prepared.train is None else prepared.train.n_obs,
+    )
+    findings = [
+        _finding(promise.code, names, promise.text)
+        for promise, names in split_type(split.type).broken_promises(facts)
+    ]
+    try:
+        require_applicable(split.type, split.rules)
+    except UsageError as error:
+        text = f"The rules are those of a {split.type} split."
+        findings.append(_finding("split-rules", (error.what,), text, column="rules"))
+    labels = dict.fromkeys(facts.test[PERTURBATION])
+    if set(labels) != set(split.heldout_perturbations):
+        differing = sorted(set(labels) ^ set(split.heldout_perturbations))
+        findings.append(
+            _finding(
+                "split-labels",
+                tuple(differing),
+                "heldout_perturbations are the labels of test_observations.",
+                column="heldout_perturbations",
+            )
+        )
+    return findings
+
+
+def _finding(
+    code: str, names: tuple[str, ...], promise: str, *, column: str = "test_observations"
+) -> Finding:
+    return Finding(
+        code=code,
+        severity=Severity.ERROR,
+        slot="file",
+        column=column,
+        n=len(names),
+        examples=tuple(map(str, names[:EXAMPLES_SHOWN])),
+        expected=promise,
+        got=f"{len(names)} that break this",
+        fix="make the split again with `pereggrn-eval split`, or say --type custom in it.",
+    )

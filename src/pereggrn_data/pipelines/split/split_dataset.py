@@ -1,0 +1,291 @@
+"""Divide a dataset: training data, what to predict, and a template to fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pereggrn_data.core.format import (
+    CELL_TYPE,
+    IS_CONTROL,
+    LEVEL,
+    PEREGGRN_UNS,
+    PERTURBATION,
+    PERTURBATION_TYPE,
+    TIMEPOINT,
+    TRAIN_FILE,
+)
+from pereggrn_data.core.prediction_types import Origin
+from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.core.splits import Split
+from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
+from pereggrn_data.evaluators.splits.located import Located, locate
+from pereggrn_data.loaders.files.anndata_files import Dataset, write_h5ad, write_unfilled_h5ad
+from pereggrn_data.loaders.files.prediction_files import ROW_NAME
+from pereggrn_data.loaders.files.split_files import SPLIT_FILE, write_split
+from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
+from pereggrn_data.loaders.files.writing import write_text
+from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.split.make_split import make_split
+from pereggrn_data.pipelines.split.prepared import Prepared, prepare
+from pereggrn_data.pipelines.split.split_options import (
+    DEFAULT_FRACTION,
+    DEFAULT_GENES,
+    DEFAULT_TYPE,
+    SplitOptions,
+)
+from pereggrn_data.pipelines.split.training_data import cut_down
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+GIVEN_FILE = "given_controls.h5ad"
+TO_PREDICT_FILE = "test_perturbations.csv"
+TEMPLATE_FILE = "predictions_template.h5ad"
+
+
+@dataclass(frozen=True)
+class SplitDataset:
+    """A dataset and its split, ready to train on and to predict.
+
+    Parameters
+    ----------
+    dataset
+        The whole of it, as it was opened.
+    split
+        Which observations are held out.
+    warnings
+        What the reader of the split should know.
+    """
+
+    dataset: Dataset
+    split: Split
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """What the split divides: the dataset, with its replicates merged if that was asked."""
+        return prepare(self.dataset, self.split.type, self.split.rules)
+
+    @cached_property
+    def _at(self) -> Located:
+        return locate(self.prepared.adata, self.split, self.prepared.train)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training observations."""
+        return len(self._at.train)
+
+    @property
+    def trained_instead(self) -> list[str]:
+        """What trains, where that is not simply every observation that is not held out."""
+        if self.split.train_sha256 is not None:
+            return [self.split.train_sha256]
+        known = len(self._at.test) + len(self._at.given) + self.n_train
+        return [] if known == self.prepared.adata.n_obs else list(self.split.train_observations)
+
+    @cached_property
+    def train(self) -> AnnData:
+        """Training observations by modelled genes; nothing in it looks at held-out expression.
+
+        What was computed from all observations (embeddings, gene statistics) is
+        not copied, except ``highly_variable_rank``; even that is computed anew
+        if the split was made with ``rank_on_train``.
+        """
+        data = self.prepared
+        source = data.adata if data.train is None else data.train
+        rank = (
+            rank_by_variance(source.X[self._at.train]) if self.split.rules.rank_on_train else None
+        )
+        return cut_down(
+            source, self._at.train, self._at.train_genes, split_type=self.split.type, rank=rank
+        )
+
+    @cached_property
+    def given_controls(self) -> AnnData | None:
+        """Controls that are known and do not train, of a time series; else None."""
+        if not len(self._at.given):
+            return None
+        return cut_down(
+            self.prepared.adata, self._at.given, self._at.genes, split_type=self.split.type
+        )
+
+    @cached_property
+    def test_perturbations(self) -> pd.DataFrame:
+        """What to predict: one row per test observation, without its expression."""
+        obs: pd.DataFrame = self.prepared.adata.obs.iloc[self._at.test]
+        columns = [PERTURBATION, PERTURBATION_TYPE, LEVEL]
+        columns += [c for c in (CELL_TYPE, TIMEPOINT) if c in obs]
+        frame = obs[columns].copy()
+        for column in frame.select_dtypes("category"):
+            frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
+        frame.index.name = ROW_NAME
+        return frame
+
+    @property
+    def test_is_control(self) -> Any:
+        """(rows,) which of the test observations are controls."""
+        return self.prepared.adata.obs[IS_CONTROL].to_numpy(dtype=bool)[self._at.test]
+
+    @property
+    def held_out_expression(self) -> Any:
+        """Expression of the test observations; only oracles and scores look at it."""
+        return self.prepared.adata.X[self._at.test][:, self._at.genes]
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Files that this was made from, where it was not made from data in memory."""
+        if not self.dataset.path:
+            return ()
+        path = user_path(self.dataset.path)
+        trained = (path.with_name(TRAIN_FILE),) if self.split.train_sha256 else ()
+        return (path, *trained)
+
+    @property
+    def origin(self) -> Origin:
+        """What the template says of itself."""
+        return Origin(self.dataset.name, self.dataset.sha256, self.dataset.path, self.split)
+
+    @property
+    def template(self) -> AnnData:
+        """Predictions to fill in: test observations by modelled genes, all NaN."""
+        import anndata
+
+        shape = (len(self.split.test_observations), len(self.split.genes))
+        return anndata.AnnData(X=np.full(shape, np.nan), **self.template_parts())
+
+    def template_parts(self) -> dict[str, Any]:
+        """Return everything of the template but X."""
+        return {
+            "obs": self.test_perturbations.rename_axis(index=None),
+            "var": pd.DataFrame(index=pd.Index(self.split.genes, dtype=object)),
+            "uns": {PEREGGRN_UNS: dumps(self.origin.to_dict(), indent=None)},
+        }
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write ``train.h5ad``, ``test_perturbations.csv``, the template and ``split.json``.
+
+        A time series has ``given_controls.h5ad`` besides.
+
+        Returns
+        -------
+        list of Path
+            The files, in this order.
+
+        Raises
+        ------
+        UsageError
+            If one of them would replace a file of the dataset.
+        """
+        folder = Path(folder)
+        paths = [folder / n for n in (TRAIN_FILE, TO_PREDICT_FILE, TEMPLATE_FILE, SPLIT_FILE)]
+        refuse_overwriting([*paths, folder / GIVEN_FILE], self.sources)
+        write_h5ad(self.train, paths[0])
+        write_text(self.test_perturbations.to_csv(), paths[1])
+        write_unfilled_h5ad(paths[2], **self.template_parts())
+        write_split(self.split, paths[3])
+        if self.given_controls is not None:
+            paths.append(folder / GIVEN_FILE)
+            write_h5ad(self.given_controls, paths[-1])
+        return paths
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As :attr:`test_perturbations`."""
+        return self.test_perturbations
+
+    def __repr__(self) -> str:
+        return f"{self.split!r}; trains on {self.n_train} observations"
+
+
+def split(
+    dataset: str | Path | Dataset | AnnData,
+    type: str = DEFAULT_TYPE,
+    *,
+    seed: int = 0,
+    heldout_fraction: float = DEFAULT_FRACTION,
+    num_genes: int = DEFAULT_GENES,
+    stratify_controls: bool = False,
+    allowed_regulators: str = AllowedRegulators.ALL,
+    networks: str | Sequence[str] = (),
+    test_set: str | Path | Sequence[str] | None = None,
+    merge_replicates: bool = False,
+    keep_apart: str | Sequence[str] = (),
+    rank_on_train: bool = False,
+    collection: str | None = None,
+) -> SplitDataset:
+    """Split a dataset so that its held-out part can test predictions.
+
+    Parameters
+    ----------
+    dataset
+        A name or a path, or a dataset already opened.
+    type
+        Name of the split type.
+    seed
+        Of the random draw.
+    heldout_fraction
+        Wanted share of the perturbations in the test set (of the observations,
+        for ``simple`` and ``stratified``).
+    num_genes
+        Wanted number of genes; all perturbed genes are kept beside the most
+        variable ones.
+    stratify_controls
+        Let a stratified split hold out controls too.
+    allowed_regulators
+        Which genes an interventional split may hold out: ``all``, or only
+        regulators in any (``union``) or in every one (``intersection``) of `networks`.
+    networks
+        Names or paths.
+    test_set
+        The observations that a custom split holds out: a JSON or CSV file, or names.
+    merge_replicates
+        Average within perturbation first.
+    keep_apart
+        Of ``cell_type`` and ``timepoint``, those within which to average.
+    rank_on_train
+        Recompute ``highly_variable_rank`` from the training observations.
+    collection
+        Folder of the local collection.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such dataset, split type or network.
+    UsageError
+        If options do not go together.
+    InvalidDataError
+        If nothing can be held out, or no control trains.
+    """
+    rules = SplitRules(
+        merge_replicates=merge_replicates,
+        keep_apart=_as_names(keep_apart),
+        stratify_controls=stratify_controls,
+        rank_on_train=rank_on_train,
+        allowed_regulators=str(allowed_regulators),
+        networks=_as_names(networks),
+    )
+    options = SplitOptions(type, seed, heldout_fraction, num_genes, rules, test_set)
+    opened = open_dataset(dataset, collection=collection)
+    return split_by_options(opened, options, collection=collection)
+
+
+def split_by_options(
+    dataset: Dataset, options: SplitOptions, *, collection: str | None = None
+) -> SplitDataset:
+    """As :func:`split`, with its options in one object."""
+    made, prepared, warnings = make_split(dataset, options, collection=collection)
+    result = SplitDataset(dataset, made, warnings)
+    # Merging replicates once is enough; the property would do it again.
+    result.__dict__["prepared"] = prepared
+    return result
+
+
+def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(map(str, names))

@@ -1,0 +1,154 @@
+"""From a file to a report of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.format import (
+    PEREGGRN_UNS,
+    PERTURBATION,
+    SPLIT_UNS,
+    TRAIN_FILE,
+    Kind,
+    Role,
+)
+from pereggrn_data.core.reports import Finding, Report, sorted_report
+from pereggrn_data.loaders.files.edge_facts import is_parquet, parquet_columns, read_edge_facts
+from pereggrn_data.loaders.files.expression_parts import (
+    has_predictions_header,
+    open_expression_parts,
+    parts_in_memory,
+    parts_of_wide_table,
+)
+from pereggrn_data.loaders.files.user_paths import required_file
+from pereggrn_data.validators.dataset import check_dataset
+from pereggrn_data.validators.network import NAME_COLUMNS, check_network
+from pereggrn_data.validators.parts import ExpressionParts
+from pereggrn_data.validators.predictions import check_predictions
+from pereggrn_data.validators.rules import RULES
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+IN_MEMORY = "(in memory)"
+CSV = ".csv"
+
+_Name = TypeVar("_Name", bound=StrEnum)
+
+
+def validate(
+    path: str | os.PathLike[str] | AnnData,
+    kind: str | Kind | None = None,
+    role: str | Role | None = None,
+) -> Report:
+    """Check a file against the uniform format; every problem is reported at once.
+
+    Parameters
+    ----------
+    path
+        A dataset or predictions file (``.h5ad``; predictions also ``.csv`` and
+        ``.parquet``), a network (``.parquet``), or an AnnData object. Nothing is
+        changed.
+    kind
+        ``"dataset"``, ``"predictions"`` or ``"network"``; by default, what the
+        content says: parquet is a network (predictions, if it has perturbations
+        and no edges), a file with ``uns["pereggrn"]`` predictions, as is CSV;
+        anything else is a dataset.
+    role
+        ``"test"`` or ``"train"``. A training file may hold controls only; as that
+        of a time series it needs numeric ``timepoint`` and ``cell_type``. By
+        default, a file named ``train.h5ad`` is one, and a time series if it has
+        a time point or nothing but controls; and so is the training part of a
+        split (``uns["pereggrn_split"]``), which need not be a time series.
+
+    Returns
+    -------
+    Report
+        Findings, errors first; a file that cannot be read is a finding too.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file, or it cannot be read.
+    UsageError
+        If there is no such kind or role, or `path` is something else.
+
+    Examples
+    --------
+    >>> report = validate("data/test.h5ad")  # doctest: +SKIP
+    >>> report.valid  # doctest: +SKIP
+    True
+    """
+    chosen = None if kind is None else _one_of(Kind, "kind of file", kind)
+    stated = None if role is None else _one_of(Role, "role", role)
+    if not isinstance(path, (str, os.PathLike)):
+        return _validate_object(path, chosen, stated)
+    file = required_file(path)
+    try:
+        chosen = chosen or kind_of(file)
+        found = _network(file) if chosen is Kind.NETWORK else _expression(file, chosen, stated)
+    except OSError as error:
+        chosen = chosen or Kind.DATASET
+        got = error.strerror or str(error)
+        found = [RULES["file-unreadable"].found(got, fix="check that you may read it.")]
+    except InvalidDataError as error:
+        chosen = chosen or Kind.DATASET
+        got = error.what if error.got is None else f"{error.what.rstrip('.')}: {error.got}"
+        found = [RULES["file-unreadable"].found(got, expected=error.expected, fix=error.fix)]
+    return sorted_report(str(path), chosen, found)
+
+
+def kind_of(file: Path) -> Kind:
+    """Say what kind of file an existing file is, by its content."""
+    if is_parquet(file):
+        columns = parquet_columns(file)
+        is_network = PERTURBATION not in columns or set(NAME_COLUMNS) <= set(columns)
+        return Kind.NETWORK if is_network else Kind.PREDICTIONS
+    is_predictions = file.suffix == CSV or has_predictions_header(file)
+    return Kind.PREDICTIONS if is_predictions else Kind.DATASET
+
+
+def _one_of(names: type[_Name], what: str, given: str) -> _Name:
+    try:
+        return names(given)
+    except ValueError:
+        raise UnknownNameError(what, str(given), list(names)) from None
+
+
+def _network(file: Path) -> list[Finding]:
+    return check_network(read_edge_facts(file))
+
+
+def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
+    if kind is Kind.PREDICTIONS and (file.suffix == CSV or is_parquet(file)):
+        return _check_parts(parts_of_wide_table(file), kind, role)
+    implied = Role.TRAIN if file.name == TRAIN_FILE else Role.TEST
+    with open_expression_parts(file) as parts:
+        return _check_parts(parts, kind, role, implied)
+
+
+def _check_parts(
+    parts: ExpressionParts, kind: Kind, role: Role | None, implied: Role = Role.TEST
+) -> list[Finding]:
+    if kind is Kind.PREDICTIONS:
+        return check_predictions(parts)
+    if isinstance(parts.uns.get(SPLIT_UNS), str):
+        return check_dataset(parts, role or Role.TRAIN, time_series=False)
+    # Who says "train" says "of a time series"; the name alone does not, because
+    # the training part of any split is called train.h5ad as well.
+    return check_dataset(parts, role or implied, time_series=True if role else None)
+
+
+def _validate_object(adata: AnnData, kind: Kind | None, role: Role | None) -> Report:
+    if kind is Kind.NETWORK or not (hasattr(adata, "obs") and hasattr(adata, "uns")):
+        raise UsageError(
+            "This cannot be validated.",
+            expected="the path of a parquet file" if kind is Kind.NETWORK else "a path or AnnData",
+            got=f"a {type(adata).__name__}",
+        )
+    kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
+    return sorted_report(IN_MEMORY, kind, _check_parts(parts_in_memory(adata), kind, role))

@@ -1,0 +1,195 @@
+"""The program pereggrn-eval as a user runs it: stdout, stderr, exit codes, files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+
+from pereggrn_data.cli.evaluate import evaluate_app, split_arguments
+from pereggrn_data.evaluators.metrics.definitions import METRICS
+from pereggrn_data.pipelines.split import split_dataset as split_pipeline
+
+
+def refuse_constants(constant: str) -> Any:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def strict(text: str) -> Any:
+    return json.loads(text, parse_constant=refuse_constants)
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Any:
+    """Run the program in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *arguments])
+        code = 0
+        try:
+            evaluate_app.main()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def fill(folder: Path) -> Path:
+    template = anndata.read_h5ad(folder / "predictions_template.h5ad")
+    train = anndata.read_h5ad(folder / "train.h5ad")
+    template.X[:] = np.asarray(train.X).mean(axis=0)
+    template.write_h5ad("filled.h5ad")
+    return Path("filled.h5ad")
+
+
+def test_defaults_are_those_of_the_pipeline() -> None:
+    assert split_arguments.DEFAULT_TYPE == split_pipeline.DEFAULT_TYPE
+    assert split_arguments.DEFAULT_FRACTION == split_pipeline.DEFAULT_FRACTION
+    assert split_arguments.DEFAULT_GENES == split_pipeline.DEFAULT_GENES
+
+
+def test_split_then_score(run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("split", "demo")
+    assert code == 0
+    folder = tmp_path / "demo_interventional_seed0"
+    assert "28 perturbations" in out
+    assert str(folder.name) in out
+    path = fill(folder)
+    code, out, err = run("score", str(path))
+    assert code == 0
+    for name in METRICS:
+        assert name in out
+    assert "SUMS of squared errors" in out
+    assert "signature: software:pereggrn-data" in out
+    assert "filled_scores/summary.json" in err
+    code, as_json, err = run("score", str(path), "--json", "-o", "elsewhere")
+    assert code == 0
+    printed = strict(as_json)
+    assert printed == strict((tmp_path / "elsewhere/summary.json").read_text())
+    assert "wrote" in err
+    assert "wrote" not in as_json
+
+
+def test_split_json(run: Any) -> None:
+    code, out, _ = run("split", "demo", "--seed", "1", "--num-genes", "50", "-o", "s", "--json")
+    printed = strict(out)
+    assert code == 0
+    assert (printed["seed"], printed["num_genes"]) == (1, 50)
+    assert len(printed["files"]) == 4
+    for file in printed["files"]:
+        assert Path(file).exists()
+
+
+def test_metrics(run: Any) -> None:
+    code, out, _ = run("metrics")
+    assert code == 0
+    assert all(name in out for name in METRICS)
+    printed = strict(run("metrics", "--json")[1])
+    assert [m["name"] for m in printed] == list(METRICS)
+    assert {m["best"] for m in printed} == {0, 1, None}
+
+
+def test_demo(run: Any, tmp_path: Path) -> None:
+    code, out, err = run("demo", "-o", "d")
+    assert code == 0
+    files = out.split("Files:\n")[1].split()
+    assert files
+    for file in files:
+        assert (tmp_path / file).stat().st_size > 0
+    assert {Path(f).name for f in files} >= {
+        "train.h5ad", "split.json", "predictions_ridge.h5ad", "scores.csv", "summary.json",
+    }  # fmt: skip
+    assert "better (right)" in out
+    assert "simulating" in err
+    printed = strict(run("demo", "-o", "d2", "--json")[1])
+    assert set(printed["metrics"]) == set(METRICS)
+
+
+def test_demo_without_matplotlib(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, _ = run("demo", "-o", "d")
+    assert code == 0
+    assert "percent_change.txt" in out
+    assert "ridge" in (tmp_path / "d/percent_change.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["split", "dmo"], 2, "did you mean demo"),
+        (["split", "no/such/file.h5ad"], 2, "no file"),
+        (["split", "demo", "--type", "intervention"], 2, "did you mean interventional"),
+        (["split", "demo", "--heldout-fraction", "2"], 2, "out of range"),
+        (["split", "demo", "--seed", "-1"], 2, "--seed"),
+        (["split"], 2, "Missing argument"),
+        (["score", "none.h5ad"], 2, "no file"),
+        (["score", "none.h5ad", "--split", "s", "--seed", "1"], 2, "either read or made"),
+        (["nonsense"], 2, "No such command"),
+        (["score", "empty.h5ad"], 1, "empty"),
+    ],
+)
+def test_exit_codes(run: Any, tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
+    (tmp_path / "empty.h5ad").touch()
+    got, out, err = run(*arguments)
+    assert got == code
+    assert says in err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(run: Any) -> None:
+    from pereggrn_data.core.errors import UnknownNameError
+
+    for arguments in (["--debug", "split", "dmo"], ["split", "dmo", "--debug"]):
+        with pytest.raises(UnknownNameError):
+            run(*arguments)
+
+
+def test_a_bug_of_ours_has_its_own_code(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(split_pipeline, "split_by_options", broken)
+    code, _, err = run("split", "demo")
+    assert code == 70
+    assert "internal error: RuntimeError: on purpose" in err
+    assert "--debug" in err
+
+
+def test_help_documents_the_exit_codes(run: Any) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "Exit codes" in out
+    for command in ("split", "score", "demo", "metrics"):
+        assert command in out
+
+
+def test_as_installed_programs(tmp_path: Path) -> None:
+    """Both console scripts exist, and a closed pipe is no error."""
+    for program in ("pereggrn-eval", "pereggrn-data"):
+        script = Path(sys.executable).with_name(program)
+        done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(f"{program} ")
+    script = Path(sys.executable).with_name("pereggrn-eval")
+    process = subprocess.Popen(
+        [script, "metrics"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0

@@ -1,0 +1,282 @@
+"""Properties of every registered metric, and agreement with scipy and the original software."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.evaluators.metrics.compute import compute_metrics, gene_metrics
+from pereggrn_data.evaluators.metrics.definitions import METRICS, Direction, Metric, Needs, metric
+from pereggrn_data.evaluators.metrics.effects import (
+    average_ranks,
+    largest_rounded_to_zero,
+    top_masks,
+)
+from pereggrn_data.evaluators.metrics.projections import (
+    cell_label_accuracy,
+    distance_in_pca,
+    principal_components,
+)
+
+GENE_METRICS = gene_metrics()
+WITH_BEST = [m for m in GENE_METRICS if m.best is not None]
+names = [m.name for m in GENE_METRICS]
+
+values = st.floats(-5, 5).map(lambda x: round(x, 3))
+matrices = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=30).flatmap(
+    lambda shape: st.tuples(
+        hnp.arrays(float, shape, elements=values),
+        hnp.arrays(float, shape, elements=values),
+        hnp.arrays(bool, shape),
+    )
+)
+
+
+def one(m: Metric, o: Any, e: Any, left_out: Any = None, threads: int = 1) -> Any:
+    o, e = np.atleast_2d(o).astype(float), np.atleast_2d(e).astype(float)
+    return compute_metrics(o, {"p": e}, left_out, metrics=[m], threads=threads)["p"][m.name]
+
+
+def test_the_registry_has_all_metrics_of_the_paper_and_more() -> None:
+    table_3 = {
+        "proportion_correct_direction", "spearman", "mae", "mse", "mse_top_100",
+        "pearson_top_100", "overlap_top_100", "cell_label_accuracy",
+    }  # fmt: skip
+    assert table_3 <= set(METRICS)
+    assert len(METRICS) == 19
+    for name, m in METRICS.items():
+        assert m.name == name
+        assert m.formula
+        assert m.description.endswith(".")
+        assert m.undefined_when
+        assert m.source
+        assert (m.direction is None) == (m.best is None)
+        assert (m.compute is None) == (m.needs is not Needs.GENES)
+        assert m.describe()["name"] == name
+    with pytest.raises(UnknownNameError, match="did you mean spearman"):
+        metric("spearmann")
+
+
+@pytest.mark.parametrize("m", WITH_BEST, ids=lambda m: m.name)
+@pytest.mark.parametrize("genes", [2, 19, 20, 27, 99, 150, 250])
+def test_perfect_prediction_is_best(m: Metric, genes: int) -> None:
+    o = np.random.default_rng(genes).normal(size=(4, genes))
+    assert m.best is not None
+    np.testing.assert_allclose(one(m, o, o), m.best(genes), atol=1e-12)
+
+
+@pytest.mark.parametrize("m", GENE_METRICS, ids=lambda m: m.name)
+@given(data=matrices)
+@settings(max_examples=25, deadline=None)
+def test_bounds_hold(m: Metric, data: Any) -> None:
+    o, e, left_out = data
+    result = one(m, o, e, left_out)
+    defined = result[np.isfinite(result)]
+    assert np.isfinite(result).sum() == (~np.isnan(result)).sum()
+    if m.lower is not None:
+        assert (defined >= m.lower).all()
+    if m.upper is not None:
+        assert (defined <= m.upper).all()
+    if m.best is not None:
+        n = (~left_out).sum(axis=1)[np.isfinite(result)]
+        best = np.array([m.best(int(k)) for k in n])
+        better = (
+            defined > best + 1e-12 if m.direction is Direction.HIGHER else defined < best - 1e-12
+        )
+        assert not better.any()
+
+
+@pytest.mark.parametrize("m", GENE_METRICS, ids=lambda m: m.name)
+@given(data=matrices, seed=st.integers(0, 99))
+@settings(max_examples=15, deadline=None)
+def test_shuffling_genes_changes_nothing(m: Metric, data: Any, seed: int) -> None:
+    o, e, left_out = data
+    order = np.random.default_rng(seed).permutation(o.shape[1])
+    shuffled = one(m, o[:, order], e[:, order], left_out[:, order])
+    np.testing.assert_allclose(shuffled, one(m, o, e, left_out), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("m", GENE_METRICS, ids=lambda m: m.name)
+@given(data=matrices)
+@settings(max_examples=15, deadline=None)
+def test_left_out_genes_do_not_matter(m: Metric, data: Any) -> None:
+    """Scoring with entries left out is scoring without these genes."""
+    o, e, left_out = data
+    with_mask = one(m, o, e, left_out)
+    for i in range(len(o)):
+        kept = ~left_out[i]
+        without = one(m, o[i, kept], e[i, kept])[0] if kept.any() else np.nan
+        np.testing.assert_allclose(with_mask[i], without, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("m", GENE_METRICS, ids=lambda m: m.name)
+def test_blocks_and_threads_change_nothing(m: Metric) -> None:
+    rng = np.random.default_rng(1)
+    o, e = rng.normal(size=(300, 500)), rng.normal(size=(300, 500))
+    together = one(m, o, e, threads=2)
+    alone = np.array([one(m, o[i], e[i])[0] for i in range(0, 300, 37)])
+    np.testing.assert_allclose(together[::37], alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("m", GENE_METRICS, ids=lambda m: m.name)
+def test_undefined_is_missing_never_zero(m: Metric) -> None:
+    """Without a gene to score no metric has a value."""
+    o = np.ones((2, 3))
+    assert np.isnan(one(m, o, o, np.ones((2, 3), bool))).all()
+
+
+@pytest.mark.parametrize("name", ["spearman", "pearson", "pearson_top_100"])
+def test_correlation_with_a_constant_is_missing(name: str) -> None:
+    o = np.arange(5.0)
+    assert np.isnan(one(METRICS[name], o, np.full(5, 0.1) + 0.2)).all()
+    assert np.isnan(one(METRICS[name], o, np.zeros(5))).all()
+    assert np.isnan(one(METRICS[name], np.ones(1), np.ones(1))).all()
+
+
+@given(data=matrices)
+@settings(max_examples=50, deadline=None)
+def test_agreement_with_scipy(data: Any) -> None:
+    o, e, _ = data
+    ours = compute_metrics(o, {"p": e}, threads=1)["p"]
+    for i, (x, y) in enumerate(zip(o, e, strict=True)):
+        if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
+            assert ours["spearman"][i] == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-9)
+            assert ours["pearson"][i] == pytest.approx(stats.pearsonr(x, y)[0], abs=1e-9)
+        sx, sy = np.sign(np.round(x, 2)), np.sign(np.round(y, 2))
+        table = stats.contingency.crosstab(sx, sy).count
+        chi2 = stats.chi2_contingency(table).pvalue
+        assert ours["pvalue_effect_direction"][i] == pytest.approx(chi2, abs=1e-12)
+        classes = [x[sy == s] for s in (1, 0, -1) if (sy == s).any()]
+        if len(classes) > 1 and len(x) > len(classes) and all(np.ptp(c) > 0 for c in classes):
+            anova = stats.f_oneway(*classes).pvalue
+            assert ours["pvalue_targets_vs_non_targets"][i] == pytest.approx(anova, rel=1e-6)
+            gap = classes[0].mean() - classes[-1].mean()
+            assert ours["fc_targets_vs_non_targets"][i] == pytest.approx(gap, abs=1e-9)
+
+
+@given(hnp.arrays(float, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=values))
+def test_ranks_equal_scipy(x: Any) -> None:
+    np.testing.assert_array_equal(average_ranks(x), stats.rankdata(x, axis=1))
+
+
+@given(
+    hnp.arrays(
+        float, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 6)
+    ),
+    st.lists(st.integers(1, 45), min_size=1, max_size=3, unique=True),
+)
+def test_top_masks_equal_ranks(x: Any, sizes: list[int]) -> None:
+    for mask, size in zip(top_masks(x, tuple(sizes)), sizes, strict=True):
+        np.testing.assert_array_equal(mask, stats.rankdata(-x, axis=1) <= size)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_threshold(dtype: Any) -> None:
+    edge = largest_rounded_to_zero(np.dtype(dtype))
+    around = edge + np.arange(-5, 6) * np.spacing(edge)
+    np.testing.assert_array_equal(
+        np.round(around.astype(dtype), 2) > 0, around.astype(dtype) > edge
+    )
+
+
+def test_overlap_counts_down_from_the_genes_that_are_there() -> None:
+    o = np.arange(1.0, 28)
+    assert one(METRICS["overlap_top_100"], o, o)[0] == pytest.approx(0.27)
+    assert METRICS["overlap_top_100"].best is not None
+    assert METRICS["overlap_top_100"].best(27) == pytest.approx(0.27)
+
+
+def test_distance_in_pca_by_hand() -> None:
+    """With as many components as genes it is the plain squared distance."""
+    rng = np.random.default_rng(0)
+    train, observed, predicted = (
+        rng.normal(size=(30, 4)),
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(3, 4)),
+    )
+    result = distance_in_pca(
+        train, {"p": lambda: observed - predicted, "self": lambda: observed - observed}
+    )
+    np.testing.assert_allclose(result["p"], ((observed - predicted) ** 2).sum(axis=1))
+    assert (result["self"] == 0).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_distance_in_pca_needs_variation(rows: int) -> None:
+    assert principal_components(np.ones((rows, 4))) is None
+    assert np.isnan(distance_in_pca(np.ones((rows, 4)), {"p": lambda: np.ones((1, 4))})["p"]).all()
+
+
+def test_components_are_as_many_as_vary() -> None:
+    rng = np.random.default_rng(0)
+    assert principal_components(rng.normal(size=(5, 50))).shape == (4, 50)  # type: ignore[union-attr]
+    assert principal_components(rng.normal(size=(50, 30))).shape == (20, 30)  # type: ignore[union-attr]
+    twice = np.repeat(rng.normal(size=(3, 50)), 4, axis=0)
+    assert principal_components(twice).shape == (2, 50)  # type: ignore[union-attr]
+
+
+def test_cell_label_accuracy() -> None:
+    import pandas as pd
+
+    train = np.repeat([[0.0, 1.0], [5.0, 6.0]], 10, axis=0)
+    labels = pd.Series(["a"] * 10 + ["b"] * 9 + [None])
+    observed = np.array([[0.0, 1.0], [5.0, 6.0]])
+    nothing = np.zeros(2)
+    sides = {"p": lambda: observed, "q": lambda: observed[::-1]}
+    result, note = cell_label_accuracy(train, labels, nothing, observed, sides)
+    assert note is None
+    assert result["p"].tolist() == [1, 1]
+    assert result["q"].tolist() == [0, 0]
+    result, note = cell_label_accuracy(train, pd.Series(["a"] * 20), nothing, observed, sides)
+    assert result == {}
+    assert note is not None
+    assert "at least 2" in note
+
+
+# The original turns what it cannot compute into 0, and correlates rounding errors.
+ROUNDING_ONLY = {"predict_baseline_plus_const": ("spearman", "pearson")}
+NOTHING_CHOSEN = ("observed_equals_baseline", "half_way_rounding")
+TIED_UP_TO_ROUNDING = ("observed_ties_at_top20", "observed_ties_150")
+
+
+@pytest.mark.shared
+def test_agreement_with_the_original_on_vectors(shared: Path) -> None:
+    with gzip.open(shared / "golden/unit/metrics.json.gz") as file:
+        pairs = json.load(file)
+    compared = 0
+    for case, pair in pairs.items():
+        dtype = np.dtype(pair["dtype"])
+        o = np.array(pair["observed"], dtype) - np.array(pair["baseline_observed"], dtype)
+        e = np.array(pair["predicted"], dtype) - np.array(pair["baseline_predicted"], dtype)
+        if case == "nan_in_prediction":
+            continue  # refused before anything is computed
+        ours = compute_metrics(o[None], {"p": e[None]}, threads=1)["p"]
+        for name in names:
+            expected = pair["metrics"][name]
+            got = ours[name][0]
+            if np.isnan(got) and isinstance(expected, float):
+                assert (
+                    (
+                        case == "predict_baseline_plus_const"
+                        and name.startswith(("spearman", "pearson"))
+                    )
+                    or (case in TIED_UP_TO_ROUNDING and name.startswith("pearson"))
+                    or (case in NOTHING_CHOSEN and expected == 0)
+                ), (case, name)
+                continue
+            if np.isnan(got):
+                assert expected in ("nan", None, 0), (case, name)
+                continue
+            assert got == pytest.approx(expected, rel=1e-5, abs=1e-7), (case, name)
+            compared += 1
+    assert compared > 440

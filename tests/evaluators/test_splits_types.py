@@ -1,0 +1,334 @@
+"""The rules of all split types: by hand, and over random datasets."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
+from pereggrn_data.evaluators.splits.guarantees import SplitFacts
+from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
+from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides, require_applicable
+
+DRAWN = ["interventional", "simple", "stratified", "genetic_interaction", "demultiplexing"]
+
+
+def request(labels: list[str], controls: set[str], **options: Any) -> SplitRequest:
+    options.setdefault("heldout_fraction", 0.5)
+    options.setdefault("seed", 0)
+    options.setdefault("measured", frozenset(g for label in labels for g in genes_of(label)))
+    return SplitRequest(
+        perturbations=np.array(labels, dtype=object),
+        is_control=np.isin(labels, list(controls)),
+        names=np.array([f"cell{i:05}" for i in range(len(labels))], dtype=object),
+        **options,
+    )
+
+
+def facts(asked: SplitRequest, sides: Sides, rules: SplitRules | None = None) -> SplitFacts:
+    obs = pd.DataFrame(
+        {"perturbation": asked.perturbations, "is_control": asked.is_control}, index=asked.names
+    )
+    return SplitFacts(
+        train=obs.iloc[sides.train],
+        test=obs.iloc[sides.test],
+        given=obs.iloc[sides.given],
+        measured=asked.measured,
+        rules=rules or SplitRules(),
+        everyone=obs,
+    )
+
+
+@st.composite
+def requests(draw: Any) -> SplitRequest:
+    """Labels with shared prefixes, pairs, single replicates, several control labels."""
+    genes = draw(st.lists(st.sampled_from(["A", "A1", "A10", "AB", "B", "BA"]), min_size=1,
+                          unique=True))  # fmt: skip
+    pairs = [f"{a},{b}" for a in genes for b in genes if a != b]
+    labels = draw(
+        st.lists(st.sampled_from([*genes, *pairs, "control", "control_B"]), min_size=1,
+                 max_size=40)
+    )  # fmt: skip
+    measured = draw(st.sets(st.sampled_from(genes)))
+    allowed = draw(st.none() | st.frozensets(st.sampled_from(genes)))
+    return request(
+        labels,
+        {"control", "control_B"},
+        measured=frozenset(measured),
+        allowed=allowed,
+        heldout_fraction=draw(st.floats(0.01, 1)),
+        seed=draw(st.integers(0, 5)),
+        stratify_controls=draw(st.booleans()),
+    )
+
+
+class TestEveryType:
+    @pytest.mark.parametrize("kind", DRAWN)
+    @given(asked=requests())
+    @settings(max_examples=120, deadline=None)
+    def test_promises_hold_or_it_says_why_not(self, kind: str, asked: SplitRequest) -> None:
+        rules = SplitRules(stratify_controls=asked.stratify_controls)
+        try:
+            sides = make_sides(kind, asked)
+        except (InvalidDataError, UsageError) as error:
+            said = error.expected and error.got
+        else:
+            said = "made"
+            self.check(kind, asked, sides, rules)
+        assert said
+
+    def check(self, kind: str, asked: SplitRequest, sides: Sides, rules: SplitRules) -> None:
+        broken = SPLIT_TYPES[kind].broken_promises(facts(asked, sides, rules))
+        assert not broken
+        everything = np.concatenate([sides.train, sides.test, sides.given])
+        assert sorted(everything) == list(range(len(asked.names)))
+        again = make_sides(kind, asked)
+        np.testing.assert_array_equal(again.train, sides.train)
+        np.testing.assert_array_equal(again.test, sides.test)
+
+    @pytest.mark.parametrize("kind", DRAWN)
+    def test_only_controls(self, kind: str) -> None:
+        with pytest.raises((InvalidDataError, UsageError)) as caught:
+            make_sides(kind, request(["control"] * 4, {"control"}))
+        assert "control" in str(caught.value)
+
+    @pytest.mark.parametrize("kind", DRAWN)
+    def test_thousands_of_labels(self, kind: str) -> None:
+        labels = [f"G{i}" for i in range(2500)] * 2 + [f"G{i},G{i + 1}" for i in range(2500)]
+        asked = request([*labels, "ctrl"], {"ctrl"})
+        sides = make_sides(kind, asked)
+        assert not SPLIT_TYPES[kind].broken_promises(facts(asked, sides))
+
+    @pytest.mark.parametrize("kind", SPLIT_TYPES)
+    @pytest.mark.parametrize("fraction", [0, -0.1, 1.1, math.nan])
+    def test_fraction_out_of_range(self, kind: str, fraction: float) -> None:
+        asked = request(["A", "ctrl"], {"ctrl"}, heldout_fraction=fraction)
+        with pytest.raises(UsageError, match="out of range"):
+            make_sides(kind, asked)
+
+
+class TestSimple:
+    def test_by_hand(self) -> None:
+        labels = ["A", "ctrl", "B", "C", "D", "E"]
+        asked = request(labels, {"ctrl"}, heldout_fraction=0.5, seed=3)
+        drawn = set(np.random.RandomState(3).choice(6, size=3, replace=False)) | {1}
+        sides = make_sides("simple", asked)
+        assert set(sides.train) == drawn
+        assert set(sides.test) == set(range(6)) - drawn
+
+    def test_both_sides_are_sorted_by_name(self) -> None:
+        asked = request(["A"] * 30 + ["ctrl"], {"ctrl"})
+        names = np.array([f"c{i}" for i in range(31)], dtype=object)
+        sides = make_sides("simple", SplitRequest(**{**vars(asked), "names": names}))
+        for side in (sides.train, sides.test):
+            assert list(names[side]) == sorted(names[side])
+
+    def test_seeds_have_32_bits(self) -> None:
+        with pytest.raises(UsageError, match="32 bits"):
+            make_sides("simple", request(["A", "ctrl"], {"ctrl"}, seed=2**32))
+
+    def test_nothing_left_to_hold_out(self) -> None:
+        asked = request(["A", "B", "ctrl"], {"ctrl"}, heldout_fraction=0.1)
+        with pytest.raises(UsageError, match="leaves the test set empty") as caught:
+            make_sides("simple", asked)
+        assert "3 observations, 1 of them controls, 3 drawn" in str(caught.value)
+
+
+REPLICATES = ["A", "B", "ctrl", "A", "A", "ctrl", "B", "A", "C", "ctrl", "ctrl"]
+
+
+class TestStratified:
+    def test_by_hand(self) -> None:
+        """4 of A, 2 of B, 1 of C, 4 controls: 2, 1, 1 and 2 of them are drawn for training."""
+        asked = request(REPLICATES, {"ctrl"}, seed=1, stratify_controls=True)
+        rows = {label: [i for i, p in enumerate(REPLICATES) if p == label] for label in REPLICATES}
+        train = []
+        for of_label, count in ((rows["A"], 2), (rows["B"], 1), (rows["ctrl"], 2), (rows["C"], 1)):
+            draw = np.random.default_rng(1).choice(len(of_label), count, replace=False)
+            train += [of_label[k] for k in draw]
+        sides = make_sides("stratified", asked)
+        assert sides.train.tolist() == train
+        assert sides.test.tolist() == sorted(set(range(11)) - set(train))
+
+    def test_controls_go_back_to_training(self) -> None:
+        asked = request(REPLICATES, {"ctrl"}, seed=1)
+        both = make_sides("stratified", SplitRequest(**{**vars(asked), "stratify_controls": True}))
+        sides = make_sides("stratified", asked)
+        controls = set(np.flatnonzero(asked.is_control))
+        assert set(sides.test) == set(both.test) - controls
+        assert controls <= set(sides.train)
+
+    def test_single_replicates(self) -> None:
+        with pytest.raises(InvalidDataError, match="at most 1 observations each") as caught:
+            make_sides("stratified", request(["A", "B", "ctrl"], {"ctrl"}))
+        assert "do not merge" in str(caught.value)
+
+    def test_only_controls_held_out_is_said(self) -> None:
+        labels = ["A", "A", *["ctrl"] * 20]
+        asked = request(labels, {"ctrl"}, heldout_fraction=0.1, stratify_controls=True)
+        assert "Only controls" in make_sides("stratified", asked).warnings[0]
+
+
+COMBINATIONS = ["A", "A,B", "ctrl", "B", "A,B,C", "X,Y", "ctrl,2"]
+
+
+class TestCombinations:
+    def test_by_hand(self) -> None:
+        """A control whose label has a comma is a control."""
+        asked = request(COMBINATIONS, {"ctrl", "ctrl,2"})
+        interaction = make_sides("genetic_interaction", asked)
+        assert interaction.test.tolist() == [1, 4, 5]
+        assert make_sides("demultiplexing", asked).test.tolist() == [0, 3]
+
+    def test_without_combinations(self) -> None:
+        for kind in ("genetic_interaction", "demultiplexing"):
+            with pytest.raises(InvalidDataError, match="2 observations of one gene, 0 of several"):
+                make_sides(kind, request(["A", "B", "ctrl"], {"ctrl"}))
+
+    def test_without_singles(self) -> None:
+        asked = request(["A,B", "ctrl"], {"ctrl"})
+        sides = make_sides("genetic_interaction", asked)
+        assert sides.warnings == ("No perturbation of a single gene trains.",)
+        with pytest.raises(InvalidDataError, match="0 observations of one gene"):
+            make_sides("demultiplexing", asked)
+
+
+class TestCustom:
+    def test_by_hand(self) -> None:
+        asked = request(["A", "B", "A", "ctrl"], {"ctrl"}, test_set=("cell00002", "cell00001"))
+        sides = make_sides("custom", asked)
+        assert sides.test.tolist() == [1, 2]
+        assert "1 of 2 held-out perturbations also occur in training: A" in sides.warnings[0]
+
+    @pytest.mark.parametrize(
+        ("test_set", "message"),
+        [
+            (None, "--test-set"),
+            (("cell1",), "cell1"),
+            (("cell00003",), "leaves observations"),
+            (tuple(f"cell0000{i}" for i in range(4)), "leaves observations"),
+        ],
+    )
+    def test_refuses(self, test_set: tuple[str, ...] | None, message: str) -> None:
+        asked = request(["A", "B", "A", "ctrl"], {"ctrl"}, test_set=test_set)
+        with pytest.raises((InvalidDataError, UsageError), match=message):
+            make_sides("custom", asked)
+
+    def test_a_test_set_with_all_controls_breaks_a_promise(self) -> None:
+        asked = request(["A", "B", "ctrl"], {"ctrl"}, test_set=("cell00000", "cell00002"))
+        broken = SPLIT_TYPES["custom"].broken_promises(facts(asked, make_sides("custom", asked)))
+        assert [promise.code for promise, _ in broken] == ["split-no-control"]
+
+
+class TestAllowed:
+    @given(asked=requests())
+    @settings(deadline=None)
+    def test_only_allowed_genes_are_held_out(self, asked: SplitRequest) -> None:
+        assume(asked.allowed is not None)
+        assert asked.allowed is not None
+        try:
+            sides = make_sides("interventional", asked)
+        except (InvalidDataError, UsageError):
+            return
+        for label in asked.perturbations[sides.test]:
+            assert asked.allowed.issuperset(genes_of(label))
+
+    def test_none_left(self) -> None:
+        asked = request(["A", "B", "ctrl"], {"ctrl"}, allowed=frozenset({"Z"}))
+        with pytest.raises(InvalidDataError, match="0 of them allowed regulators"):
+            make_sides("interventional", asked)
+
+    def test_fewer_than_wanted_is_said(self) -> None:
+        asked = request(["A", "B", "C", "ctrl"], {"ctrl"}, allowed=frozenset("A"))
+        sides = make_sides("interventional", asked)
+        assert sides.test.tolist() == [0]
+        assert "Only 1 of 4" in sides.warnings[0]
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("kind", "rules", "message"),
+        [
+            ("simple", SplitRules(stratify_controls=True), "--stratify-controls means nothing"),
+            (
+                "stratified",
+                SplitRules(allowed_regulators="union", networks=("n",)),
+                "--type interventional",
+            ),
+            ("interventional", SplitRules(allowed_regulators="union"), "belong together"),
+            ("interventional", SplitRules(networks=("n",)), "belong together"),
+            ("interventional", SplitRules(keep_apart=("cell_type",)), "add --merge-replicates"),
+            ("timeseries", SplitRules(merge_replicates=True), "not merged"),
+        ],
+    )
+    def test_options_that_would_be_ignored(
+        self, kind: str, rules: SplitRules, message: str
+    ) -> None:
+        with pytest.raises(UsageError, match=message):
+            require_applicable(kind, rules)
+
+    def test_test_set_of_another_type(self) -> None:
+        with pytest.raises(UsageError, match="--type custom"):
+            require_applicable("simple", SplitRules(), test_set=True)
+
+    def test_unknown_names(self) -> None:
+        with pytest.raises(UnknownNameError, match="did you mean union"):
+            SplitRules(allowed_regulators="unoin").require_consistent()
+        with pytest.raises(UnknownNameError, match="cell_type"):
+            SplitRules(merge_replicates=True, keep_apart=("celltype",)).require_consistent()
+
+    @given(
+        merge=st.booleans(),
+        stratify=st.booleans(),
+        rank=st.booleans(),
+        networks=st.lists(st.text(min_size=1), max_size=3),
+        apart=st.sets(st.sampled_from(["cell_type", "timepoint"])),
+    )
+    def test_written_and_read(
+        self, merge: bool, stratify: bool, rank: bool, networks: list[str], apart: set[str]
+    ) -> None:
+        rules = SplitRules(
+            merge_replicates=merge,
+            keep_apart=tuple(sorted(apart)) if merge else (),
+            stratify_controls=stratify,
+            rank_on_train=rank,
+            allowed_regulators=AllowedRegulators.UNION if networks else AllowedRegulators.ALL,
+            networks=tuple(networks),
+        )
+        assert SplitRules.from_dict(rules.to_dict(), source="x") == rules
+        assert SplitRules().to_dict() == {}
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"merge_replicate": True}, "did you mean 'merge_replicates'"),
+            ({"merge_replicates": "yes"}, "another type"),
+            ({"networks": "n"}, "a list of names"),
+            ({"networks": [1]}, "a list of names"),
+            ({"allowed_regulators": True}, "another type"),
+            ({"allowed_regulators": "some"}, "go together"),
+            ({"keep_apart": ["cell_type"]}, "go together"),
+            ([], "JSON object"),
+        ],
+    )
+    def test_wrong_rules_are_refused(self, values: object, message: str) -> None:
+        with pytest.raises(InvalidDataError, match=message):
+            SplitRules.from_dict(values, source="x")
+
+
+def test_rank_by_variance() -> None:
+    from scipy import sparse
+
+    x = np.array([[0.0, 1, 5, 1], [0, 2, 5, 2], [0, 9, 5, 0]])
+    assert rank_by_variance(x).tolist() == [2, 0, 3, 1]
+    assert rank_by_variance(sparse.csr_matrix(x)).tolist() == [2, 0, 3, 1]
+    assert rank_by_variance(sparse.csc_array(x.astype(np.float32))).tolist() == [2, 0, 3, 1]

@@ -1,0 +1,197 @@
+"""Converters: edge lists with other headers, and CellOracle's base GRN."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.loaders.network.importing import import_table
+
+
+def edges_of(path: Path, **how: object) -> list[tuple[object, ...]]:
+    made = import_table(path, **how)  # type: ignore[arg-type]
+    frame = made.network.edges()[["regulator", "target", "weight"]]
+    return list(frame.itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("decoupler.csv", "source,target,mor\nA,x,1\nB,y,-0.5\n"),
+        ("grnboost.tsv", "TF\ttarget\timportance\nA\tx\t1\nB\ty\t-0.5\n"),
+        ("ours.csv", "target,weight,regulator\nx,1,A\ny,-0.5,B\n"),
+        ("dorothea.csv", "tf,confidence,target,mor\nA,A,x,1\nB,E,y,-0.5\n"),
+        ("excel.csv", "\ufeffSource;Target;Weight\nA;x;1\nB;y;-0.5\n"),
+        ("quoted.txt", '"from","to","score"\n"A","x","1e0"\n"B","y","-.5"\n'),
+        ("celloracle_links.csv", ",source,target,coef_mean\n0,A,x,1\n1,B,y,-0.5\n"),
+    ],
+)
+def test_headers_are_recognised(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert edges_of(path) == [("A", "x", 1.0), ("B", "y", -0.5)]
+    zipped = tmp_path / f"{name}.gz"
+    zipped.write_bytes(gzip.compress(path.read_bytes()))
+    assert edges_of(zipped) == [("A", "x", 1.0), ("B", "y", -0.5)]
+
+
+def test_parquet_and_cell_types(tmp_path: Path) -> None:
+    path = tmp_path / "net.parquet"
+    pd.DataFrame(
+        {"source": ["A", "A"], "target": ["x", "x"], "weight": [1, 2], "celltype": ["T", None]}
+    ).to_parquet(path)
+    frame = import_table(path).network.edges()
+    assert frame["cell_type"].tolist()[1] == "T"
+    assert frame["weight"].tolist() == [2.0, 1.0]
+
+
+def test_names_stay_names(tmp_path: Path) -> None:
+    """What other readers take for missing values, numbers and truths are genes here."""
+    path = tmp_path / "n.csv"
+    genes = ["NA", "nan", "None", "1E5", "007", "true", "O'Neil", "null"]
+    path.write_text("source,target\n" + "".join(f"{g},x\n" for g in genes))
+    made = import_table(path)
+    assert made.network.regulators() == sorted(genes)
+    assert made.network.edges()["weight"].unique().tolist() == [-1.0]
+    assert made.ignored == ()
+
+
+def test_duplicates_are_merged_and_oddities_noted(tmp_path: Path) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("source,target,mor,note\nA,x,1,a\nA,x,-2,b\n A,y ,1,c\n1-Mar,x,1,d\n")
+    made = import_table(path)
+    assert edges_of(path) == [("1-Mar", "x", 1.0), ("A", "x", -2.0), ("A", "y", 1.0)]
+    assert (made.n_rows, made.ignored) == (4, ("note",))
+    assert any("1-Mar" in note for note in made.notes)
+    assert any("white space" in note and "2 names" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "how", "error", "message"),
+    [
+        ("a,b,c\nA,x,1\n", {}, UsageError, "no column that could be the regulator"),
+        ("source,tf,target\nA,B,x\n", {}, UsageError, "several columns that could be the reg"),
+        ("tf,target,mor,score\nA,x,1,2\n", {}, UsageError, "several columns that could be the w"),
+        ("tf,target,mor\nA,x,up\n", {}, InvalidDataError, "mor of .* does not hold numbers"),
+        ("tf,target,mor\nA,x,\n", {}, InvalidDataError, "1 of 1 weights .* missing or not"),
+        ("tf,target,mor\nA,x,nan\n", {}, InvalidDataError, "1 of 1 weights"),
+        ("tf,target,mor\nA,x,inf\n", {}, InvalidDataError, "not finite"),
+        ("tf,target\nA,x\n,y\n", {}, InvalidDataError, "1 rows without a name in tf"),
+        ("tf,target\n", {}, InvalidDataError, "holds no edges"),
+        ("just one\nA\n", {}, InvalidDataError, "no header"),
+        ("", {}, InvalidDataError, "no header"),
+        ("tf,target,target\nA,x,y\n", {}, InvalidDataError, "several columns with one name"),
+        ("tf,target\nA,x,1\n", {}, InvalidDataError, "cannot be read"),
+        ("tf,target\nA,x\n", {"columns": {"weight": "w"}}, UsageError, "which --weight names"),
+        ("tf,b\nA,x\n", {"columns": {"target": "tf"}}, UsageError, "regulator|named twice"),
+    ],
+)
+def test_what_cannot_be_converted_is_explained(
+    tmp_path: Path, text: str, how: dict[str, object], error: type[Exception], message: str
+) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text(text)
+    with pytest.raises(error, match=message):
+        import_table(path, **how)  # type: ignore[arg-type]
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("a,b,c,d\nA,x,1,up\n")
+    columns = {"regulator": "a", "target": "b", "weight": "c"}
+    assert edges_of(path, columns=columns) == [("A", "x", 1.0)]
+    assert edges_of(path, columns=columns, unweighted=True) == [("A", "x", -1.0)]
+
+
+def test_files_that_are_not_tables(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError):
+        import_table(tmp_path / "none.csv")
+    (tmp_path / "n.xlsx").write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"format of .* is not known"):
+        import_table(tmp_path / "n.xlsx")
+    (tmp_path / "n.parquet").write_bytes(b"not parquet")
+    with pytest.raises(InvalidDataError, match="cannot be read"):
+        import_table(tmp_path / "n.parquet")
+    (tmp_path / "n.csv").write_bytes(b"tf,target\n\xff\xfe,x\n")
+    with pytest.raises(InvalidDataError, match="cannot be read"):
+        import_table(tmp_path / "n.csv")
+    (tmp_path / "n.csv.gz").write_bytes(gzip.compress(b"tf,target\nA,x\n" * 99)[:-20])
+    with pytest.raises(InvalidDataError, match="cannot be read"):
+        import_table(tmp_path / "n.csv.gz")
+
+
+motifs = st.lists(
+    st.tuples(
+        st.sampled_from(["g1", "g2", "NA"]), st.lists(st.integers(0, 1), min_size=3, max_size=3)
+    ),
+    min_size=1,
+    max_size=8,
+).filter(lambda rows: any(any(row[1]) for row in rows))
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(motifs, st.sampled_from(["csv", "parquet", "indexed.csv"]))
+def test_a_base_grn_is_the_union_of_its_peaks(
+    tmp_path: Path, rows: list[tuple[str, list[int]]], kind: str
+) -> None:
+    factors = ["TF1", "9430076C15Rik", "Nkx2-1"]
+    frame = pd.DataFrame([hits for _, hits in rows], columns=factors)
+    frame.insert(0, "gene_short_name", [gene for gene, _ in rows])
+    frame.insert(0, "peak_id", [f"chr1_{i}_{i + 1}" for i in range(len(rows))])
+    path = tmp_path / f"base.{kind}"
+    if kind == "parquet":
+        frame.astype(dict.fromkeys(factors, float)).to_parquet(path)
+    else:
+        frame.to_csv(path, index=kind == "indexed.csv")
+    made = import_table(path)
+    expected = {
+        (f, gene) for gene, hits in rows for f, hit in zip(factors, hits, strict=True) if hit
+    }
+    found = made.network.edges()
+    assert made.layout == "base GRN"
+    assert set(zip(found["regulator"], found["target"], strict=True)) == expected
+    assert len(found) == len(expected)
+    assert set(found["weight"]) == {-1.0}
+
+
+def test_a_base_grn_with_scores_keeps_the_largest(tmp_path: Path) -> None:
+    path = tmp_path / "base.csv"
+    path.write_text("peak_id,gene_short_name,T,U\np1,g,0.5,0\np2,g,-2,0\np3,h,0,1\n")
+    assert edges_of(path) == [("T", "g", -2.0), ("U", "h", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("peak_id,gene_short_name\np,g\n", "no columns beside"),
+        ("peak_id,gene_short_name,T\np,g,yes\n", "does not say for every peak"),
+        ("peak_id,gene_short_name,T\np,g,1\nq,h,\n", "does not say for every peak"),
+        ("peak_id,gene_short_name,T\np,,1\n", "without a name in gene_short_name"),
+        ("peak_id,gene_short_name,T\np,g,0\n", "holds no edges"),
+    ],
+)
+def test_a_broken_base_grn_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "base.csv"
+    path.write_text(text)
+    with pytest.raises(InvalidDataError, match=message):
+        import_table(path)
+
+
+@pytest.mark.shared
+def test_a_real_network_survives_the_way_through_csv(shared: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(shared / "data/networks/trrust_human/networks/all.parquet")
+    path = tmp_path / "trrust.csv"
+    frame.rename(columns={"regulator": "TF", "weight": "mor"}).to_csv(path, index=False)
+    found = import_table(path).network.edges()
+    expected = frame.sort_values(["regulator", "target"], ignore_index=True)
+    for column in ("regulator", "target", "weight"):
+        np.testing.assert_array_equal(found[column], expected[column].to_numpy())
