@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.baselines import Floats, column_means
+from pereggrn_data.core.arrays import Floats, column_means
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import (
     IS_CONTROL,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Matrix
 from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")

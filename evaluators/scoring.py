@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Matrix
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators.metrics.compute import compute_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS

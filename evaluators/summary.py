@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.metrics.definitions import (
     METRIC_DEFINITIONS_VERSION,
@@ -22,7 +22,6 @@ from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
 
 SMALLEST_DIVISOR = 1e-12
 

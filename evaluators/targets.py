@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.baselines import Floats
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.format import LEVEL, PERTURBATION
 from pereggrn_data.core.labels import genes_of, levels_of
 

@@ -11,13 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.baselines import (
-    Floats,
-    Matrix,
-    column_means,
-    training_mean,
-    training_median,
-)
+from pereggrn_data.core.arrays import Floats, Matrix, column_means
+from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import (
     CLUSTER_LABEL,

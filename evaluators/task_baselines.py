@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.baselines import Floats, Matrix, additive, column_means
+from pereggrn_data.core.arrays import Floats, Matrix, column_means
+from pereggrn_data.core.baselines import additive
 from pereggrn_data.core.errors import first_few
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import dense
 from pereggrn_data.models.fitted import (
     EstimatorRegressions,
     LinearRegressions,
@@ -16,7 +17,6 @@ from pereggrn_data.models.fitted import (
     assemble_linear,
     constant_regressions,
 )
-from pereggrn_data.models.inputs import dense
 from pereggrn_data.models.per_target import Make, check_arguments, fit_each, notes_of
 from pereggrn_data.models.regression_task import RegressionTask
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from pereggrn_data.models.inputs import FloatArray, IntArray
+from pereggrn_data.core.arrays import AnyFloats, Ints
 
 SPARSE_BELOW = 0.25
 """Coefficients with a smaller share of candidates than this are kept sparse."""
@@ -24,7 +24,7 @@ class Regressions(Protocol):
         """What the user should know about the fit."""
         ...
 
-    def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
+    def predict(self, features: AnyFloats) -> npt.NDArray[np.float64]:
         """Predict every target (observations x targets) from features."""
         ...
 
@@ -55,7 +55,7 @@ class LinearRegressions:
     candidates: Any = None
     notes: tuple[str, ...] = ()
 
-    def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
+    def predict(self, features: AnyFloats) -> npt.NDArray[np.float64]:
         """Predict every target.
 
         Parameters
@@ -93,10 +93,10 @@ class EstimatorRegressions:
     """
 
     estimators: tuple[Any, ...]
-    features_of: tuple[IntArray, ...]
+    features_of: tuple[Ints, ...]
     notes: tuple[str, ...] = field(default=())
 
-    def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
+    def predict(self, features: AnyFloats) -> npt.NDArray[np.float64]:
         """Predict every target (observations x targets) from features."""
         x = np.asarray(features, dtype=np.float64)
         out = np.empty((x.shape[0], len(self.estimators)))
@@ -117,7 +117,7 @@ def constant_regressions(values: npt.NDArray[np.float64], n_features: int) -> Li
 
 
 def assemble_linear(
-    features_of: Sequence[IntArray],
+    features_of: Sequence[Ints],
     coefficients: Sequence[npt.NDArray[np.float64]],
     intercepts: npt.NDArray[np.float64],
     alphas: npt.NDArray[np.float64],

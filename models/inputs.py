@@ -9,24 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from pereggrn_data.core.arrays import Bools, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.labels import genes_of, levels_of
 
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.intp]
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
 LARGEST_LEVEL = 1e5
 """Stated levels beyond this are no natural logs, and no regression survives them."""
-
-Matrix: TypeAlias = "FloatArray | scipy.sparse.csr_matrix[Any] | scipy.sparse.csr_array[Any]"
-"""Observations by genes: dense of any float type, or compressed sparse rows."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +36,8 @@ class StatedLevels:
         How many measured perturbed genes have no stated level.
     """
 
-    rows: IntArray
-    columns: IntArray
+    rows: Ints
+    columns: Ints
     values: npt.NDArray[np.float64]
     n_unknown: int
 
@@ -52,7 +45,7 @@ class StatedLevels:
         """Set the perturbed genes of `expression` (observations x genes) to their levels."""
         expression[self.rows, self.columns] = self.values
 
-    def among(self, columns: IntArray, n_genes: int) -> StatedLevels:
+    def among(self, columns: Ints, n_genes: int) -> StatedLevels:
         """Renumber for a matrix that holds only some genes, dropping the others."""
         position = np.full(n_genes, -1, dtype=np.intp)
         position[columns] = np.arange(columns.size)
@@ -84,7 +77,7 @@ class Perturbations:
     stated_levels: tuple[object, ...]
     cell_types: tuple[str, ...] | None = None
     observations: tuple[str, ...] | None = None
-    is_control: BoolArray | None = None
+    is_control: Bools | None = None
 
     def __post_init__(self) -> None:
         for name in ("stated_levels", "cell_types", "observations", "is_control"):
@@ -186,7 +179,7 @@ class TrainingData:
     expression: Matrix
     genes: tuple[str, ...]
     perturbations: Perturbations
-    is_control: BoolArray
+    is_control: Bools
     matched_controls: tuple[str | None, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -222,7 +215,7 @@ class TrainingData:
         """Number of training observations."""
         return len(self.perturbations)
 
-    def controls(self, subtype: str | None = None) -> BoolArray:
+    def controls(self, subtype: str | None = None) -> Bools:
         """Say which observations are controls, or controls of one subtype.
 
         Parameters
@@ -250,26 +243,7 @@ class TrainingData:
         return chosen
 
 
-def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> Float64Array:
-    """Return some rows and columns of a dense or sparse matrix as a float64 array."""
-    part = matrix[rows]
-    if columns is not None:
-        part = part[:, columns]
-    if scipy.sparse.issparse(part):
-        part = part.toarray()
-    return np.ascontiguousarray(part, dtype=np.float64)
-
-
-def column_means(matrix: Matrix, rows: BoolArray | None = None) -> Float64Array:
-    """Return the mean of each column, over all rows or over some, computed in float64."""
-    part = matrix if rows is None else matrix[np.flatnonzero(rows)]
-    if scipy.sparse.issparse(part):
-        # scipy's own mean sums in the type of the data, whatever type it is asked for.
-        return np.asarray(np.ones(part.shape[0]) @ part / part.shape[0], dtype=np.float64)
-    return np.asarray(part.mean(axis=0, dtype=np.float64))
-
-
-def positions(names: Iterable[str], genes: Sequence[str]) -> IntArray:
+def positions(names: Iterable[str], genes: Sequence[str]) -> Ints:
     """Return where `names` are among `genes`, leaving out those that are not."""
     where = {gene: j for j, gene in enumerate(genes)}
     return np.array([where[name] for name in names if name in where], dtype=np.intp)

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pereggrn_data.core.arrays import Floats, column_means
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.labels import genes_of, unique_in_order
 from pereggrn_data.models.grammar.dynamics import Forecast
-from pereggrn_data.models.inputs import Float64Array, Perturbations, TrainingData, column_means
+from pereggrn_data.models.inputs import Perturbations, TrainingData
 
 DIMENSION = 10
 RIDGE_PENALTY = 0.01
@@ -45,11 +46,11 @@ class LinearEmbedding:
     """
 
     genes: tuple[str, ...]
-    embedding: Float64Array
-    weights: Float64Array
-    control_mean: Float64Array
+    embedding: Floats
+    weights: Floats
+    control_mean: Floats
 
-    def predict(self, perturbations: Perturbations, start: Float64Array | None = None) -> Forecast:
+    def predict(self, perturbations: Perturbations, start: Floats | None = None) -> Forecast:
         """Forecast expression after perturbations, in one step.
 
         Parameters
@@ -162,7 +163,7 @@ def _check_arguments(dimension: object, ridge_penalty: object) -> None:
         )
 
 
-def _embed(labels: Sequence[str], genes: Sequence[str], embedding: Float64Array) -> Float64Array:
+def _embed(labels: Sequence[str], genes: Sequence[str], embedding: Floats) -> Floats:
     """Return the mean of the embeddings of each perturbation's genes (dimensions x labels)."""
     where = {gene: j for j, gene in enumerate(genes)}
     columns = [embedding[:, [where[g] for g in genes_of(label)]].mean(axis=1) for label in labels]

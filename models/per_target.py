@@ -10,8 +10,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Ints, dense
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.models.inputs import IntArray, dense
 from pereggrn_data.models.regression_task import RegressionTask
 
 Make: TypeAlias = Callable[..., Any]
@@ -119,7 +119,7 @@ def _fit_block(
     x: npt.NDArray[np.float64],
     gram: npt.NDArray[np.float64] | None,
     y: npt.NDArray[np.float64],
-    columns: list[IntArray],
+    columns: list[Ints],
     rows: list[npt.NDArray[np.bool_]],
     make: Make,
     arguments: Mapping[str, Any],

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pereggrn_data.models.inputs import FloatArray, IntArray, Matrix
+from pereggrn_data.core.arrays import AnyFloats, Ints, Matrix
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many targets are done, and how many there are."""
@@ -45,12 +45,12 @@ class RegressionTask:
         Told how far the work is.
     """
 
-    features: FloatArray
+    features: AnyFloats
     responses: Matrix
     targets: tuple[str, ...]
-    own: IntArray
-    excluded: Mapping[int, IntArray] = field(default_factory=dict)
-    allowed: tuple[IntArray, ...] | None = None
+    own: Ints
+    excluded: Mapping[int, Ints] = field(default_factory=dict)
+    allowed: tuple[Ints, ...] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     jobs: int = 1
@@ -61,11 +61,11 @@ class RegressionTask:
         """Number of regressions."""
         return len(self.targets)
 
-    def features_of(self, target: int) -> IntArray:
+    def features_of(self, target: int) -> Ints:
         """Return the features that may predict a target."""
         if self.allowed is not None:
             return self.allowed[target]
-        every: IntArray = np.arange(self.features.shape[1], dtype=np.intp)
+        every: Ints = np.arange(self.features.shape[1], dtype=np.intp)
         return np.delete(every, self.own[target]) if self.own[target] >= 0 else every
 
     def rows_of(self, target: int) -> npt.NDArray[np.bool_]:
@@ -74,7 +74,7 @@ class RegressionTask:
         kept[self.excluded.get(target, [])] = False
         return kept
 
-    def subset(self, targets: IntArray) -> RegressionTask:
+    def subset(self, targets: Ints) -> RegressionTask:
         """Return the task for some of the targets."""
         back = {int(j): i for i, j in enumerate(targets)}
         return replace(

@@ -8,12 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.evaluators.metrics.definitions import METRICS, Metric, Needs
 from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock, Mask
-
-Floats = npt.NDArray[np.float64]
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_BLOCK = 64

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators.metrics.effects import EffectBlock
 from pereggrn_data.evaluators.metrics.gene_metrics import (
@@ -37,8 +35,6 @@ METRIC_DEFINITIONS_VERSION = 1
 
 TABLE_3 = "Kernfeld et al. 2025, Table 3"
 ORIGINAL = "the original software's evaluator"
-
-Floats = npt.NDArray[np.float64]
 
 
 class Direction(StrEnum):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock
 from pereggrn_data.evaluators.metrics.statistics import (
     anova_pvalues,
@@ -19,8 +19,6 @@ from pereggrn_data.evaluators.metrics.statistics import (
     difference_of_means,
     sign_tables,
 )
-
-Floats = npt.NDArray[np.float64]
 
 TOP_SIZES = (20, 100, 200)
 """Numbers of most changed genes that some metrics look at."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Matrix
 from pereggrn_data.evaluators.metrics.effects import Mask
 from pereggrn_data.evaluators.targets import Targets
 from pereggrn_data.evaluators.task import log_fold_change

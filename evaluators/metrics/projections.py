@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Matrix
 
 N_TREES = 100
 N_COMPONENTS = 20

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.evaluators.metrics.effects import EffectBlock
-
-Floats = npt.NDArray[np.float64]
 
 _CANCELLED = 1e-8
 

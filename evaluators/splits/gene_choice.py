@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from pereggrn_data.core.baselines import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Matrix
 
 
 def choose_genes(

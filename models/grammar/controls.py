@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Floats, column_means
 from pereggrn_data.core.errors import UsageError, first_few
-from pereggrn_data.models.inputs import Float64Array, TrainingData, column_means
+from pereggrn_data.models.inputs import TrainingData
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ControlMeans:
 
     labels: tuple[str, ...]
     counts: npt.NDArray[np.int64]
-    means: Float64Array
+    means: Floats
 
     @classmethod
     def of(cls, data: TrainingData) -> ControlMeans:
@@ -42,7 +43,7 @@ class ControlMeans:
             means=np.stack([column_means(data.expression, r) for r in rows]),
         )
 
-    def mean(self, subtype: str | None = None) -> Float64Array:
+    def mean(self, subtype: str | None = None) -> Floats:
         """Return the mean over all controls, or over those whose label begins with `subtype`.
 
         Raises

@@ -9,15 +9,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from pereggrn_data.core.arrays import Floats, Matrix
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.models.inputs import Float64Array, Matrix, StatedLevels
+from pereggrn_data.models.inputs import StatedLevels
 
 WHAT_HELPS = (
     "Is the training data natural-log expression? If so, another method, more penalty (such as "
     "RidgeCVExtraPenalty) or fewer steps may help."
 )
 
-StepFunction: TypeAlias = Callable[[Float64Array], Float64Array]
+StepFunction: TypeAlias = Callable[[Floats], Floats]
 """Expression after one step, from expression with the perturbation in it."""
 
 
@@ -33,7 +34,7 @@ class Forecast:
         What the user should know about how it was made.
     """
 
-    expression: dict[int, Float64Array]
+    expression: dict[int, Floats]
     notes: tuple[str, ...] = ()
 
 
@@ -75,7 +76,7 @@ class Span:
         """Find them in (observations, genes)."""
         return cls(float(expression.min()), float(expression.max()))
 
-    def notes(self, forecast: Mapping[int, Float64Array], levels: StatedLevels) -> tuple[str, ...]:
+    def notes(self, forecast: Mapping[int, Floats], levels: StatedLevels) -> tuple[str, ...]:
         """Say how many forecasts are further outside of the span than the span is wide.
 
         Parameters
@@ -101,7 +102,7 @@ class Span:
         )
 
 
-def start_from(start: Float64Array, n_perturbations: int, n_genes: int) -> Float64Array:
+def start_from(start: Floats, n_perturbations: int, n_genes: int) -> Floats:
     """Return the starting state of each perturbation.
 
     Parameters
@@ -128,11 +129,11 @@ def start_from(start: Float64Array, n_perturbations: int, n_genes: int) -> Float
 
 def iterate(
     step: StepFunction,
-    state: Float64Array,
+    state: Floats,
     levels: StatedLevels,
     steps: Sequence[int],
     genes: Sequence[str],
-) -> dict[int, Float64Array]:
+) -> dict[int, Floats]:
     """Apply a model again and again, holding the perturbed genes at their levels.
 
     Parameters
@@ -172,7 +173,7 @@ def iterate(
     return found
 
 
-def _check_finite(state: Float64Array, step: int, last: int, genes: Sequence[str]) -> None:
+def _check_finite(state: Floats, step: int, last: int, genes: Sequence[str]) -> None:
     finite = np.isfinite(state)
     if finite.all():
         return

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from pereggrn_data.core.arrays import Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.labels import genes_of, targets_matrix
 from pereggrn_data.models.grammar.choices import Exclusion
-from pereggrn_data.models.inputs import IntArray, positions
+from pereggrn_data.models.inputs import positions
 
 
 def eligible_regulators(
@@ -56,9 +57,7 @@ def eligible_regulators(
     raise UsageError(f"{which!r} names no eligible regulators.", expected="all, tf or perturbed")
 
 
-def own_features(
-    genes: Sequence[str], regulators: Sequence[str], *, predict_self: bool
-) -> IntArray:
+def own_features(genes: Sequence[str], regulators: Sequence[str], *, predict_self: bool) -> Ints:
     """Return for each gene the feature that is itself and must not predict it, or -1."""
     own = np.full(len(genes), -1, dtype=np.intp)
     if not predict_self:
@@ -74,7 +73,7 @@ def allowed_features(
     network: Mapping[str, frozenset[str]],
     *,
     predict_self: bool | None,
-) -> tuple[IntArray, ...]:
+) -> tuple[Ints, ...]:
     """Return for each gene the features that a network allows.
 
     Parameters
@@ -103,7 +102,7 @@ def allowed_features(
 
 def excluded_rows(
     labels: Sequence[str], genes: Sequence[str], exclusion: Exclusion
-) -> dict[int, IntArray]:
+) -> dict[int, Ints]:
     """Return which observations do not train which genes.
 
     Parameters
@@ -128,7 +127,7 @@ def excluded_rows(
 
 
 def check_trainable(
-    excluded: Mapping[int, IntArray], n: int, genes: Sequence[str], where: str
+    excluded: Mapping[int, Ints], n: int, genes: Sequence[str], where: str
 ) -> None:
     """Check that each gene has at least one observation to train on.
 
@@ -147,7 +146,7 @@ def check_trainable(
             )
 
 
-def feature_positions(regulators: Sequence[str], genes: Sequence[str]) -> IntArray:
+def feature_positions(regulators: Sequence[str], genes: Sequence[str]) -> Ints:
     """Return the columns of the regulators among the genes.
 
     Raises

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pereggrn_data.core.arrays import Bools, Ints, Matrix, dense
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.models.fitted import Regressions
 from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar, LowDimensionalStructure
@@ -19,14 +20,7 @@ from pereggrn_data.models.grammar.eligibility import (
 from pereggrn_data.models.grammar.low_dimensional import Subspace
 from pereggrn_data.models.grammar.matching import UNMATCHED, match
 from pereggrn_data.models.grammar.prior_network import Network
-from pereggrn_data.models.inputs import (
-    BoolArray,
-    IntArray,
-    Matrix,
-    StatedLevels,
-    TrainingData,
-    dense,
-)
+from pereggrn_data.models.inputs import StatedLevels, TrainingData
 from pereggrn_data.models.methods import get_regression
 from pereggrn_data.models.regression_task import Progress, RegressionTask
 
@@ -92,7 +86,7 @@ class Fitting:
 
     def _model(
         self,
-        chosen: BoolArray,
+        chosen: Bools,
         network: Network | None,
         cell_type: str | None,
         is_pruned: bool,
@@ -104,7 +98,7 @@ class Fitting:
 
     def task(
         self,
-        chosen: BoolArray,
+        chosen: Bools,
         network: Network | None,
         cell_type: str | None,
         *,
@@ -150,7 +144,7 @@ class Fitting:
         )
 
 
-def _of_rows(levels: StatedLevels, rows: IntArray, n: int) -> StatedLevels:
+def _of_rows(levels: StatedLevels, rows: Ints, n: int) -> StatedLevels:
     position = np.full(n, -1, dtype=np.intp)
     position[rows] = np.arange(rows.size)
     kept = position[levels.rows] >= 0

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.models.fitted import Regressions
 from pereggrn_data.models.grammar.choices import (
@@ -27,13 +28,7 @@ from pereggrn_data.models.grammar.fitting import Fitting
 from pereggrn_data.models.grammar.low_dimensional import Subspace, make_subspace
 from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.grammar.pruning import check_prunable, pruned_network
-from pereggrn_data.models.inputs import (
-    Float64Array,
-    IntArray,
-    Perturbations,
-    StatedLevels,
-    TrainingData,
-)
+from pereggrn_data.models.inputs import Perturbations, StatedLevels, TrainingData
 from pereggrn_data.models.methods import get_regression
 from pereggrn_data.models.regression_task import Progress
 
@@ -80,7 +75,7 @@ class FittedGRN:
         *,
         steps: int | Sequence[int] = (1,),
         control_subtype: str | None = None,
-        starting_expression: Float64Array | None = None,
+        starting_expression: Floats | None = None,
     ) -> Forecast:
         """Forecast expression after perturbations.
 
@@ -119,9 +114,7 @@ class FittedGRN:
         found = iterate(step, state, levels, check_steps(steps), self.genes)
         return Forecast(found, _unknown_levels(levels) + self.span.notes(found, levels))
 
-    def _step(
-        self, state: Float64Array, rows: Mapping[str | None, IntArray], columns: IntArray
-    ) -> Float64Array:
+    def _step(self, state: Floats, rows: Mapping[str | None, Ints], columns: Ints) -> Floats:
         structure, subspace = self.grammar.low_dimensional_structure, self.subspace
         in_subspace = structure is LowDimensionalStructure.DYNAMICS and subspace is not None
         features = subspace.encode(state) if in_subspace and subspace else state[:, columns]
@@ -133,7 +126,7 @@ class FittedGRN:
             return out
         return subspace.decode(out if in_subspace else subspace.encode(out))
 
-    def _rows_by_model(self, perturbations: Perturbations) -> dict[str | None, IntArray]:
+    def _rows_by_model(self, perturbations: Perturbations) -> dict[str | None, Ints]:
         n = len(perturbations)
         if None in self.models:
             return {None: np.arange(n, dtype=np.intp)}

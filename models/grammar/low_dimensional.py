@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Floats, Matrix, dense
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.inputs import Float64Array, Matrix, dense
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class Subspace:
         One value per gene.
     """
 
-    encoder: Float64Array
-    decoder: Float64Array
-    centre: Float64Array
+    encoder: Floats
+    decoder: Floats
+    centre: Floats
 
     @property
     def dimension(self) -> int:
         """Number of coordinates."""
         return int(self.decoder.shape[0])
 
-    def encode(self, expression: Float64Array) -> Float64Array:
+    def encode(self, expression: Floats) -> Floats:
         """Return the coordinates of expression (observations x genes)."""
         return np.asarray((expression - self.centre) @ self.encoder)
 
-    def decode(self, coordinates: Float64Array) -> Float64Array:
+    def decode(self, coordinates: Floats) -> Floats:
         """Return the expression at coordinates (observations x dimensions)."""
         return np.asarray(coordinates @ self.decoder + self.centre)
 
@@ -104,7 +104,7 @@ def user_subspace(matrix: npt.ArrayLike, n_genes: int) -> Subspace:
     return Subspace(encoder, rows, np.zeros(n_genes))
 
 
-def make_subspace(value: int | Float64Array, expression: Matrix) -> Subspace:
+def make_subspace(value: int | Floats, expression: Matrix) -> Subspace:
     """Return the principal subspace of a dimension, or the one that a matrix spans."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return principal_subspace(expression, int(value))

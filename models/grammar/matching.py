@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Ints, Matrix, dense
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, first_few
 from pereggrn_data.models.grammar.choices import Matching
-from pereggrn_data.models.inputs import IntArray, Matrix, TrainingData, dense
+from pereggrn_data.models.inputs import TrainingData
 
 UNMATCHED = -1
 """In place of a matched observation: this one does not train."""
@@ -15,7 +16,7 @@ UNMATCHED = -1
 ROWS = 1024
 
 
-def match(data: TrainingData, method: Matching, seed: int = 0) -> IntArray:
+def match(data: TrainingData, method: Matching, seed: int = 0) -> Ints:
     """Match each training observation with the one that its features come from.
 
     Parameters
@@ -65,7 +66,7 @@ def match(data: TrainingData, method: Matching, seed: int = 0) -> IntArray:
     return matched
 
 
-def nearest(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntArray:
+def nearest(expression: Matrix, queries: Ints, candidates: Ints) -> Ints:
     """Return the nearest candidate of each query, as a position among the candidates.
 
     Parameters
@@ -102,7 +103,7 @@ def nearest(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntA
     return found
 
 
-def _transported(expression: Matrix, queries: IntArray, candidates: IntArray) -> IntArray:
+def _transported(expression: Matrix, queries: Ints, candidates: Ints) -> Ints:
     try:
         import ot  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
@@ -120,7 +121,7 @@ def _transported(expression: Matrix, queries: IntArray, candidates: IntArray) ->
     return np.asarray(np.argmax(plan, axis=1), dtype=np.intp)
 
 
-def _user(data: TrainingData) -> IntArray:
+def _user(data: TrainingData) -> Ints:
     names = data.perturbations.observations
     if data.matched_controls is None or names is None:
         raise InvalidDataError(

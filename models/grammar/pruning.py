@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from pereggrn_data.core.arrays import Ints
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.fitted import LinearRegressions, Regressions
 from pereggrn_data.models.grammar.prior_network import Network
-from pereggrn_data.models.inputs import IntArray
 from pereggrn_data.models.methods import Kind, Method
 
 
@@ -41,7 +41,7 @@ def pruned_network(
     models: Mapping[str | None, Regressions],
     genes: Sequence[str],
     regulators: Sequence[str],
-    own: IntArray,
+    own: Ints,
     n_edges: int,
 ) -> Network:
     """Return the network of the largest coefficients.
@@ -63,7 +63,7 @@ def pruned_network(
     UsageError
         If a model is not linear.
     """
-    found: list[tuple[str | None, npt.NDArray[np.float64], IntArray, IntArray]] = []
+    found: list[tuple[str | None, npt.NDArray[np.float64], Ints, Ints]] = []
     for cell_type, model in models.items():
         if not isinstance(model, LinearRegressions):
             raise not_prunable("The method")
@@ -101,7 +101,7 @@ def _largest(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def _candidates(model: LinearRegressions, own: IntArray) -> tuple[IntArray, IntArray]:
+def _candidates(model: LinearRegressions, own: Ints) -> tuple[Ints, Ints]:
     """Return the (target, feature) pairs that are in a model, by target."""
     if model.candidates is not None:
         pairs = scipy.sparse.coo_array(model.candidates)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pereggrn_data.models.inputs import Float64Array, IntArray, dense
+from pereggrn_data.core.arrays import Floats, Ints, dense
 from pereggrn_data.models.ridge.problem import RidgeProblem
 
 
@@ -17,13 +17,13 @@ from pereggrn_data.models.ridge.problem import RidgeProblem
 class Basis:
     """What all targets share: eigenvectors, eigenvalues, means, and Tᵀy."""
 
-    vectors: Float64Array
-    values: Float64Array
-    x_mean: Float64Array
-    y_mean: Float64Array
-    products: Float64Array
+    vectors: Floats
+    values: Floats
+    x_mean: Floats
+    y_mean: Floats
+    products: Floats
 
-    def rotated(self, problem: RidgeProblem, rows: slice | IntArray) -> Float64Array:
+    def rotated(self, problem: RidgeProblem, rows: slice | Ints) -> Floats:
         """Return T for some rows."""
         centred = dense(problem.features, rows) - self.x_mean
         return np.asarray(centred @ self.vectors, dtype=np.float64)
@@ -36,10 +36,10 @@ class OwnColumns:
     `vectors` are rows of V over the eigenvalues; T @ vectors gives z.
     """
 
-    targets: IntArray
-    vectors: Float64Array
-    pivot: Float64Array
-    step: Float64Array
+    targets: Ints
+    vectors: Floats
+    pivot: Floats
+    step: Floats
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class ExcludedRows:
 
     targets: tuple[int, ...]
     parts: tuple[slice, ...]
-    rows: IntArray
-    t: Float64Array
+    rows: Ints
+    t: Floats
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class LeftOut:
 
     target: int
     part: slice
-    z: Float64Array | None
-    inverse: Float64Array
-    solved: Float64Array
+    z: Floats | None
+    inverse: Floats
+    solved: Floats
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class Corrections:
     `d` are the reciprocals of the eigenvalues plus the penalty.
     """
 
-    d: Float64Array
+    d: Floats
     own: OwnColumns
     left: list[LeftOut]
 
 
-def excluded_rows(problem: RidgeProblem, basis: Basis, block: IntArray) -> ExcludedRows:
+def excluded_rows(problem: RidgeProblem, basis: Basis, block: Ints) -> ExcludedRows:
     """Collect the rows that the targets of a block leave out."""
     found = [(k, problem.excluded[int(j)]) for k, j in enumerate(block) if j in problem.excluded]
     ends = np.cumsum([rows.size for _, rows in found], dtype=np.intp)
@@ -99,7 +99,7 @@ def excluded_rows(problem: RidgeProblem, basis: Basis, block: IntArray) -> Exclu
 
 
 def corrections_for(
-    problem: RidgeProblem, basis: Basis, alpha: float, block: IntArray, out: ExcludedRows
+    problem: RidgeProblem, basis: Basis, alpha: float, block: Ints, out: ExcludedRows
 ) -> Corrections:
     """Compute what one penalty needs for a block of targets."""
     d = 1.0 / (basis.values + alpha)
@@ -127,13 +127,13 @@ def corrections_for(
 
 
 def squared_residuals(
-    t: Float64Array,
-    residuals: Float64Array,
+    t: Floats,
+    residuals: Floats,
     corrections: Corrections,
     out: ExcludedRows,
     rows: slice,
     n: int,
-) -> Float64Array:
+) -> Floats:
     """Return the squared leave-one-out residuals of a block of rows, summed per target.
 
     Parameters
@@ -155,7 +155,7 @@ def squared_residuals(
     z = t @ own.vectors
     own_residuals = residuals[:, own.targets] + z * own.step
     own_remainder = remainder[:, None] + z * z / own.pivot
-    squares: Float64Array = np.einsum("ij,ij,i->j", residuals, residuals, remainder**-2.0)
+    squares: Floats = np.einsum("ij,ij,i->j", residuals, residuals, remainder**-2.0)
     squares[own.targets] = np.sum((own_residuals / own_remainder) ** 2, axis=0)
     where = {int(k): i for i, k in enumerate(own.targets)}
     for item in corrections.left:
@@ -175,11 +175,11 @@ def squared_residuals(
 
 
 def rotated_coefficients(
-    basis: Basis, corrections: Corrections, block: IntArray, out: ExcludedRows
-) -> Float64Array:
+    basis: Basis, corrections: Corrections, block: Ints, out: ExcludedRows
+) -> Floats:
     """Return coefficients in the basis of eigenvectors, p x targets of the block."""
     d, own = corrections.d, corrections.own
-    rotated: Float64Array = d[:, None] * basis.products[:, block]
+    rotated: Floats = d[:, None] * basis.products[:, block]
     rotated[:, own.targets] -= own.vectors * own.step
     where = {int(k): i for i, k in enumerate(own.targets)}
     for item in corrections.left:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from pereggrn_data.models.inputs import Float64Array, IntArray, dense
+from pereggrn_data.core.arrays import Floats, Ints, dense
 from pereggrn_data.models.ridge.problem import (
     RidgeProblem,
     RidgeSolution,
@@ -50,10 +50,10 @@ class _Block:
     of their own, and `x_own` these columns, one per row.
     """
 
-    y: Float64Array
-    special: IntArray
-    x_own: Float64Array
-    excluded: dict[int, IntArray]
+    y: Floats
+    special: Ints
+    x_own: Floats
+    excluded: dict[int, Ints]
 
 
 def fit_dual(problem: RidgeProblem) -> RidgeSolution:
@@ -102,28 +102,28 @@ def fit_dual(problem: RidgeProblem) -> RidgeSolution:
 class _Inverses:
     """The matrix N of each penalty, from one eigendecomposition."""
 
-    def __init__(self, x: Float64Array, alphas: tuple[float, ...]) -> None:
+    def __init__(self, x: Floats, alphas: tuple[float, ...]) -> None:
         values, vectors = scipy.linalg.eigh(x @ x.T, overwrite_a=True, check_finite=False)
         self._vectors = vectors - vectors.mean(axis=0)
         # The first belongs to the mean, which is centred away.
         check_condition(values[1:], alphas)
         self._values = np.maximum(values, 0.0)
         self._alphas = alphas
-        self._cache: dict[int, Float64Array] = {}
+        self._cache: dict[int, Floats] = {}
         self.are_cached = self._vectors.size * len(alphas) < CACHED_VALUES
 
-    def __call__(self, a: int) -> Float64Array:
+    def __call__(self, a: int) -> Floats:
         """Return N for the penalty at position `a`."""
         if a in self._cache:
             return self._cache[a]
         scaled = self._vectors / np.sqrt(self._values + self._alphas[a])
-        inverse: Float64Array = scaled @ scaled.T
+        inverse: Floats = scaled @ scaled.T
         if self.are_cached:
             self._cache[a] = inverse
         return inverse
 
 
-def _block(problem: RidgeProblem, x: Float64Array, block: IntArray) -> _Block:
+def _block(problem: RidgeProblem, x: Floats, block: Ints) -> _Block:
     y = problem.responses[:, block[0] : block[-1] + 1]
     own = problem.own[block]
     special = np.flatnonzero(own >= 0)
@@ -137,11 +137,11 @@ def _block(problem: RidgeProblem, x: Float64Array, block: IntArray) -> _Block:
     )
 
 
-def _duals(block: _Block, inverse: Float64Array, duals: Float64Array) -> Float64Array:
+def _duals(block: _Block, inverse: Floats, duals: Floats) -> Floats:
     """Write dual coefficients (targets x n); return summed squared leave-one-out residuals."""
     np.matmul(block.y, inverse, out=duals)
     diagonal = np.ascontiguousarray(inverse.diagonal())
-    squares: Float64Array = np.einsum("ji,ji,i->j", duals, duals, diagonal**-2.0)
+    squares: Floats = np.einsum("ji,ji,i->j", duals, duals, diagonal**-2.0)
     special = block.special
     u = block.x_own @ inverse
     shrink = 1.0 - np.einsum("ji,ji->j", u, block.x_own)
@@ -160,9 +160,7 @@ def _duals(block: _Block, inverse: Float64Array, duals: Float64Array) -> Float64
     return squares
 
 
-def _leave_rows_out(
-    duals: Float64Array, columns: Float64Array, diagonal: Float64Array, rows: IntArray
-) -> float:
+def _leave_rows_out(duals: Floats, columns: Floats, diagonal: Floats, rows: Ints) -> float:
     """Update one target's dual coefficients in place; return its squared residuals' sum.
 
     Parameters

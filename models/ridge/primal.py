@@ -21,7 +21,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.linalg
 
-from pereggrn_data.models.inputs import Float64Array, IntArray, column_means, dense
+from pereggrn_data.core.arrays import Floats, Ints, column_means, dense
 from pereggrn_data.models.ridge.corrections import (
     Basis,
     corrections_for,
@@ -86,7 +86,7 @@ def fit_primal(problem: RidgeProblem) -> RidgeSolution:
 
 
 def _of_targets(
-    problem: RidgeProblem, targets: IntArray, *, without_rows: bool = False
+    problem: RidgeProblem, targets: Ints, *, without_rows: bool = False
 ) -> RidgeProblem:
     if targets.size == problem.own.size and not without_rows:
         return problem
@@ -102,7 +102,7 @@ def _of_targets(
     )
 
 
-def _fit_shared(problem: RidgeProblem) -> tuple[Float64Array, Float64Array]:
+def _fit_shared(problem: RidgeProblem) -> tuple[Floats, Floats]:
     """Return coefficients (targets x p) and errors (penalties x targets)."""
     n, p, n_targets = problem.shape
     basis = _basis(problem)
@@ -130,7 +130,7 @@ def _fit_shared(problem: RidgeProblem) -> tuple[Float64Array, Float64Array]:
     return coefficients, errors
 
 
-def _blocks(problem: RidgeProblem) -> list[IntArray]:
+def _blocks(problem: RidgeProblem) -> list[Ints]:
     """Cut the targets into blocks that are neither too many nor leave out too many rows."""
     blocks: list[list[int]] = [[]]
     room = EXCLUDED_ROWS

@@ -12,15 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import AnyFloats, Floats, Ints, Matrix, column_means, dense
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.models.inputs import (
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Matrix,
-    column_means,
-    dense,
-)
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Penalties that are tried, as in the original software."""
@@ -46,10 +39,10 @@ class RidgeProblem:
         Told how much has been done since it was last told, in targets.
     """
 
-    features: FloatArray
+    features: AnyFloats
     responses: Matrix
-    own: IntArray
-    excluded: Mapping[int, IntArray] = field(default_factory=dict)
+    own: Ints
+    excluded: Mapping[int, Ints] = field(default_factory=dict)
     alphas: tuple[float, ...] = ALPHAS
     advance: Callable[[float], None] = lambda _: None
 
@@ -82,13 +75,13 @@ class RidgeSolution:
         Mean squared leave-one-out residual, penalties x targets.
     """
 
-    coefficients: Float64Array
-    intercepts: Float64Array
-    alphas: Float64Array
-    errors: Float64Array
+    coefficients: Floats
+    intercepts: Floats
+    alphas: Floats
+    errors: Floats
 
 
-def check_condition(values: Float64Array, alphas: tuple[float, ...]) -> None:
+def check_condition(values: Floats, alphas: tuple[float, ...]) -> None:
     """Check that equations can be solved with the digits that numbers have.
 
     Parameters
@@ -111,7 +104,7 @@ def check_condition(values: Float64Array, alphas: tuple[float, ...]) -> None:
         )
 
 
-def check_errors(errors: Float64Array) -> None:
+def check_errors(errors: Floats) -> None:
     """Check that penalties can be chosen by their errors.
 
     Raises
@@ -134,9 +127,7 @@ def not_solvable(got: str) -> InvalidDataError:
     )
 
 
-def solution(
-    problem: RidgeProblem, coefficients: Float64Array, errors: Float64Array
-) -> RidgeSolution:
+def solution(problem: RidgeProblem, coefficients: Floats, errors: Floats) -> RidgeSolution:
     """Complete a solution whose coefficients and errors are known.
 
     The intercept makes the mean residual of the observations that train a

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import AnyFloats, Floats, Ints, dense
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.fitted import LinearRegressions, assemble_linear
-from pereggrn_data.models.inputs import Float64Array, FloatArray, IntArray, dense
 from pereggrn_data.models.regression_task import RegressionTask
 from pereggrn_data.models.ridge.dual import fit_dual
 from pereggrn_data.models.ridge.primal import fit_primal
@@ -35,11 +35,11 @@ SHARED_BY = 4
 class _Part:
     """Fits of some targets; `columns` None means that coefficients span all features."""
 
-    targets: IntArray
-    columns: tuple[IntArray, ...] | None
+    targets: Ints
+    columns: tuple[Ints, ...] | None
     coefficients: Any
-    intercepts: Float64Array
-    alphas: Float64Array
+    intercepts: Floats
+    alphas: Floats
 
 
 def fit_ridge_cv(task: RegressionTask) -> LinearRegressions:
@@ -184,9 +184,7 @@ def _size(task: RegressionTask, target: int) -> int:
     return int(task.features.shape[1]) - int(task.own[target] >= 0)
 
 
-def _alone(
-    task: RegressionTask, allowed: Sequence[IntArray], targets: IntArray
-) -> npt.NDArray[np.bool_]:
+def _alone(task: RegressionTask, allowed: Sequence[Ints], targets: Ints) -> npt.NDArray[np.bool_]:
     """Mark targets that certainly share their features with too few others.
 
     Equal sets have equal sums of random numbers, and sums take much less time
@@ -206,14 +204,14 @@ def _alone(
     return few
 
 
-def _groups(task: RegressionTask, targets: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+def _groups(task: RegressionTask, targets: Ints) -> Iterator[tuple[Ints, Ints]]:
     """Yield sets of features with the targets that have them, own columns counted in.
 
     In a dense network the features of two targets differ only by their own
     columns; with these counted in they are the same, and one decomposition
     serves both.
     """
-    groups: dict[bytes, tuple[IntArray, list[int]]] = {}
+    groups: dict[bytes, tuple[Ints, list[int]]] = {}
     for j in targets:
         columns = _with_own(task, int(j))
         groups.setdefault(columns.tobytes(), (columns, []))[1].append(int(j))
@@ -221,7 +219,7 @@ def _groups(task: RegressionTask, targets: IntArray) -> Iterator[tuple[IntArray,
         yield columns, np.array(members, dtype=np.intp)
 
 
-def _with_own(task: RegressionTask, target: int) -> IntArray:
+def _with_own(task: RegressionTask, target: int) -> Ints:
     columns = task.features_of(target)
     if task.own[target] >= 0:
         columns = np.append(columns[columns != task.own[target]], task.own[target])
@@ -230,14 +228,14 @@ def _with_own(task: RegressionTask, target: int) -> IntArray:
 
 def _dense_part(
     task: RegressionTask,
-    targets: IntArray,
-    own: IntArray,
-    columns: IntArray,
+    targets: Ints,
+    own: Ints,
+    columns: Ints,
     alphas: tuple[float, ...],
     counter: _Counter,
 ) -> _Part:
     everything = columns.size == task.features.shape[1]
-    features: FloatArray = task.features if everything else task.features[:, columns]
+    features: AnyFloats = task.features if everything else task.features[:, columns]
     part = task.subset(targets)
     problem = RidgeProblem(features, part.responses, own, part.excluded, alphas, counter.advance)
     n, p, _ = problem.shape
@@ -250,23 +248,23 @@ def _dense_part(
     return _Part(targets, chosen, kept, fit.intercepts, fit.alphas)
 
 
-def _means(task: RegressionTask, targets: IntArray) -> _Part:
+def _means(task: RegressionTask, targets: Ints) -> _Part:
     y = dense(task.responses, columns=targets)
     values = y.mean(axis=0)
     for i, j in enumerate(targets):
         if int(j) in task.excluded:
             values[i] = y[task.rows_of(int(j)), i].mean()
     empty = tuple(np.empty(0, dtype=np.intp) for _ in targets)
-    nothing: Sequence[Float64Array] = [np.empty(0) for _ in targets]
+    nothing: Sequence[Floats] = [np.empty(0) for _ in targets]
     return _Part(targets, empty, nothing, values, np.full(targets.size, np.nan))
 
 
 def _assemble(task: RegressionTask, parts: Iterator[_Part]) -> LinearRegressions:
     n_targets, p = task.n_targets, task.features.shape[1]
     intercepts, alphas = np.empty(n_targets), np.full(n_targets, np.nan)
-    full: Float64Array | None = None
-    columns: list[IntArray] = [np.empty(0, dtype=np.intp)] * n_targets
-    values: list[Float64Array] = [np.empty(0)] * n_targets
+    full: Floats | None = None
+    columns: list[Ints] = [np.empty(0, dtype=np.intp)] * n_targets
+    values: list[Floats] = [np.empty(0)] * n_targets
     for part in parts:
         intercepts[part.targets], alphas[part.targets] = part.intercepts, part.alphas
         if part.columns is None:

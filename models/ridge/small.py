@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pereggrn_data.models.inputs import Float64Array, IntArray, Matrix, dense
+from pereggrn_data.core.arrays import Floats, Ints, Matrix, dense
 from pereggrn_data.models.ridge.problem import check_condition
 
 BATCH_VALUES = 200_000
@@ -42,10 +42,10 @@ class SmallFit:
         Mean squared leave-one-out residual, penalties x targets.
     """
 
-    targets: IntArray
-    coefficients: Float64Array
-    intercepts: Float64Array
-    errors: Float64Array
+    targets: Ints
+    coefficients: Floats
+    intercepts: Floats
+    errors: Floats
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SmallProblem:
         Positive penalties to choose from.
     """
 
-    features: Float64Array
+    features: Floats
     responses: Matrix
     alphas: tuple[float, ...]
 
@@ -71,17 +71,17 @@ class SmallProblem:
 class _Shared:
     """What all batches share; `xt` is centred, features x observations."""
 
-    xt: Float64Array
-    x_mean: Float64Array
-    gram: Float64Array | None
+    xt: Floats
+    x_mean: Floats
+    gram: Floats | None
     alphas: tuple[float, ...]
     workspace: _Workspace
 
 
 def fit_small(
     problem: SmallProblem,
-    allowed: dict[int, IntArray],
-    excluded: dict[int, IntArray],
+    allowed: dict[int, Ints],
+    excluded: dict[int, Ints],
     jobs: int = 1,
 ) -> Iterator[SmallFit]:
     """Fit targets that have features of their own, in batches of equal size.
@@ -152,9 +152,9 @@ class _Workspace(threading.local):
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[str, Float64Array] = {}
+        self._buffers: dict[str, Floats] = {}
 
-    def array(self, name: str, *shape: int) -> Float64Array:
+    def array(self, name: str, *shape: int) -> Floats:
         """Return an uninitialised array; the last one of this name becomes invalid."""
         size = math.prod(shape)
         if self._buffers.get(name, np.empty(0)).size < size:
@@ -164,9 +164,9 @@ class _Workspace(threading.local):
 
 def _fit_batch(
     shared: _Shared,
-    y: Float64Array,
-    columns: IntArray,
-    without: list[IntArray | None],
+    y: Floats,
+    columns: Ints,
+    without: list[Ints | None],
     batch: list[int],
 ) -> SmallFit:
     """Fit targets with equally many features.
@@ -217,9 +217,7 @@ def _fit_batch(
     return SmallFit(np.array(batch, dtype=np.intp), coefficients, intercepts, errors)
 
 
-def _leave_rows_out(
-    x: Float64Array, y: Float64Array, rows: IntArray, crossed: Float64Array
-) -> tuple[Float64Array, float]:
+def _leave_rows_out(x: Floats, y: Floats, rows: Ints, crossed: Floats) -> tuple[Floats, float]:
     """Centre on the remaining rows, in place, and let the others count for nothing.
 
     Returns how far the means of the features and of the response have moved.
@@ -235,12 +233,12 @@ def _leave_rows_out(
 
 def _errors(
     shared: _Shared,
-    y: Float64Array,
-    rotated: Float64Array,
-    scale: Float64Array,
-    products: Float64Array,
-    n: Float64Array,
-) -> Float64Array:
+    y: Floats,
+    rotated: Floats,
+    scale: Floats,
+    products: Floats,
+    n: Floats,
+) -> Floats:
     """Return mean squared leave-one-out residuals (penalties x targets); `rotated` is used up."""
     shape = (y.shape[0], scale.shape[1], y.shape[1])
     residuals = shared.workspace.array("residuals", *shape)
@@ -253,5 +251,5 @@ def _errors(
     np.divide(residuals, remainder, out=residuals)
     # Excluded rows were set to zero, and so add nothing to the sum.
     np.multiply(residuals, residuals, out=residuals)
-    sums: Float64Array = residuals.sum(axis=2).T
+    sums: Floats = residuals.sum(axis=2).T
     return sums / n

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models.arrays import can_become_arrays, from_arrays, to_arrays
 from pereggrn_data.models.grammar.choices import Grammar
 from pereggrn_data.models.grammar.ggrn import fit
 from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
 from pereggrn_data.models.methods import METHODS, get_method, methods_table
+from pereggrn_data.models.plain_arrays import can_become_arrays, from_arrays, to_arrays
 from pereggrn_data.models.regression_task import RegressionTask
 from pereggrn_data.models.regulon import forecast_regulon
 

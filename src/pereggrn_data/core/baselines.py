@@ -15,33 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from pereggrn_data.core.arrays import Floats, Matrix, column_means
 from pereggrn_data.core.labels import targets_matrix
 
-Floats = npt.NDArray[np.float64]
-Matrix = Any
-"""(n, genes) NumPy array or SciPy sparse array or matrix; stubs of these do not agree."""
-
 _COLUMNS_AT_A_TIME = 256
-
-
-def column_means(matrix: Matrix) -> Floats:
-    """Return the mean of each column in float64.
-
-    Parameters
-    ----------
-    matrix
-        (n, genes), dense or sparse.
-
-    Returns
-    -------
-    ndarray
-        (genes,)
-    """
-    if sparse.issparse(matrix):
-        # scipy's mean() of float32 sums in float32, whatever dtype it is given.
-        total = np.ones(matrix.shape[0]) @ matrix
-        return np.asarray(np.ravel(total) / matrix.shape[0], dtype=np.float64)
-    return np.asarray(np.asarray(matrix).mean(axis=0, dtype=np.float64))
 
 
 def training_mean(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike) -> Floats:

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from functools import cached_property
 
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.grammar.choices import (
     CellTypeSharing,
@@ -15,7 +16,7 @@ from pereggrn_data.models.grammar.choices import (
 from pereggrn_data.models.grammar.controls import ControlMeans
 from pereggrn_data.models.grammar.dynamics import Forecast, check_steps
 from pereggrn_data.models.grammar.ggrn import FittedGRN, fit
-from pereggrn_data.models.inputs import Float64Array, Perturbations, TrainingData
+from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
 from pereggrn_data.models.regression_task import Progress
 from pereggrn_data.models.regulon import forecast_regulon
@@ -75,7 +76,7 @@ class Work:
         return perturbations_of(made.test_perturbations.assign(is_control=made.test_is_control))
 
     @cached_property
-    def start(self) -> Float64Array | None:
+    def start(self) -> Floats | None:
         """(rows, genes) to start from; None for the mean of all training controls."""
         if self.options.is_oracle:
             return held_out_start(self.made)

@@ -18,10 +18,10 @@ from pereggrn_data.loaders.files.model_files import (
     write_arrays,
     write_joblib,
 )
-from pereggrn_data.models.arrays import can_become_arrays, from_arrays, to_arrays
 from pereggrn_data.models.grammar.ggrn import FittedGRN
 from pereggrn_data.models.linear_embedding import LinearEmbedding
 from pereggrn_data.models.methods import Kind, get_method
+from pereggrn_data.models.plain_arrays import can_become_arrays, from_arrays, to_arrays
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 
 Fitted = FittedGRN | LinearEmbedding

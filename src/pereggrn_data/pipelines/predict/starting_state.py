@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
 from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.task_baselines import Contexts, matched_controls
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
-
-Floats = npt.NDArray[np.float64]
 
 
 def is_time_series(made: SplitDataset) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.baselines import Floats
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import (
     InvalidDataError,
     UnknownNameError,
