@@ -22,9 +22,8 @@ from pereggrn_data.catalog.entries import (
     NetworkEntry,
     TableEntry,
 )
-from pereggrn_data.catalog.locks import ReleaseLock
-from pereggrn_data.catalog.releases import Holds, Release
-from pereggrn_data.core.errors import UnknownNameError, UsageError
+from pereggrn_data.catalog.releases import Holds, Release, ReleaseLock
+from pereggrn_data.core.errors import UnknownNameError
 
 FOLDERS: Mapping[str, type[DatasetEntry] | type[NetworkEntry] | type[TableEntry]] = {
     "datasets": DatasetEntry,
@@ -96,9 +95,13 @@ class Catalog:
         found = self.get(name)
         if found is not None and kind in (None, found.kind):
             return found
+        raise self.unknown_name(name, kind)
+
+    def unknown_name(self, name: str, kind: EntryKind | None = None) -> UnknownNameError:
+        """Return the error that says which names are near to one that the catalog lacks."""
         known = [e.name for e in self.entries.values() if kind in (None, e.kind)]
         aliases = [a for a, n in self.aliases.items() if n in known]
-        raise UnknownNameError(
+        return UnknownNameError(
             str(kind or "dataset, network or table"),
             name,
             [*known, *aliases],
@@ -118,8 +121,8 @@ class Catalog:
 
         Raises
         ------
-        UsageError
-            If it is none of these, or holds code.
+        UnknownNameError
+            If it is none of these.
         """
         if named is None:
             return self.default_release
@@ -164,21 +167,6 @@ def read_catalog(root: Traversable) -> Catalog:
     if sum(r.default for r in releases.values()) != 1:
         raise CatalogError("exactly one release must be the default")
     return Catalog(entries=entries, releases=releases, locks=_locks(root / "locks"))
-
-
-def check_holds_data(release: Release) -> None:
-    """Refuse a release that is known to hold only code.
-
-    Raises
-    ------
-    UsageError
-        Naming the default release.
-    """
-    if release.holds is Holds.CODE:
-        raise UsageError(
-            f"Release {release.record} holds code, no datasets or networks.",
-            fix="leave --release out, or name another one.",
-        )
 
 
 def _tables(folder: Traversable) -> Iterator[tuple[str, dict[str, Any]]]:

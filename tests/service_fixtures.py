@@ -12,7 +12,7 @@ import pytest
 from archive_server import ArchiveServer, Faults
 from archives import RECORD, make_archives
 
-from pereggrn_data.loaders.remote.http import HttpSettings
+from pereggrn_data.loaders.remote import HttpSettings
 
 FAST = HttpSettings(
     connect_timeout=5, read_timeout=1, tries=4, backoff=0.01, longest_wait=3, api_interval=0

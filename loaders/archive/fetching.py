@@ -7,19 +7,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
 
-from pereggrn_data.catalog.entries import AnyEntry
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.catalog import AnyEntry, LockedArchive, LockedMember
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.archive.member_download import Batch, MemberDownloader
-from pereggrn_data.loaders.archive.release_files import Located, ReleaseFiles
+from pereggrn_data.loaders.archive.member_download import (
+    Batch,
+    MemberDownload,
+    transfer_groups,
+)
+from pereggrn_data.loaders.archive.release_files import ReleaseFiles
 from pereggrn_data.loaders.archive.transfer import SIDECAR, NoProgress, Progress
-from pereggrn_data.loaders.archive.transfer_groups import transfer_groups
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives
-from pereggrn_data.loaders.cache.entry_layout import cached_files, is_complete
-from pereggrn_data.loaders.cache.folders import SET_ASIDE, Cache, set_aside
-from pereggrn_data.loaders.cache.hash_store import ChangedFileError, HashStore, changed_file
+from pereggrn_data.loaders.cache import (
+    SET_ASIDE,
+    Cache,
+    ChangedFileError,
+    HashStore,
+    Holding,
+    cached_files,
+    changed_file,
+    is_complete,
+    set_aside,
+)
 from pereggrn_data.loaders.files.integrity import crc32_of_file, settle_folder, sha256_of_file
-from pereggrn_data.loaders.remote.http_failures import OfflineError
+from pereggrn_data.loaders.remote import OfflineError
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class EntryPlan:
     """
 
     entry: AnyEntry
-    located: Located | None
+    located: Holding | None
     missing: Mapping[str, LockedMember]
     whole: LockedArchive | None = None
 
@@ -93,9 +103,9 @@ class EntryFetcher:
     Parameters
     ----------
     say
-        Told of what goes on.
+        Called with a sentence for each step that takes time.
     warn
-        Told of what the user must know, even where `say` is silent.
+        Called with what the user must know, even where `say` is silent.
     """
 
     files: ReleaseFiles
@@ -164,14 +174,14 @@ class EntryFetcher:
             fetched = self._bring(plan.entry, located, missing)
             return [done[p] or fetched[p] for p in members]
 
-    def _with_members(self, plan: EntryPlan) -> Located:
+    def _with_members(self, plan: EntryPlan) -> Holding:
         if plan.located is None or plan.located.members is not None:
-            return plan.located or Located(self.files.lock().archives[0], {})
+            return plan.located or Holding(self.files.lock().archives[0], {})
         self._whole().bring(plan.located.archive)
         return self.files.locate(plan.entry)
 
     def _bring(
-        self, entry: AnyEntry, located: Located, missing: Mapping[str, LockedMember]
+        self, entry: AnyEntry, located: Holding, missing: Mapping[str, LockedMember]
     ) -> dict[str, FetchedFile]:
         fetched: dict[str, FetchedFile] = {}
         if not missing:
@@ -193,31 +203,23 @@ class EntryFetcher:
         return fetched
 
     def _bring_one(self, batch: Batch, local: str, member: LockedMember) -> FetchedFile:
-        import pooch
-
-        expected = self._expected(local, member)
+        locked = self._locked_hash(member)
         target = self._path(local)
         # Unpacked apart, so that a killed process leaves nothing among the entry's files.
         unpacking = self.cache.unpacking(self.files.record, batch.entry.name)
+        out = unpacking.joinpath(*local.split("/"))
         self.cache.make_folder(target.parent)
-        self.cache.make_folder(unpacking)
-        pooch.get_logger().setLevel("WARNING")  # we say it ourselves
-        downloader = MemberDownloader(batch, local)
-        keeper = pooch.create(
-            path=unpacking,
-            base_url=batch.link,
-            registry={local: expected and f"sha256:{expected}"},
-            urls={local: batch.link},
-        )
+        self.cache.make_folder(out.parent)
+        expected = self._expected(local, member)
         try:
-            Path(keeper.fetch(local, downloader=downloader)).replace(target)
+            unpacked = MemberDownload(batch, local, expected, locked is not None).write(out)
+            out.replace(target)
         finally:
             rmtree(unpacking, ignore_errors=True)
         settle_folder(target.parent)
-        origin = "lock" if self._locked_hash(member) else "first seen"
-        sha256 = downloader.sha256
-        self.hashes.record_file(local, sha256, origin=origin)
-        return FetchedFile(local, target, sha256, target.stat().st_size, True, origin)
+        origin = "lock" if locked else "first seen"
+        self.hashes.record_file(local, unpacked.sha256, origin=origin)
+        return FetchedFile(local, target, unpacked.sha256, unpacked.size, True, origin)
 
     def _check_present(self, local: str, member: LockedMember) -> FetchedFile | None:
         """Check a file that is here; one that is wrong is set aside, and said so."""
@@ -258,7 +260,7 @@ class EntryFetcher:
     def _path(self, local: str) -> Path:
         return self.cache.file(self.files.record, local)
 
-    def _can_unpack(self, located: Located) -> bool:
+    def _can_unpack(self, located: Holding) -> bool:
         return self.cache.archive(self.files.record, located.archive.key).exists()
 
     def _whole(self) -> WholeArchives:

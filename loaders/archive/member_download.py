@@ -1,28 +1,67 @@
-"""The downloader that plugs into pooch: one member of a remote archive."""
+"""Bring members of a remote archive: in as few transfers as possible, unpacked and verified."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pereggrn_data.catalog.entries import AnyEntry
-from pereggrn_data.catalog.locks import LockedMember
+from pereggrn_data.catalog import AnyEntry, LockedMember
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.archive.release_files import Located, ReleaseFiles
-from pereggrn_data.loaders.archive.transfer import NoProgress, Progress, Span, Transfer
-from pereggrn_data.loaders.archive.transfer_groups import span_of
+from pereggrn_data.loaders.archive.release_files import ReleaseFiles
+from pereggrn_data.loaders.archive.transfer import ByteSpan, NoProgress, Progress, Transfer
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives, unpack_from_whole
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
-from pereggrn_data.loaders.cache.folders import GROUP_FILE, SET_ASIDE, Cache, set_aside
+from pereggrn_data.loaders.cache import GROUP_FILE, SET_ASIDE, Cache, Holding, set_aside
 from pereggrn_data.loaders.files.integrity import check_magic, settle
-from pereggrn_data.loaders.remote.http_failures import RangesIgnoredError
+from pereggrn_data.loaders.remote import RangesIgnoredError
+
+ADJACENT = 1 << 16
+"""Members with at most this many bytes between them come in one transfer."""
 
 
 class NotSeenBeforeError(IntegrityError):
     """A file arrived as the archive has it, but it is not the one that is known."""
+
+
+def transfer_groups(
+    missing: Mapping[str, LockedMember], begun: list[tuple[int, int]]
+) -> list[tuple[tuple[int, int], dict[str, LockedMember]]]:
+    """Group members by the transfers that bring them; those that were begun go on.
+
+    A run that was killed while it unpacked has left the raw bytes of more
+    members than are missing now: they are used, not brought again.
+    """
+    groups, left = [], dict(missing)
+    for start, stop in begun:
+        held = {
+            p: m
+            for p, m in sorted(left.items(), key=lambda item: item[1].start)
+            if start <= m.start and m.stop <= stop and m.readable_alone
+        }
+        if held:
+            groups.append(((start, stop), held))
+            left = {p: m for p, m in left.items() if p not in held}
+    return groups + [(span_of(group.values()), group) for group in _adjacent(left)]
+
+
+def _adjacent(missing: Mapping[str, LockedMember]) -> list[dict[str, LockedMember]]:
+    """Group members that lie next to each other, so that one request brings them all."""
+    groups: list[dict[str, LockedMember]] = []
+    end = -1
+    for local, member in sorted(missing.items(), key=lambda item: item[1].start):
+        if not groups or member.start - end > ADJACENT or not member.readable_alone:
+            groups.append({})
+        groups[-1][local] = member
+        end = member.stop
+    return groups
+
+
+def span_of(members: Iterable[LockedMember]) -> tuple[int, int]:
+    """Return the first byte of an archive that some members need, and the one behind the last."""
+    members = list(members)
+    return min(m.start for m in members), max(m.stop for m in members)
 
 
 @dataclass
@@ -41,7 +80,7 @@ class Batch:
     files: ReleaseFiles
     cache: Cache
     entry: AnyEntry
-    located: Located
+    located: Holding
     members: dict[str, LockedMember]
     span: tuple[int, int]
     progress: Progress = field(default_factory=NoProgress)
@@ -57,7 +96,7 @@ class Batch:
         """Return the transfer that brings the members' raw bytes."""
         archive = self.located.archive
         file = self.files.remote_file(archive)
-        span = Span(self.link, *self.span)
+        span = ByteSpan(self.link, *self.span)
         part = self.cache.part(self.files.record, self.entry.name, *self.span)
         label = f"{self.entry.name} from {archive.key}"
         return Transfer(file, archive, span, part, self.say, self.progress, label)
@@ -92,10 +131,6 @@ class Batch:
             self.whole = WholeArchives(self.files, self.cache, self.progress, self.say)
         return self.whole.bring(archive)
 
-    def locked_hash(self, local: str) -> str | None:
-        """Return the checksum that a lock enforces on a member, if there is one."""
-        return self.members[local].sha256 if self.files.given is not None else None
-
     def start_anew(self) -> None:
         """Forget the raw bytes, and the index too where the service can tell it again."""
         self.transfer().discard()
@@ -112,47 +147,64 @@ class Batch:
             self.transfer().discard()
 
 
-@dataclass
-class MemberDownloader:
-    """What pooch calls to download: brings one member, unpacks and verifies it.
+@dataclass(frozen=True)
+class MemberDownload:
+    """One member on its way: brought, unpacked and verified.
 
     One more try follows a file that is not what was promised; if it fails
     too, the file is set aside and nothing is put in its place.
+
+    Parameters
+    ----------
+    batch
+        The transfer that brings it.
+    local
+        Its path below the record's folder.
+    expected
+        Its sha256 in hex, or None if it has not been seen before.
+    locked
+        Whether a lock demands this checksum.
     """
 
     batch: Batch
     local: str
-    sha256: str = ""
+    expected: str | None
+    locked: bool
 
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        """Bring the file to `output_file`, which pooch then moves to its place."""
-        del url  # the batch knows all links, this is the first of them
-        known = pooch.registry[self.local]
-        expected = known.removeprefix("sha256:") if known else None
-        out = Path(output_file)
+    def write(self, out: Path) -> Unpacked:
+        """Write the unpacked file to `out`.
+
+        Raises
+        ------
+        IntegrityError
+            If it is not what was promised, twice.
+        """
         try:
-            self._attempt(out, expected)
+            return self._attempt(out)
         except IntegrityError as error:
             self.batch.say(f"{' '.join(str(error).split())} Trying once more.")
             self.batch.start_anew()
             try:
-                self._attempt(out, expected)
+                return self._attempt(out)
             except IntegrityError as second:
                 raise self._rejected(second, out) from None
 
-    def _attempt(self, out: Path, expected: str | None) -> None:
+    def _attempt(self, out: Path) -> Unpacked:
         unpacked = self.batch.write(self.local, out)
         check_magic(out, self.local)
-        if expected is not None and unpacked.sha256 != expected:
+        if self.expected is not None and unpacked.sha256 != self.expected:
             raise NotSeenBeforeError(
                 f"{self.local} is not the file that was seen before.",
-                expected=f"sha256 {expected}",
+                expected=f"sha256 {self.expected}",
                 got=f"sha256 {unpacked.sha256}",
             )
         settle(out, GROUP_FILE)
-        self.sha256 = unpacked.sha256
+        return unpacked
 
     def _rejected(self, error: IntegrityError, out: Path) -> IntegrityError:
+        if not out.exists():  # refused before a byte was unpacked: there is nothing to keep
+            self.batch.transfer().discard()
+            return error
         folder = self.batch.cache.folder(self.batch.files.record) / SET_ASIDE
         named = out.with_name(Path(self.local).name + ".rejected")
         out.replace(named)
@@ -161,7 +213,7 @@ class MemberDownloader:
         error.fix = f"what arrived is kept as {aside}."
         if not isinstance(error, NotSeenBeforeError):
             return error
-        if self.batch.locked_hash(self.local):
+        if self.locked:
             error.fix += " The lock names another version: use a lock made for this release."
         else:
             error.fix += (

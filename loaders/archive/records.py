@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from pereggrn_data.catalog.locks import LockedArchive, ReleaseLock
-from pereggrn_data.catalog.releases import Holds, Release
+from pereggrn_data.catalog import Holds, LockedArchive, Release, ReleaseLock
 from pereggrn_data.core.errors import NetworkError
 from pereggrn_data.core.safe_names import is_safe_file_name
-from pereggrn_data.loaders.remote.http import Http, base_url
-from pereggrn_data.loaders.remote.http_failures import NotThereError
+from pereggrn_data.loaders.remote import Http, NotThereError, base_url
 
 MD5_DIGITS = 32
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import AnyEntry
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember, ReleaseLock
-from pereggrn_data.catalog.releases import Holds, Release
+from pereggrn_data.catalog import AnyEntry, Holds, LockedArchive, Release, ReleaseLock
 from pereggrn_data.core.errors import (
     IntegrityError,
     InvalidDataError,
@@ -17,22 +14,21 @@ from pereggrn_data.core.errors import (
     UsageError,
 )
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.loaders.archive.lock_files import read_lock
 from pereggrn_data.loaders.archive.records import download_links, look_up_record
 from pereggrn_data.loaders.archive.zip_index import read_local_index, read_remote_index
-from pereggrn_data.loaders.cache.entry_layout import is_likely, likely_archives, match_members
-from pereggrn_data.loaders.cache.folders import (
+from pereggrn_data.loaders.cache import (
     INDEX_FILE,
     SET_ASIDE,
     Cache,
+    Holding,
     set_aside,
+    which_archive_holds,
     write_shared_text,
 )
 from pereggrn_data.loaders.files.integrity import md5_of_file
-from pereggrn_data.loaders.remote.http import Http
-from pereggrn_data.loaders.remote.http_failures import OfflineError, RangesIgnoredError
-from pereggrn_data.loaders.remote.ranges import RemoteFile
+from pereggrn_data.loaders.remote import Http, OfflineError, RangesIgnoredError, RemoteFile
 
-LOCK_VARIABLE = "PEREGGRN_LOCK"
 ZIP_BEGINS = b"PK\x03\x04"
 
 
@@ -45,29 +41,6 @@ def is_as_recorded(whole: Path, archive: LockedArchive) -> bool:
 
 class NotInReleaseError(UsageError):
     """A release does not hold what was asked for."""
-
-
-@dataclass(frozen=True)
-class Located:
-    """Where the files of an entry are.
-
-    Parameters
-    ----------
-    archive
-        That holds them.
-    members
-        By local path; None if the archive must be downloaded whole to know.
-    """
-
-    archive: LockedArchive
-    members: Mapping[str, LockedMember] | None
-
-    @property
-    def needs_whole_archive(self) -> bool:
-        """Whether the members cannot be had one at a time."""
-        if self.members is None or self.archive.ranges is False:
-            return True
-        return not all(m.readable_alone for m in self.members.values())
 
 
 @dataclass
@@ -155,7 +128,7 @@ class ReleaseFiles:
             self._files[archive.key] = RemoteFile(self.http, links)
         return self._files[archive.key]
 
-    def locate(self, entry: AnyEntry) -> Located:
+    def locate(self, entry: AnyEntry) -> Holding:
         """Find an entry's files.
 
         Raises
@@ -163,16 +136,18 @@ class ReleaseFiles:
         NotInReleaseError
             If no archive of the release has them.
         """
-        for archive in map(self._as_noted, likely_archives(entry.kind, self.lock().archives)):
-            indexed = self.indexed(archive, even_whole=is_likely(entry.kind, archive))
-            if indexed.members is None:
-                if is_likely(entry.kind, archive):
-                    return Located(indexed, None)
-                continue
-            members = match_members(entry, indexed.members)
-            if members is not None:
-                return Located(indexed, members)
-        raise self._not_here(entry)
+        held = which_archive_holds(entry, self.lock().archives, self._looked_into)
+        if held is None:
+            raise self._not_here(entry)
+        return held
+
+    def known_place(self, entry: AnyEntry) -> Holding | None:
+        """Return where an entry's files are, or None if that is not known without asking."""
+        known = self.known()
+        return which_archive_holds(entry, known.archives) if known else None
+
+    def _looked_into(self, archive: LockedArchive, likely: bool) -> LockedArchive:
+        return self.indexed(self._as_noted(archive), even_whole=likely)
 
     def indexed(self, archive: LockedArchive, *, even_whole: bool = True) -> LockedArchive:
         """Return the archive with its contents, or without where only the whole can tell."""
@@ -274,26 +249,3 @@ class ReleaseFiles:
 
 def _same(one: LockedArchive, other: LockedArchive) -> bool:
     return (one.size, one.md5, one.link) == (other.size, other.md5, other.link)
-
-
-def read_lock(path: Path) -> ReleaseLock:
-    """Read a lock file.
-
-    Raises
-    ------
-    MissingFileError
-        If there is none.
-    InvalidDataError
-        If it is not one.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except OSError:
-        raise MissingFileError(f"There is no lock file {path}.", fix="check the path.") from None
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InvalidDataError(
-            f"{path} is not a lock file.", expected="JSON", got=str(error)[:100]
-        ) from None
-    return ReleaseLock.from_dict(values, source=str(path))

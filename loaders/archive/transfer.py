@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pereggrn_data.catalog.locks import LockedArchive
+from pereggrn_data.catalog import LockedArchive
 from pereggrn_data.core.errors import NetworkError
 from pereggrn_data.loaders.archive.zip_index import check_size
-from pereggrn_data.loaders.remote.http_failures import PassingError
-from pereggrn_data.loaders.remote.ranges import Part, RemoteFile, Validator
+from pereggrn_data.loaders.remote import Part, PassingError, RemoteFile, Validator
 
 WORTHWHILE = 1 << 16
 """Bytes that must arrive for an attempt not to count as failed."""
@@ -50,7 +49,7 @@ class NoProgress:
 
 
 @dataclass(frozen=True)
-class Span:
+class ByteSpan:
     """What a ``.part`` file is a part of.
 
     Parameters
@@ -93,7 +92,7 @@ class Transfer:
 
     file: RemoteFile
     archive: LockedArchive
-    span: Span
+    span: ByteSpan
     part: Path
     say: Callable[[str], None]
     progress: Progress
@@ -180,7 +179,7 @@ class Transfer:
         """Return what an earlier attempt noted; discard what belongs to something else."""
         with suppress(OSError, ValueError, TypeError, KeyError):
             values = json.loads(self.sidecar.read_text("utf-8"))
-            if Span(**values["span"]) == self.span and self._done() <= self.span.length:
+            if ByteSpan(**values["span"]) == self.span and self._done() <= self.span.length:
                 return Validator(**values["validator"])
         self.discard()
         return None

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.catalog import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.archive.release_files import ReleaseFiles
-from pereggrn_data.loaders.archive.transfer import SIDECAR, Progress, Span, Transfer
+from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Progress, Transfer
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
-from pereggrn_data.loaders.cache.folders import ARCHIVES, GROUP_FILE, SET_ASIDE, Cache, set_aside
+from pereggrn_data.loaders.cache import ARCHIVES, GROUP_FILE, SET_ASIDE, Cache, set_aside
 from pereggrn_data.loaders.files.integrity import CHUNK, check_magic, md5_of_file, settle
 
 
@@ -44,7 +44,7 @@ class WholeArchives:
                 return target
             file = self.files.remote_file(archive)
             part = self.cache.part(record, f"{ARCHIVES}-{archive.key}", 0, archive.size)
-            span = Span(file.links[0], 0, archive.size)
+            span = ByteSpan(file.links[0], 0, archive.size)
             transfer = Transfer(file, archive, span, part, self.say, self.progress)
             for attempt in (1, 2):
                 with self.cache.transfer_slot():

@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.catalog import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.remote.http_failures import RangeRefusedError
-from pereggrn_data.loaders.remote.ranges import Part, RemoteFile
+from pereggrn_data.loaders.remote import Part, RangeRefusedError, RemoteFile
 
 TAIL = 1 << 19
 """Bytes asked for first: enough for the index of some thousand members."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pereggrn_data.catalog.locks import STORED, LockedMember
+from pereggrn_data.catalog import STORED, LockedMember
 from pereggrn_data.core.errors import IntegrityError
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")

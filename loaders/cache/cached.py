@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import AnyEntry, EntryKind
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import AnyEntry, load_catalog
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache.entry_layout import cached_files, is_complete
 from pereggrn_data.loaders.cache.folders import Cache, open_cache
@@ -92,39 +91,6 @@ def find_cached(
         if files and is_complete(entry, files):
             return CachedEntry(entry, candidate, files)
     return None
-
-
-def cached_entry(name: str, kind: EntryKind) -> CachedEntry:
-    """Return a published entry from the cache, by name or alias.
-
-    Raises
-    ------
-    UnknownNameError
-        If the catalog has no such name.
-    NotFetchedError
-        If it has not been fetched.
-    """
-    entry = load_catalog().entry(name, kind)
-    found = find_cached(entry)
-    if found is None:
-        raise not_fetched(entry)
-    return found
-
-
-def cached_network_files(name: str) -> dict[str, Path]:
-    """Return the parquet files of a published network, by subnetwork.
-
-    Raises
-    ------
-    UnknownNameError
-        If the catalog has no such network.
-    NotFetchedError
-        If it has not been fetched.
-    IntegrityError
-        If a file has changed since it was fetched.
-    """
-    found = unchanged(cached_entry(name, EntryKind.NETWORK))
-    return {path.stem: path for path in found.files.values()}
 
 
 def not_fetched(entry: AnyEntry) -> NotFetchedError:

@@ -1,14 +1,20 @@
-"""Where an entry's files lie in an archive, and under which names they are kept here."""
+"""Which archive holds an entry, where in it, and under which names its files are kept here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import AnyEntry, DatasetEntry, EntryKind, NetworkEntry
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.catalog import (
+    AnyEntry,
+    DatasetEntry,
+    EntryKind,
+    LockedArchive,
+    LockedMember,
+    NetworkEntry,
+)
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.core.safe_names import is_safe_file_name
 
@@ -39,6 +45,29 @@ class Wanted:
     local: str
     remote: tuple[str, ...]
     required: bool
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The archive that holds an entry, and where in it.
+
+    Parameters
+    ----------
+    archive
+        That holds the entry's files.
+    members
+        By local path; None if the archive must be downloaded whole to know.
+    """
+
+    archive: LockedArchive
+    members: Mapping[str, LockedMember] | None
+
+    @property
+    def needs_whole_archive(self) -> bool:
+        """Whether the members cannot be had one at a time."""
+        if self.members is None or self.archive.ranges is False:
+            return True
+        return not all(m.readable_alone for m in self.members.values())
 
 
 def wanted_files(entry: AnyEntry) -> tuple[Wanted, ...]:
@@ -114,17 +143,46 @@ def is_complete(entry: AnyEntry, found: Iterable[str]) -> bool:
     )
 
 
-def likely_archives(
-    kind: EntryKind, archives: Sequence[LockedArchive]
-) -> tuple[LockedArchive, ...]:
-    """Return a record's zip archives, those that should hold this kind first."""
+def which_archive_holds(
+    entry: AnyEntry,
+    archives: Sequence[LockedArchive],
+    look_into: Callable[[LockedArchive, bool], LockedArchive] | None = None,
+) -> Holding | None:
+    """Find the archive of a release that holds an entry.
+
+    Zip archives whose names promise this kind of entry come first.
+
+    Parameters
+    ----------
+    archives
+        Those of the release.
+    look_into
+        Looks an archive's contents up; also told whether its name promises
+        this kind. Without it, only what is known already counts.
+
+    Returns
+    -------
+    Holding or None
+        None if no archive is known to hold it. With `look_into`, a promising
+        archive that only tells its contents as a whole is taken to hold it.
+
+    Raises
+    ------
+    IntegrityError
+        If an archive is ambiguous, or has names that are not safe here.
+    """
+    promises = {a.key: a.key.lower().startswith(ARCHIVE_WORDS[entry.kind]) for a in archives}
     zips = [a for a in archives if a.key.lower().endswith(".zip")]
-    return tuple(sorted(zips, key=lambda a: not is_likely(kind, a)))
-
-
-def is_likely(kind: EntryKind, archive: LockedArchive) -> bool:
-    """Whether an archive's name says that it holds entries of this kind."""
-    return archive.key.lower().startswith(ARCHIVE_WORDS[kind])
+    for archive in sorted(zips, key=lambda a: not promises[a.key]):
+        seen = look_into(archive, promises[archive.key]) if look_into else archive
+        if seen.members is None:
+            if look_into and promises[archive.key]:
+                return Holding(seen, None)
+            continue
+        members = match_members(entry, seen.members)
+        if members is not None:
+            return Holding(seen, members)
+    return None
 
 
 def _first_match(wanted: Wanted, members: Sequence[LockedMember]) -> dict[str, LockedMember]:

@@ -8,8 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import EntryKind
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
 from pereggrn_data.loaders.files.user_paths import existing_path
 
@@ -78,19 +77,6 @@ def collection_folder(given: str | None = None) -> Path | None:
     return folder
 
 
-def dataset_files(folder: Path) -> dict[str, Path]:
-    """Map the datasets of a collection to their ``test.h5ad``.
-
-    Both layouts are known: ``perturbations/`` directly in the folder, or
-    inside ``perturbation_data/`` as in the unzipped archives.
-    """
-    return {
-        entry.name: entry.files["test.h5ad"]
-        for entry in read_collection(folder)
-        if entry.kind is EntryKind.DATASET and "test.h5ad" in entry.files
-    }
-
-
 def local_name(name: str, names: Container[str]) -> str | None:
     """Return the one of a collection's `names` that stands for `name`, or None.
 
@@ -104,36 +90,28 @@ def local_name(name: str, names: Container[str]) -> str | None:
 
 
 def local_entry(
-    name: str, folder: Path | None, kind: EntryKind | None = None
+    name: str,
+    folder: Path | None,
+    kind: EntryKind | None = None,
+    *,
+    with_file: str | None = None,
 ) -> LocalEntry | None:
-    """Return the entry of a local collection for a name or alias, readable or not."""
+    """Return the entry of a local collection for a name or alias, readable or not.
+
+    Parameters
+    ----------
+    with_file
+        Among a name and its aliases, those that have this file come first.
+    """
     entries = read_collection(folder) if folder else ()
     found = {e.name: e for e in entries if kind in (None, e.kind)}
-    readable = {n: e for n, e in found.items() if e.absent_because is None}
+    readable = {
+        n: e
+        for n, e in found.items()
+        if e.absent_because is None and (with_file is None or with_file in e.files)
+    }
     local = local_name(name, readable) or local_name(name, found)
     return found[local] if local else None
-
-
-def refuse_absent(name: str, folder: Path | None, kind: EntryKind | None = None) -> None:
-    """Say why an entry of a local collection cannot be read, if there is one.
-
-    A published name that has merely no files here is left to the published entry.
-
-    Raises
-    ------
-    AbsentError
-        Quoting the collection's table.
-    """
-    local = local_entry(name, folder, kind)
-    if local is None or local.absent_because is None:
-        return
-    if local.absent_because == NO_FILES and load_catalog().get(name) is not None:
-        return
-    raise AbsentError(
-        f"{local.name} is listed in the local collection {local.folder}, but it is absent.",
-        got=local.absent_because,
-        fix="put its files there, and set is_ready to yes in the table, if it has that column.",
-    )
 
 
 def read_collection(folder: Path) -> tuple[LocalEntry, ...]:

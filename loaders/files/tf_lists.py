@@ -1,12 +1,10 @@
-"""Lists of transcription factors: a file of one's own, or one per species of a collection."""
+"""Read lists of transcription factors, one gene name per line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import EntryKind
-from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import (
     InvalidDataError,
     MissingFileError,
@@ -14,10 +12,6 @@ from pereggrn_data.core.errors import (
     near_matches,
     or_list,
 )
-from pereggrn_data.loaders.cache.cached import find_cached
-from pereggrn_data.loaders.cache.local_collections import read_collection
-
-TABLE = "tf_lists"
 
 
 def read_tf_list(path: Path) -> tuple[str, ...]:
@@ -48,18 +42,6 @@ def read_tf_list(path: Path) -> tuple[str, ...]:
 
 
 _EXPECTED = "a text file with one gene name per line"
-
-
-def tf_list_files(collection: Path | None) -> dict[str, Path]:
-    """Map species to their lists: those that were fetched, and the collection's, which win."""
-    files: dict[str, Path] = {}
-    published = load_catalog().get(TABLE)
-    if published is not None and (cached := find_cached(published)) is not None:
-        files |= {path.stem: path for path in cached.files.values()}
-    for entry in read_collection(collection) if collection else ():
-        if (entry.name, entry.kind) == (TABLE, EntryKind.TABLE):
-            files |= dict(entry.files)
-    return files
 
 
 def tf_list_of(species: str, files: Mapping[str, Path]) -> tuple[str, ...]:

@@ -104,7 +104,6 @@ class Http:
     offline: bool = False
     say: Callable[[str], None] = lambda _: None
     pace: Callable[[], None] = lambda: None
-    requests_sent: int = 0
 
     def __post_init__(self) -> None:
         self._session: requests.Session | None = None
@@ -203,7 +202,6 @@ class Http:
             self._session.headers["User-Agent"] = user_agent()
             # A range counts bytes of the file, so nothing may compress it on the way.
             self._session.headers["Accept-Encoding"] = "identity"
-        self.requests_sent += 1
         timeout = (self.settings.connect_timeout, self.settings.read_timeout)
         response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
         if url.startswith("https://") and not response.url.startswith("https://"):

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pereggrn_data.core.splits import Split as Split
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.loaders.network.graph import Network as Network
-    from pereggrn_data.pipelines.collection.fetch import fetch as fetch
-    from pereggrn_data.pipelines.collection.intake_catalog import catalog_path as catalog_path
-    from pereggrn_data.pipelines.collection.open_datasets import load as load
-    from pereggrn_data.pipelines.collection.open_networks import open_network as open_network
+    from pereggrn_data.pipelines.collection import catalog_path as catalog_path
+    from pereggrn_data.pipelines.collection import fetch as fetch
+    from pereggrn_data.pipelines.collection import load as load
+    from pereggrn_data.pipelines.collection import open_network as open_network
     from pereggrn_data.pipelines.predict.model_options import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.predict.model_options import Program as Program
     from pereggrn_data.pipelines.predict.predicted import (
@@ -39,11 +39,11 @@ _LAZY = {
     "Program": "pereggrn_data.pipelines.predict.model_options",
     "Split": "pereggrn_data.core.splits",
     "SplitOptions": "pereggrn_data.pipelines.split.split_options",
-    "catalog_path": "pereggrn_data.pipelines.collection.intake_catalog",
+    "catalog_path": "pereggrn_data.pipelines.collection",
     "check_split": "pereggrn_data.pipelines.split.split_check",
-    "fetch": "pereggrn_data.pipelines.collection.fetch",
-    "load": "pereggrn_data.pipelines.collection.open_datasets",
-    "open_network": "pereggrn_data.pipelines.collection.open_networks",
+    "fetch": "pereggrn_data.pipelines.collection",
+    "load": "pereggrn_data.pipelines.collection",
+    "open_network": "pereggrn_data.pipelines.collection",
     "predict": "pereggrn_data.pipelines.predict.predicting",
     "score": "pereggrn_data.pipelines.score.score_report",
     "split": "pereggrn_data.pipelines.split.split_dataset",

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from pereggrn_data.catalog.entries import EntryKind, Group
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember, ReleaseLock
-from pereggrn_data.catalog.registry import CatalogError, load_catalog, read_catalog
-from pereggrn_data.catalog.releases import Holds
+from pereggrn_data.catalog import (
+    CatalogError,
+    EntryKind,
+    Group,
+    Holds,
+    LockedArchive,
+    LockedMember,
+    ReleaseLock,
+    load_catalog,
+    read_catalog,
+)
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError
 
 PAPER_DATASETS = [

@@ -15,7 +15,7 @@ from archive_server import ArchiveServer, Faults
 from archives import RECORD, small_h5ad, small_parquet
 from service_fixtures import Ran
 
-from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.collection import open_dataset
 
 Serve = Callable[..., ArchiveServer]
 Command = Callable[..., Ran]

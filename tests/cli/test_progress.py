@@ -6,7 +6,7 @@ import pytest
 
 from pereggrn_data.cli import progress
 from pereggrn_data.cli.progress import BarProgress, LineProgress, human_size, make_progress
-from pereggrn_data.loaders.archive.transfer import NoProgress
+from pereggrn_data.loaders.archive import NoProgress
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_split_check_and_score(run: Any, kind: str) -> None:
 
 def write_demo(path: Path) -> Path:
     from pereggrn_data.loaders.files.anndata_files import write_h5ad
-    from pereggrn_data.pipelines.collection.open_datasets import load
+    from pereggrn_data.pipelines.collection import load
 
     path.parent.mkdir(exist_ok=True)
     write_h5ad(load("demo"), path)

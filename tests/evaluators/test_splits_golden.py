@@ -18,7 +18,7 @@ from pereggrn_data.evaluators.splits.replicates import N_REPLICATES, mean_levels
 from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.types import make_sides
 from pereggrn_data.loaders.files.anndata_files import Dataset, read_dataset, read_h5ad
-from pereggrn_data.pipelines.collection.open_networks import open_network
+from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.split_dataset import split
 
 pytestmark = pytest.mark.shared

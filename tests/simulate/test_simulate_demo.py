@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 
 from pereggrn_data.core.labels import genes_of, levels_of
 from pereggrn_data.loaders.files.anndata_files import Dataset, content_sha256
-from pereggrn_data.pipelines.collection.open_datasets import load, open_dataset
+from pereggrn_data.pipelines.collection import load, open_dataset
 from pereggrn_data.simulate import demo_dataset as demo
 
 SHA256 = "eefe1fe55075226634a61a82de7b8d09140400d13a70d6381ac6ccadfc25b37c"

@@ -26,7 +26,12 @@ Release = Annotated[
 ]
 Lock = Annotated[
     Path | None,
-    typer.Option("--lock", help="Lock file whose checksums are enforced.", envvar="PEREGGRN_LOCK"),
+    typer.Option(
+        # The variable is read where the rule about it is (loaders/archive/lock_files.py).
+        "--lock",
+        help="Lock file whose checksums are enforced; by default PEREGGRN_LOCK, "
+        "where it is of the release that is used.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

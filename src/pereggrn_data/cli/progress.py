@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pereggrn_data.cli.output import say
-from pereggrn_data.loaders.archive.transfer import NoProgress, Progress
+from pereggrn_data.loaders.archive import NoProgress, Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -10,11 +10,9 @@ import pytest
 from archive_server import ArchiveServer
 from archives import RECORD, stand_in
 
-from pereggrn_data.catalog.entries import DatasetEntry, EntryKind, Group, NetworkEntry
-from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.loaders.cache.entry_layout import wanted_files
-from pereggrn_data.pipelines.collection.entry_paths import entry_paths
-from pereggrn_data.pipelines.collection.fetch import fetch
+from pereggrn_data.catalog import DatasetEntry, EntryKind, Group, NetworkEntry, load_catalog
+from pereggrn_data.loaders.cache import wanted_files
+from pereggrn_data.pipelines.collection import entry_paths, fetch
 
 Serve = Callable[..., ArchiveServer]
 ENTRIES = [e for e in load_catalog().entries.values() if e.group is not Group.EMBEDDED]

@@ -16,12 +16,12 @@ from archives import DATASETS, RECORD, SIMULATION, small_h5ad, stand_in
 from service_fixtures import Ran
 
 from pereggrn_data.core.errors import IntegrityError, NetworkError, UnknownNameError, UsageError
-from pereggrn_data.loaders.archive.release_files import NotInReleaseError
+from pereggrn_data.loaders.archive import NotInReleaseError
 from pereggrn_data.loaders.archive.zip_index import TAIL
-from pereggrn_data.loaders.cache.cached import NotFetchedError, cached_network_files
-from pereggrn_data.loaders.remote.http_failures import BlockedError, NotThereError, OfflineError
-from pereggrn_data.pipelines.collection.fetch import fetch
-from pereggrn_data.pipelines.collection.open_datasets import load, open_dataset
+from pereggrn_data.loaders.cache import NotFetchedError
+from pereggrn_data.loaders.remote import BlockedError, NotThereError, OfflineError
+from pereggrn_data.pipelines.collection import fetch, load, open_dataset
+from pereggrn_data.pipelines.collection.resolve import resolve
 
 Serve = Callable[..., ArchiveServer]
 Command = Callable[..., Ran]
@@ -103,7 +103,7 @@ def test_neighbours_come_in_one_request(
     (fetched,) = fetch("regulatorynetworks.org_human")
     assert len(fetched.files) == 3
     assert len(server.file_requests()) == 2
-    assert set(cached_network_files("regulatorynetworks.org_human")) == {
+    assert set(resolve("regulatorynetworks.org_human").files) == {
         "K562-DS9767",
         "NB4-DS12543",
         "fLung-DS14724",
@@ -116,7 +116,7 @@ def test_names_with_spaces_and_equal_signs_survive(
     serve(archives)
     assert command("fetch", SIMULATION, "gtex_rna", "--quiet").code == 0
     assert target(cache_folder, SIMULATION).exists()
-    assert set(cached_network_files("gtex_rna")) == {"Adipose - Subcutaneous", "Brain (cortex)"}
+    assert set(resolve("gtex_rna").files) == {"Adipose - Subcutaneous", "Brain (cortex)"}
     assert command("path", SIMULATION).out.strip() == str(target(cache_folder, SIMULATION))
 
 
@@ -374,7 +374,9 @@ def test_room_on_the_disk_is_checked_before_anything_is_downloaded(
     serve: Serve, big: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve({"perturbation_data.zip": big})
-    monkeypatch.setattr("pereggrn_data.pipelines.collection.fetch.free_bytes", lambda _: 1000)
+    monkeypatch.setattr(
+        "pereggrn_data.pipelines.collection.fetch_entries.free_bytes", lambda _: 1000
+    )
     with pytest.raises(UsageError, match="not enough room"):
         fetch("norman")
     assert len(server.file_requests()) == 1
@@ -426,7 +428,7 @@ def test_a_lock_of_another_release_is_refused(
 def test_https_is_never_left_for_http(monkeypatch: pytest.MonkeyPatch) -> None:
     import requests
 
-    from pereggrn_data.loaders.remote.http import Http
+    from pereggrn_data.loaders.remote import Http
 
     def answer(*_: object, **kw: object) -> requests.Response:
         assert kw.get("verify", True) is True

@@ -12,9 +12,7 @@ from archives import RECORD, small_h5ad
 from test_fetch import Command, Serve, target
 
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.pipelines.collection.fetch import fetch
-from pereggrn_data.pipelines.collection.open_datasets import dataset_path, load
-from pereggrn_data.pipelines.collection.open_networks import open_network
+from pereggrn_data.pipelines.collection import dataset_path, fetch, load, open_network
 
 
 def change(path: Path) -> bytes:

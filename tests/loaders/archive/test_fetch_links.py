@@ -11,7 +11,7 @@ from archives import RECORD, stand_in
 from test_fetch import Command, Serve, big, target  # noqa: F401
 
 from pereggrn_data.core.errors import NetworkError
-from pereggrn_data.pipelines.collection.fetch import FetchPlan, fetch
+from pereggrn_data.pipelines.collection import FetchPlan, fetch
 
 
 @pytest.mark.parametrize(

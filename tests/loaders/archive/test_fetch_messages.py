@@ -12,9 +12,9 @@ import pytest
 from archives import RECORD, small_h5ad
 from test_fetch import Command, Serve
 
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import load_catalog
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.pipelines.collection.fetch import fetch
+from pereggrn_data.pipelines.collection import fetch
 
 
 def packed(tmp_path: Path, method: int) -> Path:

@@ -17,7 +17,7 @@ from archive_server import ArchiveServer, Faults
 from archives import RECORD, stand_in
 
 from pereggrn_data.loaders.archive.zip_index import TAIL
-from pereggrn_data.pipelines.collection.fetch import fetch
+from pereggrn_data.pipelines.collection import fetch
 
 Serve = Callable[..., ArchiveServer]
 SIZE = 3_000_000

@@ -11,7 +11,7 @@ from test_fetch import Command, Serve, target
 
 from pereggrn_data.loaders.archive import member_download
 from pereggrn_data.loaders.archive.zip_member import unpack
-from pereggrn_data.pipelines.collection.fetch import fetch
+from pereggrn_data.pipelines.collection import fetch
 
 FILES = ("train.h5ad", "test.h5ad", "screen.csv")
 

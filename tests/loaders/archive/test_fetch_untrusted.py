@@ -11,9 +11,9 @@ from archive_server import Faults
 from archives import RECORD, stand_in
 from test_fetch import Command, Serve
 
-from pereggrn_data.catalog.locks import ReleaseLock
+from pereggrn_data.catalog import ReleaseLock
 from pereggrn_data.core.errors import IntegrityError, InvalidDataError
-from pereggrn_data.loaders.cache.folders import Cache
+from pereggrn_data.loaders.cache import Cache
 
 
 def a_lock(**changed: object) -> dict[str, object]:

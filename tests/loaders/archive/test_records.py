@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import load_catalog
 from pereggrn_data.core.errors import NetworkError, UsageError
-from pereggrn_data.loaders.archive.records import download_links, parse_record
-from pereggrn_data.loaders.remote.http import base_url, user_agent
+from pereggrn_data.loaders.archive import download_links, parse_record
+from pereggrn_data.loaders.remote import Validator, base_url, user_agent
 from pereggrn_data.loaders.remote.http_failures import retry_after
-from pereggrn_data.loaders.remote.ranges import Validator
 
 MD5 = "0123456789abcdef" * 2
 URL = "https://zenodo.org/api/records/15048156"

@@ -11,13 +11,12 @@ from archives import HDF5_HEAD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pereggrn_data.catalog.entries import DatasetEntry, NetworkEntry
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
+from pereggrn_data.catalog import DatasetEntry, LockedArchive, LockedMember, NetworkEntry
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.archive.zip_index import read_local_index
 from pereggrn_data.loaders.archive.zip_member import unpack
-from pereggrn_data.loaders.cache.entry_layout import cached_files, match_members
+from pereggrn_data.loaders.cache import cached_files, match_members
 from pereggrn_data.loaders.files.integrity import check_magic
 
 NAMES = st.text(

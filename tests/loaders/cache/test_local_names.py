@@ -12,10 +12,14 @@ from archives import small_h5ad, small_parquet
 from service_fixtures import Ran
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.pipelines.collection.entry_paths import entry_paths
-from pereggrn_data.pipelines.collection.info import info
-from pereggrn_data.pipelines.collection.open_datasets import dataset_path, load, open_dataset
-from pereggrn_data.pipelines.collection.open_networks import open_network
+from pereggrn_data.pipelines.collection import (
+    dataset_path,
+    entry_paths,
+    info,
+    load,
+    open_dataset,
+    open_network,
+)
 
 PLI = "forweb_cleaned_exac_r03_march16_z_data_pLI_CNV-final.txt.gz"
 

@@ -11,7 +11,7 @@ import pytest
 from anndata import AnnData
 
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.collection import open_dataset
 
 Make = Callable[[], AnnData]
 

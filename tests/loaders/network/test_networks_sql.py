@@ -26,7 +26,7 @@ from pereggrn_data.core.errors import PereggrnError, UsageError
 from pereggrn_data.loaders.network.sql.check import RefusedError, checked
 from pereggrn_data.loaders.network.sql.child import locked_connection
 from pereggrn_data.loaders.network.sql.runner import Limits, _request, run_sql
-from pereggrn_data.pipelines.collection.open_networks import query_networks
+from pereggrn_data.pipelines.collection import query_networks
 
 ONE_SELECT = "Only one SELECT statement is accepted"
 NOT_IN_FROM = "is not allowed in FROM"

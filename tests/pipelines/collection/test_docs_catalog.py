@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from archive_server import ArchiveServer
 
-from pereggrn_data.pipelines.collection.catalog_tables import fill
+from pereggrn_data.pipelines.collection import fill
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 Serve = Callable[..., ArchiveServer]

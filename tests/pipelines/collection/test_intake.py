@@ -18,9 +18,9 @@ from archive_server import ArchiveServer
 from archives import small_h5ad, small_parquet
 
 import pereggrn_data
-from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.loaders.cache.cached import NotFetchedError
-from pereggrn_data.pipelines.collection.intake_catalog import catalog_path, intake_yaml
+from pereggrn_data.catalog import load_catalog
+from pereggrn_data.loaders.cache import NotFetchedError
+from pereggrn_data.pipelines.collection import catalog_path, intake_yaml
 
 Serve = Callable[..., ArchiveServer]
 REPOSITORY = Path(__file__).resolve().parents[3]

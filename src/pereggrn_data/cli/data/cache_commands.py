@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def ls_command(as_json: Json = False) -> None:
     """List what is in the cache."""
-    from pereggrn_data.pipelines.collection.cache_care import list_cache
+    from pereggrn_data.pipelines.collection import list_cache
 
     rows = list_cache()
     if as_json:
@@ -42,7 +42,7 @@ def ls_command(as_json: Json = False) -> None:
 
 def dir_command() -> None:
     """Print the folder of the cache: PEREGGRN_CACHE, else the platform's."""
-    from pereggrn_data.loaders.cache.folders import open_cache
+    from pereggrn_data.loaders.cache import open_cache
 
     emit(str(open_cache().root))
 
@@ -62,7 +62,7 @@ def clean_command(
     yes: Yes = False,
 ) -> None:
     """Remove leftovers (unfinished transfers, temporary and set-aside files), or what is named."""
-    from pereggrn_data.pipelines.collection.cache_care import clean, plan_cleaning
+    from pereggrn_data.pipelines.collection import clean, plan_cleaning
 
     if everything and names:
         raise UsageError("--all takes no names.", expected="names, or --all")

@@ -36,7 +36,7 @@ def list_command(
     Nothing is downloaded. The size of a published entry is known once its
     release has been asked for, by `fetch` or `lock`.
     """
-    from pereggrn_data.pipelines.collection.listing import list_entries
+    from pereggrn_data.pipelines.collection import list_entries
 
     rows = list_entries(kind=kind, species=species, collection=collection, release=release)
     if as_json:
@@ -64,7 +64,7 @@ def info_command(
     name: Name, release: Release = None, collection: Collection = None, as_json: Json = False
 ) -> None:
     """Show all that is known about one name, with citations and licence."""
-    from pereggrn_data.pipelines.collection.info import info
+    from pereggrn_data.pipelines.collection import info
 
     facts = info(name, collection=collection, release=release)
     if facts["name"] != name:
@@ -91,7 +91,7 @@ def path_command(
     collection: Collection = None,
 ) -> None:
     """Print where the files of a name lie: those of the local collection, else the cache."""
-    from pereggrn_data.pipelines.collection.entry_paths import entry_paths
+    from pereggrn_data.pipelines.collection import entry_paths
 
     for path in entry_paths(name, file=file, collection=collection, say=say):
         emit(str(path))

@@ -14,8 +14,8 @@ from pereggrn_data.cli.progress import human_size, make_progress
 from pereggrn_data.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from pereggrn_data.loaders.archive.fetching import FetchedFile
-    from pereggrn_data.pipelines.collection.fetch import FetchPlan
+    from pereggrn_data.loaders.archive import FetchedFile
+    from pereggrn_data.pipelines.collection import FetchPlan
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names of datasets, networks or tables.")]
 
@@ -43,7 +43,7 @@ def fetch_command(
     Prints the paths of the files. What was interrupted goes on where it
     stopped; what is here already is only checked.
     """
-    from pereggrn_data.pipelines.collection.fetch import fetch
+    from pereggrn_data.pipelines.collection import fetch
 
     tell = _silent if quiet else say
     fetched = fetch(
@@ -78,7 +78,7 @@ def verify_command(
     as_json: Json = False,
 ) -> None:
     """Hash cached files again and compare: all of them, or those of the names given."""
-    from pereggrn_data.pipelines.collection.verify import FileState, verify
+    from pereggrn_data.pipelines.collection import FileState, verify
 
     files = verify(names or (), release=release, lock=lock, say=say)
     if as_json:

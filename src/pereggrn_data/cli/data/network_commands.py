@@ -40,13 +40,12 @@ def register(program: typer.Typer) -> None:
 @app.command("list")
 def list_networks(collection: Collection = None, json: Json = False) -> None:
     """List the networks that can be read here: local ones, and those that were fetched."""
-    from pereggrn_data.loaders.cache.local_collections import collection_folder
     from pereggrn_data.loaders.network.graph import Network
-    from pereggrn_data.pipelines.collection.open_networks import available_networks
+    from pereggrn_data.pipelines.collection import available_networks
 
     rows: list[dict[str, Any]] = []
     broken = []
-    for name, files in available_networks(collection_folder(collection)).items():
+    for name, files in available_networks(collection).items():
         row: dict[str, Any] = {"network": name, "subnetworks": len(files)}
         try:
             sources = Network.from_files(files, name=name).sources
@@ -226,7 +225,7 @@ def overlap(
 
 
 def _open(name: str, subnetwork: list[str] | None, collection: str | None) -> Network:
-    from pereggrn_data.pipelines.collection.open_networks import open_network
+    from pereggrn_data.pipelines.collection import open_network
 
     return open_network(name, subnetworks=subnetwork or None, collection=collection)
 

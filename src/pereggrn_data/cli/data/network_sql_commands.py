@@ -47,7 +47,7 @@ def sql(
     nothing else and write nothing.
     """
     from pereggrn_data.loaders.network.sql.runner import Limits
-    from pereggrn_data.pipelines.collection.open_networks import query_networks
+    from pereggrn_data.pipelines.collection import query_networks
 
     if not network and not dataset:
         raise UsageError("There is nothing to ask.", fix="name a network: --network NAME.")

@@ -26,7 +26,7 @@ def lock_command(
     ] = None,
 ) -> None:
     """Ask the service for a release's sizes, checksums and contents, and write them down."""
-    from pereggrn_data.pipelines.collection.lock import lock
+    from pereggrn_data.pipelines.collection import lock
 
     resolved = lock(release, say=say)
     if output is None:
@@ -48,7 +48,7 @@ def doctor_command(
     as_json: Json = False,
 ) -> None:
     """Look at what can go wrong: cache, disk, settings, and the service with --online."""
-    from pereggrn_data.pipelines.collection.doctor import Verdict, doctor
+    from pereggrn_data.pipelines.collection import Verdict, doctor
 
     checks = doctor(online=online, release=release, say=say)
     if as_json:
@@ -66,8 +66,8 @@ def export_command(
     release: Release = None,
 ) -> None:
     """Describe a dataset or network for others, as JSON-LD on stdout."""
-    from pereggrn_data.pipelines.collection.export import FORMATS, export_croissant
+    from pereggrn_data.pipelines.collection import EXPORT_FORMATS, export_croissant
 
-    if form not in FORMATS:
-        raise UnknownNameError("format", form, FORMATS)
+    if form not in EXPORT_FORMATS:
+        raise UnknownNameError("format", form, EXPORT_FORMATS)
     emit_json(export_croissant(name, release=release))

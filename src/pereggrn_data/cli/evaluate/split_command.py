@@ -68,7 +68,7 @@ def split_command(
     if check is not None:
         _check(check, dataset, collection, as_json)
         return
-    from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+    from pereggrn_data.pipelines.collection import open_dataset
     from pereggrn_data.pipelines.split.split_dataset import split_by_options
     from pereggrn_data.pipelines.split.split_options import SplitOptions
 

@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import load_catalog
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.cache.cached import not_fetched
-from pereggrn_data.loaders.cache.entry_layout import cached_files
-from pereggrn_data.loaders.cache.folders import (
+from pereggrn_data.loaders.cache import (
     ARCHIVES,
     INDEX_FILE,
     LOCKS,
     PARTS,
     SET_ASIDE,
     Cache,
+    HashStore,
+    cached_files,
+    not_fetched,
     open_cache,
 )
-from pereggrn_data.loaders.cache.hash_store import HashStore
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import DatasetEntry, Group, NetworkEntry
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import DatasetEntry, Group, NetworkEntry, load_catalog
 from pereggrn_data.core.errors import InvalidDataError
 
 UNKNOWN = "-"

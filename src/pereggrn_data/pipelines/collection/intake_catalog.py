@@ -9,8 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.catalog.entries import AnyEntry, DatasetEntry, NetworkEntry
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import AnyEntry, DatasetEntry, NetworkEntry, load_catalog
 from pereggrn_data.core.errors import UsageError, or_list
 
 if TYPE_CHECKING:

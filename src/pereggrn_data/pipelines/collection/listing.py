@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import (
+from pereggrn_data.catalog import (
     GROUP_MEANINGS,
     AnyEntry,
     DatasetEntry,
     EntryKind,
     Group,
+    load_catalog,
 )
-from pereggrn_data.catalog.locks import ReleaseLock
-from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import IntegrityError, UnknownNameError
-from pereggrn_data.loaders.cache.cached import CachedEntry, default_record, find_cached
-from pereggrn_data.loaders.cache.entry_layout import match_members
-from pereggrn_data.loaders.cache.folders import Cache
-from pereggrn_data.loaders.cache.hash_store import HashStore
-from pereggrn_data.loaders.cache.local_collections import (
+from pereggrn_data.loaders.archive import ReleaseFiles
+from pereggrn_data.loaders.cache import (
+    Cache,
+    CachedEntry,
+    HashStore,
     LocalEntry,
     collection_folder,
+    default_record,
+    find_cached,
     read_collection,
 )
 from pereggrn_data.pipelines.collection.service import open_service
@@ -108,13 +109,12 @@ def list_entries(
 def _published(release: str | None) -> Iterable[Listed]:
     record = load_catalog().release(release).record if release else default_record()
     service = open_service(record, offline=True)
-    known = service.files.known()
     for entry in load_catalog().entries.values():
         cached = find_cached(entry, service.cache, record if release else None)
         state = State.EMBEDDED if entry.group is Group.EMBEDDED else State.REMOTE
         if cached is not None:
             state = State.VERIFIED if _is_verified(service.cache, cached) else State.CACHED
-        yield _row(entry, state, cached, _size(entry, cached, known), record)
+        yield _row(entry, state, cached, _size(entry, cached, service.files), record)
 
 
 def _is_verified(cache: Cache, cached: CachedEntry) -> bool:
@@ -156,14 +156,11 @@ def _method(entry: AnyEntry) -> str | None:
     return getattr(entry, "data_used", None)
 
 
-def _size(entry: AnyEntry, cached: CachedEntry | None, known: ReleaseLock | None) -> int | None:
+def _size(entry: AnyEntry, cached: CachedEntry | None, files: ReleaseFiles) -> int | None:
     if cached is not None:
         return sum(path.stat().st_size for path in cached.files.values())
-    for archive in known.archives if known else ():
-        members = match_members(entry, archive.members or ())
-        if members:
-            return sum(m.size for m in members.values())
-    return None
+    place = files.known_place(entry)
+    return sum(m.size for m in place.members.values()) if place and place.members else None
 
 
 def _local(folder: Path) -> Iterable[Listed]:

@@ -6,19 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pereggrn_data.catalog.entries import AnyEntry, EntryKind
-from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.catalog import EntryKind, load_catalog
+from pereggrn_data.core.errors import MissingFileError, UsageError
 from pereggrn_data.core.format import Kind, Role
 from pereggrn_data.core.reports import sorted_report
-from pereggrn_data.loaders.cache.cached import cached_entry, find_cached, not_fetched, unchanged
-from pereggrn_data.loaders.cache.local_collections import (
-    COLLECTION_VARIABLE,
-    collection_folder,
-    dataset_files,
-    local_name,
-    refuse_absent,
-)
+from pereggrn_data.loaders.cache import collection_folder
 from pereggrn_data.loaders.files.anndata_files import (
     Dataset,
     content_sha256,
@@ -28,12 +20,11 @@ from pereggrn_data.loaders.files.anndata_files import (
 )
 from pereggrn_data.loaders.files.expression_parts import parts_in_memory
 from pereggrn_data.loaders.files.user_paths import existing_file
+from pereggrn_data.pipelines.collection.resolve import MAIN_FILE, Origin, places, resolve
 from pereggrn_data.validators.dataset import check_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-DEMO = "demo"
 
 IN_MEMORY = "in memory"
 """What an AnnData object is called, which has no name of its own."""
@@ -83,33 +74,18 @@ def open_dataset(
         return dataset
     if not isinstance(dataset, (str, Path)):
         return _in_memory(dataset)
-    given = str(dataset)
-    # What can only be a path needs no collection, not even one that is named wrongly.
-    folder = None if "/" in given else collection_folder(collection)
-    files = dataset_files(folder) if folder else {}
-    if folder and (local := local_name(given, files)) is not None:
-        return _read_local(local, files[local], folder)
-    if given == DEMO:
-        from pereggrn_data.simulate.demo_dataset import demo_dataset
+    found = resolve(str(dataset), EntryKind.DATASET, collection=collection, paths=True)
+    if found.origin is Origin.EMBEDDED:
+        return _embedded()
+    if found.path is not None:
+        return read_dataset(found.path, given_as=str(dataset))
+    return _labelled(read_dataset(found.files[MAIN_FILE]), found.name, found.folder)
 
-        return demo_dataset()
-    published = load_catalog().get(given)
-    if published is None or find_cached(published) is None:
-        refuse_absent(given, folder, EntryKind.DATASET)
-    if published is not None and published.kind is EntryKind.DATASET:
-        return _read_published(published)
-    path = existing_file(given)
-    if path is not None:
-        return read_dataset(path, given_as=given)
-    if _looks_like_path(given):
-        raise MissingFileError(f"There is no file {given}.", fix="check the path.")
-    known = [e.name for e in load_catalog().datasets]
-    raise UnknownNameError(
-        "dataset",
-        given,
-        list(dict.fromkeys([*files, *known, *load_catalog().aliases])),
-        fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
-    )
+
+def _embedded() -> Dataset:
+    from pereggrn_data.simulate.demo_dataset import demo_dataset
+
+    return demo_dataset()
 
 
 def _in_memory(given: object) -> Dataset:
@@ -139,25 +115,7 @@ def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
     UsageError
         If it is embedded and has no file.
     """
-    folder = collection_folder(collection)
-    files = dataset_files(folder) if folder else {}
-    if (local := local_name(dataset, files)) is not None:
-        return files[local]
-    if dataset == DEMO:
-        raise UsageError(
-            f"{DEMO} is made when it is read; it has no file.",
-            fix=f'pereggrn_data.load("{DEMO}") gives it.',
-        )
-    published = load_catalog().get(dataset)
-    if published is None or find_cached(published) is None:
-        refuse_absent(dataset, folder, EntryKind.DATASET)
-    found = cached_entry(dataset, EntryKind.DATASET)
-    file = f"perturbations/{found.entry.name}/test.h5ad"
-    return unchanged(found, only=file).files[file]
-
-
-def _read_local(name: str, path: Path, folder: Path) -> Dataset:
-    return _labelled(read_dataset(path), name, folder)
+    return resolve(dataset, EntryKind.DATASET, collection=collection).require_files()[MAIN_FILE]
 
 
 def _labelled(dataset: Dataset, name: str, folder: Path | None) -> Dataset:
@@ -165,14 +123,6 @@ def _labelled(dataset: Dataset, name: str, folder: Path | None) -> Dataset:
     is_local = folder is not None and folder in Path(dataset.path or "").parents
     hides = load_catalog().get(name) is not None
     return replace(dataset, local_to=str(folder)) if is_local and hides else dataset
-
-
-def _read_published(entry: AnyEntry) -> Dataset:
-    found = find_cached(entry)
-    if found is None:
-        raise not_fetched(entry)
-    file = f"perturbations/{entry.name}/test.h5ad"
-    return read_dataset(unchanged(found, only=file).files[file])
 
 
 def find_dataset(
@@ -196,23 +146,19 @@ def find_dataset(
     """
     seen: list[str] = []
     folder = _collection_if_there(collection, seen)
-    files = dataset_files(folder) if folder else {}
-    local = local_name(name, files)
-    candidates: list[str | Path] = [] if local is None else [files[local]]
-    published = load_catalog().get(name)
-    if published is not None and (cached := find_cached(published)) is not None:
-        candidates += [f for f in cached.files.values() if f.name == "test.h5ad"]
+    found = list(places(name, EntryKind.DATASET, folder))
+    candidates: list[str | Path] = [p.files[MAIN_FILE] for p in found if MAIN_FILE in p.files]
     candidates += [path] if path else []
     for candidate in candidates:
         file, what = _with_hash(candidate, sha256)
         if file is not None:
             return _labelled(read_dataset(file, given_as=str(file)), name, folder)
         seen.append(what)
-    if name == DEMO:
-        demo = open_dataset(DEMO)
-        if demo.sha256 == sha256:
-            return demo
-        seen.append(f"the embedded {DEMO} with sha256 {demo.sha256}")
+    if any(place.origin is Origin.EMBEDDED for place in found):
+        embedded = _embedded()
+        if embedded.sha256 == sha256:
+            return embedded
+        seen.append(f"the embedded {name} with sha256 {embedded.sha256}")
     raise UsageError(
         f"The dataset {name} of the predictions is not here.",
         expected=f"sha256 {sha256}",
@@ -247,10 +193,6 @@ def _with_hash(candidate: str | Path, sha256: str) -> tuple[Path | None, str]:
     if found == sha256:
         return file, ""
     return None, f"no file {candidate}" if found is None else f"{candidate} with sha256 {found}"
-
-
-def _looks_like_path(text: str) -> bool:
-    return "/" in text or text.endswith((".h5ad", ".parquet", ".csv"))
 
 
 def require_usable(dataset: Dataset, role: Role = Role.TEST) -> None:

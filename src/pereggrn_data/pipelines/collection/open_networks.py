@@ -7,26 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.catalog.entries import EntryKind
-from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
-from pereggrn_data.loaders.cache.cached import cached_network_files, find_cached
-from pereggrn_data.loaders.cache.local_collections import (
-    COLLECTION_VARIABLE,
-    collection_folder,
-    local_entry,
-    read_collection,
-    refuse_absent,
-)
-from pereggrn_data.loaders.files.user_paths import existing_path
+from pereggrn_data.catalog import EntryKind
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.cache import collection_folder
 from pereggrn_data.loaders.network.graph import Network
+from pereggrn_data.pipelines.collection.resolve import Origin, readable, resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from pereggrn_data.loaders.network.sql.runner import Limits
-
-EMPTY = "empty"
 
 
 def open_network(
@@ -87,64 +77,22 @@ def open_network(
     return found if subnetworks is None else found.subset(subnetwork=subnetworks)
 
 
-def available_networks(folder: Path | None) -> dict[str, Mapping[str, Path]]:
+def available_networks(collection: str | None = None) -> dict[str, Mapping[str, Path]]:
     """Map the networks that can be read here to their parquet files by subnetwork.
 
     Those that have been fetched, and those of the local collection, which win.
     """
-    published = (here for e in load_catalog().networks if (here := find_cached(e)) is not None)
-    found: dict[str, Mapping[str, Path]] = {
-        one.entry.name: {p.stem: p for p in one.files.values()} for one in published
-    }
-    local = read_collection(folder) if folder else ()
-    found |= {e.name: e.files for e in local if e.kind is EntryKind.NETWORK and e.files}
-    return dict(sorted(found.items()))
-
-
-def named_files(name: str, folder: Path | None) -> Mapping[str, Path] | None:
-    """Return the parquet files of a network by subnetwork, or None if there is no such name.
-
-    Raises
-    ------
-    NotFetchedError
-        If it is published but has not been fetched.
-    """
-    local = local_entry(name, folder, EntryKind.NETWORK)
-    if local is not None and local.files:
-        return local.files
-    published = load_catalog().get(name)
-    if published is None or find_cached(published) is None:
-        refuse_absent(name, folder, EntryKind.NETWORK)
-    if published is None or published.kind is not EntryKind.NETWORK:
-        return None
-    return cached_network_files(published.name)
+    found = readable(EntryKind.NETWORK, collection_folder(collection))
+    return {name: place.files for name, place in found.items()}
 
 
 def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str | None) -> Network:
-    # What can only be a path needs no collection, not even one that is named wrongly.
-    folder = None if "/" in name else collection_folder(collection)
-    files = named_files(name, folder)
-    if files is not None:
-        return Network.from_files(files, name=name, subnetworks=subnetworks)
-    if name == EMPTY:
+    found = resolve(name, EntryKind.NETWORK, collection=collection, paths=True)
+    if found.origin is Origin.EMBEDDED:
         return Network.empty()
-    if name in ("dense", "random"):
-        raise UsageError(
-            f"A {name} network needs genes.",
-            fix=f"make it by Network.{name}(regulators, targets, ...) in Python.",
-        )
-    path = existing_path(name)
-    if path is not None:
-        return Network.from_parquet(path, subnetworks=subnetworks)
-    if "/" in name or name.endswith(".parquet"):
-        raise MissingFileError(f"There is no file or folder {name}.", fix="check the path.")
-    known = [EMPTY, *available_networks(folder), *(e.name for e in load_catalog().networks)]
-    raise UnknownNameError(
-        "network",
-        name,
-        list(dict.fromkeys(known)),
-        fix=f"Give a path, or name a collection by {COLLECTION_VARIABLE}.",
-    )
+    if found.path is not None:
+        return Network.from_parquet(found.path, subnetworks=subnetworks)
+    return Network.from_files(found.files, name=name, subnetworks=subnetworks)
 
 
 def _from_table(table: Any) -> Network:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog.locks import ReleaseLock
-from pereggrn_data.catalog.registry import check_holds_data, load_catalog
-from pereggrn_data.catalog.releases import Release
-from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.archive.fetching import EntryFetcher
-from pereggrn_data.loaders.archive.release_files import LOCK_VARIABLE, ReleaseFiles, read_lock
-from pereggrn_data.loaders.archive.transfer import NoProgress, Progress
-from pereggrn_data.loaders.cache.cached import RELEASE_VARIABLE
-from pereggrn_data.loaders.cache.folders import Cache, open_cache
-from pereggrn_data.loaders.remote.http import Http, HttpSettings
+from pereggrn_data.catalog import load_catalog
+from pereggrn_data.loaders.archive import (
+    EntryFetcher,
+    NoProgress,
+    Progress,
+    ReleaseFiles,
+    lock_in_force,
+)
+from pereggrn_data.loaders.cache import RELEASE_VARIABLE, Cache, open_cache
+from pereggrn_data.loaders.remote import Http, HttpSettings
 
 Say = Callable[[str], None]
 
@@ -54,37 +54,20 @@ def open_service(
         Record number, DOI or alias; by default ``PEREGGRN_RELEASE``, else the
         catalog's default.
     lock
-        A lock file that is enforced; by default ``PEREGGRN_LOCK`` if it is of
-        this release, else the one that comes with the package, if there is one.
+        A lock file that is enforced; see
+        :func:`pereggrn_data.loaders.archive.lock_files.lock_in_force`.
 
     Raises
     ------
     UsageError
-        If there is no such release, or the lock is of another one.
+        If there is no such release, or `lock` is of another one.
     """
     settings = settings or HttpSettings()
     wanted = load_catalog().release(release or os.environ.get(RELEASE_VARIABLE) or None)
-    check_holds_data(wanted)
+    wanted.check_holds_data()
+    given = lock_in_force(wanted, lock, warn or say)
     cache = open_cache(say)
     http = Http(settings, offline, say, lambda: cache.pace(settings.api_interval))
-    files = ReleaseFiles(http, cache, wanted, _given_lock(wanted, lock), warn or say)
+    files = ReleaseFiles(http, cache, wanted, given, warn or say)
     fetcher = EntryFetcher(files, cache, progress or NoProgress(), say, warn or say)
     return Service(http, cache, files, fetcher)
-
-
-def _given_lock(release: Release, lock: str | Path | None) -> ReleaseLock | None:
-    shipped = load_catalog().locks.get(release.record)
-    named = lock or os.environ.get(LOCK_VARIABLE)
-    if not named:
-        return shipped
-    given = read_lock(Path(named))
-    if given.record != release.record and lock is None:
-        return shipped
-    if given.record != release.record:
-        raise UsageError(
-            f"The lock {named} is of another release.",
-            expected=f"record {release.record}",
-            got=f"record {given.record}",
-            fix=f"add --release {given.record}, or name another lock.",
-        )
-    return given

@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.catalog.entries import EntryKind
-from pereggrn_data.catalog.registry import load_catalog
 from pereggrn_data.core.errors import (
     InvalidDataError,
     MissingFileError,
@@ -27,14 +25,13 @@ from pereggrn_data.core.format import (
     MATCHED_CONTROL,
     PERTURBATION,
 )
-from pereggrn_data.loaders.cache.local_collections import collection_folder, read_collection
-from pereggrn_data.loaders.files.anndata_files import Dataset
-from pereggrn_data.loaders.files.tf_lists import read_tf_list, tf_list_files, tf_list_of
+from pereggrn_data.loaders.cache import collection_folder
+from pereggrn_data.loaders.files.tf_lists import read_tf_list, tf_list_of
 from pereggrn_data.loaders.network.graph import Network as StoredNetwork
 from pereggrn_data.models.grammar.eligibility import eligible_regulators
 from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.pipelines.collection.open_networks import open_network
+from pereggrn_data.pipelines.collection import open_network, species_of, tf_list_files
 from pereggrn_data.pipelines.predict.model_options import ModelOptions
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 
@@ -186,19 +183,6 @@ def _tf_list(options: ModelOptions, made: SplitDataset, collection: str | None) 
             expected="--species NAME, or --tf-list FILE",
         )
     return tf_list_of(species, tf_list_files(folder))
-
-
-def species_of(dataset: Dataset, folder: Path | None) -> str | None:
-    """Return a dataset's species, as the collection's table, the catalog or it itself says."""
-    name = dataset.name
-    for entry in read_collection(folder) if folder else ():
-        if (entry.name, entry.kind) == (name, EntryKind.DATASET) and entry.row.get("species"):
-            return entry.row["species"]
-    published = load_catalog().get(name)
-    if published is not None:
-        return published.species_shown
-    said = dataset.adata.uns.get("species")
-    return said if isinstance(said, str) and said else None
 
 
 def subspace_value(dimensions: Any, genes: Sequence[str]) -> Any:

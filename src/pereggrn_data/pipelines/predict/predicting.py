@@ -22,7 +22,7 @@ from pereggrn_data.loaders.program.exchange import refuse_in_exchange
 from pereggrn_data.models.grammar.dynamics import check_steps
 from pereggrn_data.models.methods import get_method
 from pereggrn_data.models.regression_task import Progress
-from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.predict.external import forecast_by_program
 from pereggrn_data.pipelines.predict.forecast import (
     Work,

@@ -11,7 +11,7 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
 from pereggrn_data.loaders.files.split_files import read_split
-from pereggrn_data.pipelines.collection.open_datasets import find_dataset, open_dataset
+from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split.divide import divide
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.split_options import SplitOptions

@@ -19,7 +19,7 @@ from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.types import make_sides, require_applicable
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.split_files import read_test_set
-from pereggrn_data.pipelines.collection.open_networks import open_network
+from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 from pereggrn_data.pipelines.split.split_check import require_promises
 from pereggrn_data.pipelines.split.split_options import SplitOptions

@@ -12,7 +12,7 @@ from pereggrn_data.evaluators.splits.replicates import merge_replicates
 from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.loaders.files.anndata_files import Dataset, read_dataset
 from pereggrn_data.loaders.files.user_paths import existing_file, user_path
-from pereggrn_data.pipelines.collection.open_datasets import require_usable
+from pereggrn_data.pipelines.collection import require_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData

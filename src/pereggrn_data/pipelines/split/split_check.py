@@ -17,7 +17,7 @@ from pereggrn_data.evaluators.splits.located import Located, locate
 from pereggrn_data.evaluators.splits.types import require_applicable, split_type
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.split_files import read_split
-from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 
 if TYPE_CHECKING:

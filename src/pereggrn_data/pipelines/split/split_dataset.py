@@ -32,7 +32,7 @@ from pereggrn_data.loaders.files.prediction_files import ROW_NAME
 from pereggrn_data.loaders.files.split_files import SPLIT_FILE, write_split
 from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
 from pereggrn_data.loaders.files.writing import write_text
-from pereggrn_data.pipelines.collection.open_datasets import open_dataset
+from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.make_split import make_split
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 from pereggrn_data.pipelines.split.split_options import (

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pereggrn_data.catalog.entries import AnyEntry, Group
-from pereggrn_data.catalog.locks import LockedArchive, ReleaseLock
-from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.loaders.cache.entry_layout import match_members
-from pereggrn_data.loaders.cache.hash_store import HashStore, KnownHash
-from pereggrn_data.loaders.remote.http import HttpSettings
+from pereggrn_data.catalog import AnyEntry, Group, LockedArchive, ReleaseLock, load_catalog
+from pereggrn_data.loaders.cache import HashStore, KnownHash, match_members
+from pereggrn_data.loaders.remote import HttpSettings
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
 

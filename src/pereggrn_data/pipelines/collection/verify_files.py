@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import AnyEntry, Group
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
-from pereggrn_data.catalog.registry import load_catalog
-from pereggrn_data.loaders.archive.release_files import LOCK_VARIABLE, is_as_recorded
-from pereggrn_data.loaders.cache.cached import find_cached, not_fetched
-from pereggrn_data.loaders.cache.entry_layout import cached_files, match_members
-from pereggrn_data.loaders.cache.folders import ARCHIVES
-from pereggrn_data.loaders.cache.hash_store import HashStore
+from pereggrn_data.catalog import AnyEntry, Group, LockedArchive, LockedMember, load_catalog
+from pereggrn_data.loaders.archive import is_as_recorded
+from pereggrn_data.loaders.cache import (
+    ARCHIVES,
+    HashStore,
+    cached_files,
+    find_cached,
+    not_fetched,
+    open_cache,
+)
 from pereggrn_data.loaders.files.integrity import crc32_of_file, sha256_of_file
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
@@ -72,12 +73,20 @@ def verify(
         If a name is not in the cache.
     """
     catalog = load_catalog()
-    lock = lock or os.environ.get(LOCK_VARIABLE) or None
     if not names:
-        service = open_service(release, lock=lock, offline=True)
-        records = [service.files.record] if release or lock else service.cache.records()
-        return [f for r in records for f in _verify_record(r, lock)]
+        if release or lock:
+            records = [open_service(release, lock=lock, offline=True).files.record]
+        else:
+            records = open_cache().records()
+        return [f for r in records for f in _verify_record(r, lock, say)]
     found: list[VerifiedFile] = []
+    said: set[str] = set()
+
+    def say_once(message: str) -> None:
+        if message not in said:
+            said.add(message)
+            say(message)
+
     for name in names:
         entry = catalog.entry(name)
         if entry.name != name:
@@ -89,12 +98,13 @@ def verify(
         cached = find_cached(entry, record=wanted)
         if cached is None:
             raise not_fetched(entry)
-        found += _verify_entry(open_service(cached.record, lock=lock, offline=True), entry)
+        service = open_service(cached.record, lock=lock, offline=True, warn=say_once)
+        found += _verify_entry(service, entry)
     return found
 
 
-def _verify_record(record: str, lock: str | Path | None) -> Iterator[VerifiedFile]:
-    service = open_service(record, lock=lock, offline=True)
+def _verify_record(record: str, lock: str | Path | None, say: Say) -> Iterator[VerifiedFile]:
+    service = open_service(record, lock=lock, offline=True, warn=say)
     for entry in load_catalog().entries.values():
         if cached_files(entry, service.cache.folder(record)):
             yield from _verify_entry(service, entry)
@@ -125,12 +135,8 @@ def _verify_entry(service: Service, entry: AnyEntry) -> list[VerifiedFile]:
 
 def _members(service: Service, entry: AnyEntry) -> dict[str, LockedMember]:
     """Return what the lock or the cached index says of an entry, without asking anybody."""
-    known = service.files.known()
-    for archive in known.archives if known else ():
-        members = match_members(entry, archive.members or ())
-        if members:
-            return members
-    return {}
+    place = service.files.known_place(entry)
+    return dict(place.members or {}) if place else {}
 
 
 def _verify_file(

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from pereggrn_data.catalog.entries import GROUP_MEANINGS, AnyEntry, Group
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import GROUP_MEANINGS, AnyEntry, Group, load_catalog
 from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.loaders.cache.cached import default_record, find_cached
-from pereggrn_data.loaders.cache.entry_layout import match_members, wanted_files
-from pereggrn_data.loaders.cache.hash_store import HashStore
-from pereggrn_data.loaders.cache.local_collections import (
+from pereggrn_data.loaders.cache import (
+    HashStore,
     LocalEntry,
     collection_folder,
+    default_record,
+    find_cached,
     local_entry,
     read_collection,
+    wanted_files,
 )
 from pereggrn_data.pipelines.collection.service import open_service
 
@@ -83,12 +83,9 @@ def _release_facts(entry: AnyEntry, release: str | None) -> dict[str, Any]:
         "release_licence": known.licence if known else None,
         "state": "cached" if cached else "remote",
     }
-    members, archive = {}, None
-    for candidate in known.archives if known else ():
-        if found := match_members(entry, candidate.members or ()):
-            members, archive = found, candidate
-            break
-    facts["archive"] = archive.key if archive else None
+    place = service.files.known_place(entry)
+    members = place.members or {} if place else {}
+    facts["archive"] = place.archive.key if place else None
     local = sorted({*members, *(cached.files if cached else ())})
     facts["files"] = [
         {

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog.entries import AnyEntry, Group
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import AnyEntry, Group, load_catalog
 from pereggrn_data.core.errors import UnknownNameError, UsageError
-from pereggrn_data.loaders.archive.fetching import EntryPlan, FetchedFile
-from pereggrn_data.loaders.archive.release_files import LOCK_VARIABLE, NotInReleaseError
-from pereggrn_data.loaders.archive.transfer import Progress
-from pereggrn_data.loaders.cache.folders import free_bytes
-from pereggrn_data.loaders.cache.local_collections import collection_folder, read_collection
-from pereggrn_data.loaders.remote.http import HttpSettings
+from pereggrn_data.loaders.archive import (
+    EntryPlan,
+    FetchedFile,
+    NotInReleaseError,
+    Progress,
+)
+from pereggrn_data.loaders.cache import collection_folder, free_bytes, read_collection
+from pereggrn_data.loaders.remote import HttpSettings
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
 DISK_RESERVE = 1 << 26
@@ -117,7 +117,9 @@ def fetch(
     IntegrityError
         If a file is not what was promised.
     """
-    lock = lock or os.environ.get(LOCK_VARIABLE) or None
+    entries = _entries([names] if isinstance(names, str) else list(names), everything, say)
+    if not entries:  # all of them are embedded: no release, and no lock of one, is used
+        return []
     service = open_service(
         release,
         lock=lock,
@@ -127,7 +129,6 @@ def fetch(
         progress=progress,
         settings=settings,
     )
-    entries = _entries([names] if isinstance(names, str) else list(names), everything, say)
     try:
         with _explaining_disk_errors(service):
             plan = _plan(service, entries, everything, say)

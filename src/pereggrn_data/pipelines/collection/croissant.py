@@ -8,17 +8,13 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from pereggrn_data.catalog.entries import AnyEntry, Group
-from pereggrn_data.catalog.locks import LockedArchive, LockedMember
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import AnyEntry, Group, LockedArchive, LockedMember, load_catalog
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.archive.records import download_links
-from pereggrn_data.loaders.cache.cached import find_cached
-from pereggrn_data.loaders.cache.entry_layout import match_members
-from pereggrn_data.loaders.cache.hash_store import HashStore, KnownHash
+from pereggrn_data.loaders.archive import download_links
+from pereggrn_data.loaders.cache import HashStore, KnownHash, find_cached
 from pereggrn_data.pipelines.collection.service import Service, open_service
 
-FORMATS = ("croissant",)
+EXPORT_FORMATS = ("croissant",)
 MEDIA_TYPES = {
     ".h5ad": "application/x-hdf5",
     ".parquet": "application/vnd.apache.parquet",
@@ -117,11 +113,9 @@ def export_croissant(name: str, *, release: str | None = None) -> dict[str, Any]
 
 
 def _place(service: Service, entry: AnyEntry) -> tuple[LockedArchive, dict[str, LockedMember]]:
-    known = service.files.known()
-    for archive in known.archives if known else ():
-        members = match_members(entry, archive.members or ())
-        if members:
-            return archive, members
+    place = service.files.known_place(entry)
+    if place is not None and place.members:
+        return place.archive, dict(place.members)
     raise UsageError(
         f"It is not known here yet which file of release {service.files.release.record} "
         f"holds {entry.name}, nor its checksum.",

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pereggrn_data.catalog.locks import LockedArchive
-from pereggrn_data.catalog.registry import load_catalog
+from pereggrn_data.catalog import LockedArchive, load_catalog
 from pereggrn_data.core.errors import PereggrnError
-from pereggrn_data.loaders.archive.records import download_links
-from pereggrn_data.loaders.cache.folders import LOCKS, PARTS, SET_ASIDE, free_bytes
-from pereggrn_data.loaders.remote.http import HttpSettings, base_url, user_agent
-from pereggrn_data.loaders.remote.probe import probe_link
+from pereggrn_data.loaders.archive import download_links
+from pereggrn_data.loaders.cache import LOCKS, PARTS, SET_ASIDE, free_bytes
+from pereggrn_data.loaders.remote import HttpSettings, base_url, probe_link, user_agent
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
 LITTLE_SPACE = 1 << 30
