@@ -12,8 +12,8 @@ from archives import small_h5ad, small_parquet
 from pereggrn_data.catalog import EntryKind, Group, load_catalog
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
 from pereggrn_data.loaders.cache import AbsentError, NotFetchedError
-from pereggrn_data.pipelines.collection import fetch
-from pereggrn_data.pipelines.collection.resolve import MAIN_FILE, Origin, readable, resolve
+from pereggrn_data.pipelines.collection import Origin, fetch
+from pereggrn_data.pipelines.collection.resolve import MAIN_FILE, readable, resolve
 
 ENTRIES = load_catalog().entries.values()
 EMBEDDED = [e.name for e in ENTRIES if e.group is Group.EMBEDDED]
