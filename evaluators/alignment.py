@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.arrays import Floats, column_means
+from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means
 from pereggrn_data.core.errors import InvalidDataError, first_few
-from pereggrn_data.core.format import (
-    IS_CONTROL,
-    OPTIONAL_GROUP_COLUMNS,
-    PERTURBATION,
-    PERTURBATION_TYPE,
-)
+from pereggrn_data.core.format import PERTURBATION, PERTURBATION_TYPE
 from pereggrn_data.evaluators.grouping import group_keys, mean_by_group
-from pereggrn_data.evaluators.scoring import Aligned
 from pereggrn_data.evaluators.task import Task
-
-Mask = npt.NDArray[np.bool_]
-
-
-def columns_given(obs: pd.DataFrame) -> tuple[str, ...]:
-    """Return the optional grouping columns that a file fills in.
-
-    Raises
-    ------
-    InvalidDataError
-        If a column is filled in for some rows only: they could not be told from
-        the others.
-    """
-    given = []
-    for column in OPTIONAL_GROUP_COLUMNS:
-        if column not in obs:
-            continue
-        empty = (obs[column].isna() | (obs[column].astype(str).str.strip() == "")).to_numpy(bool)
-        if empty.any() and not empty.all():
-            raise InvalidDataError(
-                f"{int(empty.sum())} of {len(obs)} rows have no {column}.",
-                expected=f"a {column} in every row, or in none",
-                got=f"none in {first_few(obs.index[empty])}",
-                fix="fill it in as in test_perturbations.csv, or remove the column.",
-            )
-        if not empty.any():
-            given.append(column)
-    return tuple(given)
-
-
-def control_rows(obs: pd.DataFrame, control_labels: Collection[str]) -> Mask:
-    """Return which prediction rows are of controls; these are not scored."""
-    is_control = obs[PERTURBATION].isin(list(control_labels)).to_numpy(bool)
-    if IS_CONTROL in obs:
-        said = obs[IS_CONTROL].astype(str).str.strip().str.lower()
-        is_control = is_control | said.isin(["true", "1", "1.0"]).to_numpy(bool)
-    return is_control
 
 
 @dataclass(frozen=True)
@@ -72,8 +28,8 @@ class Placement:
         every test observation of a predicted group has one.
     """
 
-    group_of: npt.NDArray[np.intp]
-    test_of: npt.NDArray[np.intp] | None
+    group_of: Ints
+    test_of: Ints | None
 
 
 def place_rows(obs: pd.DataFrame, task: Task, *, has_row_names: bool = True) -> Placement:
@@ -97,6 +53,25 @@ def place_rows(obs: pd.DataFrame, task: Task, *, has_row_names: bool = True) -> 
         if (rows[np.isin(task.group_of, group_of)] < 0).any():
             rows = None
     return Placement(group_of.astype(np.intp), rows)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Predictions in the order of the task.
+
+    Parameters
+    ----------
+    scored
+        (groups,) whether a group was predicted.
+    profiles
+        (scored groups, genes) mean predicted natural-log expression.
+    by_observation
+        (test, genes) where each test observation has its own prediction, else None.
+    """
+
+    scored: Bools
+    profiles: Floats
+    by_observation: Floats | None
 
 
 def align(expression: Floats, placement: Placement, task: Task) -> Aligned:

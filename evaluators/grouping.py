@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.arrays import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Ints, Matrix
 from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
@@ -60,7 +59,7 @@ def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
 
 def group_rows(
     obs: pd.DataFrame, columns: Sequence[str]
-) -> tuple[npt.NDArray[np.intp], pd.MultiIndex, pd.DataFrame]:
+) -> tuple[Ints, pd.MultiIndex, pd.DataFrame]:
     """Give each row the number of its group, in order of first appearance; list the groups.
 
     Returns
@@ -82,7 +81,7 @@ def group_rows(
     return codes.astype(np.intp), index, groups
 
 
-def mean_by_group(matrix: Matrix, group_of: npt.NDArray[np.intp], groups: int) -> Floats:
+def mean_by_group(matrix: Matrix, group_of: Ints, groups: int) -> Floats:
     """Average the rows of each group in float64.
 
     Returns

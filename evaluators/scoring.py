@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.arrays import Floats, Matrix
-from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.evaluators.metrics.compute import compute_metrics
+from pereggrn_data.core.arrays import Bools, Floats
+from pereggrn_data.evaluators.alignment import Aligned
+from pereggrn_data.evaluators.metrics.compute import compute_metrics, compute_whole_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.metrics.effects import Mask
-from pereggrn_data.evaluators.metrics.per_gene import score_targets
-from pereggrn_data.evaluators.metrics.projections import cell_label_accuracy, distance_in_pca
-from pereggrn_data.evaluators.targets import Targets
-from pereggrn_data.evaluators.task import Task, log_fold_change
+from pereggrn_data.evaluators.metrics.effects import log_fold_change
+from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
+from pereggrn_data.evaluators.per_gene import score_genes
+from pereggrn_data.evaluators.targets import (
+    TargetedGenes,
+    defined_groups,
+    entries_left_out,
+    with_targets,
+)
+from pereggrn_data.evaluators.task import Task
 
 PREDICTIONS = "predictions"
 """Name of the scored method, next to those of the baselines."""
-
-
-class TargetedGenes(StrEnum):
-    """What is done with the genes that a perturbation changes directly.
-
-    Their level after perturbation is given to every method, so predicting it
-    is no success.
-    """
-
-    REVEAL = "reveal"
-    EXCLUDE = "exclude"
-    AS_IS = "as-is"
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Predictions in the order of the task.
-
-    Parameters
-    ----------
-    scored
-        (groups,) whether a group was predicted.
-    profiles
-        (scored groups, genes) mean predicted natural-log expression.
-    by_observation
-        (test, genes) where each test observation has its own prediction, else None.
-    """
-
-    scored: Mask
-    profiles: Floats
-    by_observation: Floats | None
 
 
 @dataclass(frozen=True)
@@ -127,15 +99,17 @@ def score(
         for name, profiles in methods.items()
     }
     o = log_fold_change(observed, reference)
-    defined = {name: _defined(effect) for name, effect in effects.items()}
+    defined = {name: defined_groups(effect) for name, effect in effects.items()}
     # A group that a method says nothing of is computed as zero, then taken out again.
     shown = {
         name: effect if defined[name].all() else np.where(defined[name][:, None], effect, 0)
         for name, effect in effects.items()
     }
     values = compute_metrics(o, shown, left_out, threads=threads)
-    notes = _add_projections(values, task, o, shown, reference, left_out)
+    profiles = Profiles(task.train_matrix, task.train_labels, reference, o, shown, left_out)
+    whole, notes = compute_whole_metrics(profiles)
     for name, of_method in values.items():
+        of_method.update(whole[name])
         for metric in of_method:
             of_method[metric] = np.where(defined[name], of_method[metric], np.nan)
     frames = [
@@ -143,100 +117,19 @@ def score(
     ]
     return Scores(
         groups=pd.concat(frames, ignore_index=True),
-        targets=_target_scores(task, aligned, effects, left_out, targets, targeted),
+        targets=score_genes(
+            task, aligned, effects, left_out, targets, targeted, own_of=PREDICTIONS
+        ),
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
     )
-
-
-def _defined(effect: Floats) -> Mask:
-    """Return the groups of which a method says something."""
-    # A sum needs no mask as large as the predictions; one NaN or infinity shows in it.
-    return np.asarray(np.isfinite(effect.sum(axis=1)))
-
-
-def entries_left_out(
-    targets: Targets, shape: tuple[int, int], targeted: TargetedGenes
-) -> Mask | None:
-    """Return which (group, gene) entries must not score, or None."""
-    if targeted is TargetedGenes.AS_IS:
-        return None
-    chosen = np.isnan(targets.stated) if targeted is TargetedGenes.REVEAL else targets.rows >= 0
-    if not chosen.any():
-        return None
-    mask = np.zeros(shape, dtype=bool)
-    mask[targets.rows[chosen], targets.columns[chosen]] = True
-    return mask
-
-
-def with_targets(
-    effect: Floats, reference: Floats, targets: Targets, targeted: TargetedGenes
-) -> Floats:
-    """Set directly perturbed genes to their stated level, where that is the rule.
-
-    A group that a method says nothing of stays NaN.
-    """
-    nothing = np.flatnonzero(~_defined(effect))
-    nothing = nothing[np.isnan(effect[nothing]).all(axis=1)]
-    if targeted is TargetedGenes.REVEAL:
-        known = ~np.isnan(targets.stated)
-        at = targets.rows[known], targets.columns[known]
-        effect[at] = targets.stated[known] - np.broadcast_to(reference, effect.shape)[at]
-    effect[nothing] = np.nan
-    return effect
-
-
-def targeted_genes_rule(name: str) -> TargetedGenes:
-    """Look up a rule by its name on the command line.
-
-    Raises
-    ------
-    UnknownNameError
-        With near matches.
-    """
-    try:
-        return TargetedGenes(name)
-    except ValueError:
-        raise UnknownNameError(
-            "rule for targeted genes", name, [str(rule) for rule in TargetedGenes]
-        ) from None
-
-
-def _add_projections(
-    values: dict[str, dict[str, Floats]],
-    task: Task,
-    observed: Floats,
-    effects: Mapping[str, Floats],
-    reference: Floats,
-    left_out: Mask | None,
-) -> tuple[str, ...]:
-    """Add the metrics that need all genes; left-out ones are equal on both sides there."""
-
-    def shown(effect: Floats) -> Floats:
-        return effect if left_out is None else np.where(left_out, observed, effect)
-
-    errors = {name: partial(_difference, observed, shown, e) for name, e in effects.items()}
-    for name, distances in distance_in_pca(task.train_matrix, errors).items():
-        values[name]["distance_in_pca"] = distances
-    labels = task.train_labels
-    if labels is None:
-        return ()
-    sides = {name: partial(shown, effect) for name, effect in effects.items()}
-    accuracy, note = cell_label_accuracy(task.train_matrix, labels, reference, observed, sides)
-    for name, correct in accuracy.items():
-        values[name]["cell_label_accuracy"] = correct
-    return (note,) if note else ()
-
-
-def _difference(observed: Floats, shown: Callable[[Floats], Floats], effect: Floats) -> Floats:
-    return observed - shown(effect)
 
 
 def _frame(
     method: str,
     groups: pd.DataFrame,
     values: Mapping[str, Floats],
-    left_out: Mask | None,
+    left_out: Bools | None,
     genes: int,
 ) -> pd.DataFrame:
     hidden: Any = 0 if left_out is None else left_out.sum(axis=1)
@@ -245,31 +138,3 @@ def _frame(
     frame["n_genes"] = genes - hidden
     in_order = {name: values[name] for name in METRICS if name in values}
     return pd.concat([frame, pd.DataFrame(in_order)], axis=1)
-
-
-def _target_scores(
-    task: Task,
-    aligned: Aligned,
-    effects: Mapping[str, Floats],
-    left_out: Mask | None,
-    targets: Targets,
-    targeted: TargetedGenes,
-) -> pd.DataFrame:
-    kept = aligned.scored
-    rows = np.flatnonzero(kept[task.group_of])
-    group_of = (np.cumsum(kept) - 1)[task.group_of[rows]]
-    matrix: Matrix = task.test_matrix[rows]
-    reference = task.reference(kept)
-    frames = []
-    for name, effect in effects.items():
-        own = None
-        if name == PREDICTIONS and aligned.by_observation is not None:
-            own = aligned.by_observation[rows]
-        frame = score_targets(
-            matrix, reference, group_of, effect, left_out, own,
-            targets if targeted is TargetedGenes.REVEAL else None,
-        )  # fmt: skip
-        frame.insert(0, "gene", task.genes)
-        frame.insert(0, "method", name)
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)

@@ -11,17 +11,12 @@ import numpy as np
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.metrics.definitions import (
-    METRIC_DEFINITIONS_VERSION,
-    METRICS,
-    Direction,
-    Metric,
-)
+from pereggrn_data.evaluators.metrics.definitions import METRICS, definitions_version
+from pereggrn_data.evaluators.metrics.metric import Direction, Metric
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 SMALLEST_DIVISOR = 1e-12
 
@@ -258,7 +253,7 @@ def signature(
     everything = scored[0] == scored[1]
     parts = (
         f"software:{software}",
-        f"metrics:{METRIC_DEFINITIONS_VERSION}",
+        f"metrics:{definitions_version()}",
         f"dataset:{dataset_shown_as}",
         f"sha256:{split.sha256[:12]}",
         f"heldout:{_hash(split.test_observations)[:12]}",

@@ -1,17 +1,47 @@
-"""The genes that each group perturbs directly."""
+"""The genes that each group perturbs directly, and what scores do with them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.arrays import Floats
+from pereggrn_data.core.arrays import Bools, Floats, Ints
+from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import LEVEL, PERTURBATION
 from pereggrn_data.core.labels import genes_of, levels_of
+
+
+class TargetedGenes(StrEnum):
+    """What is done with the genes that a perturbation changes directly.
+
+    Their level after perturbation is given to every method, so predicting it
+    is no success.
+    """
+
+    REVEAL = "reveal"
+    EXCLUDE = "exclude"
+    AS_IS = "as-is"
+
+
+def targeted_genes_rule(name: str) -> TargetedGenes:
+    """Look up a rule by its name on the command line.
+
+    Raises
+    ------
+    UnknownNameError
+        With near matches.
+    """
+    try:
+        return TargetedGenes(name)
+    except ValueError:
+        raise UnknownNameError(
+            "rule for targeted genes", name, [str(rule) for rule in TargetedGenes]
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -27,11 +57,11 @@ class Targets:
         expression), NaN where no observation states one.
     """
 
-    rows: npt.NDArray[np.intp]
-    columns: npt.NDArray[np.intp]
+    rows: Ints
+    columns: Ints
     stated: Floats
 
-    def of_groups(self, kept: npt.NDArray[np.bool_]) -> Targets:
+    def of_groups(self, kept: Bools) -> Targets:
         """Keep the pairs of some groups, and number these groups anew."""
         position = np.cumsum(kept) - 1
         mine = kept[self.rows]
@@ -40,7 +70,7 @@ class Targets:
 
 def find_targets(
     obs: pd.DataFrame,
-    group_of: npt.NDArray[np.intp],
+    group_of: Ints,
     groups: pd.DataFrame,
     genes: npt.NDArray[np.object_],
 ) -> Targets:
@@ -63,3 +93,40 @@ def find_targets(
     pairs = np.array(list(stated), dtype=np.intp).reshape(-1, 2)
     means = [np.mean(levels) if levels else np.nan for levels in stated.values()]
     return Targets(pairs[:, 0], pairs[:, 1], np.asarray(means, dtype=np.float64))
+
+
+def defined_groups(effect: Floats) -> Bools:
+    """Return the groups of which a method says something."""
+    # A sum needs no mask as large as the predictions; one NaN or infinity shows in it.
+    return np.asarray(np.isfinite(effect.sum(axis=1)))
+
+
+def entries_left_out(
+    targets: Targets, shape: tuple[int, int], targeted: TargetedGenes
+) -> Bools | None:
+    """Return which (group, gene) entries must not score, or None."""
+    if targeted is TargetedGenes.AS_IS:
+        return None
+    chosen = np.isnan(targets.stated) if targeted is TargetedGenes.REVEAL else targets.rows >= 0
+    if not chosen.any():
+        return None
+    mask = np.zeros(shape, dtype=bool)
+    mask[targets.rows[chosen], targets.columns[chosen]] = True
+    return mask
+
+
+def with_targets(
+    effect: Floats, reference: Floats, targets: Targets, targeted: TargetedGenes
+) -> Floats:
+    """Set directly perturbed genes to their stated level, where that is the rule.
+
+    A group that a method says nothing of stays NaN.
+    """
+    nothing = np.flatnonzero(~defined_groups(effect))
+    nothing = nothing[np.isnan(effect[nothing]).all(axis=1)]
+    if targeted is TargetedGenes.REVEAL:
+        known = ~np.isnan(targets.stated)
+        at = targets.rows[known], targets.columns[known]
+        effect[at] = targets.stated[known] - np.broadcast_to(reference, effect.shape)[at]
+    effect[nothing] = np.nan
+    return effect

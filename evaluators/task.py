@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
-from pereggrn_data.core.arrays import Floats, Matrix, column_means
-from pereggrn_data.core.baselines import training_mean, training_median
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.arrays import Floats, Ints, Matrix
 from pereggrn_data.core.format import (
     CLUSTER_LABEL,
     IS_CONTROL,
@@ -27,17 +24,14 @@ from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.targets import Targets, find_targets
 from pereggrn_data.evaluators.task_baselines import (
     Contexts,
-    additive_baseline,
+    extra_baselines,
     matched_controls,
-    within_contexts,
+    mean_of_controls,
+    training_baselines,
 )
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-# Differences from the baseline that float32, in which expression is stored,
-# cannot resolve. Without this, "no change" gets random signs (QUIRKS 21).
-_FLOAT32_ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ class Task:
     group_by: tuple[str, ...]
     keys: pd.MultiIndex
     groups: pd.DataFrame
-    group_of: npt.NDArray[np.intp]
+    group_of: Ints
     test_obs: pd.DataFrame
     test_matrix: Matrix
     observed: Floats
@@ -180,14 +174,11 @@ def make_task(
     group_by = (PERTURBATION, *(c for c in OPTIONAL_GROUP_COLUMNS if c in wanted & set(test_obs)))
     group_of, keys, groups = group_rows(test_obs, group_by)
     names = adata.var_names.to_numpy(dtype=object)[at.genes]
-    contexts = (
-        Contexts(test_obs, group_of, len(groups))
-        if split_type(split.type).separate_training
-        else None
-    )
-    control_mean = _control_mean(train_obs, train_matrix, given)
+    kind = split_type(split.type)
+    contexts = Contexts(test_obs, group_of, len(groups)) if kind.separate_training else None
     both = (train_obs, train_matrix)
-    extra, notes = _extra_baselines(split, both, keys, control_mean)
+    control_mean = mean_of_controls(both, given)
+    extra, notes = extra_baselines(kind.extra_baselines, both, keys, control_mean)
     return Task(
         dataset=split.dataset,
         sha256=split.sha256,
@@ -202,7 +193,7 @@ def make_task(
         observed=mean_by_group(test_matrix, group_of, len(groups)),
         control_mean=control_mean,
         matched_control_mean=matched_controls(contexts, given, both) if contexts else None,
-        baselines={**_training_baselines(both, given, contexts, names), **extra},
+        baselines={**training_baselines(both, given, contexts, names), **extra},
         targets=find_targets(test_obs, group_of, groups, names),
         train_matrix=train_matrix,
         train_obs=train_obs,
@@ -210,76 +201,3 @@ def make_task(
         given_obs=given[0],
         notes=notes,
     )
-
-
-Rows = tuple[pd.DataFrame, Matrix]
-"""(n,) rows of ``obs`` and their (n, genes) expression."""
-
-
-def _control_mean(train_obs: pd.DataFrame, train_matrix: Matrix, given: Rows) -> Floats:
-    is_control = train_obs[IS_CONTROL].to_numpy(bool)
-    if not is_control.any():
-        raise InvalidDataError(
-            "The split leaves no control to train on.",
-            expected="at least one training observation with is_control",
-            got=f"none of {len(train_obs)}",
-        )
-    controls = train_matrix[np.flatnonzero(is_control)]
-    return column_means(_stacked(controls, given[1]) if len(given[0]) else controls)
-
-
-def _training_baselines(
-    train: Rows, given: Rows, contexts: Contexts | None, genes: npt.NDArray[np.object_]
-) -> dict[str, Floats]:
-    """Mean and median of all training data; in a time series, of the same cell type and time."""
-    rules = {"mean": training_mean, "median": training_median}
-    if contexts is None:
-        labels = train[0][PERTURBATION].to_numpy(dtype=object)
-        return {name: rule(train[1], labels, genes) for name, rule in rules.items()}
-    known = pd.concat([train[0], given[0]]), _stacked(train[1], given[1])
-    return {name: within_contexts(contexts, known, genes, rule) for name, rule in rules.items()}
-
-
-def _extra_baselines(
-    split: Split, train: Rows, keys: pd.MultiIndex, mean: Floats
-) -> tuple[dict[str, Floats], tuple[str, ...]]:
-    """Add the baselines that the type of split asks for; their names are its own."""
-    extra: dict[str, Floats] = {}
-    notes: list[str] = []
-    for name in split_type(split.type).extra_baselines:
-        extra[name], said = _EXTRA[name](train, keys, mean)
-        notes += said
-    return extra, tuple(notes)
-
-
-_EXTRA = {"additive": additive_baseline}
-
-
-def _stacked(first: Matrix, second: Matrix) -> Matrix:
-    if sparse.issparse(first) or sparse.issparse(second):
-        return sparse.vstack([sparse.csr_array(first), sparse.csr_array(second)], format="csr")
-    return np.vstack([first, second])
-
-
-def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
-    """Subtract the baseline; what float32 cannot resolve counts as no change.
-
-    Parameters
-    ----------
-    expression
-        (..., genes) natural-log expression.
-    control_mean
-        (genes,) mean of the training controls, or one row per row of `expression`.
-
-    Returns
-    -------
-    ndarray
-        Same shape as `expression`.
-    """
-    change = np.asarray(expression - control_mean)
-    resolution = np.broadcast_to(_FLOAT32_ROUNDING * np.abs(control_mean), change.shape)
-    genes = change.shape[-1]
-    # Row by row: whole-matrix temporaries would be as large as the predictions.
-    for row, finest in zip(change.reshape(-1, genes), resolution.reshape(-1, genes), strict=True):
-        row[np.abs(row) <= finest] = 0.0
-    return change

@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
-from pereggrn_data.core.arrays import Floats, Matrix, column_means
-from pereggrn_data.core.baselines import additive
-from pereggrn_data.core.errors import first_few
+from pereggrn_data.core.arrays import Floats, Ints, Matrix, column_means
+from pereggrn_data.core.baselines import additive, training_mean, training_median
+from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.split_rules import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys
 
-Positions = npt.NDArray[np.intp]
+Rows = tuple[pd.DataFrame, Matrix]
+"""(n,) rows of ``obs`` and their (n, genes) expression."""
+
+
+def mean_of_controls(train: Rows, given: Rows) -> Floats:
+    """Return the mean of the known controls, (genes,): the baseline of log fold changes.
+
+    Raises
+    ------
+    InvalidDataError
+        If no training observation is a control.
+    """
+    train_obs, train_matrix = train
+    is_control = train_obs[IS_CONTROL].to_numpy(bool)
+    if not is_control.any():
+        raise InvalidDataError(
+            "The split leaves no control to train on.",
+            expected="at least one training observation with is_control",
+            got=f"none of {len(train_obs)}",
+        )
+    controls = train_matrix[np.flatnonzero(is_control)]
+    return column_means(_stacked(controls, given[1]) if len(given[0]) else controls)
+
+
+def training_baselines(
+    train: Rows, given: Rows, contexts: Contexts | None, genes: npt.NDArray[np.object_]
+) -> dict[str, Floats]:
+    """Mean and median of all training data; in a time series, of the same cell type and time."""
+    rules = {"mean": training_mean, "median": training_median}
+    if contexts is None:
+        labels = train[0][PERTURBATION].to_numpy(dtype=object)
+        return {name: rule(train[1], labels, genes) for name, rule in rules.items()}
+    known = pd.concat([train[0], given[0]]), _stacked(train[1], given[1])
+    return {name: within_contexts(contexts, known, genes, rule) for name, rule in rules.items()}
+
+
+def extra_baselines(
+    names: Iterable[str], train: Rows, keys: pd.MultiIndex, mean: Floats
+) -> tuple[dict[str, Floats], tuple[str, ...]]:
+    """Compute the baselines that a type of split asks for by name, and say what they lack."""
+    extra: dict[str, Floats] = {}
+    notes: list[str] = []
+    for name in names:
+        extra[name], said = EXTRA_BASELINES[name](train, keys, mean)
+        notes += said
+    return extra, tuple(notes)
 
 
 class Contexts:
@@ -33,14 +79,14 @@ class Contexts:
         Number of groups.
     """
 
-    def __init__(self, test_obs: pd.DataFrame, group_of: Positions, groups: int) -> None:
+    def __init__(self, test_obs: pd.DataFrame, group_of: Ints, groups: int) -> None:
         codes, keys = pd.factorize(group_keys(test_obs, CONTEXTS))
         self.keys: list[Hashable] = list(keys)
         counts = np.zeros((groups, len(self.keys)))
         np.add.at(counts, (group_of, codes), 1)
         self._shares = counts / counts.sum(axis=1, keepdims=True)
 
-    def rows_in(self, obs: pd.DataFrame) -> list[Positions]:
+    def rows_in(self, obs: pd.DataFrame) -> list[Ints]:
         """Return, for each context, the positions of the observations in it."""
         code = pd.Index(self.keys).get_indexer(pd.Index(list(group_keys(obs, CONTEXTS))))
         return [np.flatnonzero(code == k) for k in range(len(self.keys))]
@@ -64,9 +110,7 @@ class Contexts:
         return result
 
 
-def matched_controls(
-    contexts: Contexts, given: tuple[pd.DataFrame, Matrix], train: tuple[pd.DataFrame, Matrix]
-) -> Floats:
+def matched_controls(contexts: Contexts, given: Rows, train: Rows) -> Floats:
     """Mean of the controls of each group's cell type and timepoint.
 
     Those that were measured with the test observations count; training controls
@@ -88,7 +132,7 @@ def matched_controls(
 
 def within_contexts(
     contexts: Contexts,
-    known: tuple[pd.DataFrame, Matrix],
+    known: Rows,
     genes: npt.NDArray[np.object_],
     summarise: Callable[[Matrix, Any, Any], Floats],
 ) -> Floats:
@@ -120,7 +164,7 @@ def within_contexts(
 
 
 def additive_baseline(
-    train: tuple[pd.DataFrame, Matrix],
+    train: Rows,
     groups: pd.MultiIndex,
     control_mean: Floats,
 ) -> tuple[Floats, tuple[str, ...]]:
@@ -149,3 +193,15 @@ def additive_baseline(
         f"perturbation of theirs is not in the training data"
         + (f" ({first_few(absent)})." if absent else "."),
     )
+
+
+EXTRA_BASELINES: dict[str, Callable[..., tuple[Floats, tuple[str, ...]]]] = {
+    "additive": additive_baseline
+}
+"""By the name under which a split type asks for them, beside the mean and the median."""
+
+
+def _stacked(first: Matrix, second: Matrix) -> Matrix:
+    if sparse.issparse(first) or sparse.issparse(second):
+        return sparse.vstack([sparse.csr_array(first), sparse.csr_array(second)], format="csr")
+    return np.vstack([first, second])

@@ -1,4 +1,8 @@
-"""Compute metrics for all groups: in blocks that fit the cache, on several threads."""
+"""Compute metrics for all groups.
+
+Those of O and E alone in blocks that fit the cache, on several threads; those
+of whole profiles one after the other.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from pereggrn_data.core.arrays import Floats
-from pereggrn_data.evaluators.metrics.definitions import METRICS, Metric, Needs
-from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock, Mask
+from pereggrn_data.core.arrays import Bools, Floats
+from pereggrn_data.evaluators.metrics.definitions import METRICS
+from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock
+from pereggrn_data.evaluators.metrics.metric import Metric
+from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_BLOCK = 64
@@ -19,13 +25,13 @@ _LARGEST_BLOCK = 64
 
 def gene_metrics() -> list[Metric]:
     """Return the metrics that are computed from O and E alone."""
-    return [metric for metric in METRICS.values() if metric.needs is Needs.GENES]
+    return [metric for metric in METRICS.values() if metric.compute is not None]
 
 
 def compute_metrics(
     observed: Array,
     predicted: Mapping[str, Array],
-    left_out: Mask | None = None,
+    left_out: Bools | None = None,
     *,
     metrics: Sequence[Metric] | None = None,
     threads: int | None = None,
@@ -79,13 +85,35 @@ def compute_metrics(
     return results
 
 
-def _hidden(left_out: Mask | None, rows: slice) -> Mask | None:
+def compute_whole_metrics(profiles: Profiles) -> tuple[dict[str, dict[str, Floats]], list[str]]:
+    """Compute the metrics that need whole profiles and the training data.
+
+    Returns
+    -------
+    dict, list of str
+        Per method and metric, (groups,) values; and notes on metrics that are
+        absent because they cannot be computed.
+    """
+    results: dict[str, dict[str, Floats]] = {method: {} for method in profiles.effects}
+    notes = []
+    for metric in METRICS.values():
+        if metric.compute_whole is None:
+            continue
+        values, note = metric.compute_whole(profiles)
+        for method, of_method in values.items():
+            results[method][metric.name] = of_method
+        if note is not None:
+            notes.append(note)
+    return results, notes
+
+
+def _hidden(left_out: Bools | None, rows: slice) -> Bools | None:
     if left_out is None or not left_out[rows].any():
         return None
     return left_out[rows]
 
 
-def _shown(values: Array, hidden: Mask | None) -> Any:
+def _shown(values: Array, hidden: Bools | None) -> Any:
     """Return a contiguous block with zeros where genes are left out."""
     if hidden is None:
         return np.ascontiguousarray(values)

@@ -1,4 +1,4 @@
-"""Blocks of log fold changes, and what several metrics need of them, computed once.
+"""Log fold changes in blocks, and what several metrics need of them, computed once.
 
 A block is a few rows (groups of observations with one perturbation) of two
 matrices, O (observed) and E (predicted), small enough to stay in the
@@ -14,9 +14,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Bools, Floats, Ints
+
 Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.intp]
+
+
+# Differences from the baseline that float32, in which expression is stored,
+# cannot resolve. Without this, "no change" gets random signs (QUIRKS 21).
+_FLOAT32_ROUNDING = 4 * float(np.finfo(np.float32).eps)
+
+
+def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
+    """Subtract the baseline; what float32 cannot resolve counts as no change.
+
+    Parameters
+    ----------
+    expression
+        (..., genes) natural-log expression.
+    control_mean
+        (genes,) mean of the training controls, or one row per row of `expression`.
+
+    Returns
+    -------
+    ndarray
+        Same shape as `expression`.
+    """
+    change = np.asarray(expression - control_mean)
+    resolution = np.broadcast_to(_FLOAT32_ROUNDING * np.abs(control_mean), change.shape)
+    genes = change.shape[-1]
+    # Row by row: whole-matrix temporaries would be as large as the predictions.
+    for row, finest in zip(change.reshape(-1, genes), resolution.reshape(-1, genes), strict=True):
+        row[np.abs(row) <= finest] = 0.0
+    return change
 
 
 class Effect:
@@ -30,10 +59,10 @@ class Effect:
         (rows, genes) or None where every gene scores.
     """
 
-    def __init__(self, values: Array, left_out: Mask | None) -> None:
+    def __init__(self, values: Array, left_out: Bools | None) -> None:
         self.values = values
         self.left_out = left_out
-        self._tops: dict[int, Mask] = {}
+        self._tops: dict[int, Bools] = {}
 
     @cached_property
     def n(self) -> Ints:
@@ -43,22 +72,22 @@ class Effect:
         return total if self.left_out is None else total - self.left_out.sum(axis=1)
 
     @cached_property
-    def positive(self) -> Mask:
+    def positive(self) -> Bools:
         """Where expression goes up."""
         return self.values > 0
 
     @cached_property
-    def negative(self) -> Mask:
+    def negative(self) -> Bools:
         """Where expression goes down."""
         return self.values < 0
 
     @cached_property
-    def rounded_positive(self) -> Mask:
+    def rounded_positive(self) -> Bools:
         """Where the change is positive after rounding to 2 decimals (half to even)."""
         return np.asarray(self.values > largest_rounded_to_zero(self.values.dtype))
 
     @cached_property
-    def rounded_negative(self) -> Mask:
+    def rounded_negative(self) -> Bools:
         """Where the change is negative after rounding to 2 decimals (half to even)."""
         return np.asarray(self.values < -largest_rounded_to_zero(self.values.dtype))
 
@@ -68,7 +97,7 @@ class Effect:
         return _centered(self.values, self.n, self.left_out)
 
     @cached_property
-    def is_constant(self) -> Mask:
+    def is_constant(self) -> Bools:
         """Rows without variation, for which a correlation means nothing."""
         return _without_variation(self.centered, self.values)
 
@@ -96,7 +125,7 @@ class Effect:
     def _magnitude(self) -> Array:
         return _blanked(np.abs(self.values), self.left_out, -1.0)
 
-    def top(self, size: int, sizes: tuple[int, ...]) -> Mask:
+    def top(self, size: int, sizes: tuple[int, ...]) -> Bools:
         """Return the genes whose average rank by falling magnitude is at most `size`.
 
         All `sizes` are found by one partial sort.
@@ -126,7 +155,7 @@ class Chosen:
     rows: Ints
     observed: Array
     predicted: Array
-    predicted_top: Mask
+    predicted_top: Bools
 
 
 class EffectBlock:
@@ -219,7 +248,7 @@ def average_ranks(values: Array) -> Array:
     return ranks
 
 
-def top_masks(magnitude: Array, sizes: tuple[int, ...]) -> list[Mask]:
+def top_masks(magnitude: Array, sizes: tuple[int, ...]) -> list[Bools]:
     """Mark, per row and size, the entries whose average falling rank is at most the size.
 
     Ties across the cut are therefore all in or all out, as in the original
@@ -270,11 +299,11 @@ def largest_rounded_to_zero(dtype: np.dtype[Any]) -> Any:
     return number
 
 
-def _blanked(values: Array, left_out: Mask | None, filler: float) -> Array:
+def _blanked(values: Array, left_out: Bools | None, filler: float) -> Array:
     return values if left_out is None else np.where(left_out, filler, values)
 
 
-def _centered(values: Array, n: Ints, left_out: Mask | None) -> Array:
+def _centered(values: Array, n: Ints, left_out: Bools | None) -> Array:
     kept = values if left_out is None else np.where(left_out, 0, values)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = kept.sum(axis=1) / n
@@ -284,7 +313,7 @@ def _centered(values: Array, n: Ints, left_out: Mask | None) -> Array:
     return centered
 
 
-def _without_variation(centered: Array, values: Array) -> Mask:
+def _without_variation(centered: Array, values: Array) -> Bools:
     """Rows whose variation is zero, or no more than the rounding of their values."""
     spread = np.sqrt(np.einsum("ij,ij->i", centered, centered))
     size = np.sqrt(np.einsum("ij,ij->i", values, values))

@@ -1,23 +1,27 @@
-"""How each gene-wise metric is computed, for a block of groups at once.
+"""Metrics of the agreement between O and E over the scored genes.
 
-Every function takes a block and returns one value per group in float64, NaN
-where it is undefined. What they are for stands in the registry
-(:mod:`pereggrn_data.evaluators.metrics.definitions`).
+Every function takes a block of groups and returns one value per group in
+float64, NaN where it is undefined. To add such a metric, add its function and
+its entry in :data:`GENE_METRICS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock
-from pereggrn_data.evaluators.metrics.statistics import (
-    anova_pvalues,
-    chi2_pvalues,
-    difference_of_means,
-    sign_tables,
+from pereggrn_data.evaluators.metrics.metric import (
+    NO_GENES,
+    ORIGINAL,
+    TABLE_3,
+    Direction,
+    Metric,
+    one,
+    zero,
 )
 
 TOP_SIZES = (20, 100, 200)
@@ -106,16 +110,69 @@ def pearson_top(block: EffectBlock, size: int) -> Floats:
     return result
 
 
-def pvalue_effect_direction(block: EffectBlock) -> Floats:
-    """p-value of the chi-squared test that rounded signs of O and E are independent."""
-    return chi2_pvalues(sign_tables(block))
+def _best_overlap(size: int) -> Callable[[int], float]:
+    return lambda genes: min(genes, size) / size
 
 
-def pvalue_targets_vs_non_targets(block: EffectBlock) -> Floats:
-    """p-value of an analysis of variance of O between predicted up, same and down."""
-    return anova_pvalues(block)
+_HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
+_CONSTANT = "O or E is constant over the scored genes, or fewer than 2 are scored"
+_TOP_CONSTANT = "O or E is constant over the chosen genes, or fewer than 2 are chosen"
 
 
-def fc_targets_vs_non_targets(block: EffectBlock) -> Floats:
-    """Mean O of genes predicted up minus those predicted down (or unchanged)."""
-    return difference_of_means(block)
+def _top_metrics(size: int) -> tuple[Metric, ...]:
+    source = TABLE_3 if size == 100 else f"{TABLE_3}, with {size} genes, as in {ORIGINAL}"
+    chosen = f"rank(-|O|) <= {size}"
+    none_chosen = f"no gene is chosen (the largest changes are tied among {2 * size} or more)"
+    return (
+        Metric(
+            f"mse_top_{size}",
+            f"sum((O - E)[{chosen}]^2)",
+            f"Sum of squared errors over the {size} genes with the largest observed change.",
+            _LOWER, zero, 0.0, None,
+            none_chosen, source, compute=lambda block: mse_top(block, size),
+        ),
+        Metric(
+            f"pearson_top_{size}",
+            f"corr((O, E)[{chosen}])",
+            f"Pearson correlation over the {size} genes with the largest observed change.",
+            _HIGHER, one, -1.0, 1.0, _TOP_CONSTANT,
+            source, compute=lambda block: pearson_top(block, size),
+        ),
+        Metric(
+            f"overlap_top_{size}",
+            f"sum(({chosen}) & (rank(-|E|) <= {size})) / {size}",
+            f"Genes that are among the {size} largest changes in both, divided by {size}; "
+            "with fewer genes the best value is their number divided by it.",
+            _HIGHER, _best_overlap(size), 0.0, 1.0, none_chosen,
+            source, compute=lambda block: overlap_top(block, size),
+        ),
+    )  # fmt: skip
+
+
+GENE_METRICS = (
+    Metric(
+        "proportion_correct_direction",
+        "mean(sign(O) == sign(E))",
+        "Share of genes whose change has the right sign; no change is a sign of its own.",
+        _HIGHER, one, 0.0, 1.0, NO_GENES,
+        TABLE_3, compute=proportion_correct_direction,
+    ),
+    Metric(
+        "spearman", "corr(rank(O), rank(E))", "Rank correlation of the changes.",
+        _HIGHER, one, -1.0, 1.0, _CONSTANT, TABLE_3, compute=spearman,
+    ),
+    Metric(
+        "pearson", "corr(O, E)", "Linear correlation of the changes.",
+        _HIGHER, one, -1.0, 1.0, _CONSTANT, ORIGINAL, compute=pearson,
+    ),
+    Metric(
+        "mae", "mean(|O - E|)", "Mean absolute error.",
+        _LOWER, zero, 0.0, None, NO_GENES, TABLE_3, compute=mae,
+    ),
+    Metric(
+        "mse", "sum((O - E)^2)",
+        "SUM of squared errors over genes (not their mean), as in Table 3.",
+        _LOWER, zero, 0.0, None, NO_GENES, TABLE_3, compute=mse,
+    ),
+    *(metric for size in TOP_SIZES for metric in _top_metrics(size)),
+)  # fmt: skip

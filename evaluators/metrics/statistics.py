@@ -1,4 +1,8 @@
-"""Tests over many tables or rows at once, as scipy does them one by one."""
+"""Metrics that describe: tests whether observed changes differ between predicted classes.
+
+They run over many tables or rows at once, as scipy does them one by one. To add
+such a metric, add its function and its entry in :data:`DESCRIPTIVE_METRICS`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from scipy import special
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.evaluators.metrics.effects import EffectBlock
+from pereggrn_data.evaluators.metrics.metric import NO_GENES, ORIGINAL, Metric
 
 _CANCELLED = 1e-8
 
@@ -135,3 +140,31 @@ def _variation_within(block: EffectBlock, row: int, means: Floats) -> float:
     if e.left_out is not None:
         residual = residual[~e.left_out[row]]
     return float(residual @ residual)
+
+
+def independence_pvalues(block: EffectBlock) -> Floats:
+    """p-value of the chi-squared test that rounded signs of O and E are independent."""
+    return chi2_pvalues(sign_tables(block))
+
+
+DESCRIPTIVE_METRICS = (
+    Metric(
+        "pvalue_effect_direction", "chi2(sign(round(O, 2)) x sign(round(E, 2)))",
+        "p-value that signs of O and E are independent. Describes only.",
+        None, None, 0.0, 1.0, NO_GENES, ORIGINAL, compute=independence_pvalues,
+    ),
+    Metric(
+        "pvalue_targets_vs_non_targets", "ANOVA(O by sign(round(E, 2)))",
+        "p-value that O is equal among genes predicted up, same and down. Describes only.",
+        None, None, 0.0, 1.0,
+        "all genes are predicted alike, or no class of genes has two members",
+        ORIGINAL, compute=anova_pvalues,
+    ),
+    Metric(
+        "fc_targets_vs_non_targets", "mean(O[E up]) - mean(O[E down])",
+        "Observed change of genes predicted up minus that of genes predicted down "
+        "(or unchanged, where one of them is empty). Describes only.",
+        None, None, None, None, "all genes are predicted alike",
+        ORIGINAL, compute=difference_of_means,
+    ),
+)  # fmt: skip

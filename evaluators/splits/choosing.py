@@ -1,21 +1,86 @@
 """How each type of split chooses its test observations.
 
-The random draws are those of the original software, so that splits with the
-same seed hold out the same observations.
+A rule looks at a request and answers with both sides. The random draws are
+those of the original software, so that splits with the same seed hold out the
+same observations.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from pereggrn_data.core.arrays import Bools, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.labels import genes_of, unique_in_order
-from pereggrn_data.evaluators.splits.request import Mask, Positions, Sides, SplitRequest
 
 LARGEST_LEGACY_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """What a split rule looks at; never expression.
+
+    Parameters
+    ----------
+    perturbations
+        (n,) labels, in the dataset's order.
+    is_control
+        (n,) whether an observation is a control.
+    measured
+        Genes that are perturbed, measured, and among the modelled genes.
+    heldout_fraction
+        Wanted share of perturbation labels (or observations) in the test set.
+    seed
+        Of the random draw.
+    names
+        (n,) names of the observations; for rules that look at them.
+    allowed
+        Genes that may be held out; None where all may.
+    stratify_controls
+        Whether a stratified split holds out controls too.
+    test_set
+        Names of the observations that a custom split holds out.
+    """
+
+    perturbations: npt.NDArray[np.object_]
+    is_control: Bools
+    measured: frozenset[str]
+    heldout_fraction: float
+    seed: int
+    names: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, dtype=object))
+    allowed: frozenset[str] | None = None
+    stratify_controls: bool = False
+    test_set: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both sides of a split, as positions in the dataset.
+
+    Parameters
+    ----------
+    train, test
+        Disjoint; in the order in which they are used.
+    given
+        Observations that neither train nor are scored, but are known.
+    warnings
+        What the reader should know.
+    """
+
+    train: Ints
+    test: Ints
+    given: Ints = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of_mask(cls, is_test: Bools, *, warnings: tuple[str, ...] = ()) -> Sides:
+        """Keep the dataset's order on both sides."""
+        return cls(np.flatnonzero(~is_test), np.flatnonzero(is_test), warnings=warnings)
 
 
 def choose_interventional(request: SplitRequest) -> Sides:
@@ -155,7 +220,7 @@ def choose_stratified(request: SplitRequest) -> Sides:
     return Sides(order, np.flatnonzero(is_test), warnings=warnings)
 
 
-def genes_perturbed(request: SplitRequest) -> Positions:
+def genes_perturbed(request: SplitRequest) -> Ints:
     """Count the genes of each observation's perturbation; 0 for controls."""
     counts = {label: len(genes_of(label)) for label in set(request.perturbations)}
     number = np.fromiter((counts[p] for p in request.perturbations), np.intp)
@@ -179,7 +244,7 @@ def choose_demultiplexing(request: SplitRequest) -> Sides:
     return Sides.of_mask(number == 1)
 
 
-def _too_uniform(name: str, needed: str, number: Positions) -> InvalidDataError:
+def _too_uniform(name: str, needed: str, number: Ints) -> InvalidDataError:
     return InvalidDataError(
         f"A {name} split needs perturbations of {needed}.",
         expected="at least one observation of each kind",
@@ -217,7 +282,7 @@ def choose_custom(request: SplitRequest) -> Sides:
     return Sides.of_mask(is_test, warnings=_shared_labels(request, is_test))
 
 
-def _shared_labels(request: SplitRequest, is_test: Mask) -> tuple[str, ...]:
+def _shared_labels(request: SplitRequest, is_test: Bools) -> tuple[str, ...]:
     """Say which perturbations are on both sides; a custom split may want that, or not know."""
     perturbed = ~request.is_control
     test = set(request.perturbations[is_test & perturbed])

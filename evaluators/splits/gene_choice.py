@@ -1,14 +1,91 @@
-"""Which genes are modelled; chosen from their ranks, without a look at held-out expression."""
+"""Which genes are modelled.
+
+They are chosen from their ranks, without a look at held-out expression; ranks
+that were computed from all observations can be replaced by those of the
+training side.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from pereggrn_data.core.arrays import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Ints, Matrix
+from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, MEASURED
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def perturbed_genes(adata: AnnData) -> list[str]:
+    """Return the genes that a dataset says are perturbed and measured."""
+    return [str(g) for g in np.asarray(adata.uns.get(MEASURED, [])).ravel()]
+
+
+def modelled_genes(
+    adata: AnnData,
+    train: AnnData | None,
+    train_rows: Ints,
+    *,
+    num_genes: int,
+    rank_on_train: bool,
+) -> list[str]:
+    """Choose the genes of a split.
+
+    Parameters
+    ----------
+    adata
+        (n, all genes) the dataset.
+    train
+        The separate training file, for a split that has one; genes that it
+        lacks are not modelled.
+    train_rows
+        Positions of the training observations in the dataset; a separate file
+        trains as a whole.
+    num_genes
+        Wanted number.
+    rank_on_train
+        Rank the genes by their variance among the training observations,
+        instead of by ``highly_variable_rank``.
+
+    Returns
+    -------
+    list of str
+        Names, in the dataset's order.
+
+    Raises
+    ------
+    UsageError
+        If `num_genes` is no number of genes.
+    InvalidDataError
+        If no gene is left.
+    """
+    rank: Any = adata.var[HIGHLY_VARIABLE_RANK]
+    source = adata if train is None else train
+    if rank_on_train:
+        rows = train_rows if train is None else np.arange(source.n_obs)
+        rank = rank_by_variance(source.X[rows])
+        if train is not None:
+            of_gene = dict(zip(train.var_names, rank, strict=True))
+            rank = [of_gene.get(gene, np.inf) for gene in adata.var_names]
+    names = list(adata.var_names)
+    if type(num_genes) is not int or num_genes < 1:
+        raise UsageError("That is no number of genes.", expected="1 or more", got=repr(num_genes))
+    chosen = choose_genes(names, rank, perturbed_genes(adata), num_genes)
+    known = set(source.var_names)
+    genes = [names[j] for j in chosen if names[j] in known]
+    if not genes:
+        raise InvalidDataError(
+            "No gene is left to model.",
+            expected="at least one perturbed gene, or one with a rank below --num-genes",
+            got=f"--num-genes {num_genes}",
+        )
+    return genes
 
 
 def choose_genes(
@@ -16,7 +93,7 @@ def choose_genes(
     rank: npt.ArrayLike,
     perturbed_and_measured: Sequence[str],
     num_genes: int,
-) -> npt.NDArray[np.intp]:
+) -> Ints:
     """Choose the genes to model: all perturbed ones, and the most variable others.
 
     Parameters

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from pereggrn_data.core.arrays import Ints
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.splits import Split
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,11 @@ class Located:
         Of the modelled genes, in the dataset and in the training file.
     """
 
-    train: Positions
-    test: Positions
-    given: Positions
-    genes: Positions
-    train_genes: Positions
+    train: Ints
+    test: Ints
+    given: Ints
+    genes: Ints
+    train_genes: Ints
 
 
 def locate(adata: AnnData, split: Split, train: AnnData | None = None) -> Located:
@@ -81,7 +79,7 @@ def locate(adata: AnnData, split: Split, train: AnnData | None = None) -> Locate
     )
 
 
-def _find(what: str, names: Sequence[str], index: pd.Index[Any], dataset: str) -> Positions:
+def _find(what: str, names: Sequence[str], index: pd.Index[Any], dataset: str) -> Ints:
     position = index.get_indexer(pd.Index(list(names), dtype=object))
     if (position < 0).any():
         absent = [n for n, p in zip(names, position, strict=True) if p < 0]

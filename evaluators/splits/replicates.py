@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from pereggrn_data.core.arrays import Ints
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import (
     CLUSTER_LABEL,
@@ -92,9 +92,7 @@ def merge_replicates(
     return merged, notes
 
 
-def _groups(
-    obs: pd.DataFrame, columns: Sequence[str]
-) -> tuple[npt.NDArray[np.intp], pd.DataFrame]:
+def _groups(obs: pd.DataFrame, columns: Sequence[str]) -> tuple[Ints, pd.DataFrame]:
     """Order labels by first appearance, each with all its groups, and number the groups."""
     codes, keys = pd.factorize(group_keys(obs, columns))
     table = pd.DataFrame(list(keys), columns=list(columns), dtype=object)
@@ -107,7 +105,7 @@ def _groups(
 
 def _merged_obs(
     obs: pd.DataFrame,
-    group_of: npt.NDArray[np.intp],
+    group_of: Ints,
     groups: pd.DataFrame,
     columns: Sequence[str],
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -186,7 +184,7 @@ def mean_levels(stated: Sequence[object]) -> str:
     return ",".join(str(float(level)) for level in table.mean(axis=0))
 
 
-def _mean_levels(obs: pd.DataFrame, group_of: npt.NDArray[np.intp]) -> Any:
+def _mean_levels(obs: pd.DataFrame, group_of: Ints) -> Any:
     stated = obs[LEVEL].astype(object).to_numpy()
     rows = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
     texts = [mean_levels(list(stated[of_group])) for of_group in rows]
@@ -200,7 +198,7 @@ def _mode(labels: pd.Series[Any]) -> Any:
     return modes.iloc[0] if len(modes) else np.nan
 
 
-def _sums(matrix: Any, group_of: npt.NDArray[np.intp], counts: Any, *, mean: bool) -> Any:
+def _sums(matrix: Any, group_of: Ints, counts: Any, *, mean: bool) -> Any:
     """Add up the rows of each group in float64; sparse stays sparse."""
     weights = 1 / counts[group_of] if mean else np.ones(len(group_of))
     indicator = sparse.csr_matrix(

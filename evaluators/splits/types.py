@@ -13,6 +13,8 @@ from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageE
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.evaluators.splits import guarantees as promise
 from pereggrn_data.evaluators.splits.choosing import (
+    Sides,
+    SplitRequest,
     choose_custom,
     choose_demultiplexing,
     choose_genetic_interaction,
@@ -21,7 +23,6 @@ from pereggrn_data.evaluators.splits.choosing import (
     choose_stratified,
     choose_timeseries,
 )
-from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
 
 _PAPER = "Kernfeld et al. 2025"
 _SOFTWARE = "the original software (pereggrn 146e517)"

@@ -8,8 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FIX = "check the path, that you may write there, and that there is space."
 
@@ -66,6 +70,23 @@ def write_text(text: str, path: Path, *, mode: int = 0, sync: bool = False) -> N
     """Write a text file; see :func:`written_in_one_step`."""
     with written_in_one_step(path, mode=mode, sync=sync) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as parquet or CSV, by the ending of its name.
+
+    Raises
+    ------
+    UsageError
+        For another ending, or if it cannot be written.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"A table cannot be written to {path.name}.", expected=".parquet or .csv")
+    with written_in_one_step(path) as temporary:
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
 
 
 def check_writable(folder: Path) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         PredictedExpression as PredictedExpression,
     )
     from pereggrn_data.pipelines.predict.predicting import predict as predict
-    from pereggrn_data.pipelines.score.score_report import score as score
+    from pereggrn_data.pipelines.score.score_predictions import score as score
     from pereggrn_data.pipelines.split.split_check import check_split as check_split
-    from pereggrn_data.pipelines.split.split_dataset import split as split
     from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
+    from pereggrn_data.pipelines.split.splitting import split as split
     from pereggrn_data.pipelines.validation import validate as validate
 
 _LAZY = {
@@ -45,8 +45,8 @@ _LAZY = {
     "load": "pereggrn_data.pipelines.collection",
     "open_network": "pereggrn_data.pipelines.collection",
     "predict": "pereggrn_data.pipelines.predict.predicting",
-    "score": "pereggrn_data.pipelines.score.score_report",
-    "split": "pereggrn_data.pipelines.split.split_dataset",
+    "score": "pereggrn_data.pipelines.score.score_predictions",
+    "split": "pereggrn_data.pipelines.split.splitting",
     "validate": "pereggrn_data.pipelines.validation",
 }
 

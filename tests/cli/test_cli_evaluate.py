@@ -14,7 +14,7 @@ import pytest
 
 from pereggrn_data.cli.evaluate import evaluate_app, split_arguments
 from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.pipelines.split import split_dataset as split_pipeline
+from pereggrn_data.pipelines.split import splitting as split_pipeline
 
 
 def refuse_constants(constant: str) -> Any:

@@ -16,13 +16,15 @@ from scipy import stats
 
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators.metrics.compute import compute_metrics, gene_metrics
-from pereggrn_data.evaluators.metrics.definitions import METRICS, Direction, Metric, Needs, metric
+from pereggrn_data.evaluators.metrics.definitions import METRICS, metric
 from pereggrn_data.evaluators.metrics.effects import (
     average_ranks,
     largest_rounded_to_zero,
     top_masks,
 )
-from pereggrn_data.evaluators.metrics.projections import (
+from pereggrn_data.evaluators.metrics.metric import Direction, Metric, Needs
+from pereggrn_data.evaluators.metrics.profile_metrics import (
+    Profiles,
     cell_label_accuracy,
     distance_in_pca,
     principal_components,
@@ -53,7 +55,6 @@ def test_the_registry_has_all_metrics_of_the_paper_and_more() -> None:
         "pearson_top_100", "overlap_top_100", "cell_label_accuracy",
     }  # fmt: skip
     assert table_3 <= set(METRICS)
-    assert len(METRICS) == 19
     for name, m in METRICS.items():
         assert m.name == name
         assert m.formula
@@ -62,6 +63,8 @@ def test_the_registry_has_all_metrics_of_the_paper_and_more() -> None:
         assert m.source
         assert (m.direction is None) == (m.best is None)
         assert (m.compute is None) == (m.needs is not Needs.GENES)
+        assert (m.compute is None) != (m.compute_whole is None)
+        assert m.version >= 1
         assert m.describe()["name"] == name
     with pytest.raises(UnknownNameError, match="did you mean spearman"):
         metric("spearmann")
@@ -204,9 +207,9 @@ def test_distance_in_pca_by_hand() -> None:
         rng.normal(size=(3, 4)),
         rng.normal(size=(3, 4)),
     )
-    result = distance_in_pca(
-        train, {"p": lambda: observed - predicted, "self": lambda: observed - observed}
-    )
+    sides = {"p": predicted, "self": observed}
+    result, note = distance_in_pca(Profiles(train, None, np.zeros(4), observed, sides))
+    assert note is None
     np.testing.assert_allclose(result["p"], ((observed - predicted) ** 2).sum(axis=1))
     assert (result["self"] == 0).all()
 
@@ -214,7 +217,10 @@ def test_distance_in_pca_by_hand() -> None:
 @pytest.mark.parametrize("rows", [1, 3])
 def test_distance_in_pca_needs_variation(rows: int) -> None:
     assert principal_components(np.ones((rows, 4))) is None
-    assert np.isnan(distance_in_pca(np.ones((rows, 4)), {"p": lambda: np.ones((1, 4))})["p"]).all()
+    nothing = Profiles(
+        np.ones((rows, 4)), None, np.zeros(4), np.ones((1, 4)), {"p": np.zeros((1, 4))}
+    )
+    assert np.isnan(distance_in_pca(nothing)[0]["p"]).all()
 
 
 def test_components_are_as_many_as_vary() -> None:
@@ -232,12 +238,13 @@ def test_cell_label_accuracy() -> None:
     labels = pd.Series(["a"] * 10 + ["b"] * 9 + [None])
     observed = np.array([[0.0, 1.0], [5.0, 6.0]])
     nothing = np.zeros(2)
-    sides = {"p": lambda: observed, "q": lambda: observed[::-1]}
-    result, note = cell_label_accuracy(train, labels, nothing, observed, sides)
+    sides = {"p": observed, "q": observed[::-1]}
+    result, note = cell_label_accuracy(Profiles(train, labels, nothing, observed, sides))
     assert note is None
     assert result["p"].tolist() == [1, 1]
     assert result["q"].tolist() == [0, 0]
-    result, note = cell_label_accuracy(train, pd.Series(["a"] * 20), nothing, observed, sides)
+    alike = Profiles(train, pd.Series(["a"] * 20), nothing, observed, sides)
+    result, note = cell_label_accuracy(alike)
     assert result == {}
     assert note is not None
     assert "at least 2" in note

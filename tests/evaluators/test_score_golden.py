@@ -23,7 +23,8 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.alignment import align, place_rows
 from pereggrn_data.evaluators.metrics.compute import compute_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.scoring import PREDICTIONS, TargetedGenes, score
+from pereggrn_data.evaluators.scoring import PREDICTIONS, score
+from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import Task, make_task
 from pereggrn_data.loaders.files.anndata_files import read_h5ad
 

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.replicates import N_REPLICATES, mean_levels, merge_replicates
-from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.types import make_sides
 from pereggrn_data.loaders.files.anndata_files import Dataset, read_dataset, read_h5ad
 from pereggrn_data.pipelines.collection import open_network
-from pereggrn_data.pipelines.split.split_dataset import split
+from pereggrn_data.pipelines.split.splitting import split
 
 pytestmark = pytest.mark.shared
 

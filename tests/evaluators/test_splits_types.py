@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
 from pereggrn_data.evaluators.splits.guarantees import SplitFacts
-from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides, require_applicable
 
 DRAWN = ["interventional", "simple", "stratified", "genetic_interaction", "demultiplexing"]

@@ -18,8 +18,8 @@ from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.loaders.files.anndata_files import Dataset, plain_frame
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
-from pereggrn_data.pipelines.score.score_report import score
-from pereggrn_data.pipelines.split.split_dataset import split
+from pereggrn_data.pipelines.score.score_predictions import score
+from pereggrn_data.pipelines.split.splitting import split
 from pereggrn_data.validators.rules import RULES
 
 Make = Callable[[], AnnData]

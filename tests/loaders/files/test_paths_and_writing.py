@@ -18,9 +18,13 @@ from pereggrn_data import open_network, validate
 from pereggrn_data.core.errors import ExitCode, MissingFileError, PereggrnError, UsageError
 from pereggrn_data.loaders.files.anndata_files import write_h5ad, write_unfilled_h5ad
 from pereggrn_data.loaders.files.split_files import read_split
-from pereggrn_data.loaders.files.tables import write_table
 from pereggrn_data.loaders.files.user_paths import existing_file, existing_path, user_path
-from pereggrn_data.loaders.files.writing import check_writable, write_text, written_in_one_step
+from pereggrn_data.loaders.files.writing import (
+    check_writable,
+    write_table,
+    write_text,
+    written_in_one_step,
+)
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 
 Make = Callable[[], AnnData]

@@ -19,14 +19,20 @@ from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageE
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators.grouping import group_rows, key_text, time_text
-from pereggrn_data.evaluators.metrics.definitions import METRICS, Direction
-from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores, TargetedGenes
+from pereggrn_data.evaluators.metrics.definitions import METRICS
+from pereggrn_data.evaluators.metrics.effects import log_fold_change
+from pereggrn_data.evaluators.metrics.metric import Direction
+from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 from pereggrn_data.evaluators.summary import compare, summarise, weighted_mean
-from pereggrn_data.evaluators.task import log_fold_change, make_task
+from pereggrn_data.evaluators.targets import TargetedGenes
+from pereggrn_data.evaluators.task import make_task
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.prediction_files import read_predictions
-from pereggrn_data.pipelines.score.score_report import ScoreReport, SplitOptions, score
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset, split
+from pereggrn_data.pipelines.score.score_predictions import score
+from pereggrn_data.pipelines.score.score_report import ScoreReport
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split.split_options import SplitOptions
+from pereggrn_data.pipelines.split.splitting import split
 
 REAL = ["papalexi_pseudobulk", "ecoli_oxygen", "yeast_tfko_chip", "dream4_net1"]
 

@@ -15,8 +15,9 @@ import pytest
 
 from pereggrn_data.cli.evaluate import evaluate_app as evaluate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, PereggrnError
-from pereggrn_data.pipelines.score.score_report import score
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset, split
+from pereggrn_data.pipelines.score.score_predictions import score
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split.splitting import split
 
 Change = Callable[[anndata.AnnData], "anndata.AnnData | None"]
 

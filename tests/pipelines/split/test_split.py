@@ -20,12 +20,13 @@ from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageE
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.splits import Split
+from pereggrn_data.evaluators.splits.choosing import SplitRequest
 from pereggrn_data.evaluators.splits.gene_choice import choose_genes
-from pereggrn_data.evaluators.splits.request import SplitRequest
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.split_files import read_split
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset, split
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split.splitting import split
 
 GOLDEN_INPUTS = "golden/inputs/perturbation_data/perturbations"
 

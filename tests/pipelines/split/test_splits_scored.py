@@ -29,9 +29,10 @@ from pereggrn_data.loaders.files.anndata_files import (
     write_h5ad,
 )
 from pereggrn_data.loaders.files.split_files import read_split, read_test_set, write_split
-from pereggrn_data.pipelines.score.score_report import score
+from pereggrn_data.pipelines.score.score_predictions import score
 from pereggrn_data.pipelines.split.split_check import check_split
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset, split
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split.splitting import split
 
 GENES = ["A", "B", "C", "D", "E"]
 

@@ -14,7 +14,7 @@ from pereggrn_data.core.split_rules import SplitRules
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.pipelines.split.split_check import check_split
-from pereggrn_data.pipelines.split.split_dataset import split
+from pereggrn_data.pipelines.split.splitting import split
 
 
 class TestTampering:

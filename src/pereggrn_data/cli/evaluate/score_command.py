@@ -86,7 +86,7 @@ def score_command(
     exit code is 0 whatever the score.
     """
     from pereggrn_data.loaders.files.writing import check_writable
-    from pereggrn_data.pipelines.score.score_report import score
+    from pereggrn_data.pipelines.score.score_predictions import score
 
     options = split_options(
         type=split_type,

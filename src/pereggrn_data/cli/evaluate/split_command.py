@@ -69,8 +69,8 @@ def split_command(
         _check(check, dataset, collection, as_json)
         return
     from pereggrn_data.pipelines.collection import open_dataset
-    from pereggrn_data.pipelines.split.split_dataset import split_by_options
     from pereggrn_data.pipelines.split.split_options import SplitOptions
+    from pereggrn_data.pipelines.split.splitting import split_by_options
 
     options = split_options(
         type=split_type,

@@ -39,9 +39,9 @@ from pereggrn_data.pipelines.predict.model_store import (
 )
 from pereggrn_data.pipelines.predict.predicted import PredictedExpression
 from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
-from pereggrn_data.pipelines.split.divide import divide
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.split_options import SplitOptions
+from pereggrn_data.pipelines.split.splitting import divide
 
 if TYPE_CHECKING:
     from anndata import AnnData

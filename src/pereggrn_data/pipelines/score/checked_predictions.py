@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.arrays import Floats
-from pereggrn_data.core.errors import (
-    InvalidDataError,
-    UnknownNameError,
-    UsageError,
-    first_few,
-    near_matches,
-)
-from pereggrn_data.core.format import (
-    IS_CONTROL,
-    OBSERVATION,
-    PERTURBATION,
-    PREDICTION_STEP,
-    Kind,
-)
+from pereggrn_data.core.arrays import Bools, Floats
+from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.core.format import PERTURBATION, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
-from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.alignment import (
-    align,
-    columns_given,
-    control_rows,
-    fill_with_controls,
-    place_rows,
-)
-from pereggrn_data.evaluators.grouping import group_keys, time_text
-from pereggrn_data.evaluators.scoring import Aligned
-from pereggrn_data.evaluators.task import Task, make_task
+from pereggrn_data.evaluators.alignment import Aligned, align, fill_with_controls, place_rows
+from pereggrn_data.evaluators.grouping import group_keys
+from pereggrn_data.evaluators.task import Task
 from pereggrn_data.validators.prediction_rows import check_genes, check_row_names, check_rows
 from pereggrn_data.validators.prediction_values import (
     Scale,
@@ -46,9 +26,6 @@ from pereggrn_data.validators.prediction_values import (
     check_numbers,
     check_scale,
 )
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 
 class PredictionScale(StrEnum):
@@ -98,85 +75,18 @@ class Checked:
 
     Parameters
     ----------
-    task
-        What was held out, in the groups that both sides tell apart.
     aligned
-        The predictions in its order.
+        The predictions in the order of the task.
     warnings
         What the reader of the scores should know.
     """
 
-    task: Task
     aligned: Aligned
     warnings: tuple[str, ...]
 
 
-def require_perturbations(predictions: Predictions) -> None:
-    """Check that predictions say what they predict.
-
-    Raises
-    ------
-    InvalidDataError
-        If there is no ``perturbation`` column, or a row without a label.
-    """
-    if PERTURBATION not in predictions.obs:
-        columns = list(map(str, predictions.obs.columns))
-        near = near_matches(PERTURBATION, columns) or near_matches(
-            PERTURBATION, list(map(str, predictions.genes))
-        )
-        raise InvalidDataError(
-            f"{predictions.path} has no column 'perturbation'.",
-            expected="a column with the label that each row predicts",
-            got=f"obs columns {first_few(columns) or '(none)'}",
-            fix=f"rename {near[0]!r}."
-            if near
-            else "add it; test_perturbations.csv has the labels.",
-        )
-    labels = predictions.obs[PERTURBATION]
-    empty = labels.isna() | (labels.astype(str).str.strip() == "")
-    if empty.any():
-        raise InvalidDataError(
-            f"{int(empty.sum())} rows of {predictions.path} have no perturbation.",
-            expected="a label in every row",
-            got=f"none in {first_few(predictions.obs.index[empty])}",
-        )
-
-
-def one_step(predictions: Predictions, step: int | None) -> Predictions:
-    """Keep one ``prediction_timescale`` of files that hold several.
-
-    Raises
-    ------
-    UsageError
-        If there are several and none was named, or the named one is absent.
-    """
-    steps = (
-        predictions.obs[PREDICTION_STEP].map(time_text)
-        if PREDICTION_STEP in predictions.obs
-        else pd.Series("1", index=predictions.obs.index)
-    )
-    present = list(dict.fromkeys(steps))
-    if step is None and len(present) <= 1:
-        return predictions
-    if step is None or str(step) not in present:
-        raise UsageError(
-            f"{predictions.path} holds predictions after {first_few(present)} steps.",
-            expected="--step with one of them",
-            got="no --step" if step is None else f"--step {step}",
-        )
-    kept = (steps == str(step)).to_numpy()
-    obs = predictions.obs[kept]
-    if OBSERVATION in obs:
-        obs = obs.set_index(OBSERVATION)
-    return replace(predictions, obs=obs, matrix=predictions.matrix[kept])
-
-
 def check_and_align(
-    predictions: Predictions,
-    adata: AnnData,
-    split: Split,
-    options: CheckOptions,
-    train: AnnData | None = None,
+    predictions: Predictions, is_control: Bools, task: Task, known: set[str], options: CheckOptions
 ) -> Checked:
     """Check predictions and put them into the order of the task.
 
@@ -184,54 +94,52 @@ def check_and_align(
     ----------
     predictions
         As read.
-    adata, split
-        The dataset, and what of it is held out.
+    is_control
+        (rows,) which of them are of controls, and not scored.
+    task
+        What was held out, in the groups that both sides tell apart.
+    known
+        All labels of the dataset.
     options
         How strictly, and on which scale, the predictions are read.
-    train
-        The separate training file, for a split that has one.
 
     Raises
     ------
     InvalidDataError
         Naming every problem, before anything is scored.
     """
-    obs = predictions.obs
-    control_labels = set(adata.obs.loc[adata.obs[IS_CONTROL].to_numpy(bool), PERTURBATION])
-    controls = control_rows(obs, control_labels)
-    # Some splits hold out controls too; these are then predicted like all others.
-    to_predict = control_labels & set(split.heldout_perturbations)
-    controls = controls & ~obs[PERTURBATION].isin(list(to_predict)).to_numpy(bool)
-    task = make_task(adata, split, shared_columns=columns_given(obs[~controls]), train=train)
-    mine = obs[~controls]
-    findings = _structural_findings(predictions, mine, task, adata, options)
+    mine = predictions.obs[~is_control]
+    findings = _structural_findings(predictions, mine, task, known, options)
     position = pd.Index(predictions.genes)
     usable = position.is_unique and position.isin(task.genes).sum() == len(task.genes)
     if not usable or mine.empty:
         _raise_if_errors(predictions, findings)
     columns = position.get_indexer(pd.Index(task.genes))
-    given = np.asarray(predictions.matrix[~controls][:, columns], dtype=np.float64)
-    reference = task.reference(place_rows(mine, task).group_of)
+    given = np.asarray(predictions.matrix[~is_control][:, columns], dtype=np.float64)
+    placement = place_rows(mine, task, has_row_names=predictions.has_row_names)
+    reference = task.reference(placement.group_of)
     values, filled = _filled(given, mine, task, reference, options)
     findings += check_numbers(values, list(map(str, mine.index)), list(task.genes))
     if options.judge_scale and np.isfinite(values).all():
         findings += _scale_findings(values, mine, task, options)
-    findings += _control_findings(predictions, controls, columns, task, options)
+    findings += _control_findings(predictions, is_control, columns, task, options)
     _raise_if_errors(predictions, findings)
     expression = values + reference if options.scale is PredictionScale.LOGFC else values
-    placement = place_rows(mine, task, has_row_names=predictions.has_row_names)
     warnings = [str(finding) for finding in findings]
     if filled:
         warnings.append(f"{filled} missing values were replaced by the mean of training controls.")
     warnings += _reordered(columns, mine if predictions.has_row_names else None, task)
-    return Checked(task, align(expression, placement, task), tuple(warnings))
+    return Checked(align(expression, placement, task), tuple(warnings))
 
 
 def _structural_findings(
-    predictions: Predictions, mine: pd.DataFrame, task: Task, adata: AnnData, options: CheckOptions
+    predictions: Predictions,
+    mine: pd.DataFrame,
+    task: Task,
+    known: set[str],
+    options: CheckOptions,
 ) -> list[Finding]:
     keys = group_keys(mine, task.group_by)
-    known = set(adata.obs[PERTURBATION])
     found = list(check_rows(keys, task.keys, known, allow_missing=options.allow_missing))
     if predictions.has_row_names:
         labels = list(mine[PERTURBATION].astype(object))

@@ -1,23 +1,124 @@
-"""What is scored: the predictions, and the dataset and split that they belong to."""
+"""What is scored: the predictions, and the dataset and split that they belong to.
+
+Predictions are read, reduced to one time step, and their dataset and split are
+found, from what the file says of itself or from what was named.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import UsageError
+import pandas as pd
+
+from pereggrn_data.core.arrays import Bools
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, near_matches
+from pereggrn_data.core.format import (
+    IS_CONTROL,
+    OBSERVATION,
+    OPTIONAL_GROUP_COLUMNS,
+    PERTURBATION,
+    PREDICTION_STEP,
+)
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
+from pereggrn_data.evaluators.grouping import time_text
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
 from pereggrn_data.loaders.files.split_files import read_split
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
-from pereggrn_data.pipelines.split.divide import divide
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.split_options import SplitOptions
+from pereggrn_data.pipelines.split.splitting import divide
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class ScoreInputs:
+    """What is scored, and on what.
+
+    Parameters
+    ----------
+    predictions
+        As read, of one time step.
+    divided
+        The dataset and its split.
+    is_control
+        (rows,) which predictions are of controls that are not held out; these
+        are checked, not scored.
+    columns
+        Optional grouping columns that the other predictions fill in.
+    """
+
+    predictions: Predictions
+    divided: SplitDataset
+    is_control: Bools
+    columns: tuple[str, ...]
+
+
+def gather(
+    predictions: Any,
+    *,
+    dataset: str | Path | Dataset | AnnData | None = None,
+    split: str | Path | Split | SplitDataset | None = None,
+    options: SplitOptions | None = None,
+    step: int | None = None,
+    collection: str | None = None,
+) -> ScoreInputs:
+    """Read predictions, and find the dataset and the split that they belong to.
+
+    Parameters
+    ----------
+    predictions
+        A path, an AnnData object, a DataFrame, or read already.
+    dataset, split
+        By default what the file says of itself.
+    options
+        How to make the split again, instead of `split`.
+    step
+        Which time step to score.
+    collection
+        Folder of the local collection.
+
+    Raises
+    ------
+    UsageError
+        If one of them cannot be found, or they do not belong together.
+    InvalidDataError
+        If the predictions do not say what they predict, or the split does not
+        hold what its type promises.
+    """
+    refuse_two_splits(split, options)
+    given = one_step(read_any(predictions), step)
+    require_perturbations(given)
+    divided = dataset_and_split(given, dataset, split, options, collection)
+    data = divided.prepared.adata.obs
+    labels = set(data.loc[data[IS_CONTROL].to_numpy(bool), PERTURBATION])
+    controls = control_rows(given.obs, labels)
+    # Some splits hold out controls too; these are then predicted like all others.
+    to_predict = labels & set(divided.split.heldout_perturbations)
+    controls = controls & ~given.obs[PERTURBATION].isin(list(to_predict)).to_numpy(bool)
+    return ScoreInputs(given, divided, controls, columns_given(given.obs[~controls]))
+
+
+def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
+    """Check that a split is named or made, not both.
+
+    Raises
+    ------
+    UsageError
+        If both are asked for.
+    """
+    if split is not None and options is not None:
+        raise UsageError(
+            "A split is either read or made.",
+            expected="a split, or options that make one",
+            got="both",
+        )
 
 
 def read_any(predictions: Any) -> Predictions:
@@ -37,20 +138,64 @@ def read_any(predictions: Any) -> Predictions:
     return predictions_of(predictions)
 
 
-def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
-    """Check that a split is named or made, not both.
+def require_perturbations(predictions: Predictions) -> None:
+    """Check that predictions say what they predict.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is no ``perturbation`` column, or a row without a label.
+    """
+    if PERTURBATION not in predictions.obs:
+        columns = list(map(str, predictions.obs.columns))
+        near = near_matches(PERTURBATION, columns) or near_matches(
+            PERTURBATION, list(map(str, predictions.genes))
+        )
+        raise InvalidDataError(
+            f"{predictions.path} has no column 'perturbation'.",
+            expected="a column with the label that each row predicts",
+            got=f"obs columns {first_few(columns) or '(none)'}",
+            fix=f"rename {near[0]!r}."
+            if near
+            else "add it; test_perturbations.csv has the labels.",
+        )
+    labels = predictions.obs[PERTURBATION]
+    empty = labels.isna() | (labels.astype(str).str.strip() == "")
+    if empty.any():
+        raise InvalidDataError(
+            f"{int(empty.sum())} rows of {predictions.path} have no perturbation.",
+            expected="a label in every row",
+            got=f"none in {first_few(predictions.obs.index[empty])}",
+        )
+
+
+def one_step(predictions: Predictions, step: int | None) -> Predictions:
+    """Keep one ``prediction_timescale`` of files that hold several.
 
     Raises
     ------
     UsageError
-        If both are asked for.
+        If there are several and none was named, or the named one is absent.
     """
-    if split is not None and options is not None:
+    steps = (
+        predictions.obs[PREDICTION_STEP].map(time_text)
+        if PREDICTION_STEP in predictions.obs
+        else pd.Series("1", index=predictions.obs.index)
+    )
+    present = list(dict.fromkeys(steps))
+    if step is None and len(present) <= 1:
+        return predictions
+    if step is None or str(step) not in present:
         raise UsageError(
-            "A split is either read or made.",
-            expected="a split, or options that make one",
-            got="both",
+            f"{predictions.path} holds predictions after {first_few(present)} steps.",
+            expected="--step with one of them",
+            got="no --step" if step is None else f"--step {step}",
         )
+    kept = (steps == str(step)).to_numpy()
+    obs = predictions.obs[kept]
+    if OBSERVATION in obs:
+        obs = obs.set_index(OBSERVATION)
+    return replace(predictions, obs=obs, matrix=predictions.matrix[kept])
 
 
 def dataset_and_split(
@@ -130,3 +275,38 @@ def _the_dataset(
         got=f"neither an option nor uns['pereggrn'] in {Path(predictions.path).name}",
         fix="name the dataset, and the split by --split split.json (or --type and --seed).",
     )
+
+
+def columns_given(obs: pd.DataFrame) -> tuple[str, ...]:
+    """Return the optional grouping columns that a file fills in.
+
+    Raises
+    ------
+    InvalidDataError
+        If a column is filled in for some rows only: they could not be told from
+        the others.
+    """
+    given = []
+    for column in OPTIONAL_GROUP_COLUMNS:
+        if column not in obs:
+            continue
+        empty = (obs[column].isna() | (obs[column].astype(str).str.strip() == "")).to_numpy(bool)
+        if empty.any() and not empty.all():
+            raise InvalidDataError(
+                f"{int(empty.sum())} of {len(obs)} rows have no {column}.",
+                expected=f"a {column} in every row, or in none",
+                got=f"none in {first_few(obs.index[empty])}",
+                fix="fill it in as in test_perturbations.csv, or remove the column.",
+            )
+        if not empty.any():
+            given.append(column)
+    return tuple(given)
+
+
+def control_rows(obs: pd.DataFrame, control_labels: Collection[str]) -> Bools:
+    """Return which prediction rows are of controls; these are not scored."""
+    is_control = obs[PERTURBATION].isin(list(control_labels)).to_numpy(bool)
+    if IS_CONTROL in obs:
+        said = obs[IS_CONTROL].astype(str).str.strip().str.lower()
+        is_control = is_control | said.isin(["true", "1", "1.0"]).to_numpy(bool)
+    return is_control

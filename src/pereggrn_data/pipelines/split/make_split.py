@@ -1,53 +1,56 @@
-"""From a dataset and options to a split whose promises are checked."""
+"""From prepared data and options to a split: both sides, and the genes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, IS_CONTROL, MEASURED, PERTURBATION
+from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators.splits.gene_choice import choose_genes, rank_by_variance
-from pereggrn_data.evaluators.splits.request import Sides, SplitRequest
-from pereggrn_data.evaluators.splits.types import make_sides, require_applicable
+from pereggrn_data.evaluators.splits.choosing import SplitRequest
+from pereggrn_data.evaluators.splits.gene_choice import modelled_genes, perturbed_genes
+from pereggrn_data.evaluators.splits.types import make_sides
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.split_files import read_test_set
 from pereggrn_data.pipelines.collection import open_network
-from pereggrn_data.pipelines.split.prepared import Prepared, prepare
-from pereggrn_data.pipelines.split.split_check import require_promises
+from pereggrn_data.pipelines.split.prepared import Prepared
 from pereggrn_data.pipelines.split.split_options import SplitOptions
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 
 def make_split(
-    dataset: Dataset, options: SplitOptions, *, collection: str | None = None
-) -> tuple[Split, Prepared, tuple[str, ...]]:
+    dataset: Dataset, prepared: Prepared, options: SplitOptions, *, collection: str | None = None
+) -> tuple[Split, tuple[str, ...]]:
     """Choose both sides and the genes.
+
+    Parameters
+    ----------
+    dataset
+        The dataset that is split; it gives the split its name and hash.
+    prepared
+        What of it is divided.
+    options
+        How.
+    collection
+        Folder of the local collection, where networks are named.
 
     Returns
     -------
-    Split, Prepared, tuple of str
-        The split, what it divides, and what its reader should know.
+    Split, tuple of str
+        The split, whose promises are not checked yet; and what its reader should know.
 
     Raises
     ------
     UsageError
         If options do not go together.
     InvalidDataError
-        If nothing can be held out, or a promise of the split type is broken.
+        If nothing can be held out.
     """
     rules = options.rules
-    require_applicable(options.type, rules, test_set=options.test_set is not None)
-    prepared = prepare(dataset, options.type, rules)
     adata = prepared.adata
     labels = adata.obs[PERTURBATION].to_numpy(dtype=object)
     allowed, networks = allowed_genes(rules, collection)
@@ -74,7 +77,15 @@ def make_split(
         seed=options.seed,
         heldout_fraction=options.heldout_fraction,
         num_genes=options.num_genes,
-        genes=tuple(_genes(prepared, sides, options)),
+        genes=tuple(
+            modelled_genes(
+                adata,
+                prepared.train,
+                sides.train,
+                num_genes=options.num_genes,
+                rank_on_train=rules.rank_on_train,
+            )
+        ),
         heldout_perturbations=tuple(dict.fromkeys(labels[np.sort(sides.test)])),
         test_observations=tuple(names[sides.test]),
         software=software(),
@@ -83,13 +94,12 @@ def make_split(
         given_observations=tuple(names[sides.given]),
         train_sha256=prepared.train_sha256,
     )
-    require_promises(made, prepared, source="The split")
-    return made, prepared, (*prepared.warnings, *sides.warnings)
+    return made, (*prepared.warnings, *sides.warnings)
 
 
 def measured_genes(prepared: Prepared) -> frozenset[str]:
     """Return the genes that are perturbed, and measured on every side."""
-    measured = frozenset(_perturbed(prepared.adata)) & frozenset(prepared.adata.var_names)
+    measured = frozenset(perturbed_genes(prepared.adata)) & frozenset(prepared.adata.var_names)
     return measured if prepared.train is None else measured & frozenset(prepared.train.var_names)
 
 
@@ -110,37 +120,6 @@ def allowed_genes(
     union = rules.allowed_regulators == AllowedRegulators.UNION
     genes = frozenset().union(*sets) if union else sets[0].intersection(*sets[1:])
     return genes, tuple(network.name for network in networks)
-
-
-def _genes(prepared: Prepared, sides: Sides, options: SplitOptions) -> list[str]:
-    adata, train = prepared.adata, prepared.train
-    rank: Any = adata.var[HIGHLY_VARIABLE_RANK]
-    source = adata if train is None else train
-    if options.rules.rank_on_train:
-        rows = sides.train if train is None else np.arange(source.n_obs)
-        rank = rank_by_variance(source.X[rows])
-        if train is not None:
-            of_gene = dict(zip(train.var_names, rank, strict=True))
-            rank = [of_gene.get(gene, np.inf) for gene in adata.var_names]
-    names = list(adata.var_names)
-    if type(options.num_genes) is not int or options.num_genes < 1:
-        raise UsageError(
-            "That is no number of genes.", expected="1 or more", got=repr(options.num_genes)
-        )
-    chosen = choose_genes(names, rank, _perturbed(adata), options.num_genes)
-    known = set(source.var_names)
-    genes = [names[j] for j in chosen if names[j] in known]
-    if not genes:
-        raise InvalidDataError(
-            "No gene is left to model.",
-            expected="at least one perturbed gene, or one with a rank below --num-genes",
-            got=f"--num-genes {options.num_genes}",
-        )
-    return genes
-
-
-def _perturbed(adata: AnnData) -> list[str]:
-    return [str(g) for g in np.asarray(adata.uns.get(MEASURED, [])).ravel()]
 
 
 def _test_set(given: str | Path | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, IntegrityError, InvalidDataError, UsageError
-from pereggrn_data.core.format import MEASURED, PERTURBATION
+from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
+from pereggrn_data.evaluators.splits.gene_choice import perturbed_genes
 from pereggrn_data.evaluators.splits.guarantees import UNIVERSAL, SplitFacts
 from pereggrn_data.evaluators.splits.located import Located, locate
 from pereggrn_data.evaluators.splits.types import require_applicable, split_type
@@ -169,12 +168,11 @@ def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Findi
     """Return a finding for each promise that a split does not keep."""
     obs = prepared.adata.obs
     train = obs if prepared.train is None else prepared.train.obs
-    measured = {str(g) for g in np.asarray(prepared.adata.uns.get(MEASURED, [])).ravel()}
     facts = SplitFacts(
         train=train.iloc[at.train],
         test=obs.iloc[at.test],
         given=obs.iloc[at.given],
-        measured=frozenset(measured) & frozenset(split.genes),
+        measured=frozenset(perturbed_genes(prepared.adata)) & frozenset(split.genes),
         rules=split.rules,
         everyone=obs,
         separate_training=prepared.train is not None,

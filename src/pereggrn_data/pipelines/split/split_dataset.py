@@ -1,8 +1,7 @@
-"""Divide a dataset: training data, what to predict, and a template to fill in."""
+"""A divided dataset: training data, what to predict, and a template to fill in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +12,20 @@ import pandas as pd
 
 from pereggrn_data.core.format import (
     CELL_TYPE,
+    HIGHLY_VARIABLE_RANK,
     IS_CONTROL,
     LEVEL,
+    MEASURED,
+    NOT_MEASURED,
     PEREGGRN_UNS,
     PERTURBATION,
     PERTURBATION_TYPE,
+    SPLIT_UNS,
     TIMEPOINT,
     TRAIN_FILE,
 )
+from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import Origin
-from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
@@ -32,16 +35,7 @@ from pereggrn_data.loaders.files.prediction_files import ROW_NAME
 from pereggrn_data.loaders.files.split_files import SPLIT_FILE, write_split
 from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
 from pereggrn_data.loaders.files.writing import write_text
-from pereggrn_data.pipelines.collection import open_dataset
-from pereggrn_data.pipelines.split.make_split import make_split
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
-from pereggrn_data.pipelines.split.split_options import (
-    DEFAULT_FRACTION,
-    DEFAULT_GENES,
-    DEFAULT_TYPE,
-    SplitOptions,
-)
-from pereggrn_data.pipelines.split.training_data import cut_down
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,6 +62,15 @@ class SplitDataset:
     dataset: Dataset
     split: Split
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of_prepared(
+        cls, dataset: Dataset, split: Split, prepared: Prepared, warnings: tuple[str, ...] = ()
+    ) -> SplitDataset:
+        """Take what was prepared along: merging replicates once is enough."""
+        made = cls(dataset, split, warnings)
+        made.__dict__["prepared"] = prepared
+        return made
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -204,88 +207,66 @@ class SplitDataset:
         return f"{self.split!r}; trains on {self.n_train} observations"
 
 
-def split(
-    dataset: str | Path | Dataset | AnnData,
-    type: str = DEFAULT_TYPE,
-    *,
-    seed: int = 0,
-    heldout_fraction: float = DEFAULT_FRACTION,
-    num_genes: int = DEFAULT_GENES,
-    stratify_controls: bool = False,
-    allowed_regulators: str = AllowedRegulators.ALL,
-    networks: str | Sequence[str] = (),
-    test_set: str | Path | Sequence[str] | None = None,
-    merge_replicates: bool = False,
-    keep_apart: str | Sequence[str] = (),
-    rank_on_train: bool = False,
-    collection: str | None = None,
-) -> SplitDataset:
-    """Split a dataset so that its held-out part can test predictions.
+def cut_down(
+    adata: AnnData, rows: Any, genes: Any, *, split_type: str, rank: Any = None
+) -> AnnData:
+    """Keep some observations and genes, and nothing that was computed from others.
 
     Parameters
     ----------
-    dataset
-        A name or a path, or a dataset already opened.
-    type
-        Name of the split type.
-    seed
-        Of the random draw.
-    heldout_fraction
-        Wanted share of the perturbations in the test set (of the observations,
-        for ``simple`` and ``stratified``).
-    num_genes
-        Wanted number of genes; all perturbed genes are kept beside the most
-        variable ones.
-    stratify_controls
-        Let a stratified split hold out controls too.
-    allowed_regulators
-        Which genes an interventional split may hold out: ``all``, or only
-        regulators in any (``union``) or in every one (``intersection``) of `networks`.
-    networks
-        Names or paths.
-    test_set
-        The observations that a custom split holds out: a JSON or CSV file, or names.
-    merge_replicates
-        Average within perturbation first.
-    keep_apart
-        Of ``cell_type`` and ``timepoint``, those within which to average.
-    rank_on_train
-        Recompute ``highly_variable_rank`` from the training observations.
-    collection
-        Folder of the local collection.
+    adata
+        (n, all genes) a dataset.
+    rows, genes
+        Positions to keep.
+    split_type
+        Written to ``uns["pereggrn_split"]``, so that nobody takes the result for a
+        whole dataset or for the training file of a time series.
+    rank
+        (all genes,) ``highly_variable_rank`` to write instead of the dataset's
+        own, which was computed from all observations.
 
-    Raises
-    ------
-    UnknownNameError
-        If there is no such dataset, split type or network.
-    UsageError
-        If options do not go together.
-    InvalidDataError
-        If nothing can be held out, or no control trains.
+    Returns
+    -------
+    AnnData
+        ``raw`` keeps all genes; the two lists in ``uns`` name the genes that a
+        kept observation perturbs, alone or with others.
     """
-    rules = SplitRules(
-        merge_replicates=merge_replicates,
-        keep_apart=_as_names(keep_apart),
-        stratify_controls=stratify_controls,
-        rank_on_train=rank_on_train,
-        allowed_regulators=str(allowed_regulators),
-        networks=_as_names(networks),
-    )
-    options = SplitOptions(type, seed, heldout_fraction, num_genes, rules, test_set)
-    opened = open_dataset(dataset, collection=collection)
-    return split_by_options(opened, options, collection=collection)
+    import anndata
+
+    obs = adata.obs.iloc[rows].copy()
+    for column in obs.select_dtypes("category"):
+        # The names of held-out perturbations are no secret, but an empty
+        # category would make a group without observations.
+        obs[column] = obs[column].cat.remove_unused_categories()
+    hit = {gene for label in obs[PERTURBATION].unique() for gene in genes_of(label)}
+    uns: dict[str, Any] = {
+        # Not numbers: they could have been computed from held-out expression.
+        k: v
+        for k, v in adata.uns.items()
+        if isinstance(v, (str, bool, np.bool_))
+    }
+    uns[SPLIT_UNS] = split_type
+    for key in (MEASURED, NOT_MEASURED):
+        listed = [str(g) for g in np.asarray(adata.uns.get(key, [])).ravel()]
+        uns[key] = np.array([g for g in listed if g in hit], dtype=object)
+    var = _without_statistics(adata.var.iloc[genes])
+    if rank is not None:
+        var[HIGHLY_VARIABLE_RANK] = np.asarray(rank)[genes]
+    kept = anndata.AnnData(X=adata.X[rows][:, genes], obs=obs, var=var, uns=uns)
+    if adata.raw is not None:
+        kept.raw = anndata.AnnData(
+            X=adata.raw.X[rows],
+            obs=pd.DataFrame(index=obs.index),
+            var=_without_statistics(adata.raw.var, keep_rank=rank is None),
+        )
+    return kept
 
 
-def split_by_options(
-    dataset: Dataset, options: SplitOptions, *, collection: str | None = None
-) -> SplitDataset:
-    """As :func:`split`, with its options in one object."""
-    made, prepared, warnings = make_split(dataset, options, collection=collection)
-    result = SplitDataset(dataset, made, warnings)
-    # Merging replicates once is enough; the property would do it again.
-    result.__dict__["prepared"] = prepared
-    return result
-
-
-def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(map(str, names))
+def _without_statistics(var: pd.DataFrame, *, keep_rank: bool = True) -> pd.DataFrame:
+    """Drop numbers per gene, which were computed from held-out observations too."""
+    kept = [
+        c for c in var
+        if (c == HIGHLY_VARIABLE_RANK and keep_rank)
+        or not pd.api.types.is_numeric_dtype(var[c])
+    ]  # fmt: skip
+    return var[kept].copy()

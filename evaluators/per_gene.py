@@ -2,25 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.arrays import Floats, Matrix
-from pereggrn_data.evaluators.metrics.effects import Mask
-from pereggrn_data.evaluators.targets import Targets
-from pereggrn_data.evaluators.task import log_fold_change
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
+from pereggrn_data.evaluators.alignment import Aligned
+from pereggrn_data.evaluators.metrics.effects import log_fold_change
+from pereggrn_data.evaluators.targets import TargetedGenes, Targets
+from pereggrn_data.evaluators.task import Task
 
 _BLOCK_BYTES = 1 << 23
+
+
+def score_genes(
+    task: Task,
+    aligned: Aligned,
+    effects: Mapping[str, Floats],
+    left_out: Bools | None,
+    targets: Targets,
+    targeted: TargetedGenes,
+    own_of: str,
+) -> pd.DataFrame:
+    """Score each gene by every method.
+
+    Parameters
+    ----------
+    task
+        What was held out.
+    aligned
+        The predictions.
+    effects
+        Per method, (scored groups, genes) predicted log fold change.
+    left_out
+        (scored groups, genes) entries that must not score, or None.
+    targets
+        Directly perturbed genes of the scored groups.
+    targeted
+        What is done with them.
+    own_of
+        The method that may have a prediction for each observation.
+
+    Returns
+    -------
+    DataFrame
+        One row per method and gene, with the columns of :func:`score_targets`.
+    """
+    kept = aligned.scored
+    rows = np.flatnonzero(kept[task.group_of])
+    group_of = (np.cumsum(kept) - 1)[task.group_of[rows]]
+    matrix: Matrix = task.test_matrix[rows]
+    reference = task.reference(kept)
+    frames = []
+    for name, effect in effects.items():
+        own = None
+        if name == own_of and aligned.by_observation is not None:
+            own = aligned.by_observation[rows]
+        frame = score_targets(
+            matrix, reference, group_of, effect, left_out, own,
+            targets if targeted is TargetedGenes.REVEAL else None,
+        )  # fmt: skip
+        frame.insert(0, "gene", task.genes)
+        frame.insert(0, "method", name)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
 
 
 def score_targets(
     matrix: Matrix,
     control_mean: Floats,
-    group_of: npt.NDArray[np.intp],
+    group_of: Ints,
     effect: Floats,
-    left_out: Mask | None,
+    left_out: Bools | None,
     by_observation: Floats | None = None,
     targets: Targets | None = None,
 ) -> pd.DataFrame:
@@ -86,7 +141,7 @@ def score_targets(
 def _own(
     expression: Floats,
     control_mean: Floats,
-    groups: npt.NDArray[np.intp],
+    groups: Ints,
     effect: Floats,
     targets: Targets | None,
 ) -> Floats:

@@ -1,0 +1,134 @@
+"""What a metric says of itself.
+
+O is observed, E predicted log fold change; both are natural log. The entries
+stand beside the functions that compute them, family by family:
+:mod:`~pereggrn_data.evaluators.metrics.gene_metrics`,
+:mod:`~pereggrn_data.evaluators.metrics.profile_metrics` and
+:mod:`~pereggrn_data.evaluators.metrics.statistics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pereggrn_data.core.arrays import Floats
+
+if TYPE_CHECKING:
+    from pereggrn_data.evaluators.metrics.effects import EffectBlock
+    from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
+
+TABLE_3 = "Kernfeld et al. 2025, Table 3"
+ORIGINAL = "the original software's evaluator"
+NO_GENES = "no gene is scored"
+
+
+WholeValues = tuple[dict[str, Floats], str | None]
+"""Per method (groups,) values, and a note on what could not be computed."""
+
+
+class Direction(StrEnum):
+    """Which way a metric is better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class Needs(StrEnum):
+    """What a metric is computed from."""
+
+    GENES = "genes"
+    CLASSIFIER = "classifier"
+    PCA = "pca"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to compare predicted with observed effects of a perturbation.
+
+    Parameters
+    ----------
+    name
+        Column in ``scores.parquet`` and key in ``summary.json``.
+    formula
+        In terms of O and E.
+    description
+        In a sentence.
+    direction
+        Which way is better; None for a metric that only describes.
+    best
+        Best reachable value as a function of the number of scored genes; None
+        where there is none.
+    lower, upper
+        Bounds; None where unbounded.
+    undefined_when
+        Why a value can be missing.
+    source
+        Where the definition is from.
+    version
+        Of its definition. The highest of all metrics goes into the signature of
+        scores, so that these are not compared across a change: who changes a
+        definition gives it the highest version plus one. A new metric changes
+        no older score and keeps the default.
+    needs
+        What it is computed from.
+    compute
+        From a block of groups to one value each, NaN where undefined.
+    compute_whole
+        Instead of `compute`, for a metric that needs all genes of all groups and
+        the training data: from the profiles to (groups,) values per method, and a
+        note. No values, with a note or without, where it cannot be computed.
+    """
+
+    name: str
+    formula: str
+    description: str
+    direction: Direction | None
+    best: Callable[[int], float] | None
+    lower: float | None
+    upper: float | None
+    undefined_when: str
+    source: str
+    version: int = 1
+    needs: Needs = Needs.GENES
+    compute: Callable[[EffectBlock], Floats] | None = None
+    compute_whole: Callable[[Profiles], WholeValues] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.compute is None) == (self.compute_whole is None):
+            raise TypeError(f"{self.name} is computed by one function, not by none or two")
+
+    @property
+    def bounds(self) -> str:
+        """The range of values, in words."""
+        if self.lower is None:
+            return "none"
+        upper = "or more" if self.upper is None else f"to {self.upper:g}"
+        return f"{self.lower:g} {upper}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a table of metrics shows; the best value is that for many genes."""
+        return {
+            "name": self.name,
+            "formula": self.formula,
+            "description": self.description,
+            "direction": self.direction,
+            "best": self.best(10_000) if self.best else None,
+            "lower": self.lower,
+            "upper": self.upper,
+            "undefined_when": self.undefined_when,
+            "source": self.source,
+            "needs": self.needs,
+        }
+
+
+def zero(_: int) -> float:
+    """Return the best value of an error."""
+    return 0.0
+
+
+def one(_: int) -> float:
+    """Return the best value of a correlation or a share."""
+    return 1.0

@@ -1,0 +1,138 @@
+"""Score a predictions file against the held-out part of its dataset.
+
+The way is one: inputs are gathered, the task is made of what was held out, the
+predictions are checked and put into its order, scored, summarised, reported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.prediction_types import Predictions
+from pereggrn_data.core.splits import Split
+from pereggrn_data.core.version import software
+from pereggrn_data.evaluators.scoring import score as score_task
+from pereggrn_data.evaluators.summary import signature, summarise
+from pereggrn_data.evaluators.targets import TargetedGenes, targeted_genes_rule
+from pereggrn_data.evaluators.task import make_task
+from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.pipelines.score.checked_predictions import (
+    CheckOptions,
+    Fill,
+    PredictionScale,
+    check_and_align,
+)
+from pereggrn_data.pipelines.score.score_inputs import gather
+from pereggrn_data.pipelines.score.score_report import ScoreReport
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split.split_options import SplitOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def score(
+    predictions: str | Path | Predictions | AnnData | pd.DataFrame,
+    *,
+    dataset: str | Path | Dataset | AnnData | None = None,
+    split: str | Path | Split | SplitDataset | None = None,
+    split_options: SplitOptions | None = None,
+    targeted_genes: str = TargetedGenes.REVEAL,
+    scale: str = PredictionScale.EXPRESSION,
+    fill_missing: str = Fill.NONE,
+    allow_missing: bool = False,
+    check_scale: bool = True,
+    step: int | None = None,
+    collection: str | None = None,
+    threads: int | None = None,
+) -> ScoreReport:
+    """Score predictions of held-out perturbations, next to the mean and median baselines.
+
+    Parameters
+    ----------
+    predictions
+        A ``.h5ad``, ``.parquet`` or ``.csv`` file, an AnnData object (for example
+        a filled-in template), or a wide DataFrame.
+        One row per test observation, one per perturbation, or many per
+        perturbation, which are averaged.
+    dataset
+        Name or path; by default what the file says of itself.
+    split
+        A ``split.json``, or what ``pereggrn_data.split`` returned (then the
+        dataset is known too); by default what the file says of itself.
+    split_options
+        How to make the split again, for files that do not carry one.
+    targeted_genes
+        ``reveal`` (set to the stated level), ``exclude`` or ``as-is``.
+    scale
+        ``expression`` (natural log) or ``logfc`` (over the training controls).
+    fill_missing
+        ``control`` replaces NaN by the mean of the training controls.
+    allow_missing
+        Score what was predicted although perturbations are missing.
+    check_scale
+        Refuse raw counts and z-scores.
+    step
+        Which ``prediction_timescale`` to score, for files with several.
+    collection
+        Folder of the local collection.
+    threads
+        By default one per processor.
+
+    Raises
+    ------
+    InvalidDataError
+        If the predictions cannot be scored; it names every problem.
+    UsageError
+        If the dataset or the split cannot be found, or do not belong together.
+    """
+    rule = targeted_genes_rule(str(targeted_genes))
+    options = CheckOptions.parse(scale, fill_missing, allow_missing, check_scale)
+    inputs = gather(
+        predictions,
+        dataset=dataset,
+        split=split,
+        options=split_options,
+        step=step,
+        collection=collection,
+    )
+    divided, given = inputs.divided, inputs.predictions
+    data, shown_as = divided.prepared, divided.dataset.shown_as
+    task = make_task(data.adata, divided.split, shared_columns=inputs.columns, train=data.train)
+    known = set(data.adata.obs[PERTURBATION])
+    checked = check_and_align(given, inputs.is_control, task, known, options)
+    scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
+    metrics, remarks = summarise(scores)
+    n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
+    line = signature(
+        divided.split,
+        dataset_shown_as=shown_as,
+        software=software(),
+        targeted=str(rule),
+        fill=str(options.fill),
+        group_by=task.group_by,
+        scored=(n_scored, n_expected),
+        groups=map(str, task.keys[checked.aligned.scored]),
+        trained=divided.trained_instead,
+    )
+    return ScoreReport(
+        dataset=shown_as,
+        signature=line,
+        n_scored=n_scored,
+        n_expected=n_expected,
+        warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *remarks),
+        metrics=metrics,
+        scores=scores,
+    )
+
+
+def _oracle(predictions: Predictions) -> tuple[str, ...]:
+    if predictions.oracle is None:
+        return ()
+    return (
+        f"{predictions.path} is an oracle: it was made from held-out expression "
+        f"({predictions.oracle}). Its scores are no forecasts.",
+    )
