@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
-BATCH = 100_000
-"""Rows that are held at a time while a file is written."""
-
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """Turn an Arrow table into a DataFrame whose text is plain objects of str.
@@ -57,14 +54,11 @@ def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.intp], li
     return rank[indices], encoded.dictionary.take(pa.array(order)).to_pylist()
 
 
-def decoded(codes: npt.NDArray[np.intp], names: Sequence[str]) -> pa.Array:
-    """Return the names that codes stand for, stored once each."""
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes, pa.int32()), pa.array(list(names), pa.string())
-    )
-
-
-def to_lists(table: pa.Table, targets: Sequence[str]) -> dict[str, list[str]]:
+def to_lists(
+    table: pa.Table,
+    targets: Sequence[str] | None = None,
+    spelled: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, list[str]]:
     """Group edges by target.
 
     Parameters
@@ -72,7 +66,9 @@ def to_lists(table: pa.Table, targets: Sequence[str]) -> dict[str, list[str]]:
     table
         Text columns ``target`` and ``regulator``; pairs may repeat.
     targets
-        Keys of the result, in this order.
+        Keys of the result, in this order; by default all targets, sorted.
+    spelled
+        The names in the table of those keys that are spelled otherwise there.
 
     Returns
     -------
@@ -87,7 +83,15 @@ def to_lists(table: pa.Table, targets: Sequence[str]) -> dict[str, list[str]]:
     names = np.array(regulator_names, dtype=object)[pairs % width].tolist()
     edges = np.searchsorted(pairs // width, np.arange(len(target_names) + 1)).tolist()
     found = {target: names[edges[i] : edges[i + 1]] for i, target in enumerate(target_names)}
-    return {target: found.get(target, []) for target in targets}
+    if targets is None:
+        return found
+    spelled = spelled or {}
+    return {
+        target: sorted({r for name in spelled[target] for r in found.get(name, ())})
+        if target in spelled
+        else found.get(target, [])
+        for target in targets
+    }
 
 
 class SameForAll(Mapping[str, list[str]]):

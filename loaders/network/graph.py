@@ -1,44 +1,51 @@
 """Gene regulatory networks whose edges stay on disk."""
 
+# ruff: noqa: S608 - statements are put together from constants; values are bound
+
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.network.answers import NetworkAnswers
-from pereggrn_data.loaders.network.frames import decoded
-from pereggrn_data.loaders.network.names import as_names
+from pereggrn_data.loaders.network.edge_reader import (
+    ANSWER,
+    BY_REGULATOR,
+    EdgeReader,
+    check_network,
+)
+from pereggrn_data.loaders.network.filters import Names, WeightRange, as_names, check_known
+from pereggrn_data.loaders.network.frames import write_batches
 from pereggrn_data.loaders.network.plan import (
     Common,
     Dense,
+    EdgePlan,
     Merged,
     Restricted,
     Stored,
     Symmetrised,
 )
-from pereggrn_data.loaders.network.query import check_network
-from pereggrn_data.loaders.network.reader import Names, WeightRange, check_known
 from pereggrn_data.loaders.network.sources import (
     EdgeSource,
     edge_file,
     edge_paths,
     edge_table,
     network_name,
+    random_edges,
 )
 
 if TYPE_CHECKING:
     from os import PathLike
 
     import pandas as pd
+    import pyarrow as pa
+
+BATCH = 100_000
+"""Rows that are held at a time while a file is written."""
 
 
-class Network(NetworkAnswers):
+class Network(EdgeReader):
     """A gene regulatory network: a set of edges regulator → target with weights.
 
     Within one subnetwork, an edge (a regulator, a target and a cell type,
@@ -77,9 +84,8 @@ class Network(NetworkAnswers):
             If there is no such subnetwork.
         """
         files = {file.stem: file for file in edge_paths(Path(path))}
-        return cls.from_files(
-            files, name=name or network_name(Path(path)), subnetworks=subnetworks
-        )
+        name = name or network_name(Path(path))
+        return cls.from_files(files, name=name, subnetworks=subnetworks)
 
     @classmethod
     def from_files(
@@ -148,28 +154,25 @@ class Network(NetworkAnswers):
         UsageError
             If the density is not a probability, or the seed not a whole number from 0.
         """
-        chance: Any = density  # may be one of NumPy's numbers, or anything else
-        if not (isinstance(chance, Real) and 0 <= float(chance) <= 1):
-            raise UsageError(
-                "The density of a random network is a probability.",
-                expected="a number from 0 to 1",
-                got=repr(density),
-            )
-        start: Any = seed
-        if not (isinstance(start, Integral) and int(start) >= 0):
-            raise UsageError(
-                "The seed of a random network is not one.",
-                expected="a whole number, 0 or above",
-                got=repr(seed),
-            )
-        rows = sorted(as_names(regulators, "regulator"))
-        columns = sorted(as_names(targets, "target"))
-        generator = np.random.default_rng(seed)
-        hits = [np.flatnonzero(generator.random(len(columns)) < density) for _ in rows]
-        codes = np.repeat(np.arange(len(rows)), [len(hit) for hit in hits])
-        hit = np.concatenate(hits) if hits else codes
-        table = pa.table({"regulator": decoded(codes, rows), "target": decoded(hit, columns)})
+        rows, columns = as_names(regulators, "regulator"), as_names(targets, "target")
+        table = random_edges(sorted(rows), sorted(columns), density, seed)
         return cls.from_table(table, name="random")
+
+    @property
+    def sources(self) -> tuple[EdgeSource, ...]:
+        """The files and tables of a network that is stored as it is.
+
+        Raises
+        ------
+        UsageError
+            If the network is computed (a union, for example).
+        """
+        if not isinstance(self._plan, Stored):
+            raise UsageError(
+                f"The network {self.name} is computed, not stored.",
+                fix="write it with to_parquet() and open that file.",
+            )
+        return self._plan.sources
 
     # ---- networks from networks
 
@@ -228,18 +231,68 @@ class Network(NetworkAnswers):
         """
         return Network(Symmetrised(self._plan), self.name)
 
-    @property
-    def sources(self) -> tuple[EdgeSource, ...]:
-        """The files and tables of a network that is stored as it is.
+    # ---- files
+
+    def to_parquet(self, path: str | PathLike[str]) -> Path:
+        """Write the edges in the uniform format, sorted.
+
+        Parameters
+        ----------
+        path
+            A file ``….parquet``, or a folder for one file per subnetwork.
+            A file of several subnetworks gets a column ``subnetwork``, by
+            which :func:`pereggrn_data.open_network` tells them apart again.
+            The column ``cell_type`` is there if any edge has one.
+
+        Returns
+        -------
+        Path
+            What was written.
 
         Raises
         ------
         UsageError
-            If the network is computed (a union, for example).
+            If a subnetwork's name cannot be the name of a file.
         """
-        if not isinstance(self._plan, Stored):
-            raise UsageError(
-                f"The network {self.name} is computed, not stored.",
-                fix="write it with to_parquet() and open that file.",
-            )
-        return self._plan.sources
+        out = Path(path)
+        if out.suffix == ".parquet":
+            return self._write(out, label=len(self.subnetworks) > 1)
+        for name in self.subnetworks:
+            if name in ("", ".", "..") or Path(name).name != name:
+                raise UsageError(
+                    f"The subnetwork {name!r} cannot be the name of a file.",
+                    fix="write one file: give a path that ends with .parquet.",
+                )
+        for name in self.subnetworks:
+            self._write(out / f"{name}.parquet", only=name)
+        return out
+
+    def write_table(self, path: str | PathLike[str]) -> int:
+        """Write what :meth:`edges` returns to a ``.parquet``, ``.csv`` or ``.tsv`` file.
+
+        Returns
+        -------
+        int
+            Number of edges.
+
+        Raises
+        ------
+        UsageError
+            If the suffix is another one.
+        """
+        statement = f"SELECT {ANSWER} FROM edges ORDER BY {BY_REGULATOR}"
+        return self._written(statement, Path(path), self._plan)
+
+    def _write(self, path: Path, *, only: str | None = None, label: bool = False) -> Path:
+        wanted, _ = self._filter(subnetwork=only)
+        plan = Restricted(self._plan, wanted)
+        typed = "SELECT count(cell_type) > 0 FROM edges"
+        columns = ["regulator", "target", "weight"]
+        columns += ["cell_type"] if self._column(typed, plan=plan, raw=True)[0] else []
+        columns += ["subnetwork"] if label else []
+        statement = f"SELECT {', '.join(columns)} FROM edges ORDER BY {BY_REGULATOR}"
+        self._written(statement, path, plan)
+        return path
+
+    def _written(self, statement: str, path: Path, plan: EdgePlan) -> int:
+        return write_batches(self._relation(statement, plan=plan).to_arrow_reader(BATCH), path)

@@ -1,28 +1,39 @@
-"""What a network consists of, and the SQL that reads it.
+"""What a network consists of, the SQL that reads it, and the connection that runs it.
 
 A plan is a small tree: stored edges, restrictions, unions. It becomes one
 statement, and restrictions to certain genes go down to where the edges are
-read.
+read. Statements are made of constants only: names are registered as tables and
+paths are bound to variables, so that neither becomes SQL.
 """
 
 # ruff: noqa: S608, D102 - statements are put together from constants; values are bound
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import CELL_TYPE, UNWEIGHTED
-from pereggrn_data.loaders.network.scope import Filter, Keys, Scope
+from pereggrn_data.loaders.network.filters import Filter
 from pereggrn_data.loaders.network.sources import (
+    REGULATOR,
     SUBNETWORK,
+    TARGET,
     WEIGHT,
     EdgeFile,
     EdgeSource,
     EdgeTable,
 )
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 COLUMNS = "regulator, target, weight, cell_type, network, subnetwork"
 
@@ -50,7 +61,82 @@ def unique_sql(edges: str) -> str:
         FROM {edges} GROUP BY regulator, target, cell_type))"""
 
 
-class Plan:
+# ---- what a statement refers to
+
+
+@dataclass
+class Keys:
+    """Names of registered tables to which regulators, targets and cell types are restricted.
+
+    Unlike limits of the weight, these may be applied before duplicates are
+    merged, which keeps look-ups in large networks small.
+    """
+
+    regulator: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    cell_type: tuple[str, ...] = ()
+
+    def swapped(self) -> Keys:
+        """Return the same for edges that are turned round."""
+        return Keys(self.target, self.regulator, self.cell_type)
+
+    def where(self, **columns: str) -> str:
+        """Return the condition on the given expressions."""
+        parts = [
+            f"{columns.get(column, column)} IN (SELECT name FROM {table})"
+            for column in (REGULATOR, TARGET, CELL_TYPE)
+            for table in getattr(self, column)
+        ]
+        return " WHERE " + " AND ".join(parts) if parts else ""
+
+
+@dataclass
+class Scope:
+    """Collects what a statement refers to: tables to register and variables to bind."""
+
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    variables: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_table(self, table: pa.Table) -> str:
+        """Register a table; returns its name."""
+        name = f"table_{len(self.tables)}"
+        self.tables[name] = table
+        return name
+
+    def add_names(self, names: Iterable[str]) -> str:
+        """Register names as a table with one column ``name``."""
+        try:
+            return self.add_table(pa.table({"name": pa.array(names, pa.string())}))
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                "A name is not valid Unicode text.", got=ascii(error.object), expected="text"
+            ) from error
+
+    def add_paths(self, files: Sequence[EdgeFile]) -> str:
+        """Bind paths, literally: DuckDB would take ``*``, ``?`` and ``[`` for patterns."""
+        name = f"paths_{len(self.variables)}"
+        self.variables[name] = [
+            "".join(f"[{c}]" if c in "*?[" else c for c in str(file.path)) for file in files
+        ]
+        return name
+
+    def keys(self, wanted: Filter, outer: Keys) -> Keys:
+        """Add a filter's names to those that hold already."""
+
+        def more(names: tuple[str, ...] | None, tables: tuple[str, ...]) -> tuple[str, ...]:
+            return tables if names is None else (*tables, self.add_names(names))
+
+        return Keys(
+            more(wanted.regulators, outer.regulator),
+            more(wanted.targets, outer.target),
+            more(wanted.cell_types, outer.cell_type),
+        )
+
+
+# ---- the tree
+
+
+class EdgePlan:
     """A node of the tree. `sql` returns a relation with :data:`COLUMNS`, in brackets."""
 
     def sql(self, scope: Scope, keys: Keys) -> str:
@@ -63,7 +149,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Stored(Plan):
+class Stored(EdgePlan):
     """Edges in files and tables."""
 
     sources: tuple[EdgeSource, ...]
@@ -135,7 +221,7 @@ def _select(origin: str, columns: frozenset[str], keys: Keys) -> str:
 
 
 @dataclass(frozen=True)
-class Dense(Plan):
+class Dense(EdgePlan):
     """Every regulator for every target, spelled out only when it is read."""
 
     regulators: tuple[str, ...]
@@ -152,10 +238,10 @@ class Dense(Plan):
 
 
 @dataclass(frozen=True)
-class Restricted(Plan):
+class Restricted(EdgePlan):
     """Those edges of a network that pass a filter."""
 
-    origin: Plan
+    origin: EdgePlan
     filter: Filter
 
     def sql(self, scope: Scope, keys: Keys) -> str:
@@ -184,10 +270,10 @@ class Restricted(Plan):
 
 
 @dataclass(frozen=True)
-class Merged(Plan):
+class Merged(EdgePlan):
     """The union of networks, by the rule of :func:`unique_sql`."""
 
-    origins: tuple[Plan, ...]
+    origins: tuple[EdgePlan, ...]
 
     def sql(self, scope: Scope, keys: Keys) -> str:
         parts = [f"SELECT {COLUMNS} FROM {o.raw_sql(scope, keys)}" for o in self.origins]
@@ -195,11 +281,11 @@ class Merged(Plan):
 
 
 @dataclass(frozen=True)
-class Common(Plan):
+class Common(EdgePlan):
     """The edges that two networks share, with weights by the rule of union."""
 
-    left: Plan
-    right: Plan
+    left: EdgePlan
+    right: EdgePlan
 
     def sql(self, scope: Scope, keys: Keys) -> str:
         left, right = self.left.raw_sql(scope, keys), self.right.raw_sql(scope, keys)
@@ -213,10 +299,10 @@ class Common(Plan):
 
 
 @dataclass(frozen=True)
-class Symmetrised(Plan):
+class Symmetrised(EdgePlan):
     """Every edge in both directions."""
 
-    origin: Plan
+    origin: EdgePlan
 
     def sql(self, scope: Scope, keys: Keys) -> str:
         as_is = self.origin.raw_sql(scope, keys)
@@ -225,3 +311,57 @@ class Symmetrised(Plan):
   FROM (SELECT {COLUMNS} FROM {as_is} UNION ALL
         SELECT target, regulator, weight, cell_type, network, subnetwork FROM {turned})
   GROUP BY regulator, target, cell_type, network, subnetwork)"""
+
+
+# ---- questions
+
+
+def asked(
+    database: DuckDBPyConnection,
+    statement: str,
+    plans: Mapping[str, EdgePlan],
+    *,
+    raw: bool = False,
+) -> DuckDBPyRelation:
+    """Prepare a question to the edges of plans.
+
+    Parameters
+    ----------
+    database
+        As :func:`connection` returns it.
+    statement
+        SQL of ours, without any value in it.
+    plans
+        The relations of the statement by name.
+    raw
+        Whether duplicates may remain in them.
+
+    Returns
+    -------
+    duckdb.DuckDBPyRelation
+        It reads nothing before it is used. It holds its own cursor and the
+        tables registered there (since DuckDB 1.5), which go when it does.
+    """
+    scope = Scope()
+    relations = [
+        f"{name} AS {plan.raw_sql(scope, Keys()) if raw else plan.sql(scope, Keys())}"
+        for name, plan in plans.items()
+    ]
+    cursor = database.cursor()
+    for name, table in scope.tables.items():
+        cursor.register(name, table)
+    for name, values in scope.variables.items():
+        cursor.execute(f"SET VARIABLE {name} = ?", [values])
+    return cursor.sql(f"WITH {', '.join(relations)} {statement}")
+
+
+def connection() -> DuckDBPyConnection:
+    """Connect to a database in memory that reads files and what is registered only."""
+    import duckdb
+
+    # Large sorts may spill, but not into the working directory.
+    spill = Path(tempfile.gettempdir()) / f"pereggrn-networks-{os.getpid()}"
+    opened = duckdb.connect(":memory:", config={"temp_directory": str(spill)})
+    opened.execute("SET parquet_metadata_cache = true")
+    opened.execute("SET python_enable_replacements = false")
+    return opened

@@ -1,12 +1,15 @@
-"""Where the edges of a network are stored: parquet files and tables in memory."""
+"""Where the edges of a network come from: parquet files, tables in memory, chance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -189,6 +192,51 @@ def edge_table(table: Any, network: str, subnetwork: str = ONLY_SUBNETWORK) -> E
     table = table.select([name for name in STORED_COLUMNS if name in table.column_names])
     _check_names(what, {name: table[name].null_count for name in (REGULATOR, TARGET)})
     return EdgeTable(table.replace_schema_metadata(None), network, subnetwork)
+
+
+def random_edges(
+    regulators: Sequence[str], targets: Sequence[str], density: Any, seed: Any
+) -> pa.Table:
+    """Return edges of which every possible one is present by chance.
+
+    Parameters
+    ----------
+    regulators, targets
+        Distinct names. Their order decides which draw is whose.
+    density
+        Probability of each edge, from 0 to 1; may be one of NumPy's numbers.
+    seed
+        A whole number from 0.
+
+    Raises
+    ------
+    UsageError
+        If the density is not a probability, or the seed not a whole number from 0.
+    """
+    if not (isinstance(density, Real) and 0 <= float(density) <= 1):
+        raise UsageError(
+            "The density of a random network is a probability.",
+            expected="a number from 0 to 1",
+            got=repr(density),
+        )
+    if not (isinstance(seed, Integral) and int(seed) >= 0):
+        raise UsageError(
+            "The seed of a random network is not one.",
+            expected="a whole number, 0 or above",
+            got=repr(seed),
+        )
+    generator = np.random.default_rng(int(seed))
+    hits = [np.flatnonzero(generator.random(len(targets)) < float(density)) for _ in regulators]
+    codes = np.repeat(np.arange(len(regulators)), [len(hit) for hit in hits])
+    hit = np.concatenate(hits) if hits else codes
+    return pa.table({REGULATOR: _decoded(codes, regulators), TARGET: _decoded(hit, targets)})
+
+
+def _decoded(codes: npt.NDArray[np.intp], names: Sequence[str]) -> pa.Array:
+    """Return the names that codes stand for, stored once each."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes, pa.int32()), pa.array(list(names), pa.string())
+    )
 
 
 def source_subnetworks(sources: Iterable[EdgeSource]) -> list[str]:

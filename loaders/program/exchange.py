@@ -23,7 +23,7 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.files.anndata_files import read_h5ad, write_h5ad
 from pereggrn_data.loaders.files.writing import write_text
-from pereggrn_data.loaders.network.graph import Network
+from pereggrn_data.loaders.network import Network
 
 if TYPE_CHECKING:
     import pandas as pd

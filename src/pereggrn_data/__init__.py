@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
     from pereggrn_data.core.splits import Split as Split
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
-    from pereggrn_data.loaders.network.graph import Network as Network
+    from pereggrn_data.loaders.network import Network as Network
     from pereggrn_data.pipelines.collection import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection import fetch as fetch
     from pereggrn_data.pipelines.collection import load as load
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "METRICS": "pereggrn_data.evaluators.metrics.definitions",
     "ModelOptions": "pereggrn_data.pipelines.predict.model_options",
-    "Network": "pereggrn_data.loaders.network.graph",
+    "Network": "pereggrn_data.loaders.network",
     "PereggrnError": "pereggrn_data.core.errors",
     "PredictedExpression": "pereggrn_data.pipelines.predict.predicted",
     "Program": "pereggrn_data.pipelines.predict.model_options",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.simulate.influence import Influence, Network, influence_of, scaled
+from pereggrn_data.simulate.influence import Influence, NetworkLike, influence_of, scaled
 from pereggrn_data.simulate.perturbations import Levels, Perturbation, parse_perturbations
 from pereggrn_data.simulate.runs import UNPERTURBED, Array, Run, Setting
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    network: Network,
+    network: NetworkLike,
     perturbations: Iterable[str | Sequence[str]] | None = None,
     n_initial_states: int = 10,
     steps: int = 1,
@@ -135,7 +135,7 @@ def simulate(
 
 
 def run(
-    network: Network,
+    network: NetworkLike,
     perturbations: Iterable[str | Sequence[str]] | None,
     level: Levels,
     setting: Setting,

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.format import NETWORK_COLUMNS, SEPARATOR
 
-Network: TypeAlias = pd.DataFrame | tuple[Any, Sequence[str]]
+NetworkLike: TypeAlias = pd.DataFrame | tuple[Any, Sequence[str]]
 """A table of edges, or a matrix (targets in rows, regulators in columns) and its gene names."""
 
 EIGENVALUE = "largest absolute eigenvalue"
@@ -48,7 +48,7 @@ class Influence:
     scaled_to: float = math.nan
 
 
-def influence_of(network: Network) -> Influence:
+def influence_of(network: NetworkLike) -> Influence:
     """Read a network as an influence matrix, not yet scaled.
 
     Parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +309,33 @@ def test_answers_as_arrow_and_as_a_lazy_relation() -> None:
     assert [c[0] for c in relation.limit(1).fetchall()] == ["A"]
     with pytest.raises(UsageError, match="cannot be returned as 'polars'"):
         net.edges(to="polars")  # type: ignore[arg-type]
+
+
+def test_a_relation_holds_what_it_needs_and_nothing_longer() -> None:
+    table = pa.table({"regulator": ["A", "B"], "target": ["x", "x"]})
+    net = Network.from_table(table)
+    held = weakref.ref(net.sources[0].table)
+    relation = net.edges(to="relation")
+    del net, table
+    gc.collect()
+    derived = relation.filter("regulator = 'B'").project("target")
+    del relation
+    gc.collect()
+    assert derived.fetchall() == [("x",)]
+    assert held() is not None
+    del derived
+    gc.collect()
+    assert held() is None
+
+
+def test_what_is_written_in_batches_is_released(tmp_path: Path) -> None:
+    net = Network.from_table(pa.table({"regulator": ["A", "B"], "target": ["x", "x"]}))
+    held = weakref.ref(net.sources[0].table)
+    assert net.write_table(tmp_path / "edges.csv") == 2
+    net.to_parquet(tmp_path / "edges.parquet")
+    del net
+    gc.collect()
+    assert held() is None
 
 
 def test_match_case_reports_what_it_changed(caplog: pytest.LogCaptureFixture) -> None:

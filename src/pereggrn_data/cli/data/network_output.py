@@ -24,7 +24,7 @@ def deliver(table: Any, *, output: str | None, json: bool, limit: int | None) ->
         limit = ROWS_SHOWN
     shown = table if limit is None else table.slice(0, limit)
     if output is not None:
-        from pereggrn_data.loaders.network.frames import write_batches
+        from pereggrn_data.loaders.network import write_batches
 
         write_batches(shown.to_reader(), Path(output))
         say(f"Wrote {shown.num_rows:,} rows to {output}.")

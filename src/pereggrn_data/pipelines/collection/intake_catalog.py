@@ -15,10 +15,9 @@ from pereggrn_data.core.errors import UsageError, or_list
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from pereggrn_data.loaders.network.reader import Form
+    from pereggrn_data.loaders.network import Form
 
 SHIPPED = "intake.yaml"
-FORMS = ("pandas", "arrow", "relation")
 READERS = "pereggrn_data.pipelines.collection.intake_readers"
 HEADER = """\
 # Derived from the entries beside this file; do not edit.
@@ -108,6 +107,7 @@ def read_network_entry(name: str, *, to: Form = "pandas") -> Any:
     NotFetchedError
         If it has not been fetched.
     """
+    from pereggrn_data.loaders.network import FORMS
     from pereggrn_data.pipelines.collection import open_network
 
     if to not in FORMS:

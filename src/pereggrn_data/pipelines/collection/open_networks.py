@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pereggrn_data.catalog import EntryKind
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache import collection_folder
-from pereggrn_data.loaders.network.graph import Network
+from pereggrn_data.loaders.network import Network
 from pereggrn_data.pipelines.collection.resolve import Origin, readable, resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pereggrn_data.loaders.network.sql.runner import Limits
+    from pereggrn_data.loaders.network import Limits
 
 
 def open_network(
@@ -121,7 +121,7 @@ def query_networks(
     Parameters
     ----------
     sql
-        See :func:`pereggrn_data.loaders.network.sql.runner.run_sql`.
+        See :func:`pereggrn_data.loaders.network.run_sql`.
     networks
         Anything that :func:`open_network` takes.
     datasets
@@ -132,7 +132,7 @@ def query_networks(
     limits
         Time, memory, threads and rows.
     """
-    from pereggrn_data.loaders.network.sql.runner import run_sql
+    from pereggrn_data.loaders.network import run_sql
 
     opened = [open_network(network, collection=collection) for network in networks]
     sources = [source for network in opened for source in network.sources]

@@ -27,7 +27,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.loaders.cache import collection_folder
 from pereggrn_data.loaders.files.tf_lists import read_tf_list, tf_list_of
-from pereggrn_data.loaders.network.graph import Network as StoredNetwork
+from pereggrn_data.loaders.network import Network as StoredNetwork
 from pereggrn_data.models.grammar.eligibility import eligible_regulators
 from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import CELL_TYPE, MATCHED_CONTROL
-from pereggrn_data.loaders.network.graph import Network
+from pereggrn_data.loaders.network import Network
 from pereggrn_data.models.grammar.choices import Grammar, Matching, NetworkPrior
 from pereggrn_data.models.grammar.dynamics import check_steps
 from pereggrn_data.models.grammar.matching import UNMATCHED, match
