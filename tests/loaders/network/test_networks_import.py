@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
-from pereggrn_data.loaders.network.importing import import_table
+from pereggrn_data.loaders.network import import_table
 
 
 def edges_of(path: Path, **how: object) -> list[tuple[object, ...]]:
