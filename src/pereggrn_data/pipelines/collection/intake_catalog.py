@@ -108,7 +108,7 @@ def read_network_entry(name: str, *, to: Form = "pandas") -> Any:
         If it has not been fetched.
     """
     from pereggrn_data.loaders.network import FORMS
-    from pereggrn_data.pipelines.collection import open_network
+    from pereggrn_data.pipelines.collection.open_networks import open_network
 
     if to not in FORMS:
         raise UsageError("That is no form of a table.", expected=or_list(FORMS), got=to)

@@ -145,7 +145,7 @@ def _labels(datasets: Sequence[str], collection: str | None) -> dict[str, pa.Tab
     import pandas as pd
     import pyarrow as pa
 
-    from pereggrn_data.pipelines.collection import open_dataset
+    from pereggrn_data.pipelines.collection.open_datasets import open_dataset
 
     frames: dict[str, list[pd.DataFrame]] = {"obs": [], "var": []}
     for name in datasets:
