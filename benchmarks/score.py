@@ -24,8 +24,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from scipy import stats
 
-from pereggrn_data.evaluators.metrics.compute import compute_metrics
-from pereggrn_data.evaluators.metrics.gene_metrics import TOP_SIZES
+from pereggrn_data.evaluators.metrics import TOP_SIZES, compute_metrics
 
 
 def signs(x: np.ndarray) -> np.ndarray:

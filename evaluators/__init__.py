@@ -1,1 +1,78 @@
-"""Splits, metrics and scores: pure computation, no files."""
+"""Scores: what was held out is made a task, predictions are aligned to it and measured.
+
+Pure computation on data in memory: no paths, no files, no network. For the
+pipelines, which prepare what is scored: `make_task`, `place_rows` and `align`,
+`score`, `summarise`, `signature`, in this order. Splits and metrics have rooms of
+their own, :mod:`~pereggrn_data.evaluators.splits` and
+:mod:`~pereggrn_data.evaluators.metrics`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.faces import lazy_names
+
+if TYPE_CHECKING:
+    from pereggrn_data.evaluators.alignment import Aligned as Aligned
+    from pereggrn_data.evaluators.alignment import align as align
+    from pereggrn_data.evaluators.alignment import fill_with_controls as fill_with_controls
+    from pereggrn_data.evaluators.alignment import place_rows as place_rows
+    from pereggrn_data.evaluators.grouping import group_keys as group_keys
+    from pereggrn_data.evaluators.grouping import time_text as time_text
+    from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
+    from pereggrn_data.evaluators.scoring import PREDICTIONS as PREDICTIONS
+    from pereggrn_data.evaluators.scoring import Scores as Scores
+    from pereggrn_data.evaluators.scoring import score as score
+    from pereggrn_data.evaluators.splits.types import SPLIT_TYPES as SPLIT_TYPES
+    from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR as SMALLEST_DIVISOR
+    from pereggrn_data.evaluators.summary import MetricSummary as MetricSummary
+    from pereggrn_data.evaluators.summary import signature as signature
+    from pereggrn_data.evaluators.summary import summarise as summarise
+    from pereggrn_data.evaluators.targets import TargetedGenes as TargetedGenes
+    from pereggrn_data.evaluators.targets import targeted_genes_rule as targeted_genes_rule
+    from pereggrn_data.evaluators.task import Task as Task
+    from pereggrn_data.evaluators.task import make_task as make_task
+    from pereggrn_data.evaluators.task_baselines import Contexts as Contexts
+    from pereggrn_data.evaluators.task_baselines import matched_controls as matched_controls
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "alignment": (
+            "Aligned",
+            "align",
+            "fill_with_controls",
+            "place_rows",
+        ),
+        "grouping": (
+            "group_keys",
+            "time_text",
+        ),
+        "metrics.definitions": ("METRICS",),
+        "scoring": (
+            "PREDICTIONS",
+            "Scores",
+            "score",
+        ),
+        "splits.types": ("SPLIT_TYPES",),
+        "summary": (
+            "MetricSummary",
+            "SMALLEST_DIVISOR",
+            "signature",
+            "summarise",
+        ),
+        "targets": (
+            "TargetedGenes",
+            "targeted_genes_rule",
+        ),
+        "task": (
+            "Task",
+            "make_task",
+        ),
+        "task_baselines": (
+            "Contexts",
+            "matched_controls",
+        ),
+    },
+)

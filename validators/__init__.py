@@ -1,1 +1,82 @@
-"""Rules of the uniform format: frames and facts go in, a report comes out."""
+"""Checks of datasets, networks and predictions: facts in, a report out.
+
+They open no files: the loaders hand them what a file holds, block by block
+where it is large. For the loaders, which read with these rules in mind, and for
+the pipelines. All rules are in one registry, :data:`RULES`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.faces import lazy_names
+
+if TYPE_CHECKING:
+    from pereggrn_data.validators.dataset import check_dataset as check_dataset
+    from pereggrn_data.validators.dataset import check_usable as check_usable
+    from pereggrn_data.validators.network import CHECKED_COLUMNS as CHECKED_COLUMNS
+    from pereggrn_data.validators.network import NAME_COLUMNS as NAME_COLUMNS
+    from pereggrn_data.validators.network import WEIGHT as WEIGHT
+    from pereggrn_data.validators.network import ColumnFacts as ColumnFacts
+    from pereggrn_data.validators.network import EdgeFacts as EdgeFacts
+    from pereggrn_data.validators.network import check_network as check_network
+    from pereggrn_data.validators.parts import READ_FAILURES as READ_FAILURES
+    from pereggrn_data.validators.parts import Block as Block
+    from pereggrn_data.validators.parts import ExpressionParts as ExpressionParts
+    from pereggrn_data.validators.parts import Matrix as Matrix
+    from pereggrn_data.validators.prediction_rows import check_genes as check_genes
+    from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
+    from pereggrn_data.validators.prediction_rows import check_rows as check_rows
+    from pereggrn_data.validators.prediction_values import Scale as Scale
+    from pereggrn_data.validators.prediction_values import check_controls as check_controls
+    from pereggrn_data.validators.prediction_values import check_fold_changes as check_fold_changes
+    from pereggrn_data.validators.prediction_values import check_numbers as check_numbers
+    from pereggrn_data.validators.prediction_values import check_scale as check_scale
+    from pereggrn_data.validators.predictions import check_predictions as check_predictions
+    from pereggrn_data.validators.predictions import parse_header as parse_header
+    from pereggrn_data.validators.rules import RULES as RULES
+    from pereggrn_data.validators.rules import rules_table as rules_table
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "dataset": (
+            "check_dataset",
+            "check_usable",
+        ),
+        "network": (
+            "CHECKED_COLUMNS",
+            "ColumnFacts",
+            "EdgeFacts",
+            "NAME_COLUMNS",
+            "WEIGHT",
+            "check_network",
+        ),
+        "parts": (
+            "Block",
+            "ExpressionParts",
+            "Matrix",
+            "READ_FAILURES",
+        ),
+        "prediction_rows": (
+            "check_genes",
+            "check_row_names",
+            "check_rows",
+        ),
+        "prediction_values": (
+            "Scale",
+            "check_controls",
+            "check_fold_changes",
+            "check_numbers",
+            "check_scale",
+        ),
+        "predictions": (
+            "check_predictions",
+            "parse_header",
+        ),
+        "rules": (
+            "RULES",
+            "rules_table",
+        ),
+    },
+)

@@ -28,7 +28,7 @@ from pereggrn_data.loaders.cache import (
     is_complete,
     set_aside,
 )
-from pereggrn_data.loaders.files.integrity import crc32_of_file, settle_folder, sha256_of_file
+from pereggrn_data.loaders.files import crc32_of_file, settle_folder, sha256_of_file
 from pereggrn_data.loaders.remote import OfflineError
 
 

@@ -26,7 +26,7 @@ from pereggrn_data.loaders.cache import (
     which_archive_holds,
     write_shared_text,
 )
-from pereggrn_data.loaders.files.integrity import md5_of_file
+from pereggrn_data.loaders.files import md5_of_file
 from pereggrn_data.loaders.remote import Http, OfflineError, RangesIgnoredError, RemoteFile
 
 ZIP_BEGINS = b"PK\x03\x04"

@@ -17,7 +17,7 @@ from pereggrn_data.loaders.archive.release_files import ReleaseFiles
 from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Progress, Transfer
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import ARCHIVES, GROUP_FILE, SET_ASIDE, Cache, set_aside
-from pereggrn_data.loaders.files.integrity import CHUNK, check_magic, md5_of_file, settle
+from pereggrn_data.loaders.files import CHUNK, check_magic, md5_of_file, settle
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pereggrn_data.core.errors import IntegrityError, UsageError
-from pereggrn_data.loaders.files.writing import write_text
+from pereggrn_data.loaders.files import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
 LOCKS = ".locks"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
-from pereggrn_data.loaders.files.user_paths import existing_path
+from pereggrn_data.loaders.files import existing_path
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
 

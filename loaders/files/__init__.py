@@ -1,1 +1,138 @@
-"""Files that people bring and take: datasets, predictions, splits, tables and saved models."""
+"""Files on disk: datasets, predictions, splits, tables, models, and paths to them.
+
+The only place where users' files are opened and results are written; everything
+read is checked, and everything is written in one step. For all rooms above, and
+for the other loaders.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.faces import lazy_names
+
+if TYPE_CHECKING:
+    from pereggrn_data.loaders.files.anndata_files import Dataset as Dataset
+    from pereggrn_data.loaders.files.anndata_files import content_sha256 as content_sha256
+    from pereggrn_data.loaders.files.anndata_files import read_dataset as read_dataset
+    from pereggrn_data.loaders.files.anndata_files import read_h5ad as read_h5ad
+    from pereggrn_data.loaders.files.anndata_files import with_plain_strings as with_plain_strings
+    from pereggrn_data.loaders.files.anndata_files import write_h5ad as write_h5ad
+    from pereggrn_data.loaders.files.anndata_files import (
+        write_unfilled_h5ad as write_unfilled_h5ad,
+    )
+    from pereggrn_data.loaders.files.edge_facts import is_parquet as is_parquet
+    from pereggrn_data.loaders.files.edge_facts import parquet_columns as parquet_columns
+    from pereggrn_data.loaders.files.edge_facts import read_edge_facts as read_edge_facts
+    from pereggrn_data.loaders.files.expression_parts import (
+        has_predictions_header as has_predictions_header,
+    )
+    from pereggrn_data.loaders.files.expression_parts import (
+        open_expression_parts as open_expression_parts,
+    )
+    from pereggrn_data.loaders.files.expression_parts import parts_in_memory as parts_in_memory
+    from pereggrn_data.loaders.files.expression_parts import (
+        parts_of_wide_table as parts_of_wide_table,
+    )
+    from pereggrn_data.loaders.files.integrity import CHUNK as CHUNK
+    from pereggrn_data.loaders.files.integrity import check_magic as check_magic
+    from pereggrn_data.loaders.files.integrity import crc32_of_file as crc32_of_file
+    from pereggrn_data.loaders.files.integrity import md5_of_file as md5_of_file
+    from pereggrn_data.loaders.files.integrity import settle as settle
+    from pereggrn_data.loaders.files.integrity import settle_folder as settle_folder
+    from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
+    from pereggrn_data.loaders.files.model_files import JOBLIB as JOBLIB
+    from pereggrn_data.loaders.files.model_files import check_model_path as check_model_path
+    from pereggrn_data.loaders.files.model_files import read_model_file as read_model_file
+    from pereggrn_data.loaders.files.model_files import write_arrays as write_arrays
+    from pereggrn_data.loaders.files.model_files import write_joblib as write_joblib
+    from pereggrn_data.loaders.files.prediction_files import ROW_NAME as ROW_NAME
+    from pereggrn_data.loaders.files.prediction_files import predictions_of as predictions_of
+    from pereggrn_data.loaders.files.prediction_files import read_predictions as read_predictions
+    from pereggrn_data.loaders.files.split_files import SPLIT_FILE as SPLIT_FILE
+    from pereggrn_data.loaders.files.split_files import read_split as read_split
+    from pereggrn_data.loaders.files.split_files import read_test_set as read_test_set
+    from pereggrn_data.loaders.files.split_files import write_split as write_split
+    from pereggrn_data.loaders.files.tf_lists import read_tf_list as read_tf_list
+    from pereggrn_data.loaders.files.tf_lists import tf_list_of as tf_list_of
+    from pereggrn_data.loaders.files.user_paths import existing_file as existing_file
+    from pereggrn_data.loaders.files.user_paths import existing_path as existing_path
+    from pereggrn_data.loaders.files.user_paths import refuse_overwriting as refuse_overwriting
+    from pereggrn_data.loaders.files.user_paths import required_file as required_file
+    from pereggrn_data.loaders.files.user_paths import user_path as user_path
+    from pereggrn_data.loaders.files.writing import check_writable as check_writable
+    from pereggrn_data.loaders.files.writing import check_writable_file as check_writable_file
+    from pereggrn_data.loaders.files.writing import write_table as write_table
+    from pereggrn_data.loaders.files.writing import write_text as write_text
+    from pereggrn_data.loaders.files.writing import written_in_one_step as written_in_one_step
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "anndata_files": (
+            "Dataset",
+            "content_sha256",
+            "read_dataset",
+            "read_h5ad",
+            "with_plain_strings",
+            "write_h5ad",
+            "write_unfilled_h5ad",
+        ),
+        "edge_facts": (
+            "is_parquet",
+            "parquet_columns",
+            "read_edge_facts",
+        ),
+        "expression_parts": (
+            "has_predictions_header",
+            "open_expression_parts",
+            "parts_in_memory",
+            "parts_of_wide_table",
+        ),
+        "integrity": (
+            "CHUNK",
+            "check_magic",
+            "crc32_of_file",
+            "md5_of_file",
+            "settle",
+            "settle_folder",
+            "sha256_of_file",
+        ),
+        "model_files": (
+            "JOBLIB",
+            "check_model_path",
+            "read_model_file",
+            "write_arrays",
+            "write_joblib",
+        ),
+        "prediction_files": (
+            "ROW_NAME",
+            "predictions_of",
+            "read_predictions",
+        ),
+        "split_files": (
+            "SPLIT_FILE",
+            "read_split",
+            "read_test_set",
+            "write_split",
+        ),
+        "tf_lists": (
+            "read_tf_list",
+            "tf_list_of",
+        ),
+        "user_paths": (
+            "existing_file",
+            "existing_path",
+            "refuse_overwriting",
+            "required_file",
+            "user_path",
+        ),
+        "writing": (
+            "check_writable",
+            "check_writable_file",
+            "write_table",
+            "write_text",
+            "written_in_one_step",
+        ),
+    },
+)

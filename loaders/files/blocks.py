@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from pereggrn_data.validators.parts import Block, Matrix
+from pereggrn_data.validators import Block, Matrix
 
 VALUES_PER_BLOCK = 4_000_000
 """Stored values in memory at once: 16 MB of float32."""

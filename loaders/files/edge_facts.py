@@ -10,13 +10,7 @@ import duckdb
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError
 from pereggrn_data.core.format import CELL_TYPE
-from pereggrn_data.validators.network import (
-    CHECKED_COLUMNS,
-    NAME_COLUMNS,
-    WEIGHT,
-    ColumnFacts,
-    EdgeFacts,
-)
+from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
 
 PARQUET_MAGIC = b"PAR1"
 MEMORY_LIMIT = "1GB"

@@ -30,8 +30,7 @@ from pereggrn_data.core.reports import Finding
 from pereggrn_data.loaders.files.anndata_files import check_is_hdf5, plain_frame
 from pereggrn_data.loaders.files.blocks import matrix_in_file, matrix_in_memory
 from pereggrn_data.loaders.files.prediction_files import read_predictions
-from pereggrn_data.validators.parts import READ_FAILURES, ExpressionParts, Matrix
-from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators import READ_FAILURES, RULES, ExpressionParts, Matrix
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -31,7 +31,7 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.prediction_types import Origin, Predictions
 from pereggrn_data.loaders.files.anndata_files import plain_frame, read_h5ad, with_plain_strings
 from pereggrn_data.loaders.files.user_paths import required_file
-from pereggrn_data.validators.predictions import parse_header
+from pereggrn_data.validators import parse_header
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,7 +13,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.loaders.files.user_paths import required_file
+from pereggrn_data.loaders.files import required_file
 
 DELIMITERS = ("\t", ",", ";")
 

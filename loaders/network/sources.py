@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
-from pereggrn_data.loaders.files.user_paths import existing_path
+from pereggrn_data.loaders.files import existing_path
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS
 NETWORK = "network"

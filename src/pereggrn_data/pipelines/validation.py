@@ -17,19 +17,24 @@ from pereggrn_data.core.format import (
     Role,
 )
 from pereggrn_data.core.reports import Finding, Report, sorted_report
-from pereggrn_data.loaders.files.edge_facts import is_parquet, parquet_columns, read_edge_facts
-from pereggrn_data.loaders.files.expression_parts import (
+from pereggrn_data.loaders.files import (
     has_predictions_header,
+    is_parquet,
     open_expression_parts,
+    parquet_columns,
     parts_in_memory,
     parts_of_wide_table,
+    read_edge_facts,
+    required_file,
 )
-from pereggrn_data.loaders.files.user_paths import required_file
-from pereggrn_data.validators.dataset import check_dataset
-from pereggrn_data.validators.network import NAME_COLUMNS, check_network
-from pereggrn_data.validators.parts import ExpressionParts
-from pereggrn_data.validators.predictions import check_predictions
-from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators import (
+    NAME_COLUMNS,
+    RULES,
+    ExpressionParts,
+    check_dataset,
+    check_network,
+    check_predictions,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pereggrn_data.loaders.files.writing import write_text
+from pereggrn_data.loaders.files import write_text
 from pereggrn_data.pipelines.predict.model_options import Choices
 from pereggrn_data.pipelines.predict.predicting import predict
-from pereggrn_data.pipelines.score.chart import Bar, bars_of, draw_png, text_chart
-from pereggrn_data.pipelines.score.score_predictions import score
-from pereggrn_data.pipelines.score.score_report import ScoreReport
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
-from pereggrn_data.pipelines.split.splitting import split
+from pereggrn_data.pipelines.score import Bar, ScoreReport, bars_of, draw_png, score, text_chart
+from pereggrn_data.pipelines.split import SplitDataset, split
 from pereggrn_data.simulate.demo_dataset import demo_dataset
 
 if TYPE_CHECKING:

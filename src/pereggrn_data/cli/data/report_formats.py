@@ -10,7 +10,7 @@ import typer
 
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.reports import Finding, Report, Severity
-from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators import RULES
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLOURS = {Severity.ERROR: typer.colors.RED, Severity.WARNING: typer.colors.YELLOW}

@@ -112,7 +112,7 @@ def _print(reports: list[Report], output: Format, *, as_array: bool) -> None:
 
 
 def _list_rules(output: Format) -> None:
-    from pereggrn_data.validators.rules import RULES, rules_table
+    from pereggrn_data.validators import RULES, rules_table
 
     if output is Format.JSON:
         emit_json(list(RULES.values()))

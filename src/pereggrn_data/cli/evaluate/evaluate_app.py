@@ -50,7 +50,7 @@ def demo_command(
 @app.command("metrics")
 def metrics_command(as_json: Json = False) -> None:
     """List the metrics: formula, direction, best value, source."""
-    from pereggrn_data.evaluators.metrics.definitions import METRICS
+    from pereggrn_data.evaluators.metrics import METRICS
 
     if as_json:
         emit_json([metric.describe() for metric in METRICS.values()])

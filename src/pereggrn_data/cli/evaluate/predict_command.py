@@ -223,8 +223,7 @@ def predict_command(
 
     Writes a predictions file that `pereggrn-eval score` takes without options.
     """
-    from pereggrn_data.loaders.files.user_paths import refuse_overwriting
-    from pereggrn_data.loaders.files.writing import check_writable_file
+    from pereggrn_data.loaders.files import check_writable_file, refuse_overwriting
     from pereggrn_data.pipelines.predict.predicted import require_h5ad
     from pereggrn_data.pipelines.predict.predicting import predict
 

@@ -22,7 +22,7 @@ from pereggrn_data.cli.options import Collection, Json
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
 
 if TYPE_CHECKING:
-    from pereggrn_data.pipelines.score.score_report import ScoreReport
+    from pereggrn_data.pipelines.score import ScoreReport
 
 
 def score_command(
@@ -85,8 +85,8 @@ def score_command(
     Writes scores.parquet, scores.csv, targets.parquet and summary.json. The
     exit code is 0 whatever the score.
     """
-    from pereggrn_data.loaders.files.writing import check_writable
-    from pereggrn_data.pipelines.score.score_predictions import score
+    from pereggrn_data.loaders.files import check_writable
+    from pereggrn_data.pipelines.score import score
 
     options = split_options(
         type=split_type,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pereggrn_data.pipelines.split.split_options import SplitOptions
+    from pereggrn_data.pipelines.split import SplitOptions
 
 # Defaults that show in --help; the split itself owns them
 # (pipelines/split_options.py), and tests/test_cli_evaluate.py compares the two.
@@ -85,7 +85,7 @@ def split_options(
 ) -> SplitOptions | None:
     """Return how to make the split; None where every option has its default."""
     from pereggrn_data.core.split_rules import SplitRules
-    from pereggrn_data.pipelines.split.split_options import SplitOptions
+    from pereggrn_data.pipelines.split import SplitOptions
 
     rules = SplitRules(
         merge_replicates=merge_replicates,

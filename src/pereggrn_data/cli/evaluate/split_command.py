@@ -69,8 +69,7 @@ def split_command(
         _check(check, dataset, collection, as_json)
         return
     from pereggrn_data.pipelines.collection import open_dataset
-    from pereggrn_data.pipelines.split.split_options import SplitOptions
-    from pereggrn_data.pipelines.split.splitting import split_by_options
+    from pereggrn_data.pipelines.split import SplitOptions, split_by_options
 
     options = split_options(
         type=split_type,
@@ -106,7 +105,7 @@ def split_command(
 
 def _check(file: Path, dataset: str, collection: str | None, as_json: bool) -> None:
     from pereggrn_data.core.errors import ExitCode
-    from pereggrn_data.pipelines.split.split_check import check_split
+    from pereggrn_data.pipelines.split import check_split
 
     checked = check_split(file, dataset, collection=collection)
     if as_json:

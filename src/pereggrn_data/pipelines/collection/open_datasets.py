@@ -11,17 +11,17 @@ from pereggrn_data.core.errors import MissingFileError, UsageError
 from pereggrn_data.core.format import Kind, Role
 from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder
-from pereggrn_data.loaders.files.anndata_files import (
+from pereggrn_data.loaders.files import (
     Dataset,
     content_sha256,
+    existing_file,
+    parts_in_memory,
     read_dataset,
-    sha256_of_file,
     with_plain_strings,
 )
-from pereggrn_data.loaders.files.expression_parts import parts_in_memory
-from pereggrn_data.loaders.files.user_paths import existing_file
+from pereggrn_data.loaders.files.anndata_files import sha256_of_file
 from pereggrn_data.pipelines.collection.resolve import MAIN_FILE, Origin, places, resolve
-from pereggrn_data.validators.dataset import check_usable
+from pereggrn_data.validators import check_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -27,7 +27,7 @@ from pereggrn_data.loaders.cache import (
     read_collection,
     unchanged,
 )
-from pereggrn_data.loaders.files.user_paths import existing_file, existing_path
+from pereggrn_data.loaders.files import existing_file, existing_path
 
 MAIN_FILE = "test.h5ad"
 NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: MAIN_FILE}

@@ -34,7 +34,7 @@ from pereggrn_data.pipelines.predict.starting_state import (
     is_time_series,
     matched_start,
 )
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split import SplitDataset
 
 EMBEDDING = "linear_embedding"
 START = ("control_subtype", "starting_expression")

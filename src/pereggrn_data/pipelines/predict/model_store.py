@@ -10,19 +10,19 @@ from typing import Any
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.strict_json import plain
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.files.anndata_files import sha256_of_file
-from pereggrn_data.loaders.files.model_files import (
+from pereggrn_data.loaders.files import (
     JOBLIB,
     check_model_path,
     read_model_file,
     write_arrays,
     write_joblib,
 )
+from pereggrn_data.loaders.files.anndata_files import sha256_of_file
 from pereggrn_data.models.grammar.ggrn import FittedGRN
 from pereggrn_data.models.linear_embedding import LinearEmbedding
 from pereggrn_data.models.methods import Kind, get_method
 from pereggrn_data.models.plain_arrays import can_become_arrays, from_arrays, to_arrays
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split import SplitDataset
 
 Fitted = FittedGRN | LinearEmbedding
 SETTINGS = "settings"

@@ -12,8 +12,7 @@ import pandas as pd
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import OBSERVATION
 from pereggrn_data.core.splits import Split
-from pereggrn_data.loaders.files.anndata_files import write_h5ad
-from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
+from pereggrn_data.loaders.files import refuse_overwriting, user_path, write_h5ad
 
 if TYPE_CHECKING:
     from anndata import AnnData

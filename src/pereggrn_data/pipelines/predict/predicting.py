@@ -15,9 +15,7 @@ from pereggrn_data.core.format import MODEL_UNS, OBSERVATION, ORACLE_UNS, PREDIC
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.files.anndata_files import Dataset
-from pereggrn_data.loaders.files.split_files import read_split
-from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
+from pereggrn_data.loaders.files import Dataset, read_split, refuse_overwriting, user_path
 from pereggrn_data.loaders.program.exchange import refuse_in_exchange
 from pereggrn_data.models.grammar.dynamics import check_steps
 from pereggrn_data.models.methods import get_method
@@ -38,10 +36,8 @@ from pereggrn_data.pipelines.predict.model_store import (
     store_model,
 )
 from pereggrn_data.pipelines.predict.predicted import PredictedExpression
-from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
-from pereggrn_data.pipelines.split.split_options import SplitOptions
-from pereggrn_data.pipelines.split.splitting import divide
+from pereggrn_data.pipelines.score import refuse_two_splits
+from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
 
 if TYPE_CHECKING:
     from anndata import AnnData

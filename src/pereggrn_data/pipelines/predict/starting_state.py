@@ -11,9 +11,9 @@ from scipy import sparse
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
-from pereggrn_data.evaluators.splits.types import split_type
-from pereggrn_data.evaluators.task_baselines import Contexts, matched_controls
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.evaluators import Contexts, matched_controls
+from pereggrn_data.evaluators.splits import split_type
+from pereggrn_data.pipelines.split import SplitDataset
 
 
 def is_time_series(made: SplitDataset) -> bool:

@@ -1,1 +1,35 @@
-"""Score predictions against the held-out part of a dataset."""
+"""Score predictions against the held-out part of a dataset.
+
+The verb is `score`, which returns a `ScoreReport`; `bars_of`, `text_chart` and
+`draw_png` show one. For the command line, and for pipelines that do a whole job.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.faces import lazy_names
+
+if TYPE_CHECKING:
+    from pereggrn_data.pipelines.score.chart import Bar as Bar
+    from pereggrn_data.pipelines.score.chart import bars_of as bars_of
+    from pereggrn_data.pipelines.score.chart import draw_png as draw_png
+    from pereggrn_data.pipelines.score.chart import text_chart as text_chart
+    from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits as refuse_two_splits
+    from pereggrn_data.pipelines.score.score_predictions import score as score
+    from pereggrn_data.pipelines.score.score_report import ScoreReport as ScoreReport
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "chart": (
+            "Bar",
+            "bars_of",
+            "draw_png",
+            "text_chart",
+        ),
+        "score_inputs": ("refuse_two_splits",),
+        "score_predictions": ("score",),
+        "score_report": ("ScoreReport",),
+    },
+)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR
-from pereggrn_data.loaders.files.writing import written_in_one_step
+from pereggrn_data.evaluators import SMALLEST_DIVISOR
+from pereggrn_data.loaders.files import written_in_one_step
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 
 HALF_WIDTH = 20

@@ -15,15 +15,22 @@ from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import PERTURBATION, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
-from pereggrn_data.evaluators.alignment import Aligned, align, fill_with_controls, place_rows
-from pereggrn_data.evaluators.grouping import group_keys
-from pereggrn_data.evaluators.task import Task
-from pereggrn_data.validators.prediction_rows import check_genes, check_row_names, check_rows
-from pereggrn_data.validators.prediction_values import (
+from pereggrn_data.evaluators import (
+    Aligned,
+    Task,
+    align,
+    fill_with_controls,
+    group_keys,
+    place_rows,
+)
+from pereggrn_data.validators import (
     Scale,
     check_controls,
     check_fold_changes,
+    check_genes,
     check_numbers,
+    check_row_names,
+    check_rows,
     check_scale,
 )
 

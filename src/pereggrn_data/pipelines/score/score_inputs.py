@@ -24,14 +24,10 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.grouping import time_text
-from pereggrn_data.loaders.files.anndata_files import Dataset
-from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
-from pereggrn_data.loaders.files.split_files import read_split
+from pereggrn_data.evaluators import time_text
+from pereggrn_data.loaders.files import Dataset, predictions_of, read_predictions, read_split
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
-from pereggrn_data.pipelines.split.split_options import SplitOptions
-from pereggrn_data.pipelines.split.splitting import divide
+from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,11 +13,15 @@ from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators.scoring import score as score_task
-from pereggrn_data.evaluators.summary import signature, summarise
-from pereggrn_data.evaluators.targets import TargetedGenes, targeted_genes_rule
-from pereggrn_data.evaluators.task import make_task
-from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.evaluators import (
+    TargetedGenes,
+    make_task,
+    signature,
+    summarise,
+    targeted_genes_rule,
+)
+from pereggrn_data.evaluators import score as score_task
+from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.score.checked_predictions import (
     CheckOptions,
     Fill,
@@ -26,8 +30,7 @@ from pereggrn_data.pipelines.score.checked_predictions import (
 )
 from pereggrn_data.pipelines.score.score_inputs import gather
 from pereggrn_data.pipelines.score.score_report import ScoreReport
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
-from pereggrn_data.pipelines.split.split_options import SplitOptions
+from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 
 if TYPE_CHECKING:
     import pandas as pd

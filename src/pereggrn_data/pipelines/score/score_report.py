@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators.scoring import Scores
-from pereggrn_data.evaluators.summary import MetricSummary
-from pereggrn_data.loaders.files.writing import write_table, write_text
+from pereggrn_data.evaluators import MetricSummary, Scores
+from pereggrn_data.loaders.files import write_table, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

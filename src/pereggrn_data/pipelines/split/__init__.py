@@ -1,1 +1,46 @@
-"""Split a dataset, and check splits that somebody made."""
+"""Split a dataset into what trains and what is to be predicted.
+
+The verb is `split`; `check_split` verifies a split that somebody else made. For
+the pipelines of scores and predictions, which start from a `SplitDataset`, and
+for the command line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.faces import lazy_names
+
+if TYPE_CHECKING:
+    from pereggrn_data.pipelines.split.split_check import SplitCheck as SplitCheck
+    from pereggrn_data.pipelines.split.split_check import check_split as check_split
+    from pereggrn_data.pipelines.split.split_dataset import SplitDataset as SplitDataset
+    from pereggrn_data.pipelines.split.split_options import DEFAULT_FRACTION as DEFAULT_FRACTION
+    from pereggrn_data.pipelines.split.split_options import DEFAULT_GENES as DEFAULT_GENES
+    from pereggrn_data.pipelines.split.split_options import DEFAULT_TYPE as DEFAULT_TYPE
+    from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
+    from pereggrn_data.pipelines.split.splitting import divide as divide
+    from pereggrn_data.pipelines.split.splitting import split as split
+    from pereggrn_data.pipelines.split.splitting import split_by_options as split_by_options
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "split_check": (
+            "SplitCheck",
+            "check_split",
+        ),
+        "split_dataset": ("SplitDataset",),
+        "split_options": (
+            "DEFAULT_FRACTION",
+            "DEFAULT_GENES",
+            "DEFAULT_TYPE",
+            "SplitOptions",
+        ),
+        "splitting": (
+            "divide",
+            "split",
+            "split_by_options",
+        ),
+    },
+)

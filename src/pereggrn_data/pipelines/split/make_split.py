@@ -12,11 +12,13 @@ from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators.splits.choosing import SplitRequest
-from pereggrn_data.evaluators.splits.gene_choice import modelled_genes, perturbed_genes
-from pereggrn_data.evaluators.splits.types import make_sides
-from pereggrn_data.loaders.files.anndata_files import Dataset
-from pereggrn_data.loaders.files.split_files import read_test_set
+from pereggrn_data.evaluators.splits import (
+    SplitRequest,
+    make_sides,
+    modelled_genes,
+    perturbed_genes,
+)
+from pereggrn_data.loaders.files import Dataset, read_test_set
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.prepared import Prepared
 from pereggrn_data.pipelines.split.split_options import SplitOptions

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, TRAIN_FILE, Role
 from pereggrn_data.core.split_rules import CONTEXTS, SplitRules
-from pereggrn_data.evaluators.splits.replicates import merge_replicates
-from pereggrn_data.evaluators.splits.types import split_type
-from pereggrn_data.loaders.files.anndata_files import Dataset, read_dataset
-from pereggrn_data.loaders.files.user_paths import existing_file, user_path
+from pereggrn_data.evaluators.splits import merge_replicates, split_type
+from pereggrn_data.loaders.files import Dataset, existing_file, read_dataset, user_path
 from pereggrn_data.pipelines.collection import require_usable
 
 if TYPE_CHECKING:

@@ -10,12 +10,16 @@ from pereggrn_data.core.errors import EXAMPLES_SHOWN, IntegrityError, InvalidDat
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.splits.gene_choice import perturbed_genes
-from pereggrn_data.evaluators.splits.guarantees import UNIVERSAL, SplitFacts
-from pereggrn_data.evaluators.splits.located import Located, locate
-from pereggrn_data.evaluators.splits.types import require_applicable, split_type
-from pereggrn_data.loaders.files.anndata_files import Dataset
-from pereggrn_data.loaders.files.split_files import read_split
+from pereggrn_data.evaluators.splits import (
+    UNIVERSAL,
+    Located,
+    SplitFacts,
+    locate,
+    perturbed_genes,
+    require_applicable,
+    split_type,
+)
+from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 

@@ -28,13 +28,18 @@ from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
-from pereggrn_data.evaluators.splits.located import Located, locate
-from pereggrn_data.loaders.files.anndata_files import Dataset, write_h5ad, write_unfilled_h5ad
-from pereggrn_data.loaders.files.prediction_files import ROW_NAME
-from pereggrn_data.loaders.files.split_files import SPLIT_FILE, write_split
-from pereggrn_data.loaders.files.user_paths import refuse_overwriting, user_path
-from pereggrn_data.loaders.files.writing import write_text
+from pereggrn_data.evaluators.splits import Located, locate, rank_by_variance
+from pereggrn_data.loaders.files import (
+    ROW_NAME,
+    SPLIT_FILE,
+    Dataset,
+    refuse_overwriting,
+    user_path,
+    write_h5ad,
+    write_split,
+    write_text,
+    write_unfilled_h5ad,
+)
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.splits.types import require_applicable
-from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.evaluators.splits import require_applicable
+from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.make_split import make_split
 from pereggrn_data.pipelines.split.prepared import prepare
