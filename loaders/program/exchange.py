@@ -21,8 +21,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.loaders.files.anndata_files import read_h5ad, write_h5ad
-from pereggrn_data.loaders.files.writing import write_text
+from pereggrn_data.loaders.files import read_h5ad, write_h5ad, write_text
 from pereggrn_data.loaders.network import Network
 
 if TYPE_CHECKING:

@@ -26,14 +26,14 @@ from pereggrn_data.core.format import (
     PERTURBATION,
 )
 from pereggrn_data.loaders.cache import collection_folder
-from pereggrn_data.loaders.files.tf_lists import read_tf_list, tf_list_of
+from pereggrn_data.loaders.files import read_tf_list, tf_list_of
 from pereggrn_data.loaders.network import Network as StoredNetwork
 from pereggrn_data.models.grammar.eligibility import eligible_regulators
 from pereggrn_data.models.grammar.prior_network import Network
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.pipelines.collection import open_network, species_of, tf_list_files
 from pereggrn_data.pipelines.predict.model_options import ModelOptions
-from pereggrn_data.pipelines.split.split_dataset import SplitDataset
+from pereggrn_data.pipelines.split import SplitDataset
 
 if TYPE_CHECKING:
     from anndata import AnnData
