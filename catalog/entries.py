@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from pereggrn_data.core.format import TEST_FILE
+
 
 class EntryKind(StrEnum):
     """The three kinds of thing that the catalog lists."""
@@ -167,7 +169,7 @@ class DatasetEntry(Entry):
     species: str | None = None
     preprocessing: str | None = None
     true_network: str | None = None
-    files: tuple[str, ...] = ("test.h5ad",)
+    files: tuple[str, ...] = (TEST_FILE,)
     optional_files: tuple[str, ...] = ()
 
     @property

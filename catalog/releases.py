@@ -200,11 +200,11 @@ class ReleaseLock:
         InvalidDataError
             If a field is missing or of the wrong type.
         """
-        top = _Reader(values, source)
+        top = _Fields(values, source)
         version = top.get("format_version", int)
         if version != LOCK_FORMAT_VERSION:
             raise _invalid(source, f"format_version {LOCK_FORMAT_VERSION}", str(version))
-        archives = [_archive(_Reader(a, source)) for a in top.get("archives", list)]
+        archives = [_archive(_Fields(a, source)) for a in top.get("archives", list)]
         return cls(
             record=top.record("record"),
             doi=top.maybe("doi", str),
@@ -216,7 +216,7 @@ class ReleaseLock:
         )
 
 
-def _archive(values: _Reader) -> LockedArchive:
+def _archive(values: _Fields) -> LockedArchive:
     members = values.maybe("members", list)
     size = values.number("size")
     return LockedArchive(
@@ -226,12 +226,12 @@ def _archive(values: _Reader) -> LockedArchive:
         link=values.maybe("link", str),
         members=None
         if members is None
-        else tuple(_member(_Reader(m, values.source), size) for m in members),
+        else tuple(_member(_Fields(m, values.source), size) for m in members),
         ranges=values.maybe("ranges", bool) or None,
     )
 
 
-def _member(values: _Reader, archive_size: int) -> LockedMember:
+def _member(values: _Fields, archive_size: int) -> LockedMember:
     start, stop = values.number("start"), values.number("stop")
     if not start <= stop <= archive_size:
         raise _invalid(values.source, f"bytes within {archive_size}", f"{start} to {stop}")
@@ -248,7 +248,7 @@ def _member(values: _Reader, archive_size: int) -> LockedMember:
     )
 
 
-class _Reader:
+class _Fields:
     """Takes typed fields out of parsed JSON."""
 
     def __init__(self, values: object, source: str) -> None:

@@ -30,7 +30,7 @@ def lock_in_force(
     named
         Lock file from ``--lock`` or a `lock` argument.
     say
-        Told if ``PEREGGRN_LOCK`` is of another release.
+        Called if ``PEREGGRN_LOCK`` is of another release.
 
     Raises
     ------

@@ -23,7 +23,7 @@ SIDECAR = ".json"
 
 
 class Progress(Protocol):
-    """Told how a transfer goes."""
+    """What shows how a transfer goes."""
 
     def start(self, label: str, total: int, done: int) -> None:
         """Begin one transfer of `total` bytes, of which `done` are here already."""
@@ -85,7 +85,7 @@ class Transfer:
     part
         Where they collect. A sidecar beside it says what they are.
     say
-        Told when something is started again.
+        Called when something is started again.
     label
         Shown with the progress; by default the archive's name.
     """

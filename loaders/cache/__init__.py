@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
-    from pereggrn_data.loaders.cache.cached import RELEASE_VARIABLE as RELEASE_VARIABLE
     from pereggrn_data.loaders.cache.cached import CachedEntry as CachedEntry
     from pereggrn_data.loaders.cache.cached import NotFetchedError as NotFetchedError
-    from pereggrn_data.loaders.cache.cached import default_record as default_record
     from pereggrn_data.loaders.cache.cached import find_cached as find_cached
     from pereggrn_data.loaders.cache.cached import not_fetched as not_fetched
+    from pereggrn_data.loaders.cache.cached import release_at_hand as release_at_hand
     from pereggrn_data.loaders.cache.cached import unchanged as unchanged
     from pereggrn_data.loaders.cache.entry_layout import Holding as Holding
     from pereggrn_data.loaders.cache.entry_layout import cached_files as cached_files
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.entry_layout import which_archive_holds as which_archive_holds
     from pereggrn_data.loaders.cache.folders import ARCHIVES as ARCHIVES
     from pereggrn_data.loaders.cache.folders import GROUP_FILE as GROUP_FILE
+    from pereggrn_data.loaders.cache.folders import HASHES_FILE as HASHES_FILE
     from pereggrn_data.loaders.cache.folders import INDEX_FILE as INDEX_FILE
     from pereggrn_data.loaders.cache.folders import LOCKS as LOCKS
     from pereggrn_data.loaders.cache.folders import PARTS as PARTS
@@ -58,11 +58,10 @@ __getattr__, __dir__ = lazy_names(
         "cached": (
             "CachedEntry",
             "NotFetchedError",
-            "default_record",
+            "release_at_hand",
             "find_cached",
             "not_fetched",
             "unchanged",
-            "RELEASE_VARIABLE",
         ),
         "entry_layout": (
             "Holding",
@@ -76,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
             "ARCHIVES",
             "Cache",
             "GROUP_FILE",
+            "HASHES_FILE",
             "INDEX_FILE",
             "LOCKS",
             "PARTS",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog import AnyEntry, load_catalog
+from pereggrn_data.catalog import AnyEntry, Release, load_catalog
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache.entry_layout import cached_files, is_complete
 from pereggrn_data.loaders.cache.folders import Cache, open_cache
@@ -67,9 +67,21 @@ def unchanged(found: CachedEntry, *, only: str | None = None) -> CachedEntry:
     return found
 
 
-def default_record() -> str:
-    """Return the record that is read first: ``PEREGGRN_RELEASE``, else the catalog's default."""
-    return load_catalog().release(os.environ.get(RELEASE_VARIABLE) or None).record
+def release_at_hand(named: str | None = None) -> Release:
+    """Return the release that a command uses.
+
+    Parameters
+    ----------
+    named
+        Record number, DOI or alias; by default ``PEREGGRN_RELEASE``, else the
+        catalog's default.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such release.
+    """
+    return load_catalog().release(named or os.environ.get(RELEASE_VARIABLE) or None)
 
 
 def find_cached(
@@ -84,7 +96,7 @@ def find_cached(
         then every other one that has been fetched from, newest first.
     """
     cache = cache or open_cache()
-    first = record or default_record()
+    first = record or release_at_hand().record
     others = [] if record else sorted(cache.records(), key=int, reverse=True)
     for candidate in dict.fromkeys([first, *others]):
         files = cached_files(entry, cache.folder(candidate))

@@ -42,7 +42,7 @@ class Cache:
     root
         Made when it is first written to.
     say
-        Told when we wait for another process.
+        Called when we wait for another process.
     """
 
     root: Path

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.core.format import TEST_FILE, TRAIN_FILE
 from pereggrn_data.loaders.files import existing_path
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
@@ -25,7 +26,7 @@ TABLES: Mapping[EntryKind, str] = {
     EntryKind.DATASET: "perturbations.csv",
     EntryKind.NETWORK: "published_networks.csv",
 }
-DATASET_FILES = ("test.h5ad", "train.h5ad", "screen.csv")
+DATASET_FILES = (TEST_FILE, TRAIN_FILE, "screen.csv")
 NO_FILES = "no files"
 READY = frozenset({"", "yes", "true", "1"})
 

@@ -19,7 +19,9 @@ from pereggrn_data.core.format import (
     CLUSTER_LABEL,
     MATCHED_CONTROL,
     REQUIRED_OBS,
+    TEST_FILE,
     TIMEPOINT,
+    TRAIN_FILE,
 )
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
 from pereggrn_data.loaders.files.user_paths import required_file
@@ -107,7 +109,7 @@ def dataset_name(path: Path) -> str:
     >>> dataset_name(Path("perturbations/norman/test.h5ad"))
     'norman'
     """
-    if path.name in ("test.h5ad", "train.h5ad"):
+    if path.name in (TEST_FILE, TRAIN_FILE):
         folder = path.resolve().parent.name if path.parent == Path() else path.parent.name
         return folder or path.stem
     return path.stem

@@ -95,7 +95,7 @@ class Http:
     offline
         Refuse every request.
     say
-        Told of waits and retries.
+        Called with a sentence for each wait and each retry.
     pace
         Called before each request to the API; may wait.
     """

@@ -12,7 +12,7 @@ Name = Annotated[str, typer.Argument(help="Name of a dataset, network or table."
 Collection = Annotated[
     str | None,
     typer.Option(
-        # The variable is read where a name is looked up (loaders/collection.py), so
+        # The variable is read where a name is looked up (loaders/cache/local_collections.py), so
         # that it stops no command that needs no collection.
         "--collection",
         help="Folder of a local collection; by default PEREGGRN_COLLECTION.",

@@ -35,6 +35,8 @@ PEREGGRN_UNS: Final = "pereggrn"
 SPLIT_UNS: Final = "pereggrn_split"
 """Key of ``uns`` by which a file says that it is the training part of a split: its type."""
 
+TEST_FILE: Final = "test.h5ad"
+"""Name of a dataset's main file: of a time series, the perturbed observations."""
 TRAIN_FILE: Final = "train.h5ad"
 """Name of the training file of a time series, and of the training part of a split."""
 

@@ -11,9 +11,10 @@ from archives import small_h5ad, small_parquet
 
 from pereggrn_data.catalog import EntryKind, Group, load_catalog
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.core.format import TEST_FILE
 from pereggrn_data.loaders.cache import AbsentError, NotFetchedError
-from pereggrn_data.pipelines.collection import Origin, fetch
-from pereggrn_data.pipelines.collection.resolve import MAIN_FILE, readable, resolve
+from pereggrn_data.pipelines.collection import FoundIn, fetch
+from pereggrn_data.pipelines.collection.resolve import readable, resolve
 
 ENTRIES = load_catalog().entries.values()
 EMBEDDED = [e.name for e in ENTRIES if e.group is Group.EMBEDDED]
@@ -26,7 +27,7 @@ def collection(tmp_path: Path, cache_folder: Path) -> Path:
     for name in ("nakatake", "mine", EMBEDDED[0]):
         place = folder / "perturbations" / name
         place.mkdir(parents=True)
-        (place / MAIN_FILE).write_bytes(small_h5ad())
+        (place / TEST_FILE).write_bytes(small_h5ad())
     (folder / "perturbations" / "part").mkdir()
     (folder / "perturbations" / "part" / "train.h5ad").write_bytes(small_h5ad())
     rows = "name,is_ready\nmine,yes\nabsent,yes\n"
@@ -43,7 +44,7 @@ def test_every_name_of_the_catalog_is_known(cache_folder: Path, name: str) -> No
     for kind in (None, entry.kind):
         if entry.group is Group.EMBEDDED:
             found = resolve(name, kind)
-            assert (found.origin, found.entry, found.files) == (Origin.EMBEDDED, entry, {})
+            assert (found.found_in, found.entry, found.files) == (FoundIn.EMBEDDED, entry, {})
             with pytest.raises(UsageError, match="it has no file"):
                 found.require_files()
         else:
@@ -62,11 +63,11 @@ def test_the_local_collection_wins(
     serve(archives)
     fetch("nakatake")
     for kind in (None, EntryKind.DATASET):
-        assert resolve("nakatake", kind).origin is Origin.CACHED
+        assert resolve("nakatake", kind).found_in is FoundIn.CACHED
         found = resolve("nakatake", kind, collection=str(collection))
-        assert (found.origin, found.folder) == (Origin.LOCAL, collection)
+        assert (found.found_in, found.folder) == (FoundIn.LOCAL, collection)
         assert found.entry is load_catalog().entry("nakatake")
-        assert resolve(EMBEDDED[0], kind, collection=str(collection)).origin is Origin.LOCAL
+        assert resolve(EMBEDDED[0], kind, collection=str(collection)).found_in is FoundIn.LOCAL
     assert set(readable(EntryKind.DATASET, collection)) == {"nakatake", "mine", EMBEDDED[0]}
     assert set(readable(EntryKind.NETWORK, collection)) == {"net"}
 
@@ -93,9 +94,9 @@ def test_a_path_comes_last(
     for file in (name, "other"):
         (tmp_path / file).write_bytes(b"x")
     folder = str(collection)
-    assert resolve(name, kind, collection=folder, paths=True).origin is Origin.LOCAL
+    assert resolve(name, kind, collection=folder, paths=True).found_in is FoundIn.LOCAL
     found = resolve("other", kind, collection=folder, paths=True)
-    assert (found.origin, found.path) == (Origin.PATH, Path("other"))
+    assert (found.found_in, found.path) == (FoundIn.PATH, Path("other"))
     with pytest.raises(UnknownNameError):
         resolve("other", kind, collection=folder)
     with pytest.raises(MissingFileError, match="check the path"):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from pereggrn_data.pipelines.collection.open_networks import open_network as open_network
     from pereggrn_data.pipelines.collection.open_networks import query_networks as query_networks
-    from pereggrn_data.pipelines.collection.resolve import Origin as Origin
+    from pereggrn_data.pipelines.collection.resolve import FoundIn as FoundIn
     from pereggrn_data.pipelines.collection.resolve import Resolved as Resolved
     from pereggrn_data.pipelines.collection.resolve import entry_paths as entry_paths
     from pereggrn_data.pipelines.collection.species import species_of as species_of
@@ -106,7 +106,7 @@ __getattr__, __dir__ = lazy_names(
             "query_networks",
         ),
         "resolve": (
-            "Origin",
+            "FoundIn",
             "Resolved",
             "entry_paths",
         ),

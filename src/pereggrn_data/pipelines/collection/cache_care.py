@@ -11,6 +11,7 @@ from pereggrn_data.catalog import load_catalog
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache import (
     ARCHIVES,
+    HASHES_FILE,
     INDEX_FILE,
     LOCKS,
     PARTS,
@@ -117,7 +118,7 @@ def clean(plan: CleaningPlan, *, forget: bool = False) -> None:
     for path in plan.paths:
         _check_below(path, plan.cache.root)
         if path.is_dir():
-            _empty(path, keep=() if forget else ("hashes.json",))
+            _empty(path, keep=() if forget else (HASHES_FILE,))
         else:
             path.unlink(missing_ok=True)
             _remove_empty_parents(path, plan.cache.root)

@@ -11,10 +11,10 @@ from pereggrn_data.loaders.cache import (
     HashStore,
     LocalEntry,
     collection_folder,
-    default_record,
     find_cached,
     local_entry,
     read_collection,
+    release_at_hand,
     wanted_files,
 )
 from pereggrn_data.pipelines.collection.service import open_service
@@ -74,7 +74,7 @@ def _facts(entry: AnyEntry, release: str | None) -> dict[str, Any]:
 def _release_facts(entry: AnyEntry, release: str | None) -> dict[str, Any]:
     service = open_service(release, offline=True)
     cached = find_cached(entry, service.cache, service.files.release.record if release else None)
-    record = cached.record if cached else (release or default_record())
+    record = cached.record if cached else release_at_hand(release).record
     service = open_service(record, offline=True)
     known, record = service.files.known(), service.files.release.record
     hashes = HashStore(service.cache, record).all()

@@ -102,7 +102,8 @@ def fetch(
     offline
         Never touch the network: succeed only if everything is here.
     say, warn
-        Told of what goes on, and of what must not be missed (by default the same).
+        Called with a sentence for each step that takes time, and for what must not be
+        missed (by default `say` as well).
     confirm
         Shown the plan before anything is downloaded; False stops.
 

@@ -23,9 +23,9 @@ from pereggrn_data.loaders.cache import (
     HashStore,
     LocalEntry,
     collection_folder,
-    default_record,
     find_cached,
     read_collection,
+    release_at_hand,
 )
 from pereggrn_data.pipelines.collection.service import open_service
 
@@ -107,7 +107,7 @@ def list_entries(
 
 
 def _published(release: str | None) -> Iterable[Listed]:
-    record = load_catalog().release(release).record if release else default_record()
+    record = release_at_hand(release).record
     service = open_service(record, offline=True)
     for entry in load_catalog().entries.values():
         cached = find_cached(entry, service.cache, record if release else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import MissingFileError, UsageError
-from pereggrn_data.core.format import Kind, Role
+from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder
 from pereggrn_data.loaders.files import (
@@ -20,7 +20,7 @@ from pereggrn_data.loaders.files import (
     with_plain_strings,
 )
 from pereggrn_data.loaders.files.anndata_files import sha256_of_file
-from pereggrn_data.pipelines.collection.resolve import MAIN_FILE, Origin, places, resolve
+from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
 from pereggrn_data.validators import check_usable
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def open_dataset(
     if not isinstance(dataset, (str, Path)):
         return _in_memory(dataset)
     found = resolve(str(dataset), EntryKind.DATASET, collection=collection, paths=True)
-    if found.origin is Origin.EMBEDDED:
+    if found.found_in is FoundIn.EMBEDDED:
         return _embedded()
     if found.path is not None:
         return read_dataset(found.path, given_as=str(dataset))
-    return _labelled(read_dataset(found.files[MAIN_FILE]), found.name, found.folder)
+    return _labelled(read_dataset(found.files[TEST_FILE]), found.name, found.folder)
 
 
 def _embedded() -> Dataset:
@@ -115,7 +115,7 @@ def dataset_path(dataset: str, *, collection: str | None = None) -> Path:
     UsageError
         If it is embedded and has no file.
     """
-    return resolve(dataset, EntryKind.DATASET, collection=collection).require_files()[MAIN_FILE]
+    return resolve(dataset, EntryKind.DATASET, collection=collection).require_files()[TEST_FILE]
 
 
 def _labelled(dataset: Dataset, name: str, folder: Path | None) -> Dataset:
@@ -147,14 +147,14 @@ def find_dataset(
     seen: list[str] = []
     folder = _collection_if_there(collection, seen)
     found = list(places(name, EntryKind.DATASET, folder))
-    candidates: list[str | Path] = [p.files[MAIN_FILE] for p in found if MAIN_FILE in p.files]
+    candidates: list[str | Path] = [p.files[TEST_FILE] for p in found if TEST_FILE in p.files]
     candidates += [path] if path else []
     for candidate in candidates:
         file, what = _with_hash(candidate, sha256)
         if file is not None:
             return _labelled(read_dataset(file, given_as=str(file)), name, folder)
         seen.append(what)
-    if any(place.origin is Origin.EMBEDDED for place in found):
+    if any(place.found_in is FoundIn.EMBEDDED for place in found):
         embedded = _embedded()
         if embedded.sha256 == sha256:
             return embedded

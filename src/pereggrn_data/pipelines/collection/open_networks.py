@@ -11,7 +11,7 @@ from pereggrn_data.catalog import EntryKind
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache import collection_folder
 from pereggrn_data.loaders.network import Network
-from pereggrn_data.pipelines.collection.resolve import Origin, readable, resolve
+from pereggrn_data.pipelines.collection.resolve import FoundIn, readable, resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +88,7 @@ def available_networks(collection: str | None = None) -> dict[str, Mapping[str, 
 
 def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str | None) -> Network:
     found = resolve(name, EntryKind.NETWORK, collection=collection, paths=True)
-    if found.origin is Origin.EMBEDDED:
+    if found.found_in is FoundIn.EMBEDDED:
         return Network.empty()
     if found.path is not None:
         return Network.from_parquet(found.path, subnetworks=subnetworks)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pereggrn_data.catalog import AnyEntry, EntryKind, Group, load_catalog
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.core.format import TEST_FILE
 from pereggrn_data.loaders.cache import (
     COLLECTION_VARIABLE,
     NO_FILES,
@@ -29,8 +30,7 @@ from pereggrn_data.loaders.cache import (
 )
 from pereggrn_data.loaders.files import existing_file, existing_path
 
-MAIN_FILE = "test.h5ad"
-NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: MAIN_FILE}
+NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: TEST_FILE}
 """The file without which an entry that is asked for by its kind cannot be read."""
 
 EMPTY_NETWORK = "empty"
@@ -44,7 +44,7 @@ PATH_SUFFIXES: Mapping[EntryKind, tuple[str, ...]] = {
 """What can be given by path, and the endings that no name has."""
 
 
-class Origin(StrEnum):
+class FoundIn(StrEnum):
     """Where the files of a name were found."""
 
     LOCAL = "local collection"
@@ -63,7 +63,7 @@ class Resolved:
         As it is called where it was found: a local collection may use an alias.
     kind
         Dataset, network or table.
-    origin
+    found_in
         Where it was found.
     files
         Of networks by subnetwork, else by file name; none for what is embedded.
@@ -79,7 +79,7 @@ class Resolved:
 
     name: str
     kind: EntryKind
-    origin: Origin
+    found_in: FoundIn
     files: Mapping[str, Path] = field(default_factory=dict)
     entry: AnyEntry | None = None
     folder: Path | None = None
@@ -94,7 +94,7 @@ class Resolved:
         UsageError
             If it is embedded and has none.
         """
-        if self.origin is Origin.EMBEDDED:
+        if self.found_in is FoundIn.EMBEDDED:
             raise UsageError(
                 f"{self.name} is made when it is read; it has no file.",
                 fix=f'pereggrn_data.load("{self.name}") gives it.',
@@ -147,7 +147,7 @@ def resolve(
     if (entry := _published(given, kind)) is not None:
         raise not_fetched(entry)
     if kind is EntryKind.NETWORK and given == EMPTY_NETWORK:
-        return Resolved(name=given, kind=kind, origin=Origin.EMBEDDED)
+        return Resolved(name=given, kind=kind, found_in=FoundIn.EMBEDDED)
     if kind is not None and paths:
         return _by_path(given, kind, folder)
     raise load_catalog().unknown_name(given, kind)
@@ -177,11 +177,11 @@ def entry_paths(
         If it is published but not fetched.
     """
     found = resolve(name, collection=collection)
-    if found.origin is Origin.LOCAL and found.name != name:
+    if found.found_in is FoundIn.LOCAL and found.name != name:
         say(f"{name} is called {found.name} in {found.folder}.")
     files = {p.name: p for p in found.require_files().values()}
-    if file is None and found.kind is EntryKind.DATASET and MAIN_FILE in files:
-        return [files[MAIN_FILE]]
+    if file is None and found.kind is EntryKind.DATASET and TEST_FILE in files:
+        return [files[TEST_FILE]]
     if file is None:
         return list(files.values())
     if file not in files:
@@ -202,13 +202,13 @@ def places(name: str, kind: EntryKind | None, folder: Path | None) -> Iterator[R
     if local is not None and _has_needed(local, kind):
         yield _from_collection(local, entry)
     if entry is not None and entry.group is Group.EMBEDDED:
-        yield Resolved(name=entry.name, kind=entry.kind, origin=Origin.EMBEDDED, entry=entry)
+        yield Resolved(name=entry.name, kind=entry.kind, found_in=FoundIn.EMBEDDED, entry=entry)
     elif entry is not None and (cached := find_cached(entry)) is not None:
         by_stem = entry.kind is EntryKind.NETWORK
         yield Resolved(
             name=entry.name,
             kind=entry.kind,
-            origin=Origin.CACHED,
+            found_in=FoundIn.CACHED,
             files={p.stem if by_stem else p.name: p for p in cached.files.values()},
             entry=entry,
             cached=cached,
@@ -226,7 +226,7 @@ def readable(kind: EntryKind, folder: Path | None) -> dict[str, Resolved]:
 
 
 def _is_main(local: str) -> bool:
-    return local.rsplit("/", 1)[-1] == MAIN_FILE
+    return local.rsplit("/", 1)[-1] == TEST_FILE
 
 
 def _has_needed(local: LocalEntry, kind: EntryKind | None) -> bool:
@@ -243,7 +243,7 @@ def _from_collection(local: LocalEntry, entry: AnyEntry | None) -> Resolved:
     return Resolved(
         name=local.name,
         kind=local.kind,
-        origin=Origin.LOCAL,
+        found_in=FoundIn.LOCAL,
         files=local.files,
         entry=entry,
         folder=local.folder,
@@ -277,7 +277,7 @@ def _by_path(given: str, kind: EntryKind, folder: Path | None) -> Resolved:
     path = existing_file(given) if is_dataset else existing_path(given)
     if path is not None:
         return Resolved(
-            name=given, kind=kind, origin=Origin.PATH, files={path.name: path}, path=path
+            name=given, kind=kind, found_in=FoundIn.PATH, files={path.name: path}, path=path
         )
     if "/" in given or given.endswith(PATH_SUFFIXES[kind]):
         what = "file" if is_dataset else "file or folder"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.catalog import load_catalog
 from pereggrn_data.loaders.archive import (
     EntryFetcher,
     NoProgress,
@@ -15,7 +13,7 @@ from pereggrn_data.loaders.archive import (
     ReleaseFiles,
     lock_in_force,
 )
-from pereggrn_data.loaders.cache import RELEASE_VARIABLE, Cache, open_cache
+from pereggrn_data.loaders.cache import Cache, open_cache, release_at_hand
 from pereggrn_data.loaders.remote import Http, HttpSettings
 
 Say = Callable[[str], None]
@@ -63,7 +61,7 @@ def open_service(
         If there is no such release, or `lock` is of another one.
     """
     settings = settings or HttpSettings()
-    wanted = load_catalog().release(release or os.environ.get(RELEASE_VARIABLE) or None)
+    wanted = release_at_hand(release)
     wanted.check_holds_data()
     given = lock_in_force(wanted, lock, warn or say)
     cache = open_cache(say)
