@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.summary import signature as signature
     from pereggrn_data.evaluators.summary import summarise as summarise
     from pereggrn_data.evaluators.targets import TargetedGenes as TargetedGenes
-    from pereggrn_data.evaluators.targets import targeted_genes_rule as targeted_genes_rule
     from pereggrn_data.evaluators.task import Task as Task
     from pereggrn_data.evaluators.task import make_task as make_task
     from pereggrn_data.evaluators.task_baselines import Contexts as Contexts
@@ -62,10 +61,7 @@ __getattr__, __dir__ = lazy_names(
             "signature",
             "summarise",
         ),
-        "targets": (
-            "TargetedGenes",
-            "targeted_genes_rule",
-        ),
+        "targets": ("TargetedGenes",),
         "task": (
             "Task",
             "make_task",

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
-from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import LEVEL, PERTURBATION
 from pereggrn_data.core.labels import genes_of, levels_of
 
@@ -26,22 +25,6 @@ class TargetedGenes(StrEnum):
     REVEAL = "reveal"
     EXCLUDE = "exclude"
     AS_IS = "as-is"
-
-
-def targeted_genes_rule(name: str) -> TargetedGenes:
-    """Look up a rule by its name on the command line.
-
-    Raises
-    ------
-    UnknownNameError
-        With near matches.
-    """
-    try:
-        return TargetedGenes(name)
-    except ValueError:
-        raise UnknownNameError(
-            "rule for targeted genes", name, [str(rule) for rule in TargetedGenes]
-        ) from None
 
 
 @dataclass(frozen=True)

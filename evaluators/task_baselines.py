@@ -15,7 +15,7 @@ from pereggrn_data.core.baselines import additive, training_mean, training_media
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.core.split_rules import CONTEXTS
+from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys
 
 Rows = tuple[pd.DataFrame, Matrix]

@@ -8,8 +8,7 @@ import pytest
 
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
 from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
-from pereggrn_data.core.split_rules import SplitRules
-from pereggrn_data.core.splits import Split
+from pereggrn_data.core.splits import Split, SplitRules
 from pereggrn_data.evaluators.metrics.definitions import metrics_table
 from pereggrn_data.evaluators.splits.guarantees import UNIVERSAL
 from pereggrn_data.evaluators.splits.types import split_types_table
@@ -33,7 +32,14 @@ def test_split_fields() -> None:
     text = (REPOSITORY / "docs/splits.md").read_text(encoding="utf-8")
     rows = text.split("## split.json")[1].split("\n| `")[1:]
     documented = {row.split("`")[0]: row.split("\n")[0] for row in rows}
-    rules = SplitRules(True, ("cell_type",), True, True, "union", ("n",))
+    rules = SplitRules(
+        merge_replicates=True,
+        keep_apart=("cell_type",),
+        stratify_controls=True,
+        rank_on_train=True,
+        allowed_regulators="union",
+        networks=("n",),
+    )
     full = Split(
         "d", "0", "custom", 0, 0.5, 1, ("g",), ("p",), ("o",), "s", rules, ("t",), ("c",), "1"
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.core.split_rules import SplitRules
+from pereggrn_data.core.splits import SplitRules
 from pereggrn_data.evaluators.grouping import group_keys
 
 

@@ -25,7 +25,7 @@ from pereggrn_data.core.format import (
     PERTURBATION_TYPE,
 )
 from pereggrn_data.core.labels import levels_of
-from pereggrn_data.core.split_rules import CONTEXTS
+from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys
 
 if TYPE_CHECKING:

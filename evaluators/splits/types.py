@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.core.options import options_of
+from pereggrn_data.core.splits import SplitRules
 from pereggrn_data.evaluators.splits import guarantees as promise
 from pereggrn_data.evaluators.splits.choosing import (
     Sides,
@@ -44,9 +45,6 @@ class SplitType:
         Where it is defined.
     choose
         From the request to both sides.
-    uses
-        What it makes use of: ``seed``, ``heldout_fraction``, and rules that are
-        for some types only.
     extra_baselines
         Baselines that are scored beside the mean and the median.
     separate_training
@@ -59,7 +57,6 @@ class SplitType:
     promises: tuple[promise.Guarantee, ...]
     source: str
     choose: Callable[[SplitRequest], Sides]
-    uses: tuple[str, ...] = ()
     extra_baselines: tuple[str, ...] = ()
     separate_training: bool = False
 
@@ -90,7 +87,6 @@ SPLIT_TYPES: dict[str, SplitType] = {
             ),
             source=f'{_PAPER}, Methods, "Evaluations"',
             choose=choose_interventional,
-            uses=("seed", "heldout_fraction", "allowed_regulators"),
         ),
         SplitType(
             name="simple",
@@ -99,7 +95,6 @@ SPLIT_TYPES: dict[str, SplitType] = {
             promises=(promise.ALL_CONTROLS_TRAIN, promise.NOBODY_LEFT_OUT),
             source=_SOFTWARE,
             choose=choose_simple,
-            uses=("seed", "heldout_fraction"),
         ),
         SplitType(
             name="stratified",
@@ -111,7 +106,6 @@ SPLIT_TYPES: dict[str, SplitType] = {
             ),
             source=f"{_PAPER}, Results (the opposite type of data split); {_SOFTWARE}",
             choose=choose_stratified,
-            uses=("seed", "heldout_fraction", "stratify_controls"),
         ),
         SplitType(
             name="genetic_interaction",
@@ -146,7 +140,6 @@ SPLIT_TYPES: dict[str, SplitType] = {
             promises=(),
             source=_SOFTWARE,
             choose=choose_custom,
-            uses=("test_set",),
         ),
         SplitType(
             name="timeseries",
@@ -189,8 +182,15 @@ def split_types_table() -> str:
     return "\n".join(lines)
 
 
-def require_applicable(name: str, rules: SplitRules, *, test_set: bool = False) -> None:
+def require_applicable(name: str, rules: SplitRules) -> None:
     """Check that a type of split makes use of the rules that were asked for.
+
+    Parameters
+    ----------
+    name
+        Of the type.
+    rules
+        The rules, or all options, of the split.
 
     Raises
     ------
@@ -201,17 +201,12 @@ def require_applicable(name: str, rules: SplitRules, *, test_set: bool = False) 
     """
     rule = split_type(name)
     rules.require_consistent()
-    asked = {
-        "stratify_controls": rules.stratify_controls,
-        "allowed_regulators": rules.allowed_regulators != AllowedRegulators.ALL,
-        "test_set": test_set,
-    }
-    for option, wanted in asked.items():
-        if wanted and option not in rule.uses:
-            users = [t.name for t in SPLIT_TYPES.values() if option in t.uses]
+    for option, about in options_of(type(rules)).items():
+        ignored = about.applies_to and name not in about.applies_to
+        if ignored and about.differs(getattr(rules, option)):
             raise UsageError(
-                f"--{option.replace('_', '-')} means nothing to a {name} split.",
-                expected=f"--type {' or '.join(users)}",
+                f"{about.flags[0]} means nothing to a {name} split.",
+                expected=f"--type {' or '.join(about.applies_to)}",
                 got=f"--type {name}",
                 fix="leave the option out, or choose the other type.",
             )

@@ -12,7 +12,7 @@ import anndata
 import numpy as np
 import pytest
 
-from pereggrn_data.cli.evaluate import evaluate_app, split_arguments
+from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.pipelines.split import splitting as split_pipeline
 
@@ -51,12 +51,6 @@ def fill(folder: Path) -> Path:
     template.X[:] = np.asarray(train.X).mean(axis=0)
     template.write_h5ad("filled.h5ad")
     return Path("filled.h5ad")
-
-
-def test_defaults_are_those_of_the_pipeline() -> None:
-    assert split_arguments.DEFAULT_TYPE == split_pipeline.DEFAULT_TYPE
-    assert split_arguments.DEFAULT_FRACTION == split_pipeline.DEFAULT_FRACTION
-    assert split_arguments.DEFAULT_GENES == split_pipeline.DEFAULT_GENES
 
 
 def test_split_then_score(run: Any, tmp_path: Path) -> None:

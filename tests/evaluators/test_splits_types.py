@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
+from pereggrn_data.core.splits import AllowedRegulators, SplitRules
 from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
 from pereggrn_data.evaluators.splits.guarantees import SplitFacts
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides, require_applicable
+from pereggrn_data.pipelines.split.split_options import SplitOptions
 
 DRAWN = ["interventional", "simple", "stratified", "genetic_interaction", "demultiplexing"]
 
@@ -278,7 +279,7 @@ class TestRules:
 
     def test_test_set_of_another_type(self) -> None:
         with pytest.raises(UsageError, match="--type custom"):
-            require_applicable("simple", SplitRules(), test_set=True)
+            require_applicable("simple", SplitOptions(test_set=("a",)))
 
     def test_unknown_names(self) -> None:
         with pytest.raises(UnknownNameError, match="did you mean union"):

@@ -1,17 +1,159 @@
-"""What a split is: explicit lists that can be published, pinned and checked."""
+"""What a split is: explicit lists that can be published, pinned and checked, and its rules.
+
+The rules say what was done besides the draw: replicates merged, networks
+consulted, ranks recomputed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
-from pereggrn_data.core.split_rules import SplitRules
+from pereggrn_data.core.errors import InvalidDataError, UsageError, near_matches
+from pereggrn_data.core.format import CELL_TYPE, SPLIT_FORMAT_VERSION, TIMEPOINT
+from pereggrn_data.core.options import check_options, documented, normalise, option, options_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+CONTEXTS = (CELL_TYPE, TIMEPOINT)
+"""Columns within which replicates can be merged separately."""
+
+
+class AllowedRegulators(StrEnum):
+    """Which genes may be held out: all, or regulators of any or of every named network."""
+
+    ALL = "all"
+    UNION = "union"
+    INTERSECTION = "intersection"
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class SplitRules:
+    """The optional rules of a split; the defaults are what a plain split does.
+
+    They are written to ``split.json``, and an unknown one is refused there: a
+    new rule is a field here, and the code that obeys it.
+
+    Parameters
+    ----------
+    {options}
+    """
+
+    merge_replicates: bool = option(
+        False, finer=True, help="Average within perturbation first; scores do the same."
+    )
+    keep_apart: tuple[str, ...] = option(
+        (),
+        finer=True,
+        choices=CONTEXTS,
+        noun="column to keep apart",
+        help="With {merge_replicates}: average within {choices}; may be given twice.",
+    )
+    stratify_controls: bool = option(
+        False,
+        finer=True,
+        applies_to=("stratified",),
+        help="hold out controls too, as the original does.",
+    )
+    rank_on_train: bool = option(
+        False, finer=True, help="Rank genes by their variance in the training observations."
+    )
+    allowed_regulators: str = option(
+        str(AllowedRegulators.ALL),
+        finer=True,
+        choices=AllowedRegulators,
+        noun="rule for allowed regulators",
+        applies_to=("interventional",),
+        help="hold out all genes, or only regulators in the union or the intersection of "
+        "{networks} ({choices}).",
+    )
+    networks: tuple[str, ...] = option(
+        (),
+        finer=True,
+        flags=("--network",),
+        help="For {allowed_regulators}; name or path, repeatable.",
+    )
+
+    def __post_init__(self) -> None:
+        normalise(self)
+
+    def require_consistent(self) -> None:
+        """Check that every value is one that there is, and that no rule lacks what it needs.
+
+        Raises
+        ------
+        UnknownNameError
+            For a rule or a column that does not exist.
+        UsageError
+            If one option needs another one, or a number is out of range.
+        """
+        check_options(self)
+        if self.keep_apart and not self.merge_replicates:
+            raise UsageError(
+                "--keep-apart says how replicates are merged, and they are not.",
+                fix="add --merge-replicates.",
+            )
+        restricted = self.allowed_regulators != AllowedRegulators.ALL
+        if restricted != bool(self.networks):
+            raise UsageError(
+                "Networks and the rule for allowed regulators belong together.",
+                expected="--allowed-regulators union or intersection, with --network "
+                "(predict: --split-network)",
+                got=f"--allowed-regulators {self.allowed_regulators} with "
+                f"{len(self.networks)} networks",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as plain values."""
+        given = {name: getattr(self, name) for name in options_of(SplitRules)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in given.items()
+            if options_of(SplitRules)[name].differs(value)
+        }
+
+    @classmethod
+    def from_dict(cls, values: object, *, source: str) -> SplitRules:
+        """Read the rules back; nothing about `values` is trusted.
+
+        Raises
+        ------
+        InvalidDataError
+            For an unknown rule, which must not be ignored, or a wrong type.
+        """
+        if not isinstance(values, Mapping):
+            raise _newer(source, "a JSON object 'rules'", f"a {type(values).__name__}")
+        known = options_of(SplitRules)
+        for name, value in values.items():
+            if name not in known:
+                near = near_matches(str(name), list(known))
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise _newer(source, f"rules of {', '.join(known)}", f"{name!r}{hint}")
+            if known[name].kind is list:
+                if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+                    raise _newer(source, f"a list of names in {name!r}", f"{value!r:.60}")
+            elif type(value) is not known[name].kind:
+                raise _newer(source, f"{name!r} of another type", f"{value!r:.60}")
+        rules = SplitRules(**values)
+        try:
+            rules.require_consistent()
+        except UsageError as error:
+            raise _newer(source, "rules that go together", error.what) from error
+        return rules
+
+
+def _newer(source: str, expected: str, got: str) -> InvalidDataError:
+    return InvalidDataError(
+        f"{source} is not a valid split.",
+        expected=expected,
+        got=got,
+        fix="make it again, or update pereggrn-data if it was made by a newer version.",
+    )
 
 
 @dataclass(frozen=True)

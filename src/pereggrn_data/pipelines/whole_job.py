@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.loaders.files import write_text
-from pereggrn_data.pipelines.predict.model_options import Choices
+from pereggrn_data.pipelines.predict.model_options import ModelOptions
 from pereggrn_data.pipelines.predict.predicting import predict
 from pereggrn_data.pipelines.score import Bar, ScoreReport, bars_of, draw_png, score, text_chart
 from pereggrn_data.pipelines.split import SplitDataset, split
@@ -16,7 +16,7 @@ from pereggrn_data.simulate.demo_dataset import demo_dataset
 if TYPE_CHECKING:
     import pandas as pd
 
-RIDGE: Choices = {"eligible_regulators": "perturbed"}
+RIDGE = ModelOptions("RidgeCV", eligible_regulators="perturbed")
 """The paper's simplest model: a gene from the perturbed genes, in the same observation."""
 
 
@@ -60,7 +60,7 @@ def run_demo(folder: str | Path) -> Demo:
     folder = Path(folder)
     made = split(demo_dataset())
     files = made.write(folder)
-    predictions = predict(made.dataset, "RidgeCV", split=made.split, **RIDGE)
+    predictions = predict(made.dataset, split=made.split, options=RIDGE)
     files.append(predictions.write(folder / "predictions_ridge.h5ad"))
     report = score(files[-1], dataset=made.dataset)
     files += report.write(folder)

@@ -562,25 +562,6 @@ def test_json_and_quiet(run: Any) -> None:
     np.testing.assert_array_equal(anndata.read_h5ad(printed["file"]).X, other.X)
 
 
-def test_defaults_are_those_of_the_pipeline() -> None:
-    import inspect
-
-    from pereggrn_data.cli.evaluate.predict_command import predict_command
-    from pereggrn_data.pipelines.predict.model_options import DEFAULT_HOURS, ModelOptions
-
-    shown = inspect.signature(predict_command).parameters
-    options = ModelOptions()
-    for name in ("eligible_regulators", "matching", "exclusion", "predict_self",
-                 "cell_type_sharing", "low_dimensional", "starting_expression",
-                 "seed"):  # fmt: skip
-        assert shown[name].default == getattr(options, name), name
-    # None tells that it was not said, which matters where there is no program.
-    assert shown["time_limit"].default is None
-    assert (
-        f"{DEFAULT_HOURS * 3600:.0f} ({DEFAULT_HOURS:g} hours)" in shown["time_limit"].annotation
-    )
-
-
 @pytest.mark.shared
 def test_a_dataset_by_path_and_a_network_by_name(run: Any, shared: Path) -> None:
     path = shared / "data" / "perturbations" / "dream4_net1" / "test.h5ad"

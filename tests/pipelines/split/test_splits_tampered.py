@@ -10,8 +10,7 @@ import pytest
 from test_splits_scored import dataset, opened
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.core.split_rules import SplitRules
-from pereggrn_data.core.splits import Split
+from pereggrn_data.core.splits import Split, SplitRules
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.pipelines.split.split_check import check_split
 from pereggrn_data.pipelines.split.splitting import split

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
 from pereggrn_data.cli.evaluate.models_command import models_command
-from pereggrn_data.cli.evaluate.predict_command import predict_command
-from pereggrn_data.cli.evaluate.score_command import print_report, score_command
-from pereggrn_data.cli.evaluate.split_arguments import DEFAULT_GENES, Folder
-from pereggrn_data.cli.evaluate.split_command import split_command
-from pereggrn_data.cli.options import Json
+from pereggrn_data.cli.evaluate.option_parameters import add_command
+from pereggrn_data.cli.options import Folder, Json
 from pereggrn_data.cli.output import emit, emit_json, emit_table, new_app, run, say
 
 app = new_app(
     "pereggrn-eval",
     "Does a model forecast expression after a genetic perturbation, and does it beat the mean?",
 )
-app.command("split")(split_command)
-app.command("predict")(predict_command)
+add_command(app, "split", split_command.split_command, split_command.GROUPS)
+add_command(app, "predict", predict_command.predict_command, predict_command.GROUPS)
 app.command("models")(models_command)
-app.command("score")(score_command)
+add_command(app, "score", score_command.score_command, score_command.GROUPS)
 
 
 @app.command("demo")
@@ -38,7 +36,7 @@ def demo_command(
         return
     emit(repr(demo.made))
     emit("")
-    print_report(demo.report)
+    score_command.print_report(demo.report)
     emit("")
     emit(demo.chart)
     emit("")
@@ -51,7 +49,9 @@ def demo_command(
 def metrics_command(as_json: Json = False) -> None:
     """List the metrics: formula, direction, best value, source."""
     from pereggrn_data.evaluators.metrics import METRICS
+    from pereggrn_data.pipelines.split import SplitOptions
 
+    n_genes = SplitOptions().num_genes
     if as_json:
         emit_json([metric.describe() for metric in METRICS.values()])
         return
@@ -60,7 +60,7 @@ def metrics_command(as_json: Json = False) -> None:
         [
             (
                 m.name, m.formula, m.direction or "(describes)",
-                None if m.best is None else f"{m.best(DEFAULT_GENES):g}", m.bounds, m.source,
+                None if m.best is None else f"{m.best(n_genes):g}", m.bounds, m.source,
             )
             for m in METRICS.values()
         ],

@@ -7,49 +7,17 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.evaluate.split_arguments import (
-    DEFAULT_FRACTION,
-    DEFAULT_GENES,
-    DEFAULT_TYPE,
-    AllowedRegulators,
-    Folder,
-    KeepApart,
-    MergeReplicates,
-    Networks,
-    RankOnTrain,
-    StratifyControls,
-    TestSet,
-    split_options,
-)
-from pereggrn_data.cli.options import Collection, Json
+from pereggrn_data.cli.evaluate.option_parameters import Group, Said
+from pereggrn_data.cli.options import Collection, Folder, Json
 from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.pipelines.split import SplitOptions
+
+GROUPS = (Group(SplitOptions),)
 
 
 def split_command(
+    said: Said,
     dataset: Annotated[str, typer.Argument(help="Name or path of a dataset.")],
-    split_type: Annotated[
-        str,
-        typer.Option(
-            "--type",
-            help="interventional, simple, stratified, genetic_interaction, demultiplexing, "
-            "custom or timeseries.",
-        ),
-    ] = DEFAULT_TYPE,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draw.")] = 0,
-    heldout_fraction: Annotated[
-        float, typer.Option("--heldout-fraction", help="Wanted share of perturbations held out.")
-    ] = DEFAULT_FRACTION,
-    num_genes: Annotated[
-        int,
-        typer.Option("--num-genes", min=1, help="Wanted number of genes, the most variable ones."),
-    ] = DEFAULT_GENES,
-    stratify_controls: StratifyControls = False,
-    allowed_regulators: AllowedRegulators = "all",
-    network: Networks = None,
-    test_set: TestSet = None,
-    merge_replicates: MergeReplicates = False,
-    keep_apart: KeepApart = None,
-    rank_on_train: RankOnTrain = False,
     check: Annotated[
         Path | None,
         typer.Option("--check", help="Verify this split.json for the dataset; write nothing."),
@@ -68,25 +36,11 @@ def split_command(
     if check is not None:
         _check(check, dataset, collection, as_json)
         return
-    from pereggrn_data.pipelines.collection import open_dataset
-    from pereggrn_data.pipelines.split import SplitOptions, split_by_options
+    from pereggrn_data.pipelines.split import split
 
-    options = split_options(
-        type=split_type,
-        seed=seed,
-        heldout_fraction=heldout_fraction,
-        num_genes=num_genes,
-        stratify_controls=stratify_controls,
-        allowed_regulators=allowed_regulators,
-        network=network,
-        test_set=test_set,
-        merge_replicates=merge_replicates,
-        keep_apart=keep_apart,
-        rank_on_train=rank_on_train,
-    )
-    opened = open_dataset(dataset, collection=collection)
-    made = split_by_options(opened, options or SplitOptions(), collection=collection)
-    folder = output or Path(f"{made.dataset.name}_{split_type}_seed{seed}")
+    options = SplitOptions(**said.of(SplitOptions))
+    made = split(dataset, options=options, collection=collection)
+    folder = output or Path(f"{made.dataset.name}_{options.type}_seed{options.seed}")
     files = made.write(folder)
     for warning in made.warnings:
         say(f"warning: {warning}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.program.containers import check_runtime
-from pereggrn_data.models.grammar.dynamics import check_steps
+from pereggrn_data.core.options import check_choices, documented, normalise, option, options_of
 
 DEFAULT_MODEL = "RidgeCV"
 DEFAULT_HOURS = 6.0
@@ -20,102 +21,198 @@ LEAST_MEMORY = 1_000_000
 NEVER_A_LOG = (".h5ad", ".parquet", ".npz", ".joblib", ".csv", ".json")
 """Endings of files that are read or written by name, and must not become a log."""
 START_CONTROL, START_HELDOUT = "control", "heldout"
+GIGABYTE = 1_000_000_000
+_A_PROGRAM = ("command", "container")
 
 
-class Choices(TypedDict, total=False):
-    """Keyword arguments of :class:`ModelOptions`, for functions that pass them on."""
+def parse_steps(text: str) -> tuple[int, ...]:
+    """Read numbers of steps.
 
-    arguments: Mapping[str, Any]
-    network: Any
-    network_prior: str | None
-    eligible_regulators: str
-    tf_list: str | Path | Sequence[str] | None
-    species: str | None
-    matching: str
-    steps: int | Sequence[int]
-    exclusion: str
-    predict_self: bool
-    cell_type_sharing: str
-    prune: int | None
-    low_dimensional: str
-    dimensions: Any
-    control_subtype: str | None
-    starting_expression: str
-    seed: int
+    Raises
+    ------
+    UsageError
+        If one is not a whole number.
+
+    Examples
+    --------
+    >>> parse_steps("1,3,10")
+    (1, 3, 10)
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,6}", part) for part in parts):
+        raise UsageError(
+            "The numbers of steps cannot be read.", expected="for example 1,3,10", got=repr(text)
+        )
+    return tuple(map(int, parts))
 
 
+def parse_arguments(given: Sequence[str]) -> dict[str, Any]:
+    """Read keyword arguments: values as JSON where they are, else as text.
+
+    Raises
+    ------
+    UsageError
+        If one is not NAME=VALUE, or a name occurs twice.
+
+    Examples
+    --------
+    >>> parse_arguments(["alpha=0.1", "kernel=rbf", "alphas=[1, 10]"])
+    {'alpha': 0.1, 'kernel': 'rbf', 'alphas': [1, 10]}
+    """
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier() or name in found:
+            raise UsageError(
+                f"The argument {text!r} cannot be read.",
+                expected="NAME=VALUE, each name once, for example alpha=0.1",
+            )
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def parse_gigabytes(gigabytes: float) -> int:
+    """Read a limit of memory, and return bytes.
+
+    Raises
+    ------
+    UsageError
+        If it is not a size.
+    """
+    if not 0 < gigabytes * GIGABYTE < sys.maxsize:
+        raise UsageError(
+            "The memory limit is not a size.",
+            expected="a number of gigabytes, for example 16",
+            got=f"--memory-limit {gigabytes:g}",
+        )
+    return int(gigabytes * GIGABYTE)
+
+
+def _runtimes() -> Iterable[str]:
+    from pereggrn_data.loaders.program.containers import Runtime
+
+    return Runtime
+
+
+def _of_grammar(name: str) -> Callable[[], Iterable[str]]:
+    """Return what lists the values of one of the grammar's choices."""
+
+    def known() -> Iterable[str]:
+        from pereggrn_data.models.grammar import choices
+
+        values: Iterable[str] = getattr(choices, name)
+        return values
+
+    return known
+
+
+@documented
 @dataclass(frozen=True)
 class ModelOptions:
     """The choices of the grammar, as the command line and Python give them.
 
     Parameters
     ----------
-    model
-        Name of a method.
-    arguments
-        Keyword arguments of the method.
-    network
-        Anything that :func:`pereggrn_data.open_network` takes; None or
-        ``"dense"`` for no restriction.
-    network_prior
-        ``restrictive`` or ``ignore``; by default restrictive if there is a network.
-    eligible_regulators
-        ``all``, ``tf`` or ``perturbed``.
-    tf_list
-        A file with one name per line, or the names.
-    species
-        Whose list to take from the collection; by default the dataset's.
-    matching
-        Whose features an observation is trained on.
-    steps
-        After how many steps to return the forecast: a number, or several.
-    exclusion
-        ``gene`` or ``label``: which observations do not train a gene's model.
-    predict_self
-        Whether a gene may be a feature of its own model.
-    cell_type_sharing
-        ``identical`` or ``distinct``.
-    prune
-        Keep so many of the largest coefficients, and fit again.
-    low_dimensional
-        ``none``, ``dynamics`` or ``postprocessing``.
-    dimensions
-        Of the subspace: a number, a matrix (dimensions x genes), or the path of
-        an .npy or .csv file with one.
-    control_subtype
-        Beginning of the label of the controls that forecasts start from.
-    starting_expression
-        ``control``, or ``heldout`` for an oracle.
-    seed
-        Of everything random in the model.
+    {options}
+
+    Raises
+    ------
+    UsageError
+        If a value is not among the choices, or the steps are no numbers.
     """
 
-    model: str = DEFAULT_MODEL
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    network: Any = None
-    network_prior: str | None = None
-    eligible_regulators: str = "all"
-    tf_list: str | Path | Sequence[str] | None = None
-    species: str | None = None
-    matching: str = "steady_state"
-    steps: int | Sequence[int] = (1,)
-    exclusion: str = "gene"
-    predict_self: bool = False
-    cell_type_sharing: str = "identical"
-    prune: int | None = None
-    low_dimensional: str = "none"
-    dimensions: Any = None
-    control_subtype: str | None = None
-    starting_expression: str = START_CONTROL
-    seed: int = 0
+    model: str = option(
+        DEFAULT_MODEL, flags=("--model", "-m"), help="Name of a method (pereggrn-eval models)."
+    )
+    network: Any = option(
+        None,
+        kind=list,
+        help="Name or path; several are united. Default: dense, all regulators for all genes.",
+    )
+    network_prior: str | None = option(
+        None,
+        choices=_of_grammar("NetworkPrior"),
+        help="{choices}; restrictive if there is a network.",
+    )
+    eligible_regulators: str = option(
+        "all",
+        choices=("all", "tf", "perturbed"),
+        noun="rule for eligible regulators",
+        help="Which genes may be regulators: {choices}.",
+    )
+    tf_list: str | Path | Sequence[str] | None = option(
+        None, help="tf: a file with one gene name per line (in Python also the names)."
+    )
+    species: str | None = option(
+        None, help="tf: whose list to use; default: the dataset's species."
+    )
+    matching: str = option(
+        "steady_state",
+        choices=_of_grammar("Matching"),
+        help="Whose features an observation is trained on: {choices}.",
+    )
+    steps: int | Sequence[int] = option(
+        (1,),
+        kind=str,
+        parse=parse_steps,
+        shown="1",
+        help="Numbers of steps to forecast, for example 1,3,10.",
+    )
+    arguments: Mapping[str, Any] = option(
+        default_factory=dict,
+        kind=list,
+        flags=("--argument", "-a"),
+        parse=parse_arguments,
+        help="Of the method, NAME=VALUE (VALUE as in JSON, else text); repeatable.",
+    )
+    exclusion: str = option(
+        "gene",
+        choices=_of_grammar("Exclusion"),
+        help="Observations that do not train a gene: those that perturb it (gene), or only "
+        "those that perturb nothing else (label, as the original).",
+    )
+    predict_self: bool = option(False, help="Let a gene predict itself.")
+    cell_type_sharing: str = option(
+        "identical",
+        choices=_of_grammar("CellTypeSharing"),
+        flags=("--cell-type-sharing-strategy", "--cell-type-sharing"),
+        help="{choices} (one model per cell type).",
+    )
+    prune: int | None = option(
+        None, minimum=1, help="Keep this many of the largest coefficients, and refit."
+    )
+    low_dimensional: str = option(
+        "none",
+        choices=_of_grammar("LowDimensionalStructure"),
+        flags=("--low-dimensional-structure", "--low-dimensional"),
+        help="Whether forecasts go through a subspace: {choices}.",
+    )
+    dimensions: Any = option(
+        None,
+        kind=str,
+        flags=("--low-dimensional-value", "--dimensions"),
+        help="Of the subspace: a number, or an .npy or .csv matrix (dimensions x genes).",
+    )
+    control_subtype: str | None = option(
+        None, help="Start from controls whose label begins with this."
+    )
+    starting_expression: str = option(
+        START_CONTROL,
+        choices=(START_CONTROL, START_HELDOUT),
+        help="control, or heldout (an oracle, and marked as one).",
+    )
+    seed: int = option(0, minimum=0, help="Of everything random in the model.")
 
     def __post_init__(self) -> None:
+        # Imported here, so that the command line can show its help without NumPy.
+        from pereggrn_data.models.grammar.dynamics import check_steps
+
         object.__setattr__(self, "steps", check_steps(self.steps))
-        if self.starting_expression not in (START_CONTROL, START_HELDOUT):
-            raise UsageError(
-                f"{self.starting_expression!r} is no starting expression.",
-                expected=f"{START_CONTROL}, or {START_HELDOUT} (an oracle)",
-            )
+        normalise(self)
+        check_choices(self)
 
     @property
     def is_oracle(self) -> bool:
@@ -131,9 +228,9 @@ class ModelOptions:
             Naming those that were made nevertheless.
         """
         made = [
-            f.name
-            for f, default in zip(fields(self), _defaults().values(), strict=True)
-            if f.name not in besides and not _equal(getattr(self, f.name), default)
+            name
+            for name, about in options_of(ModelOptions).items()
+            if name not in besides and not _equal(getattr(self, name), about.default)
         ]
         if made:
             raise UsageError(why, got=", ".join(made), fix="leave these choices out.")
@@ -152,41 +249,20 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
 
 
-def _defaults() -> dict[str, Any]:
-    return asdict(ModelOptions())
-
-
 def _equal(value: Any, default: Any) -> bool:
     if isinstance(default, tuple):
         return tuple(value) == default
     return value is default or (isinstance(value, type(default)) and bool(value == default))
 
 
+@documented
 @dataclass(frozen=True)
 class Program:
     """A method that is not ours: a local command, or a container image.
 
     Parameters
     ----------
-    command
-        A line or a list of words, with ``{dir}`` where the folder of the
-        exchange goes; no shell reads it.
-    container
-        An image, instead of a command.
-    runtime
-        ``docker``, ``apptainer`` or ``singularity``.
-    container_arguments
-        Further arguments of the runtime.
-    time_limit
-        Seconds after which the program and all it has started end.
-    memory_limit
-        Bytes (the command line takes gigabytes); of each process of a command,
-        of the whole container.
-    log
-        File that gets the program's output, while it runs.
-    keep
-        Folder for the exchange, empty or not there yet, which stays; by default
-        a temporary one, which is removed unless its answers are refused.
+    {options}
 
     Raises
     ------
@@ -194,14 +270,39 @@ class Program:
         If choices do not go together, or a limit is not one.
     """
 
-    command: str | Sequence[str] | None = None
-    container: str | None = None
-    runtime: str = "docker"
-    container_arguments: Sequence[str] = ()
-    time_limit: float = DEFAULT_HOURS * 3600
-    memory_limit: float | None = None
-    log: str | Path | None = None
-    keep: str | Path | None = None
+    command: str | Sequence[str] | None = option(
+        None,
+        help='Forecast by this instead, for example "python my_model.py {{dir}}" (in Python also '
+        "a list of words). No shell.",
+    )
+    container: str | None = option(None, help="Forecast by this image.")
+    runtime: str = option("docker", choices=_runtimes, needs=("container",), help="{choices}.")
+    container_arguments: Sequence[str] = option(
+        (),
+        flags=("--container-argument",),
+        needs=("container",),
+        help="Of the runtime, for example --gpus=all; repeatable.",
+    )
+    time_limit: float = option(
+        DEFAULT_HOURS * 3600,
+        needs=_A_PROGRAM,
+        shown=f"{DEFAULT_HOURS * 3600:.0f} ({DEFAULT_HOURS:g} hours)",
+        help="Seconds, after which the program and all it has started end.",
+    )
+    memory_limit: float | None = option(
+        None,
+        needs=_A_PROGRAM,
+        parse=parse_gigabytes,
+        help="Gigabytes (in Python bytes); of each process of a command, of the whole container.",
+    )
+    log: str | Path | None = option(
+        None, needs=_A_PROGRAM, help="Write the program's output here while it runs."
+    )
+    keep: str | Path | None = option(
+        None,
+        needs=_A_PROGRAM,
+        help="Make its folder here (empty or not there yet), and keep it.",
+    )
 
     def __post_init__(self) -> None:
         if (self.command is None) == (self.container is None):
@@ -210,6 +311,9 @@ class Program:
                 expected="one of --command and --container",
                 got="neither" if self.command is None else "both",
             )
+        # Imported here, as in ModelOptions.
+        from pereggrn_data.loaders.program.containers import check_runtime
+
         check_runtime(self.runtime)
         if self.log is not None and Path(self.log).suffix in NEVER_A_LOG:
             raise UsageError(

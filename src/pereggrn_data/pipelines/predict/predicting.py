@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard, Unpack
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import MODEL_UNS, OBSERVATION, ORACLE_UNS, PREDICTION_STEP
+from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
@@ -28,7 +29,7 @@ from pereggrn_data.pipelines.predict.forecast import (
     forecast_fitted,
     forecast_network,
 )
-from pereggrn_data.pipelines.predict.model_options import Choices, ModelOptions, Program
+from pereggrn_data.pipelines.predict.model_options import DEFAULT_MODEL, ModelOptions, Program
 from pereggrn_data.pipelines.predict.model_store import (
     check_can_save,
     load_model,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@takes(ModelOptions, without=("model",))
 def predict(
     dataset: str | Path | Dataset | AnnData | None = None,
     model: str | None = None,
@@ -56,7 +58,8 @@ def predict(
     progress: Progress | None = None,
     collection: str | None = None,
     output: str | Path | None = None,
-    **choices: Unpack[Choices],
+    options: ModelOptions | None = None,
+    **choices: Any,
 ) -> PredictedExpression:
     """Train a model on the training side of a split, and forecast its test side.
 
@@ -89,9 +92,9 @@ def predict(
     output
         Where the predictions will be written afterwards, if that is known: what
         would be lost there is named before the work begins.
-    **choices
-        See :class:`pereggrn_data.ModelOptions`: ``network``,
-        ``eligible_regulators``, ``matching``, ``steps``, ``seed`` and more.
+    options
+        All choices of the model in one object, instead of `model` and the names below.
+    {options}
 
     Raises
     ------
@@ -102,13 +105,17 @@ def predict(
     InvalidDataError
         If the data lack what the choices need, or a program fails.
     """
+    if model is not None:
+        choices["model"] = model
+    wanted = one_of(ModelOptions, options, choices)
+    if wanted.model != DEFAULT_MODEL:
+        model = wanted.model
     _check_sources(model, program, model_file, save_model)
-    options = ModelOptions(**choices) if model is None else ModelOptions(model, **choices)
-    steps = check_steps(options.steps)
+    steps = check_steps(wanted.steps)
     if program is None and model_file is None:
-        method = get_method(options.model).name
+        method = get_method(wanted.model).name
         if save_model is not None:
-            check_can_save(Path(save_model), method, options.arguments)
+            check_can_save(Path(save_model), method, wanted.arguments)
     refuse_two_splits(split, split_options)
     made = _divided(dataset, split, split_options, collection)
     sources = (*made.sources, *(user_path(p) for p in (split, model_file) if _is_path(p)))
@@ -116,8 +123,8 @@ def predict(
     if output is not None and program is not None and program.keep is not None:
         refuse_in_exchange(user_path(output), user_path(program.keep))
     began = time.monotonic()
-    work = Work(made, options, jobs, progress, collection)
-    settings = options.to_dict()
+    work = Work(made, wanted, jobs, progress, collection)
+    settings = wanted.to_dict()
     if program is not None:
         name, values, notes = _by_program(work, program)
     elif model_file is not None:
@@ -130,7 +137,7 @@ def predict(
         adata=_filled_template(work, values, steps, {**settings, "model": name}),
         model=name,
         split=made.split,
-        notes=tuple(dict.fromkeys([*made.warnings, *notes, *_oracle_note(options)])),
+        notes=tuple(dict.fromkeys([*made.warnings, *notes, *_oracle_note(wanted)])),
         seconds=time.monotonic() - began,
         steps=steps,
         sources=sources,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats
-from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import PERTURBATION, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
@@ -23,6 +21,7 @@ from pereggrn_data.evaluators import (
     group_keys,
     place_rows,
 )
+from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, ScoreOptions
 from pereggrn_data.validators import (
     Scale,
     check_controls,
@@ -33,47 +32,6 @@ from pereggrn_data.validators import (
     check_rows,
     check_scale,
 )
-
-
-class PredictionScale(StrEnum):
-    """What predicted values mean."""
-
-    EXPRESSION = "expression"
-    LOGFC = "logfc"
-
-
-class Fill(StrEnum):
-    """What replaces predictions that are NaN."""
-
-    NONE = "none"
-    CONTROL = "control"
-
-
-@dataclass(frozen=True)
-class CheckOptions:
-    """How strictly, and on which scale, predictions are read."""
-
-    scale: PredictionScale = PredictionScale.EXPRESSION
-    fill: Fill = Fill.NONE
-    allow_missing: bool = False
-    judge_scale: bool = True
-
-    @classmethod
-    def parse(cls, scale: str, fill: str, allow_missing: bool, judge_scale: bool) -> CheckOptions:
-        """Read the options as they stand on the command line.
-
-        Raises
-        ------
-        UnknownNameError
-            For a scale or a fill rule that does not exist.
-        """
-        for kind, name, known in (
-            ("scale", scale, PredictionScale),
-            ("rule for missing predictions", fill, Fill),
-        ):
-            if str(name) not in {str(k) for k in known}:
-                raise UnknownNameError(kind, str(name), [str(k) for k in known])
-        return cls(PredictionScale(str(scale)), Fill(str(fill)), allow_missing, judge_scale)
 
 
 @dataclass(frozen=True)
@@ -93,7 +51,7 @@ class Checked:
 
 
 def check_and_align(
-    predictions: Predictions, is_control: Bools, task: Task, known: set[str], options: CheckOptions
+    predictions: Predictions, is_control: Bools, task: Task, known: set[str], options: ScoreOptions
 ) -> Checked:
     """Check predictions and put them into the order of the task.
 
@@ -127,11 +85,11 @@ def check_and_align(
     reference = task.reference(placement.group_of)
     values, filled = _filled(given, mine, task, reference, options)
     findings += check_numbers(values, list(map(str, mine.index)), list(task.genes))
-    if options.judge_scale and np.isfinite(values).all():
+    if options.check_scale and np.isfinite(values).all():
         findings += _scale_findings(values, mine, task, options)
     findings += _control_findings(predictions, is_control, columns, task, options)
     _raise_if_errors(predictions, findings)
-    expression = values + reference if options.scale is PredictionScale.LOGFC else values
+    expression = values + reference if options.scale == PredictionScale.LOGFC else values
     warnings = [str(finding) for finding in findings]
     if filled:
         warnings.append(f"{filled} missing values were replaced by the mean of training controls.")
@@ -144,7 +102,7 @@ def _structural_findings(
     mine: pd.DataFrame,
     task: Task,
     known: set[str],
-    options: CheckOptions,
+    options: ScoreOptions,
 ) -> list[Finding]:
     keys = group_keys(mine, task.group_by)
     found = list(check_rows(keys, task.keys, known, allow_missing=options.allow_missing))
@@ -156,31 +114,31 @@ def _structural_findings(
 
 
 def _filled(
-    values: Floats, mine: pd.DataFrame, task: Task, reference: Floats, options: CheckOptions
+    values: Floats, mine: pd.DataFrame, task: Task, reference: Floats, options: ScoreOptions
 ) -> tuple[Floats, int]:
-    if options.fill is Fill.NONE or np.isnan(values).all():
+    if options.fill_missing == Fill.NONE or np.isnan(values).all():
         return values, 0
-    if options.scale is PredictionScale.LOGFC:
+    if options.scale == PredictionScale.LOGFC:
         filled, count = fill_with_controls(values + reference, mine, task)
         return filled - reference, count
     return fill_with_controls(values, mine, task)
 
 
 def _scale_findings(
-    values: Floats, mine: pd.DataFrame, task: Task, options: CheckOptions
+    values: Floats, mine: pd.DataFrame, task: Task, options: ScoreOptions
 ) -> Iterable[Finding]:
     scale = Scale.of(task.train_matrix, task.control_mean)
-    judge = check_fold_changes if options.scale is PredictionScale.LOGFC else check_scale
+    judge = check_fold_changes if options.scale == PredictionScale.LOGFC else check_scale
     return judge(values, scale, row_names=list(map(str, mine.index)))
 
 
 def _control_findings(
-    predictions: Predictions, controls: Any, columns: Any, task: Task, options: CheckOptions
+    predictions: Predictions, controls: Any, columns: Any, task: Task, options: ScoreOptions
 ) -> Iterable[Finding]:
     if not controls.any():
         return ()
     profile = np.asarray(predictions.matrix[controls][:, columns], dtype=np.float64).mean(axis=0)
-    if options.scale is PredictionScale.LOGFC:
+    if options.scale == PredictionScale.LOGFC:
         profile = profile + task.control_mean
     return check_controls(profile, task.control_mean)
 

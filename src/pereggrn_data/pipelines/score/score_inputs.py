@@ -245,13 +245,8 @@ def _the_split(
 
 def _made_by(split: Split, options: SplitOptions) -> bool:
     made = (split.type, split.seed, split.heldout_fraction, split.num_genes, split.rules)
-    return options.test_set is None and made == (
-        options.type,
-        options.seed,
-        options.heldout_fraction,
-        options.num_genes,
-        options.rules,
-    )
+    asked = (options.type, options.seed, options.heldout_fraction, options.num_genes)
+    return options.test_set is None and made == (*asked, options.rules)
 
 
 def _the_dataset(

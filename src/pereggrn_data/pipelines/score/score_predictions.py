@@ -7,28 +7,19 @@ predictions are checked and put into its order, scored, summarised, reported.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import (
-    TargetedGenes,
-    make_task,
-    signature,
-    summarise,
-    targeted_genes_rule,
-)
+from pereggrn_data.evaluators import TargetedGenes, make_task, signature, summarise
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.loaders.files import Dataset
-from pereggrn_data.pipelines.score.checked_predictions import (
-    CheckOptions,
-    Fill,
-    PredictionScale,
-    check_and_align,
-)
+from pereggrn_data.pipelines.score.checked_predictions import check_and_align
 from pereggrn_data.pipelines.score.score_inputs import gather
+from pereggrn_data.pipelines.score.score_options import ScoreOptions
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 
@@ -37,20 +28,17 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@takes(ScoreOptions)
 def score(
     predictions: str | Path | Predictions | AnnData | pd.DataFrame,
     *,
     dataset: str | Path | Dataset | AnnData | None = None,
     split: str | Path | Split | SplitDataset | None = None,
     split_options: SplitOptions | None = None,
-    targeted_genes: str = TargetedGenes.REVEAL,
-    scale: str = PredictionScale.EXPRESSION,
-    fill_missing: str = Fill.NONE,
-    allow_missing: bool = False,
-    check_scale: bool = True,
-    step: int | None = None,
+    options: ScoreOptions | None = None,
     collection: str | None = None,
     threads: int | None = None,
+    **choices: Any,
 ) -> ScoreReport:
     """Score predictions of held-out perturbations, next to the mean and median baselines.
 
@@ -68,22 +56,13 @@ def score(
         dataset is known too); by default what the file says of itself.
     split_options
         How to make the split again, for files that do not carry one.
-    targeted_genes
-        ``reveal`` (set to the stated level), ``exclude`` or ``as-is``.
-    scale
-        ``expression`` (natural log) or ``logfc`` (over the training controls).
-    fill_missing
-        ``control`` replaces NaN by the mean of the training controls.
-    allow_missing
-        Score what was predicted although perturbations are missing.
-    check_scale
-        Refuse raw counts and z-scores.
-    step
-        Which ``prediction_timescale`` to score, for files with several.
+    options
+        All options in one object, instead of the names below.
     collection
         Folder of the local collection.
     threads
         By default one per processor.
+    {options}
 
     Raises
     ------
@@ -92,21 +71,21 @@ def score(
     UsageError
         If the dataset or the split cannot be found, or do not belong together.
     """
-    rule = targeted_genes_rule(str(targeted_genes))
-    options = CheckOptions.parse(scale, fill_missing, allow_missing, check_scale)
+    wanted = one_of(ScoreOptions, options, choices)
+    rule = TargetedGenes(wanted.targeted_genes)
     inputs = gather(
         predictions,
         dataset=dataset,
         split=split,
         options=split_options,
-        step=step,
+        step=wanted.step,
         collection=collection,
     )
     divided, given = inputs.divided, inputs.predictions
     data, shown_as = divided.prepared, divided.dataset.shown_as
     task = make_task(data.adata, divided.split, shared_columns=inputs.columns, train=data.train)
     known = set(data.adata.obs[PERTURBATION])
-    checked = check_and_align(given, inputs.is_control, task, known, options)
+    checked = check_and_align(given, inputs.is_control, task, known, wanted)
     scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
     metrics, remarks = summarise(scores)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
@@ -115,7 +94,7 @@ def score(
         dataset_shown_as=shown_as,
         software=software(),
         targeted=str(rule),
-        fill=str(options.fill),
+        fill=wanted.fill_missing,
         group_by=task.group_by,
         scored=(n_scored, n_expected),
         groups=map(str, task.keys[checked.aligned.scored]),

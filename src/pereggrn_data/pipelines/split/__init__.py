@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.split.split_check import SplitCheck as SplitCheck
     from pereggrn_data.pipelines.split.split_check import check_split as check_split
     from pereggrn_data.pipelines.split.split_dataset import SplitDataset as SplitDataset
-    from pereggrn_data.pipelines.split.split_options import DEFAULT_FRACTION as DEFAULT_FRACTION
-    from pereggrn_data.pipelines.split.split_options import DEFAULT_GENES as DEFAULT_GENES
-    from pereggrn_data.pipelines.split.split_options import DEFAULT_TYPE as DEFAULT_TYPE
     from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.split.splitting import divide as divide
     from pereggrn_data.pipelines.split.splitting import split as split
@@ -31,12 +28,7 @@ __getattr__, __dir__ = lazy_names(
             "check_split",
         ),
         "split_dataset": ("SplitDataset",),
-        "split_options": (
-            "DEFAULT_FRACTION",
-            "DEFAULT_GENES",
-            "DEFAULT_TYPE",
-            "SplitOptions",
-        ),
+        "split_options": ("SplitOptions",),
         "splitting": (
             "divide",
             "split",

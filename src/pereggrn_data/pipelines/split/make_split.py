@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
-from pereggrn_data.core.split_rules import AllowedRegulators, SplitRules
-from pereggrn_data.core.splits import Split
+from pereggrn_data.core.splits import AllowedRegulators, Split, SplitRules
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators.splits import (
     SplitRequest,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, TRAIN_FILE, Role
-from pereggrn_data.core.split_rules import CONTEXTS, SplitRules
+from pereggrn_data.core.splits import CONTEXTS, SplitRules
 from pereggrn_data.evaluators.splits import merge_replicates, split_type
 from pereggrn_data.loaders.files import Dataset, existing_file, read_dataset, user_path
 from pereggrn_data.pipelines.collection import require_usable

@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.core.split_rules import SplitRules
-
-DEFAULT_TYPE = "interventional"
-DEFAULT_FRACTION = 0.5
-DEFAULT_GENES = 10_000
+from pereggrn_data.core.options import documented, option, options_of
+from pereggrn_data.core.splits import SplitRules
 
 
+def _types() -> Iterable[str]:
+    from pereggrn_data.evaluators.splits import SPLIT_TYPES
+
+    return SPLIT_TYPES
+
+
+@documented
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(SplitRules):
     """How to make a split.
 
     Parameters
     ----------
-    type
-        Name of the split type.
-    seed
-        Of the random draw.
-    heldout_fraction
-        Wanted share of the perturbations (of the observations, for ``simple``
-        and ``stratified``) in the test set.
-    num_genes
-        Wanted number of genes.
-    rules
-        What is done besides the draw.
-    test_set
-        For ``custom``: a file, or the names themselves.
+    {options}
     """
 
-    type: str = DEFAULT_TYPE
-    seed: int = 0
-    heldout_fraction: float = DEFAULT_FRACTION
-    num_genes: int = DEFAULT_GENES
-    rules: SplitRules = field(default_factory=SplitRules)
-    test_set: str | Path | Sequence[str] | None = None
+    type: str = option(
+        "interventional", choices=_types, noun="split type", help="Type of split: {choices}."
+    )
+    seed: int = option(0, minimum=0, help="Of the random draw.")
+    heldout_fraction: float = option(
+        0.5,
+        help="Wanted share of the perturbations in the test set (of the observations, for "
+        "simple and stratified).",
+    )
+    num_genes: int = option(
+        10_000,
+        minimum=1,
+        noun="number of genes",
+        help="Wanted number of genes: all perturbed ones, and the most variable ones.",
+    )
+    test_set: str | Path | Sequence[str] | None = option(
+        None,
+        finer=True,
+        applies_to=("custom",),
+        help="the observations to hold out: a JSON list or a CSV file (in Python also their "
+        "names).",
+    )
+
+    @property
+    def rules(self) -> SplitRules:
+        """What is done besides the draw, and recorded in the split."""
+        return SplitRules(**{name: getattr(self, name) for name in options_of(SplitRules)})

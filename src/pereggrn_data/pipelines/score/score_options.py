@@ -1,0 +1,78 @@
+"""How predictions are read and scored: all options in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pereggrn_data.core.options import check_choices, documented, normalise, option
+
+
+class PredictionScale(StrEnum):
+    """What predicted values mean."""
+
+    EXPRESSION = "expression"
+    LOGFC = "logfc"
+
+
+class Fill(StrEnum):
+    """What replaces predictions that are NaN."""
+
+    NONE = "none"
+    CONTROL = "control"
+
+
+def _rules_for_targeted_genes() -> Iterable[str]:
+    from pereggrn_data.evaluators import TargetedGenes
+
+    return TargetedGenes
+
+
+@documented
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How strictly, and on which scale, predictions are read and scored.
+
+    Parameters
+    ----------
+    {options}
+
+    Raises
+    ------
+    UnknownNameError
+        For a value that is not among the choices.
+    """
+
+    scale: str = option(
+        str(PredictionScale.EXPRESSION),
+        choices=PredictionScale,
+        help="expression (natural log) or logfc (over the training controls).",
+    )
+    targeted_genes: str = option(
+        "reveal",
+        choices=_rules_for_targeted_genes,
+        noun="rule for targeted genes",
+        help="reveal (set to the stated level), exclude, or as-is (what the original software "
+        "does).",
+    )
+    fill_missing: str = option(
+        str(Fill.NONE),
+        choices=Fill,
+        noun="rule for missing predictions",
+        help="control: replace NaN by the mean of the training controls.",
+    )
+    allow_missing: bool = option(False, help="Score what was predicted, and say n of N.")
+    check_scale: bool = option(
+        True,
+        flags=("--no-scale-check",),
+        help="Refuse what looks like counts or z-scores.",
+        help_off="Accept what looks like counts or z-scores.",
+    )
+    step: int | None = option(
+        None, minimum=0, help="Which prediction_timescale to score, for files with several."
+    )
+
+    def __post_init__(self) -> None:
+        normalise(self)
+        check_choices(self)
