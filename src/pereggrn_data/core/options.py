@@ -8,7 +8,6 @@ from there, so that a new option is one field and the code that obeys it.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pereggrn_data.core.errors import UnknownNameError, UsageError, or_list
 
@@ -127,7 +126,7 @@ def option(
 ) -> Any:
     """Make the field of an option; see :class:`Option` for the parameters."""
     if choices is not None and (isinstance(choices, type) or not callable(choices)):
-        choices = tuple(map(str, choices))
+        choices = tuple(str(choice) for choice in cast("Iterable[str]", choices))
     about = {
         "help": help,
         "choices": choices,
@@ -147,12 +146,17 @@ def option(
     return field(default=default, metadata={_KEY: about})
 
 
-@functools.cache
 def options_of(cls: type) -> dict[str, Option]:
     """Return the options of a dataclass by name, in the order of its fields, finer ones last."""
-    hints = get_type_hints(cls)
-    found = [_option_of(f, hints[f.name]) for f in fields(cls)]
-    return {about.name: about for about in sorted(found, key=lambda about: about.finer)}
+    if cls not in _READ:
+        hints = get_type_hints(cls)
+        found = [_option_of(f, hints[f.name]) for f in fields(cls)]
+        _READ[cls] = {about.name: about for about in sorted(found, key=lambda about: about.finer)}
+    return _READ[cls]
+
+
+_READ: dict[type, dict[str, Option]] = {}
+"""What was read of classes, which do not change."""
 
 
 def _option_of(declared: Field[Any], hint: Any) -> Option:
