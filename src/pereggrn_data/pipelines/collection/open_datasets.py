@@ -17,9 +17,9 @@ from pereggrn_data.loaders.files import (
     existing_file,
     parts_in_memory,
     read_dataset,
+    sha256_of_file,
     with_plain_strings,
 )
-from pereggrn_data.loaders.files.anndata_files import sha256_of_file
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
 from pereggrn_data.validators import check_usable
 
