@@ -2,11 +2,11 @@
 
 What keeps the query from doing harm, outermost first:
 
-1. DuckDB has no access to files, addresses, extensions and settings at all.
-   It is not even given the paths of the edges (a path that it may read is one
+1. DuckDB has no access to files, addresses and extensions at all, and its settings are
+   locked. It is not even given the paths of the edges (a path that it may read is one
    that it may write): pyarrow reads the files and hands over batches.
-2. Exactly one harmless statement of type SELECT is accepted, before anything runs:
-   see :mod:`pereggrn_data.loaders.network.sql.check`.
+2. Exactly one statement of type SELECT is accepted, before anything runs, and nothing in
+   it may get past that lock: see :mod:`pereggrn_data.loaders.network.sql.check`.
 3. Time, memory, threads and rows are limited; and the operating system limits
    the process, because some functions of DuckDB heed neither its memory limit
    nor an interrupt. The parent kills it in the end.
@@ -30,7 +30,7 @@ from pyarrow.fs import LocalFileSystem
 
 from pereggrn_data.core.format import UNWEIGHTED
 from pereggrn_data.loaders.network.plan import NO_EDGES, unique_sql
-from pereggrn_data.loaders.network.sql.check import SEES, VIEWS, RefusedError, checked
+from pereggrn_data.loaders.network.sql.check import SEES, RefusedError, checked
 
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("regulator", "target", "cell_type", "subnetwork")]
@@ -63,7 +63,7 @@ def _answer(request: BinaryIO, out: BinaryIO) -> None:
     head = json.loads(request.readline())
     limits = head["limits"]
     connection = locked_connection(head, request)
-    statement = checked(connection, head["sql"], [*VIEWS, *head["tables"]])
+    # Before the statement is parsed, which a long one can make expensive.
     _limit_process(limits)
     finished, late = threading.Event(), threading.Event()
 
@@ -76,7 +76,7 @@ def _answer(request: BinaryIO, out: BinaryIO) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        table = _fetch(connection, statement, limits)
+        table = _fetch(connection, checked(connection, head["sql"]), limits)
     except (duckdb.Error, MemoryError, pa.ArrowException) as error:
         if late.is_set():
             raise TimeoutError from None

@@ -73,8 +73,8 @@ def run_sql(
     """Run one SELECT over networks.
 
     The query runs in a process of its own, in which DuckDB can reach no file,
-    no network address, no extension and no setting: the edges are handed to
-    it by Arrow, which only reads.
+    no network address and no extension, and change no setting: the edges are
+    handed to it by Arrow, which only reads.
 
     Parameters
     ----------

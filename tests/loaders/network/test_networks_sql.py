@@ -1,7 +1,8 @@
 """A user's SQL: what it sees, what it cannot do, and that it ends.
 
-The attack table is run three ways: against the check of the statement, against the
-locked connection without that check (each layer has to hold alone), and as a whole.
+Three layers keep a query from doing harm, and each is tested without the others: the check
+of the statement, the locked connection, and the limits of the process. The tables below say
+which of them stops an attack, and run against whatever DuckDB is installed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -31,31 +31,39 @@ from pereggrn_data.pipelines.collection import query_networks
 ONE_SELECT = "Only one SELECT statement is accepted"
 NOT_IN_FROM = "is not allowed in FROM"
 NOT_SQL = "The query is not SQL"
-NO_TABLE = "does not exist, or may not be read"
-NOT_A_NAME = "after WITH is one of DuckDB's own"
-NOT_A_FUNCTION = r"The function \w+ is not allowed\."
-NOT_SHOWN = "SHOW is accepted for a view only"
 
-ATTACKS = [
-    # reading
+REFUSED = [
+    # reading and listing files
     ("SELECT * FROM read_csv('{secret}')", NOT_IN_FROM),
+    ("SELECT * FROM read_csv('/etc/passwd', header = false, sep = '|')", NOT_IN_FROM),
     ("SELECT * FROM read_text('{secret}')", NOT_IN_FROM),
     ("SELECT * FROM read_blob('/etc/passwd')", NOT_IN_FROM),
+    ("SELECT * FROM read_json('{secret}')", NOT_IN_FROM),
     ("SELECT * FROM glob('/etc/*')", NOT_IN_FROM),
     ("SELECT * FROM parquet_metadata('{net}')", NOT_IN_FROM),
+    ("SELECT * FROM parquet_schema('{net}')", NOT_IN_FROM),
     ("SELECT (SELECT count(*) FROM read_parquet('{net}'))", NOT_IN_FROM),
     ("SELECT * FROM read_parquet('https://example.org/x.parquet')", NOT_IN_FROM),
-    ("SELECT * FROM query('SELECT * FROM read_text(''{secret}'')')", NOT_IN_FROM),
+    ("SELECT * FROM sqlite_scan('{folder}/x.db', 't')", NOT_IN_FROM),
     ("FROM sniff_csv('{secret}')", NOT_IN_FROM),
+    ("COPY edges FROM '{secret}'", ONE_SELECT),
+    ("IMPORT DATABASE '{folder}'", f"{ONE_SELECT}|{NOT_SQL}"),  # 1.4 looks for the file
+    # SQL in text, which the check of the statement does not see
+    ("SELECT * FROM query('SELECT * FROM read_text(''{secret}'')')", NOT_IN_FROM),
+    ("SELECT * FROM query_table('{secret}')", NOT_IN_FROM),
+    (
+        "FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''{secret}'')'))",
+        NOT_IN_FROM,
+    ),
     # writing
     ("COPY (SELECT 1) TO '{net}' (use_tmp_file false)", ONE_SELECT),
     ("COPY edges TO '{folder}/new.parquet'", ONE_SELECT),
     ("EXPORT DATABASE '{folder}/dump'", ONE_SELECT),
     ("INSERT INTO edges VALUES ('a', 'b', 1, NULL, 'n', 's')", ONE_SELECT),
+    ("UPDATE edges SET weight = 0", ONE_SELECT),
     ("CREATE TABLE t AS SELECT 1", ONE_SELECT),
+    ("CREATE MACRO m() AS 1", ONE_SELECT),
     ("DROP VIEW edges", ONE_SELECT),
-    ("SELECT * FROM enable_logging(storage = 'file', storage_path = '{folder}/log')", NOT_IN_FROM),
-    ("CALL enable_logging(storage = 'file', storage_path = '{folder}/log')", ONE_SELECT),
     # a SELECT that writes, as DuckDB 2 has it; 1.4 does not parse it
     (
         "WITH x AS (COPY (SELECT 1) TO '{net}' (use_tmp_file false)) SELECT * FROM x",
@@ -64,6 +72,10 @@ ATTACKS = [
     (
         "WITH x AS (INSERT INTO edges VALUES (1) RETURNING *) SELECT * FROM x",
         f"contains INSERT|{NOT_SQL}",
+    ),
+    (
+        "WITH x AS (UPDATE edges SET weight = 0 RETURNING *) SELECT * FROM x",
+        f"contains UPDATE|{NOT_SQL}",
     ),
     ("WITH x AS (DELETE FROM edges RETURNING *) SELECT 1", f"contains DELETE|{NOT_SQL}"),
     (
@@ -74,57 +86,26 @@ ATTACKS = [
         "FROM query('WITH x AS (COPY (SELECT 1) TO ''{net}'' (use_tmp_file false)) FROM x')",
         NOT_IN_FROM,
     ),
-    # other databases, extensions, settings
+    # other databases, extensions, secrets, settings
     ("ATTACH ':memory:' AS other", ONE_SELECT),
     ("ATTACH '{folder}/x.db'", ONE_SELECT),
+    ("USE memory", ONE_SELECT),
     ("INSTALL httpfs", ONE_SELECT),
+    ("INSTALL x FROM '{folder}'", ONE_SELECT),
     ("LOAD httpfs", ONE_SELECT),
+    ("LOAD '{folder}/x.duckdb_extension'", ONE_SELECT),
+    ("CREATE SECRET s (TYPE s3, KEY_ID 'a')", ONE_SELECT),
+    ("FROM duckdb_secrets()", NOT_IN_FROM),
+    ("FROM duckdb_extensions()", NOT_IN_FROM),
     ("SET threads = 64", ONE_SELECT),
     ("SET enable_external_access = true", ONE_SELECT),
     ("RESET lock_configuration", ONE_SELECT),
     ("PRAGMA threads = 64", ONE_SELECT),
+    ("PRAGMA enable_profiling", ONE_SELECT),
     ("PRAGMA database_list", f"{ONE_SELECT}|{NOT_IN_FROM}|contains"),
-    ("SELECT * FROM pragma_database_list()", NOT_IN_FROM),
+    ("SELECT * FROM pragma_version()", NOT_IN_FROM),
     ("CHECKPOINT", ONE_SELECT),
     ("SELECT * FROM checkpoint()", NOT_IN_FROM),
-    # what is in the database beside the edges: settings, catalog, log, variables
-    ("SELECT * FROM stored_files_0", NO_TABLE),
-    ("SELECT * FROM memory.main.edges", NO_TABLE),
-    ("SELECT * FROM main.edges", NO_TABLE),
-    ("SELECT * FROM obs", NO_TABLE),
-    ("SELECT * FROM pg_catalog.pg_settings", NO_TABLE),
-    ('SELECT * FROM "PG_SETTINGS"', NO_TABLE),
-    ("DESCRIBE pg_settings", NO_TABLE),
-    ("SUMMARIZE pg_settings", NO_TABLE),
-    ("TABLE information_schema.tables", NO_TABLE),
-    ("FROM sqlite_master", NO_TABLE),
-    ("FROM duckdb_logs", NO_TABLE),
-    ("FROM duckdb_settings", NO_TABLE),
-    ("SELECT 1 WHERE EXISTS (FROM duckdb_views)", NO_TABLE),
-    ("PIVOT duckdb_settings ON name IN ('threads') USING any_value(value)", NO_TABLE),
-    ("FROM duckdb_views()", NOT_IN_FROM),
-    ("FROM duckdb_functions()", NOT_IN_FROM),
-    ("FROM duckdb_columns()", NOT_IN_FROM),
-    ("FROM duckdb_settings()", NOT_IN_FROM),
-    # within its own definition, and elsewhere, the name means the hidden table
-    ("WITH pg_settings AS (FROM pg_settings) FROM pg_settings", NOT_A_NAME),
-    ("SELECT * FROM (WITH stored_files_0 AS (SELECT 1) SELECT 1), stored_files_0", NOT_A_NAME),
-    ("SHOW TABLES", NOT_SHOWN),
-    ("SHOW ALL TABLES", NOT_SHOWN),
-    ("SHOW DATABASES", NOT_SHOWN),
-    ("SHOW memory_limit", f"{NOT_SHOWN}|{NO_TABLE}"),
-    ("FROM (SHOW TABLES)", NOT_SHOWN),
-    ("SELECT current_setting('memory_limit')", NOT_A_FUNCTION),
-    ("SELECT system.main.\"Current_Setting\"('memory_limit')", NOT_A_FUNCTION),
-    ("SELECT 'memory_limit'.current_setting()", f"{NOT_A_FUNCTION}|{NOT_SQL}"),
-    ("SELECT list_transform(['threads'], lambda x: current_setting(x))", NOT_A_FUNCTION),
-    ("SELECT 1 FROM edges ORDER BY getvariable('x')", NOT_A_FUNCTION),
-    ("SELECT write_log('x')", NOT_A_FUNCTION),
-    ("SELECT nextval('s')", NOT_A_FUNCTION),
-    ("SELECT currval('s')", NOT_A_FUNCTION),
-    ("SELECT current_database()", NOT_A_FUNCTION),
-    ("SELECT pg_get_viewdef(1)", NOT_A_FUNCTION),
-    ("SELECT * FROM range(current_setting('threads'))", NOT_A_FUNCTION),
     # several statements, none, or none that parses
     ("SELECT 1; SELECT 2", ONE_SELECT),
     ("SELECT 1; DROP VIEW edges", ONE_SELECT),
@@ -134,7 +115,35 @@ ATTACKS = [
     ("' OR '1'='1", NOT_SQL),
     ("EXPLAIN ANALYZE SELECT 1", ONE_SELECT),
     ("PREPARE p AS SELECT 1", ONE_SELECT),
+    ("SELECT " + "NOT " * 50_000 + "true", NOT_SQL),
 ]
+"""Stopped by the check of the statement; nothing is read or written without it, either."""
+
+ONLY_REFUSED = [
+    # DuckDB 1.4 changes the setting although it is locked, and every later query fails.
+    ("SELECT * FROM enable_logging(storage = 'file', storage_path = '{folder}/log')", NOT_IN_FROM),
+    ("CALL enable_logging(storage = 'file', storage_path = '{folder}/log')", ONE_SELECT),
+    # Both take addresses in memory; with these ones DuckDB 1.4 ends the process.
+    ("SELECT * FROM pandas_scan(NULL)", NOT_IN_FROM),
+    ("SELECT * FROM python_map_function((SELECT 1), NULL, NULL)", NOT_IN_FROM),
+    ("SELECT * FROM arrow_scan(NULL, NULL, NULL)", NOT_IN_FROM),
+]
+"""Stopped by the check of the statement, which is needed for them: the lock is not enough."""
+
+LOCKED_OUT = [
+    ("SELECT * FROM '{net}'", "disabled by configuration"),
+    ("SELECT * FROM '{secret}'", "disabled by configuration"),
+    ("SUMMARIZE '{secret}'", "disabled by configuration"),
+    ("WITH a AS (FROM '{secret}') SELECT 1 FROM a", "disabled by configuration"),
+    ("FROM '/etc/passwd'", "does not exist"),
+    ("FROM 'https://example.org/x.csv'", "disabled by configuration"),
+    ("SELECT * FROM place", "does not exist"),  # a variable of Python
+    ("SELECT getenv('HOME')", "does not exist|not in the catalog"),
+    ("SELECT set_config('threads', '64', false)", "does not exist|locked|No function"),
+    ("SELECT nextval('s')", "does not exist"),
+    ("SELECT read_text('{secret}')", "does not exist|table function"),
+]
+"""Stopped by the locked connection; the check of the statement has no say."""
 
 HARMLESS = [
     "SELECT * FROM edges;",
@@ -158,6 +167,17 @@ HARMLESS = [
     "SELECT * FROM range(3) r, unnest([1, 2]) u",
     "SELECT 1 UNION SELECT 2 EXCEPT SELECT 3",
     "SELECT 'DROP TABLE edges; COPY' AS \"it's; fine\"",
+    # a pattern over which other engines than DuckDB's take forever
+    "SELECT regexp_matches(repeat('a', 5000), '(a*)*b')",
+    # settings and the catalog are no secret
+    "SELECT current_setting('memory_limit'), getvariable('x'), current_database()",
+    "FROM pg_settings",
+    "SHOW TABLES",
+    "FROM (SHOW TABLES)",
+    "DESCRIBE pg_settings",
+    "TABLE information_schema.tables",
+    "WITH pg_settings AS (FROM pg_settings) FROM pg_settings",
+    "SELECT write_log('x')",
 ]
 
 
@@ -205,7 +225,7 @@ def written(attack: str, place: dict[str, Path]) -> str:
     return attack.format(**quoted)
 
 
-@pytest.mark.parametrize(("attack", "message"), ATTACKS)
+@pytest.mark.parametrize(("attack", "message"), REFUSED + ONLY_REFUSED)
 def test_the_statement_is_refused_before_it_runs(
     attack: str, message: str, place: dict[str, Path], locked: Any
 ) -> None:
@@ -215,7 +235,7 @@ def test_the_statement_is_refused_before_it_runs(
     assert state(place["folder"]) == before
 
 
-@pytest.mark.parametrize("attack", [attack for attack, _ in ATTACKS])
+@pytest.mark.parametrize("attack", [attack for attack, _ in REFUSED])
 def test_the_connection_alone_lets_nothing_be_read_or_written(
     attack: str, place: dict[str, Path], attacked: Any
 ) -> None:
@@ -232,43 +252,29 @@ def test_the_connection_alone_lets_nothing_be_read_or_written(
     assert state(place["folder"]) == before
 
 
+@pytest.mark.parametrize(("attack", "message"), LOCKED_OUT)
+def test_the_connection_refuses_what_the_check_lets_pass(
+    attack: str, message: str, place: dict[str, Path], attacked: Any
+) -> None:
+    before = state(place["folder"])
+    statement = checked(attacked, written(attack, place))
+    with pytest.raises(duckdb.Error, match=message):
+        attacked.execute(statement).fetchall()
+    assert state(place["folder"]) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("enable_external_access", "false"), ("lock_configuration", "true"), ("temp_directory", "")],
+)
+def test_the_connection_is_locked(setting: str, value: str, locked: Any) -> None:
+    (found,) = locked.execute(f"SELECT current_setting('{setting}')::VARCHAR").fetchone()
+    assert found == value
+
+
 @pytest.mark.parametrize("sql", HARMLESS)
 def test_harmless_statements_run(sql: str, locked: Any) -> None:
     assert locked.execute(checked(locked, sql)).fetchall()
-
-
-def test_a_name_after_with_does_not_show_a_setting(locked: Any) -> None:
-    sql = "WITH memory_limit AS (SELECT 1 AS mine) FROM (SHOW memory_limit)"
-    if duckdb.__version__.startswith("1."):
-        # It describes the user's own table there.
-        assert locked.execute(checked(locked, sql)).fetchall()[0][0] == "mine"
-        return
-    with pytest.raises(RefusedError, match=NOT_SHOWN):
-        checked(locked, sql)
-
-
-HARMLESS_FUNCTIONS = {
-    # time, chance, and what says something about the argument only
-    "current_date", "current_localtime", "current_localtimestamp", "error", "gen_random_uuid",
-    "get_current_time", "get_current_timestamp", "now", "random", "stats", "today",
-    "transaction_timestamp", "uuid", "uuidv4", "uuidv7", "vector_type",
-}  # fmt: skip
-
-
-def test_every_function_with_a_state_is_refused_or_known_to_be_harmless() -> None:
-    """Asks the installed DuckDB, so that a new version cannot add one unnoticed."""
-    with duckdb.connect() as connection:
-        found = connection.execute(
-            r"""SELECT DISTINCT function_name FROM duckdb_functions()
-            WHERE (function_type = 'scalar' AND (has_side_effects OR stability <> 'CONSISTENT'))
-               OR (function_type = 'macro' AND regexp_matches(macro_definition,
-                   'duckdb_\w*\(|pg_catalog|current_setting|getvariable|sleep_|main.current'))"""
-        ).fetchall()
-        names = {name for (name,) in found} - HARMLESS_FUNCTIONS
-        assert names >= {"current_schema", "nextval", "pg_get_viewdef", "write_log"}
-        for name in sorted(names):
-            with pytest.raises(RefusedError, match=NOT_A_FUNCTION):
-                checked(connection, f"SELECT {name}(1)")
 
 
 @pytest.mark.parametrize(
@@ -276,9 +282,9 @@ def test_every_function_with_a_state_is_refused_or_known_to_be_harmless() -> Non
     [
         ("WITH x AS (COPY (SELECT 1) TO '{net}' (use_tmp_file false)) FROM x", "COPY|not SQL"),
         ("COPY (SELECT 1) TO '{net}' (use_tmp_file false)", ONE_SELECT),
-        ("SELECT * FROM '{net}'", NO_TABLE),
+        ("SELECT * FROM '{net}'", "disabled by configuration"),
         ("SELECT * FROM edges, nowhere", "nowhere does not exist"),
-        ("SELECT current_setting('memory_limit')", NOT_A_FUNCTION),
+        ("SELECT * FROM pandas_scan(NULL)", NOT_IN_FROM),
         ("SELECT * FROM edges WHERE target = ?", "parameters"),
         ("SELECT '\ud800'", "not valid Unicode"),
     ],
@@ -292,26 +298,34 @@ def test_from_outside_attacks_are_usage_errors(
     assert state(place["folder"]) == before
 
 
-@pytest.mark.parametrize(
-    ("sql", "message"),
-    [
-        ("SELECT count(*) FROM range(1000000000000)", "stopped after 1 second"),
-        # Heeds no interrupt: the process is killed.
-        ("SELECT levenshtein(repeat('a', 300000), repeat('b', 300000))", "stopped after 1 second"),
-        ("SELECT length(repeat('x', 4000000000))", "more memory"),
-        ("SELECT len(range(300000000))", "more memory"),
-        ("SELECT list(x) FROM range(1000000000) t(x)", "more memory|stopped after"),
-        ("SELECT * FROM range(2000)", "more than 1,000 rows"),
-    ],
-)
-def test_queries_that_take_too_much_are_stopped(
-    sql: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+ENDLESS = [
+    "SELECT count(*) FROM range(1000000000000)",
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0",
+    "WITH RECURSIVE t AS (SELECT 1 AS x UNION ALL SELECT 1 - x FROM t) SELECT x FROM t LIMIT 1 "
+    "OFFSET 100000000000",
+    # Heeds no interrupt: the process is killed.
+    "SELECT levenshtein(repeat('a', 300000), repeat('b', 300000))",
+]
+HUGE = [
+    ("SELECT length(repeat('x', 4000000000))", "more memory"),
+    ("SELECT len(range(300000000))", "more memory"),
+    ("SELECT list(x) FROM range(1000000000) t(x)", "more memory"),
+    ("SELECT * FROM range(2000)", "more than 1,000 rows"),
+]
+
+
+@pytest.mark.parametrize("sql", ENDLESS)
+def test_queries_that_do_not_end_are_stopped(sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pereggrn_data.loaders.network.sql.runner.GRACE_SECONDS", 2.5)
-    start = time.monotonic()
+    # More memory than they need within the time, so that only the time stops them.
+    with pytest.raises(UsageError, match="stopped after 1 second"):
+        run_sql(sql, [], limits=Limits(seconds=1, memory_mb=1024, threads=1, rows=1000))
+
+
+@pytest.mark.parametrize(("sql", "message"), HUGE)
+def test_queries_that_take_too_much_are_stopped(sql: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        run_sql(sql, [], limits=Limits(seconds=1, memory_mb=256, threads=1, rows=1000))
-    assert time.monotonic() - start < 20
+        run_sql(sql, [], limits=Limits(seconds=600, memory_mb=256, threads=1, rows=1000))
 
 
 def test_answers_equal_the_network(tmp_path: Path) -> None:
