@@ -1,10 +1,12 @@
-# The two commands of the README, on a machine that has python3 (3.11 or
-# newer, with venv), git and make. Everything is installed into .venv here.
+# The two commands of the README (demo, test), and those for developers, on a
+# machine that has python3 (3.11 or newer, with venv), git and make. Everything
+# is installed into .venv here, in the versions of constraints.txt.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test install clean
+.PHONY: demo test lint install constraints clean
 
 demo: install
 	$(BIN)/pereggrn-eval demo -o pereggrn-demo
@@ -12,14 +14,31 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses=4
 
+lint: $(VENV)/developers
+	$(BIN)/python .ci/lint.py
+
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"pereggrn-data needs Python 3.11 or newer, and $(PYTHON) is {v.major}.{v.minor}. Name another one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[plot,test]'
+	$(PIP) install --constraint constraints.txt --upgrade pip
+	$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[plot,test]'
 	@touch $@
+
+$(VENV)/developers: $(VENV)/installed
+	$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[dev,ot]'
+	@touch $@
+
+# The newest versions that go together, for every supported Python in one file;
+# pip and setuptools, which install the rest, are among them.
+constraints:
+	$(PYTHON) -m venv $(VENV)-uv
+	$(VENV)-uv/bin/python -m pip -qq install --upgrade pip uv
+	printf 'pip\nsetuptools\n' | $(VENV)-uv/bin/uv pip compile pyproject.toml - --upgrade --universal --python-version 3.11 --all-extras \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \
+	  --quiet --output-file constraints.txt
+	rm -r $(VENV)-uv
 
 clean:
 	rm -rf $(VENV) build dist pereggrn-demo *.egg-info
