@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -56,6 +57,21 @@ def test_every_room_has_its_place_in_the_import_contract() -> None:
 def test_no_room_is_imported_by_its_bare_name() -> None:
     banned = settings()["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]
     assert set(ROOMS) <= set(banned)
+
+
+def test_the_tools_for_developers_see_every_module(tmp_path: Path) -> None:
+    """`make lint` lays the package out as the wheel has it, from the same list."""
+    lint = runpy.run_path(str(REPOSITORY / ".ci/lint.py"))
+    lint["lay_out"](tmp_path)
+    laid_out = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
+    assert laid_out == {
+        f"{package.replace('.', '/')}/{source.name}"
+        for package, folder in expected_packages().items()
+        for source in folder.glob("*.py")
+    }
+    link = tmp_path / "pereggrn_data/loaders/__init__.py"
+    found = lint["in_checkout"](f"{link}:1: wrong, as in {link.relative_to(tmp_path)}", tmp_path)
+    assert found == "loaders/__init__.py:1: wrong, as in loaders/__init__.py"
 
 
 @pytest.mark.wheel
