@@ -356,7 +356,7 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:  # noqa: C9
                 if server.faults.cut_after:
                     return server.faults.cut_after.pop(0), None
                 if server.faults.stall_after:
-                    return server.faults.stall_after.pop(0), lambda: time.sleep(3)
+                    return server.faults.stall_after.pop(0), lambda: time.sleep(8)
             return None, None
 
         def send_body(self, path: Path, start: int, stop: int, *, chunked: bool) -> None:

@@ -15,7 +15,7 @@ from archives import RECORD, make_archives
 from pereggrn_data.loaders.remote import HttpSettings
 
 FAST = HttpSettings(
-    connect_timeout=5, read_timeout=1, tries=4, backoff=0.01, longest_wait=3, api_interval=0
+    connect_timeout=5, read_timeout=4, tries=4, backoff=0.01, longest_wait=3, api_interval=0
 )
 
 

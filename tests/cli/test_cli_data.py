@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -302,28 +299,3 @@ def test_croissant_is_valid(
         dataset = mlcroissant.Dataset(jsonld=str(path))
         assert not dataset.metadata.ctx.issues.errors
         assert dataset.metadata.name == name
-
-
-def test_help_is_quick() -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from pereggrn_data.cli.data import main; main()",
-        "--help",
-    ]
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "fetch" in done.stdout
-    loaded = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, pereggrn_data.cli.data.data_app as _; "
-            "print([m for m in ('pandas', 'anndata', 'requests', 'pooch') if m in sys.modules])",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout.strip() == "[]"
-    assert time.perf_counter() - started < 10
