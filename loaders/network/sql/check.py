@@ -5,7 +5,7 @@ Two attacks pass a locked connection and are stopped here, on the parsed stateme
 - A SELECT may contain a statement that writes (since DuckDB 2.0: ``WITH x AS (COPY …)``),
   so its nodes have to be those of queries.
 - Some functions in FROM do more than make rows: ``enable_logging`` changes a setting that
-  is locked (DuckDB 1.4), ``pandas_scan`` and ``python_map_function`` take addresses in
+  is locked (DuckDB 1), ``pandas_scan`` and ``python_map_function`` take addresses in
   memory and end the process, ``query`` and ``json_execute_serialized_sql`` run text that
   nobody has looked at. So functions in FROM have to be among a few that only make rows.
 

@@ -47,7 +47,7 @@ REFUSED = [
     ("SELECT * FROM sqlite_scan('{folder}/x.db', 't')", NOT_IN_FROM),
     ("FROM sniff_csv('{secret}')", NOT_IN_FROM),
     ("COPY edges FROM '{secret}'", ONE_SELECT),
-    ("IMPORT DATABASE '{folder}'", f"{ONE_SELECT}|{NOT_SQL}"),  # 1.4 looks for the file
+    ("IMPORT DATABASE '{folder}'", f"{ONE_SELECT}|{NOT_SQL}"),  # DuckDB 1 looks for the file
     # SQL in text, which the check of the statement does not see
     ("SELECT * FROM query('SELECT * FROM read_text(''{secret}'')')", NOT_IN_FROM),
     ("SELECT * FROM query_table('{secret}')", NOT_IN_FROM),
@@ -64,7 +64,7 @@ REFUSED = [
     ("CREATE TABLE t AS SELECT 1", ONE_SELECT),
     ("CREATE MACRO m() AS 1", ONE_SELECT),
     ("DROP VIEW edges", ONE_SELECT),
-    # a SELECT that writes, as DuckDB 2 has it; 1.4 does not parse it
+    # a SELECT that writes, as DuckDB 2 has it; 1 does not parse it
     (
         "WITH x AS (COPY (SELECT 1) TO '{net}' (use_tmp_file false)) SELECT * FROM x",
         f"contains COPY|{NOT_SQL}",
@@ -120,10 +120,10 @@ REFUSED = [
 """Stopped by the check of the statement; nothing is read or written without it, either."""
 
 ONLY_REFUSED = [
-    # DuckDB 1.4 changes the setting although it is locked, and every later query fails.
+    # DuckDB 1 changes the setting although it is locked, and every later query fails.
     ("SELECT * FROM enable_logging(storage = 'file', storage_path = '{folder}/log')", NOT_IN_FROM),
     ("CALL enable_logging(storage = 'file', storage_path = '{folder}/log')", ONE_SELECT),
-    # Both take addresses in memory; with these ones DuckDB 1.4 ends the process.
+    # Both take addresses in memory; with these ones DuckDB 1 ends the process.
     ("SELECT * FROM pandas_scan(NULL)", NOT_IN_FROM),
     ("SELECT * FROM python_map_function((SELECT 1), NULL, NULL)", NOT_IN_FROM),
     ("SELECT * FROM arrow_scan(NULL, NULL, NULL)", NOT_IN_FROM),
