@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.archive.release_files import ReleaseFiles as ReleaseFiles
     from pereggrn_data.loaders.archive.release_files import is_as_recorded as is_as_recorded
     from pereggrn_data.loaders.archive.transfer import NoProgress as NoProgress
-    from pereggrn_data.loaders.archive.transfer import Progress as Progress
+    from pereggrn_data.loaders.archive.transfer import TransferProgress as TransferProgress
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -51,7 +51,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "transfer": (
             "NoProgress",
-            "Progress",
+            "TransferProgress",
         ),
     },
 )

@@ -15,7 +15,7 @@ from pereggrn_data.loaders.archive.member_download import (
     transfer_groups,
 )
 from pereggrn_data.loaders.archive.release_files import ReleaseFiles
-from pereggrn_data.loaders.archive.transfer import SIDECAR, NoProgress, Progress
+from pereggrn_data.loaders.archive.transfer import SIDECAR, NoProgress, TransferProgress
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives
 from pereggrn_data.loaders.cache import (
     SET_ASIDE,
@@ -110,7 +110,7 @@ class EntryFetcher:
 
     files: ReleaseFiles
     cache: Cache
-    progress: Progress = field(default_factory=NoProgress)
+    progress: TransferProgress = field(default_factory=NoProgress)
     say: Callable[[str], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
 

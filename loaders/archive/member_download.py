@@ -10,7 +10,7 @@ from pathlib import Path
 from pereggrn_data.catalog import AnyEntry, LockedMember
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.loaders.archive.release_files import ReleaseFiles
-from pereggrn_data.loaders.archive.transfer import ByteSpan, NoProgress, Progress, Transfer
+from pereggrn_data.loaders.archive.transfer import ByteSpan, NoProgress, Transfer, TransferProgress
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives, unpack_from_whole
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import GROUP_FILE, SET_ASIDE, Cache, Holding, set_aside
@@ -83,7 +83,7 @@ class Batch:
     located: Holding
     members: dict[str, LockedMember]
     span: tuple[int, int]
-    progress: Progress = field(default_factory=NoProgress)
+    progress: TransferProgress = field(default_factory=NoProgress)
     say: Callable[[str], None] = lambda _: None
     whole: WholeArchives | None = None
 

@@ -22,7 +22,7 @@ SIDECAR = ".json"
 """Added to the name of a ``.part``: the file that says what it is a part of."""
 
 
-class Progress(Protocol):
+class TransferProgress(Protocol):
     """What shows how a transfer goes."""
 
     def start(self, label: str, total: int, done: int) -> None:
@@ -95,7 +95,7 @@ class Transfer:
     span: ByteSpan
     part: Path
     say: Callable[[str], None]
-    progress: Progress
+    progress: TransferProgress
     label: str = ""
 
     @property

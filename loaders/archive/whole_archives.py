@@ -14,7 +14,7 @@ from typing import BinaryIO
 from pereggrn_data.catalog import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.archive.release_files import ReleaseFiles
-from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Progress, Transfer
+from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Transfer, TransferProgress
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import ARCHIVES, GROUP_FILE, SET_ASIDE, Cache, set_aside
 from pereggrn_data.loaders.files import CHUNK, check_magic, md5_of_file, settle
@@ -26,7 +26,7 @@ class WholeArchives:
 
     files: ReleaseFiles
     cache: Cache
-    progress: Progress
+    progress: TransferProgress
     say: Callable[[str], None]
 
     def bring(self, archive: LockedArchive) -> Path:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pereggrn_data.cli.output import say
-from pereggrn_data.loaders.archive import NoProgress, Progress
+from pereggrn_data.loaders.archive import NoProgress, TransferProgress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -37,7 +37,7 @@ def human_size(n_bytes: float | None) -> str:
     return f"{value:.1f} {UNITS[-1]}"
 
 
-def make_progress(*, quiet: bool) -> Progress:
+def make_progress(*, quiet: bool) -> TransferProgress:
     """Return what suits where stderr goes."""
     if quiet:
         return NoProgress()

@@ -13,7 +13,7 @@ from pereggrn_data.loaders.archive import (
     EntryPlan,
     FetchedFile,
     NotInReleaseError,
-    Progress,
+    TransferProgress,
 )
 from pereggrn_data.loaders.cache import collection_folder, free_bytes, read_collection
 from pereggrn_data.loaders.remote import HttpSettings
@@ -83,7 +83,7 @@ def fetch(
     offline: bool = False,
     say: Say = silent,
     warn: Say | None = None,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
     confirm: Callable[[FetchPlan], bool] = lambda _: True,
     settings: HttpSettings | None = None,
 ) -> list[FetchedEntry]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from pereggrn_data.loaders.archive import (
     EntryFetcher,
     NoProgress,
-    Progress,
     ReleaseFiles,
+    TransferProgress,
     lock_in_force,
 )
 from pereggrn_data.loaders.cache import Cache, open_cache, release_at_hand
@@ -41,7 +41,7 @@ def open_service(
     offline: bool = False,
     say: Say = silent,
     warn: Say | None = None,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
     settings: HttpSettings | None = None,
 ) -> Service:
     """Prepare to talk to the archive; no request is made yet.
