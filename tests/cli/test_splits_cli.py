@@ -46,13 +46,20 @@ def fill(folder: str | Path) -> Path:
     return path
 
 
-MADE_BY = {
-    "interventional": (),
-    "simple": (),
+ALSO = {
     "stratified": ("--stratify-controls",),
     "genetic_interaction": ("--merge-replicates", "--keep-apart", "timepoint"),
     "demultiplexing": ("--rank-on-train",),
-    "custom": ("--test-set", "names.json"),
+}
+"""Options that are tried with some types; the others are split as they are."""
+
+MADE_BY = {
+    kind.name: (
+        *ALSO.get(kind.name, ()),
+        *(("--test-set", "names.json") if "test_set" in kind.uses else ()),
+    )
+    for kind in SPLIT_TYPES.values()
+    if not kind.separate_training
 }
 
 
@@ -61,7 +68,6 @@ def test_help_names_every_type(run: Any) -> None:
     assert code == 0
     for name in SPLIT_TYPES:
         assert name in out
-    assert set(MADE_BY) | {"timeseries"} == set(SPLIT_TYPES)
 
 
 @pytest.mark.parametrize("kind", MADE_BY)
@@ -89,7 +95,9 @@ def test_split_check_and_score(run: Any, kind: str) -> None:
     assert code == 0, err
     summary = json.loads(out)
     assert summary["n_scored"] == summary["n_expected"] > 0
-    assert ("additive_baseline" in summary["metrics"]["mae"]) is (kind == "genetic_interaction")
+    baselines = {key for key in summary["metrics"]["mae"] if key.endswith("_baseline")}
+    wanted = ("mean", "median", *SPLIT_TYPES[kind].extra_baselines)
+    assert baselines == {f"{name}_baseline" for name in wanted}
     assert summary["metrics"]["mae"]["percent_change_from_mean"] is not None
 
 

@@ -20,7 +20,12 @@ from pereggrn_data.evaluators.splits.guarantees import SplitFacts
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides, require_applicable
 from pereggrn_data.pipelines.split.split_options import SplitOptions
 
-DRAWN = ["interventional", "simple", "stratified", "genetic_interaction", "demultiplexing"]
+DRAWN = [
+    kind.name
+    for kind in SPLIT_TYPES.values()
+    if "test_set" not in kind.uses and not kind.separate_training
+]
+"""Types that divide one dataset, and need no list of observations."""
 
 
 def request(labels: list[str], controls: set[str], **options: Any) -> SplitRequest:
