@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from pereggrn_data.cli.evaluate import evaluate_app as evaluate
+from pereggrn_data.core.options import options_of
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES
+from pereggrn_data.pipelines.split import SplitOptions
 
 
 @pytest.fixture
@@ -53,10 +55,11 @@ ALSO = {
 }
 """Options that are tried with some types; the others are split as they are."""
 
+NAMED = options_of(SplitOptions)["test_set"].applies_to
 MADE_BY = {
     kind.name: (
         *ALSO.get(kind.name, ()),
-        *(("--test-set", "names.json") if "test_set" in kind.uses else ()),
+        *(("--test-set", "names.json") if kind.name in NAMED else ()),
     )
     for kind in SPLIT_TYPES.values()
     if not kind.separate_training

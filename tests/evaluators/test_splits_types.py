@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import AllowedRegulators, SplitRules
 from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
@@ -20,10 +21,11 @@ from pereggrn_data.evaluators.splits.guarantees import SplitFacts
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides, require_applicable
 from pereggrn_data.pipelines.split.split_options import SplitOptions
 
+NAMED = options_of(SplitOptions)["test_set"].applies_to
 DRAWN = [
     kind.name
     for kind in SPLIT_TYPES.values()
-    if "test_set" not in kind.uses and not kind.separate_training
+    if kind.name not in NAMED and not kind.separate_training
 ]
 """Types that divide one dataset, and need no list of observations."""
 

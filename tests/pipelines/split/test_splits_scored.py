@@ -17,6 +17,7 @@ from scipy import sparse
 import pereggrn_data
 from pereggrn_data.core.baselines import additive
 from pereggrn_data.core.errors import IntegrityError, InvalidDataError, UsageError
+from pereggrn_data.core.options import options_of
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
@@ -31,6 +32,7 @@ from pereggrn_data.loaders.files.anndata_files import (
 )
 from pereggrn_data.loaders.files.split_files import read_split, read_test_set, write_split
 from pereggrn_data.pipelines.score.score_predictions import score
+from pereggrn_data.pipelines.split import SplitOptions
 from pereggrn_data.pipelines.split.split_check import check_split
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split
@@ -306,7 +308,7 @@ class TestNoLeak:
             if apart or kind == "stratified":
                 pytest.skip("a time series is not merged, and one average has no replicates")
             options["merge_replicates"] = True
-        if "test_set" in SPLIT_TYPES[kind].uses:
+        if kind in options_of(SplitOptions)["test_set"].applies_to:
             options["test_set"] = ["A", "A,B"] if merged else ["cell2", "cell6"]
 
         def divided(data: anndata.AnnData) -> SplitDataset:
