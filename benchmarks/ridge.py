@@ -63,7 +63,7 @@ def make_task(case: Case, seed: int, jobs: int) -> Any:
     """
     import numpy as np
 
-    from pereggrn_data.models.regression_task import RegressionTask
+    from pereggrn_data.models.regression import RegressionTask
 
     rng = np.random.default_rng(seed)
     factors = rng.normal(size=(case.n, 20))

@@ -1,24 +1,35 @@
-"""Regression methods that are constants or that scikit-learn fits."""
+"""Regression methods that are constants or that scikit-learn fits, one target at a time.
+
+Targets are fitted in blocks that run in parallel.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pereggrn_data.core.arrays import dense
-from pereggrn_data.models.fitted import (
+from pereggrn_data.core.arrays import Ints, dense
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.models.regression import (
     EstimatorRegressions,
     LinearRegressions,
     Regressions,
+    RegressionTask,
     assemble_linear,
     constant_regressions,
 )
-from pereggrn_data.models.per_target import Make, check_arguments, fit_each, notes_of
-from pereggrn_data.models.regression_task import RegressionTask
+
+Make: TypeAlias = Callable[..., Any]
+"""Makes an unfitted scikit-learn estimator from keyword arguments."""
+
+BLOCKS_PER_JOB = 8
+"""Work is cut this fine, so that jobs finish together and progress can be told."""
 
 
 def fit_constant(task: RegressionTask, statistic: Callable[..., Any]) -> LinearRegressions:
@@ -151,3 +162,249 @@ class _LinearKernelRidge:
 
 def _linear_kernel_ridge(make: Make, **arguments: Any) -> _LinearKernelRidge:
     return _LinearKernelRidge(make(**arguments))
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """One fitted target: linear parts or an estimator, and what was said on the way."""
+
+    coefficients: npt.NDArray[np.float64] | None
+    intercept: float
+    alpha: float
+    estimator: Any
+    warning: str | None
+    failure: str | None
+
+    def moved(self, centre: npt.NDArray[np.float64]) -> FittedTarget:
+        """Return the model for features to which `centre` has been added."""
+        if self.coefficients is None or not centre.any():
+            return self
+        return replace(self, intercept=self.intercept - float(centre @ self.coefficients))
+
+
+def fit_each(
+    task: RegressionTask,
+    make: Make,
+    *,
+    linear: bool,
+    mean_if_it_fails: bool = False,
+    shares_gram: bool = False,
+) -> list[FittedTarget]:
+    """Fit every target of a task.
+
+    Parameters
+    ----------
+    task
+        What to fit.
+    make
+        Makes the estimator.
+    linear
+        Whether to keep coefficients rather than estimators.
+    mean_if_it_fails
+        Whether targets that cannot be fitted are returned with their mean.
+    shares_gram
+        Whether the estimator takes ``precompute``, a Gram matrix.
+
+    Raises
+    ------
+    UsageError
+        If the method does not take the arguments or their values.
+    InvalidDataError
+        If the method cannot fit a target.
+    """
+    from joblib import Parallel, delayed
+
+    arguments = check_arguments(task, make, _with_seed(task, make))
+    x = dense(task.features)
+    centre = x.mean(axis=0) if shares_gram else np.zeros(x.shape[1])
+    # Not in place: these may be the task's own features, which others fit next.
+    x = x - centre if shares_gram else x
+    gram = x.T @ x if shares_gram else None
+    cuts = np.array_split(
+        np.arange(task.n_targets), max(1, min(task.n_targets, BLOCKS_PER_JOB * task.jobs))
+    )
+    fitted: list[FittedTarget] = []
+    # joblib writes arrays above 1 MB to disk once, and the jobs map them into memory.
+    run = Parallel(n_jobs=task.jobs, return_as="generator", mmap_mode="r")
+    work = (
+        delayed(_fit_block)(
+            x,
+            gram,
+            dense(task.responses, columns=cut),
+            [task.features_of(int(j)) for j in cut],
+            [task.rows_of(int(j)) for j in cut],
+            make,
+            arguments,
+            linear,
+        )
+        for cut in cuts
+    )
+    for part in run(work):
+        fitted += [f.moved(centre[task.features_of(len(fitted) + i)]) for i, f in enumerate(part)]
+        task.report(len(fitted))
+    if not mean_if_it_fails:
+        _raise_if_failed(task, fitted)
+    return fitted
+
+
+def _raise_if_failed(task: RegressionTask, fitted: list[FittedTarget]) -> None:
+    failed = [j for j, f in enumerate(fitted) if f.failure is not None]
+    if failed:
+        raise InvalidDataError(
+            f"The method cannot be fitted to {len(failed)} of {task.n_targets} genes: "
+            f"{first_few(task.targets[j] for j in failed)}.",
+            got=fitted[failed[0]].failure,
+            fix="use another method, or one of its arguments (see its documentation).",
+        )
+
+
+def _fit_block(
+    x: npt.NDArray[np.float64],
+    gram: npt.NDArray[np.float64] | None,
+    y: npt.NDArray[np.float64],
+    columns: list[Ints],
+    rows: list[npt.NDArray[np.bool_]],
+    make: Make,
+    arguments: Mapping[str, Any],
+    linear: bool,
+) -> list[FittedTarget]:
+    out = []
+    for i in range(y.shape[1]):
+        kept = y[rows[i], i]
+        if columns[i].size == 0 or kept.size < 2:
+            out.append(_mean(kept, linear, len(columns[i])))
+            continue
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                if gram is not None and kept.size == x.shape[0]:
+                    shared = {"precompute": gram[np.ix_(columns[i], columns[i])]}
+                    estimator = make(**arguments, **shared)
+                else:
+                    estimator = make(**arguments)
+                estimator.fit(x[rows[i]][:, columns[i]], kept)
+            except (TypeError, OverflowError) as error:
+                _refuse_arguments(arguments, error)
+            except ValueError as error:
+                mean = float(kept.mean())
+                out.append(FittedTarget(None, mean, np.nan, None, None, _first_line(error)))
+                continue
+        said = next((_first_line(w.message) for w in caught), None)
+        out.append(_keep(estimator, linear, said))
+    return out
+
+
+def _refuse_arguments(arguments: Mapping[str, Any], error: Exception) -> NoReturn:
+    """Say that an argument has a wrong value, which no gene can be fitted with.
+
+    scikit-learn's own error for these is a ValueError and a TypeError.
+    """
+    if not arguments:
+        raise error
+    raise UsageError(
+        "The method cannot be used with these arguments.",
+        expected="values as in the method's documentation",
+        got=_first_line(error),
+        fix="mend the argument, or leave it out.",
+    ) from error
+
+
+def _first_line(said: object) -> str:
+    return str(said).strip().split("\n")[0]
+
+
+def _keep(estimator: Any, linear: bool, warning: str | None) -> FittedTarget:
+    if not linear:
+        return FittedTarget(None, np.nan, np.nan, estimator, warning, None)
+    alpha = getattr(estimator, "alpha_", np.nan)
+    return FittedTarget(
+        coefficients=np.ravel(estimator.coef_).astype(np.float64),
+        intercept=float(np.ravel(estimator.intercept_)[0]),
+        alpha=float(alpha) if np.ndim(alpha) == 0 else np.nan,
+        estimator=None,
+        warning=warning,
+        failure=None,
+    )
+
+
+def _mean(kept: npt.NDArray[np.float64], linear: bool, n_features: int) -> FittedTarget:
+    """Fit the mean, for a target without features or with one observation."""
+    if kept.size == 0:
+        return FittedTarget(None, np.nan, np.nan, None, None, "no observation is left to train on")
+    mean = float(kept.mean())
+    if linear:
+        return FittedTarget(np.zeros(n_features), mean, np.nan, None, None, None)
+    return FittedTarget(None, mean, np.nan, Constant(mean), None, None)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An estimator that predicts one number, also where there is no feature at all."""
+
+    value: float
+
+    def predict(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the number for each observation."""
+        return np.full(features.shape[0], self.value)
+
+
+def _with_seed(task: RegressionTask, make: Make) -> dict[str, Any]:
+    """Return the arguments, with the seed where the method takes one."""
+    arguments = dict(task.arguments)
+    if "random_state" in _parameters(make):
+        arguments.setdefault("random_state", task.seed)
+    return arguments
+
+
+def _parameters(make: Make) -> Mapping[str, Any]:
+    try:
+        return dict(make().get_params())
+    except AttributeError:
+        return {}
+
+
+def check_arguments(
+    task: RegressionTask, make: Make, arguments: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Check that the estimator takes the task's arguments, and return `arguments`.
+
+    Raises
+    ------
+    UsageError
+        Naming the first argument that it does not take, or if a Gram matrix is given.
+    """
+    known = _parameters(make)
+    unknown = sorted(set(task.arguments) - set(known))
+    if unknown:
+        raise UsageError(
+            f"The method takes no argument {unknown[0]!r}.",
+            expected=", ".join(sorted(known)) or "no argument at all",
+            fix="see the method's documentation for what it takes.",
+        )
+    if np.ndim(task.arguments.get("precompute", False)) > 0:
+        raise UsageError(
+            "No single Gram matrix serves all genes, as each has other regulators.",
+            expected="precompute: true or false",
+            fix="leave it out; one matrix is shared wherever that is possible.",
+        )
+    return arguments
+
+
+def notes_of(task: RegressionTask, fitted: list[FittedTarget]) -> tuple[str, ...]:
+    """Say for how many targets scikit-learn warned or failed, with the first reason."""
+    notes = []
+    warned = [j for j, f in enumerate(fitted) if f.warning is not None]
+    if warned:
+        names = first_few((task.targets[j] for j in warned), limit=3)
+        notes.append(
+            f"scikit-learn warned about {len(warned)} of {len(fitted)} genes ({names}); "
+            f"the first warning: {fitted[warned[0]].warning}"
+        )
+    failed = [j for j, f in enumerate(fitted) if f.failure is not None]
+    if failed:
+        names = first_few((task.targets[j] for j in failed), limit=3)
+        notes.append(
+            f"{len(failed)} of {len(fitted)} genes could not be fitted and got their mean "
+            f"({names}): {fitted[failed[0]].failure}"
+        )
+    return tuple(notes)

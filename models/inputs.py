@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from pereggrn_data.core.arrays import Bools, Ints, Matrix
-from pereggrn_data.core.errors import InvalidDataError, first_few
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.labels import genes_of, levels_of
 
 LARGEST_LEVEL = 1e5
@@ -23,7 +23,7 @@ LARGEST_LEVEL = 1e5
 
 
 @dataclass(frozen=True)
-class StatedLevels:
+class HeldLevels:
     """The levels to which measured genes were set, one entry per (observation, gene).
 
     Parameters
@@ -45,12 +45,12 @@ class StatedLevels:
         """Set the perturbed genes of `expression` (observations x genes) to their levels."""
         expression[self.rows, self.columns] = self.values
 
-    def among(self, columns: Ints, n_genes: int) -> StatedLevels:
+    def among(self, columns: Ints, n_genes: int) -> HeldLevels:
         """Renumber for a matrix that holds only some genes, dropping the others."""
         position = np.full(n_genes, -1, dtype=np.intp)
         position[columns] = np.arange(columns.size)
         kept = position[self.columns] >= 0
-        return StatedLevels(
+        return HeldLevels(
             self.rows[kept], position[self.columns[kept]], self.values[kept], self.n_unknown
         )
 
@@ -92,7 +92,7 @@ class Perturbations:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def levels(self, genes: Sequence[str]) -> StatedLevels:
+    def levels(self, genes: Sequence[str]) -> HeldLevels:
         """Return the stated levels of the measured perturbed genes.
 
         Parameters
@@ -115,7 +115,7 @@ class Perturbations:
                 hit = parsed[key] = self._parse(i, position)
             entries.extend((i, column, level) for column, level in hit)
         known = [entry for entry in entries if not math.isnan(entry[2])]
-        return StatedLevels(
+        return HeldLevels(
             rows=np.array([entry[0] for entry in known], dtype=np.intp),
             columns=np.array([entry[1] for entry in known], dtype=np.intp),
             values=np.array([entry[2] for entry in known], dtype=np.float64),
@@ -215,13 +215,8 @@ class TrainingData:
         """Number of training observations."""
         return len(self.perturbations)
 
-    def controls(self, subtype: str | None = None) -> Bools:
-        """Say which observations are controls, or controls of one subtype.
-
-        Parameters
-        ----------
-        subtype
-            Beginning of the label of the controls that are wanted.
+    def controls(self) -> Bools:
+        """Say which observations are controls.
 
         Raises
         ------
@@ -229,16 +224,11 @@ class TrainingData:
             If there is none.
         """
         chosen = np.asarray(self.is_control, dtype=bool).copy()
-        labels = self.perturbations.labels
-        if subtype is not None:
-            chosen &= np.array([label.startswith(subtype) for label in labels], dtype=bool)
         if not chosen.any():
-            known = sorted({labels[i] for i in np.flatnonzero(self.is_control)})
-            kind = "control" if subtype is None else f"control whose label begins with {subtype!r}"
             raise InvalidDataError(
-                f"The training data have no {kind}.",
+                "The training data have no control.",
                 expected="at least one observation with is_control = True",
-                got=f"controls labelled {first_few(known)}" if known else "no control at all",
+                got="no control at all",
             )
         return chosen
 

@@ -14,7 +14,7 @@ Nature Methods 22, 1657-1661.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,17 @@ import numpy as np
 from pereggrn_data.core.arrays import Floats, column_means
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.labels import genes_of, unique_in_order
-from pereggrn_data.models.grammar.dynamics import Forecast
+from pereggrn_data.models.grammar.dynamics import Forecast, check_steps, one_step_only
 from pereggrn_data.models.inputs import Perturbations, TrainingData
+from pereggrn_data.models.plain_arrays import (
+    Array,
+    Arrays,
+    header_of,
+    names_of,
+    numbers_of,
+    packed_header,
+    packed_names,
+)
 
 DIMENSION = 10
 RIDGE_PENALTY = 0.01
@@ -43,14 +52,32 @@ class LinearEmbedding:
         W, dimensions x dimensions.
     control_mean
         Mean of the training controls, one value per gene.
+    method
+        Name of the method that fitted it.
+    notes
+        What the user should know about the fit; there is nothing so far.
     """
 
     genes: tuple[str, ...]
     embedding: Floats
     weights: Floats
     control_mean: Floats
+    method: str = "linear_embedding"
+    notes: tuple[str, ...] = ()
 
-    def predict(self, perturbations: Perturbations, start: Floats | None = None) -> Forecast:
+    @property
+    def is_plain(self) -> bool:
+        """Whether arrays hold everything: they do."""
+        return True
+
+    def predict(
+        self,
+        perturbations: Perturbations,
+        *,
+        steps: int | Sequence[int] = (1,),
+        control_subtype: str | None = None,
+        starting_expression: Floats | None = None,
+    ) -> Forecast:
         """Forecast expression after perturbations, in one step.
 
         Parameters
@@ -58,15 +85,21 @@ class LinearEmbedding:
         perturbations
             What to forecast. Levels are not used, except that a perturbed
             gene keeps its own. Controls are forecast not to change.
-        start
+        steps, control_subtype
+            Only one step is known, and only the mean of all controls.
+        starting_expression
             Expression that the effects are added to, perturbations x genes;
             by default the mean of the training controls.
 
         Raises
         ------
+        UsageError
+            If other steps, or the controls of a subtype, are asked for.
         InvalidDataError
             If a perturbed gene is not measured, and so has no embedding.
         """
+        if check_steps(steps) != (1,) or control_subtype is not None:
+            raise one_step_only(self.method)
         n, changed = len(perturbations), np.ones(len(perturbations), dtype=bool)
         if perturbations.is_control is not None:
             changed = ~perturbations.is_control
@@ -80,11 +113,39 @@ class LinearEmbedding:
                 fix="use a split that holds out perturbations of measured genes only.",
             )
         p = _embed(labels, self.genes, self.embedding)
-        base = self.control_mean if start is None else start
+        base = self.control_mean if starting_expression is None else starting_expression
         state = np.tile(base, (n, 1)) if base.ndim == 1 else base.copy()
         state[changed] += p.T @ self.weights @ self.embedding
         perturbations.levels(self.genes).hold(state)
         return Forecast({1: state})
+
+    def to_arrays(self) -> Arrays:
+        """Return everything that the model needs to forecast."""
+        return {
+            "header": packed_header(self.method),
+            "genes": packed_names(self.genes),
+            "embedding": self.embedding,
+            "weights": self.weights,
+            "control_mean": self.control_mean,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> LinearEmbedding:
+        """Put together what `to_arrays` took apart; nothing about it is trusted.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If a part is missing, or of another shape.
+        """
+        genes, k = names_of(arrays["genes"]), arrays["embedding"].shape[0]
+        return cls(
+            genes=genes,
+            embedding=numbers_of(arrays["embedding"], (k, len(genes))),
+            weights=numbers_of(arrays["weights"], (k, k)),
+            control_mean=numbers_of(arrays["control_mean"], (len(genes),)),
+            method=str(header_of(arrays)["kind"]),
+        )
 
 
 def fit_linear_embedding(

@@ -1,7 +1,8 @@
-"""The methods: their names, what they are, and what fits them.
+"""The methods: their names, what they are, and what fits them, forecasts and loads them.
 
 This is the one place where a method is added. The command line, the table in
-``docs/models.md`` and the tests take their names from here.
+``docs/models.md`` and the tests take their names from here, and
+`pereggrn_data.models.families` goes by the kind that an entry says it is.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from pereggrn_data.models.estimators import (
     fit_linear,
     has_linear_kernel,
 )
-from pereggrn_data.models.fitted import Regressions
-from pereggrn_data.models.regression_task import RegressionTask
+from pereggrn_data.models.grammar.dynamics import Forecast
+from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
+from pereggrn_data.models.plain_arrays import Array
+from pereggrn_data.models.regression import Regressions, RegressionTask
+from pereggrn_data.models.regulon import forecast_regulon
 from pereggrn_data.models.ridge.ridge_cv import fit_ridge_cv, fit_ridge_cv_extra_penalty
 
 
-class Kind(StrEnum):
+class MethodKind(StrEnum):
     """What a method is, which decides what it can be combined with."""
 
     CONSTANT = "constant"
@@ -35,6 +39,11 @@ class Kind(StrEnum):
     ESTIMATOR = "estimator"
     NETWORK = "network"
     EMBEDDING = "embedding"
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether it is fitted to each gene by itself, as the grammar says."""
+        return self in (MethodKind.CONSTANT, MethodKind.LINEAR, MethodKind.ESTIMATOR)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,18 @@ class Method:
     reference
         Where it is described.
     fit
-        Fits it to all genes; None for methods that are not regressions.
+        What fits it; None for networks, to which nothing is fitted.
+        Of regressions, from a :class:`RegressionTask` to :class:`Regressions`
+        of all genes. Of embeddings, from :class:`TrainingData` and the
+        method's arguments, which are further parameters, to a fitted model.
+    forecast
+        What forecasts, for networks only, as fitted models forecast themselves:
+        from regulators, genes (a tuple of names), perturbations and a starting
+        state to a :class:`Forecast`, with the method's arguments, if it has any,
+        as further parameters.
+    load
+        For embeddings only, what makes a fitted model of its arrays;
+        regressions are all stored in one way.
     in_paper
         Whether the PEREGGRN paper's comparison of regression methods has it.
     linear_if
@@ -65,26 +85,35 @@ class Method:
     """
 
     name: str
-    kind: Kind
+    kind: MethodKind
     summary: str
     reference: str
-    fit: Callable[[RegressionTask], Regressions] | None = None
+    fit: Callable[..., Any] | None = None
+    forecast: Callable[..., Forecast] | None = None
+    load: Callable[[Mapping[str, Array]], Any] | None = None
     in_paper: bool = False
     linear_if: Callable[[Mapping[str, Any]], bool] | None = None
     is_random: bool = False
     aliases: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        is_network = self.kind is MethodKind.NETWORK
+        is_embedding = self.kind is MethodKind.EMBEDDING
+        has = (self.fit is not None, self.forecast is not None, self.load is not None)
+        if has != (not is_network, is_network, is_embedding):
+            raise TypeError(f"{self.name} is not complete, or has what a {self.kind} has not")
+
     @property
     def is_regression(self) -> bool:
         """Whether the grammar's rules, networks and matching apply to it."""
-        return self.fit is not None
+        return self.kind.is_regression
 
     def is_linear(self, arguments: Mapping[str, Any]) -> bool:
-        """Say whether models fitted with these arguments are kept as coefficients.
+        """Say whether a regression with these arguments is kept as coefficients.
 
-        Then they can be pruned (unless they are constants), and stored without pickle.
+        Then it can be pruned (unless it is a constant), and stored without pickle.
         """
-        return self.kind in (Kind.CONSTANT, Kind.LINEAR) or (
+        return self.kind in (MethodKind.CONSTANT, MethodKind.LINEAR) or (
             self.linear_if is not None and self.linear_if(arguments)
         )
 
@@ -115,7 +144,7 @@ _PEREGGRN = "Kernfeld et al. 2025, Genome Biology"
 METHODS: tuple[Method, ...] = (
     Method(
         name="mean",
-        kind=Kind.CONSTANT,
+        kind=MethodKind.CONSTANT,
         summary="Mean of the training data, whatever the perturbation: the baseline to beat.",
         reference=_PEREGGRN,
         fit=partial(fit_constant, statistic=np.mean),
@@ -123,7 +152,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="median",
-        kind=Kind.CONSTANT,
+        kind=MethodKind.CONSTANT,
         summary="Median of the training data, whatever the perturbation.",
         reference=_PEREGGRN,
         fit=partial(fit_constant, statistic=np.median),
@@ -131,7 +160,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="RidgeCV",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Ridge regression; penalty 0.01 to 100 by exact leave-one-out, all genes at once.",
         reference=_RIFKIN,
         fit=fit_ridge_cv,
@@ -139,7 +168,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="RidgeCVExtraPenalty",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="RidgeCV, with penalties up to 10,000,000 for genes that chose the largest.",
         reference=_PEREGGRN,
         fit=fit_ridge_cv_extra_penalty,
@@ -147,7 +176,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="LassoCV",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Lasso; penalty by five-fold cross-validation.",
         reference="Tibshirani 1996, J. R. Stat. Soc. B 58:267",
         fit=_linear("LassoCV"),
@@ -155,7 +184,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="Lasso",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Lasso with a fixed penalty (argument alpha, by default 1).",
         reference="Tibshirani 1996, J. R. Stat. Soc. B 58:267",
         fit=_linear("Lasso", shares_gram=True),
@@ -163,7 +192,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="ElasticNetCV",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Elastic net; penalty by five-fold cross-validation.",
         reference="Zou & Hastie 2005, J. R. Stat. Soc. B 67:301",
         fit=_linear("ElasticNetCV"),
@@ -171,21 +200,21 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="LassoLarsIC",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Lasso by least angles; penalty by the Akaike information criterion.",
         reference="Zou, Hastie & Tibshirani 2007, Ann. Statist. 35:2173",
         fit=_linear("LassoLarsIC", shares_gram=True),
     ),
     Method(
         name="LarsCV",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Least angle regression; number of steps by five-fold cross-validation.",
         reference="Efron et al. 2004, Ann. Statist. 32:407",
         fit=_linear("LarsCV"),
     ),
     Method(
         name="OrthogonalMatchingPursuitCV",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Greedy choice of regulators; their number by five-fold cross-validation.",
         reference="Rubinstein, Zibulevsky & Elad 2008, CS Technion",
         fit=_linear("OrthogonalMatchingPursuitCV", mean_if_it_fails=True),
@@ -193,7 +222,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="BayesianRidge",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Ridge regression; penalty by maximal evidence.",
         reference="MacKay 1992, Neural Comput. 4:415",
         fit=_linear("BayesianRidge"),
@@ -201,14 +230,14 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="ARDRegression",
-        kind=Kind.LINEAR,
+        kind=MethodKind.LINEAR,
         summary="Bayesian regression with a penalty for each regulator.",
         reference="MacKay 1994, ASHRAE Trans. 100:1053",
         fit=_linear("ARDRegression"),
     ),
     Method(
         name="KernelRidge",
-        kind=Kind.ESTIMATOR,
+        kind=MethodKind.ESTIMATOR,
         summary="Kernel ridge regression (linear kernel unless another is given, no intercept).",
         reference="Murphy 2012, Machine Learning, section 14.4.3",
         fit=partial(fit_kernel_ridge, make=_sklearn("kernel_ridge", "KernelRidge")),
@@ -217,7 +246,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="ExtraTreesRegressor",
-        kind=Kind.ESTIMATOR,
+        kind=MethodKind.ESTIMATOR,
         summary="Mean of 100 extremely randomised trees.",
         reference="Geurts, Ernst & Wehenkel 2006, Mach. Learn. 63:3",
         fit=_estimator("ensemble", "ExtraTreesRegressor", n_jobs=1),
@@ -225,7 +254,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="GradientBoostingRegressor",
-        kind=Kind.ESTIMATOR,
+        kind=MethodKind.ESTIMATOR,
         summary="100 shallow trees, each fitted to what the ones before it leave.",
         reference="Friedman 2001, Ann. Statist. 29:1189",
         fit=_estimator("ensemble", "GradientBoostingRegressor"),
@@ -233,15 +262,18 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="regulon",
-        kind=Kind.NETWORK,
+        kind=MethodKind.NETWORK,
         summary="Targets follow their regulator's log fold change; a network, and no training.",
         reference=_PEREGGRN,
+        forecast=forecast_regulon,
     ),
     Method(
         name="linear_embedding",
-        kind=Kind.EMBEDDING,
+        kind=MethodKind.EMBEDDING,
         summary="Ridge regression between embeddings of perturbed genes and of all genes.",
         reference="Ahlmann-Eltze, Huber & Anders 2025, Nat. Methods 22:1657",
+        fit=fit_linear_embedding,
+        load=LinearEmbedding.from_arrays,
         aliases=("ahlmann_eltze",),
     ),
 )

@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from pereggrn_data.core.errors import first_few
 from pereggrn_data.models.grammar.dynamics import Forecast, start_from
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import Perturbations
 
 
 def forecast_regulon(
-    network: Network,
+    network: RegulatorySets,
     genes: tuple[str, ...],
     perturbations: Perturbations,
     start: npt.NDArray[np.float64],

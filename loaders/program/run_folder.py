@@ -77,7 +77,7 @@ def check_can_keep(keep: str | Path) -> Path:
 
 
 @contextmanager
-def run_folder(keep: str | Path | None, log: str | Path | None) -> Iterator[RunFolder]:
+def open_run_folder(keep: str | Path | None, log: str | Path | None) -> Iterator[RunFolder]:
     """Give a program an empty folder.
 
     It is removed afterwards, also when SIGTERM or SIGHUP ends us, unless it is to

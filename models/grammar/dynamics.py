@@ -1,4 +1,7 @@
-"""Forecasting: set the perturbed genes, predict, feed back, for as many steps as wanted."""
+"""Forecasting: start from the controls, set the perturbed genes, predict, feed back.
+
+As many steps are made as are wanted.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from pereggrn_data.core.arrays import Floats, Matrix
+from pereggrn_data.core.arrays import Floats, Matrix, column_means
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.models.inputs import StatedLevels
+from pereggrn_data.models.inputs import HeldLevels, TrainingData
 
 WHAT_HELPS = (
     "Is the training data natural-log expression? If so, another method, more penalty (such as "
@@ -58,6 +62,14 @@ def check_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(int(s) for s in numbers))
 
 
+def one_step_only(method: str) -> UsageError:
+    """Return the error that says that a method leaves no choice of steps and starts."""
+    return UsageError(
+        f"{method} forecasts in one step, from the mean of the training controls.",
+        fix="leave --steps, --control-subtype and --starting-expression out.",
+    )
+
+
 def _is_step(value: object) -> bool:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
         return False
@@ -65,18 +77,18 @@ def _is_step(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Span:
+class TrainingRange:
     """The least and the largest value of the training data."""
 
     least: float
     largest: float
 
     @classmethod
-    def of(cls, expression: Matrix) -> Span:
+    def of(cls, expression: Matrix) -> TrainingRange:
         """Find them in (observations, genes)."""
         return cls(float(expression.min()), float(expression.max()))
 
-    def notes(self, forecast: Mapping[int, Floats], levels: StatedLevels) -> tuple[str, ...]:
+    def notes(self, forecast: Mapping[int, Floats], levels: HeldLevels) -> tuple[str, ...]:
         """Say how many forecasts are further outside of the span than the span is wide.
 
         Parameters
@@ -100,6 +112,54 @@ class Span:
             f"{self.largest:.3g}, and as much again on either side): {'; '.join(beyond)}. "
             f"{WHAT_HELPS}",
         )
+
+
+@dataclass(frozen=True)
+class ControlMeans:
+    """Mean expression of the controls, by label, so that subtypes can be chosen later.
+
+    Parameters
+    ----------
+    labels
+        Labels of the controls.
+    counts
+        How many observations have each.
+    means
+        Labels x genes.
+    """
+
+    labels: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+    means: Floats
+
+    @classmethod
+    def of(cls, data: TrainingData) -> ControlMeans:
+        """Compute them from training data."""
+        controls = data.controls()
+        labels = np.array(data.perturbations.labels, dtype=object)
+        names = tuple(dict.fromkeys(labels[controls]))
+        rows = [controls & (labels == name) for name in names]
+        return cls(
+            labels=names,
+            counts=np.array([r.sum() for r in rows], dtype=np.int64),
+            means=np.stack([column_means(data.expression, r) for r in rows]),
+        )
+
+    def mean(self, subtype: str | None = None) -> Floats:
+        """Return the mean over all controls, or over those whose label begins with `subtype`.
+
+        Raises
+        ------
+        UsageError
+            If there are none.
+        """
+        chosen = np.array([subtype is None or name.startswith(subtype) for name in self.labels])
+        if not chosen.any():
+            raise UsageError(
+                f"No control's label begins with {subtype!r}.",
+                expected=f"the beginning of one of: {first_few(self.labels)}",
+            )
+        return np.asarray(np.average(self.means[chosen], axis=0, weights=self.counts[chosen]))
 
 
 def start_from(start: Floats, n_perturbations: int, n_genes: int) -> Floats:
@@ -130,7 +190,7 @@ def start_from(start: Floats, n_perturbations: int, n_genes: int) -> Floats:
 def iterate(
     step: StepFunction,
     state: Floats,
-    levels: StatedLevels,
+    levels: HeldLevels,
     steps: Sequence[int],
     genes: Sequence[str],
 ) -> dict[int, Floats]:

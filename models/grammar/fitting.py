@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Ints, Matrix, dense
-from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models.fitted import Regressions
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar, LowDimensionalStructure
 from pereggrn_data.models.grammar.eligibility import (
     allowed_features,
@@ -19,10 +19,10 @@ from pereggrn_data.models.grammar.eligibility import (
 )
 from pereggrn_data.models.grammar.low_dimensional import Subspace
 from pereggrn_data.models.grammar.matching import UNMATCHED, match
-from pereggrn_data.models.grammar.prior_network import Network
-from pereggrn_data.models.inputs import StatedLevels, TrainingData
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
+from pereggrn_data.models.inputs import HeldLevels, TrainingData
 from pereggrn_data.models.methods import get_regression
-from pereggrn_data.models.regression_task import Progress, RegressionTask
+from pereggrn_data.models.regression import Progress, Regressions, RegressionTask
 
 
 class Fitting:
@@ -64,7 +64,7 @@ class Fitting:
             self.targets, self.feature_names = tuple(data.genes), regulators
 
     def models(
-        self, network: Network | None, *, is_pruned: bool = False
+        self, network: RegulatorySets | None, *, is_pruned: bool = False
     ) -> dict[str | None, Regressions]:
         """Fit all models with a network (None means dense).
 
@@ -87,19 +87,18 @@ class Fitting:
     def _model(
         self,
         chosen: Bools,
-        network: Network | None,
+        network: RegulatorySets | None,
         cell_type: str | None,
         is_pruned: bool,
     ) -> Regressions:
-        method = get_regression(self.grammar.method)
-        if method.fit is None:  # get_regression never returns one; this tells the type checker
-            raise UsageError(f"{method.name} is not a regression method.")
-        return method.fit(self.task(chosen, network, cell_type, is_pruned=is_pruned))
+        fit: Any = get_regression(self.grammar.method).fit  # every regression has one
+        fitted: Regressions = fit(self.task(chosen, network, cell_type, is_pruned=is_pruned))
+        return fitted
 
     def task(
         self,
         chosen: Bools,
-        network: Network | None,
+        network: RegulatorySets | None,
         cell_type: str | None,
         *,
         is_pruned: bool = False,
@@ -144,7 +143,7 @@ class Fitting:
         )
 
 
-def _of_rows(levels: StatedLevels, rows: Ints, n: int) -> StatedLevels:
+def _of_rows(levels: HeldLevels, rows: Ints, n: int) -> HeldLevels:
     position = np.full(n, -1, dtype=np.intp)
     position[rows] = np.arange(rows.size)
     kept = position[levels.rows] >= 0

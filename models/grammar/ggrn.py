@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
 
 from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.models.fitted import Regressions
 from pereggrn_data.models.grammar.choices import (
     Grammar,
     LowDimensionalStructure,
@@ -18,19 +17,37 @@ from pereggrn_data.models.grammar.choices import (
     NetworkPrior,
     Pruning,
 )
-from pereggrn_data.models.grammar.controls import ControlMeans
-from pereggrn_data.models.grammar.dynamics import Forecast, Span, check_steps, iterate, start_from
+from pereggrn_data.models.grammar.dynamics import (
+    ControlMeans,
+    Forecast,
+    TrainingRange,
+    check_steps,
+    iterate,
+    start_from,
+)
 from pereggrn_data.models.grammar.eligibility import (
     feature_positions,
     own_features,
 )
 from pereggrn_data.models.grammar.fitting import Fitting
 from pereggrn_data.models.grammar.low_dimensional import Subspace, make_subspace
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.grammar.pruning import check_prunable, pruned_network
-from pereggrn_data.models.inputs import Perturbations, StatedLevels, TrainingData
+from pereggrn_data.models.inputs import HeldLevels, Perturbations, TrainingData
 from pereggrn_data.models.methods import get_regression
-from pereggrn_data.models.regression_task import Progress
+from pereggrn_data.models.plain_arrays import (
+    Array,
+    Arrays,
+    header_of,
+    names_of,
+    numbers_of,
+    packed_header,
+    packed_names,
+)
+from pereggrn_data.models.regression import LinearRegressions, Progress, Regressions
+
+STORED_AS = "ggrn"
+"""Kind of stored model that says that all of the grammar is in it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +81,20 @@ class FittedGRN:
     regulators: tuple[str, ...]
     models: Mapping[str | None, Regressions]
     controls: ControlMeans
-    span: Span
+    span: TrainingRange
     subspace: Subspace | None = None
-    network: Network | None = None
+    network: RegulatorySets | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """Name of the regression method."""
+        return self.grammar.method
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all models are linear, so that arrays hold everything."""
+        return all(isinstance(m, LinearRegressions) for m in self.models.values())
 
     def predict(
         self,
@@ -145,13 +172,97 @@ class FittedGRN:
             )
         return {c: np.flatnonzero(labels == c) for c in dict.fromkeys(labels)}
 
+    def to_arrays(self) -> Arrays:
+        """Return everything that a linear model needs to forecast.
+
+        Raises
+        ------
+        UsageError
+            If the model is not linear.
+        """
+        # A matrix that spans a subspace is stored with the subspace.
+        settings = {
+            f.name: getattr(self.grammar, f.name)
+            for f in fields(self.grammar)
+            if f.name != "low_dimensional_value"
+        }
+        names = list(self.models)
+        arrays: Arrays = {
+            "header": packed_header(
+                STORED_AS, grammar=settings, models=names, notes=list(self.notes)
+            ),
+            "genes": packed_names(self.genes),
+            "regulators": packed_names(self.regulators),
+            "control_labels": packed_names(self.controls.labels),
+            "control_counts": self.controls.counts,
+            "control_means": self.controls.means,
+            "span": np.array([self.span.least, self.span.largest]),
+        }
+        if self.subspace is not None:
+            arrays["subspace_encoder"] = self.subspace.encoder
+            arrays["subspace_decoder"] = self.subspace.decoder
+            arrays["subspace_centre"] = self.subspace.centre
+        for k, name in enumerate(names):
+            regressions = self.models[name]
+            if not isinstance(regressions, LinearRegressions):
+                raise UsageError(
+                    f"A model fitted by {self.method} is not linear.",
+                    expected="a linear model, which is stored as coefficients",
+                    fix="store it with joblib, and load such files only if you trust their "
+                    "source.",
+                )
+            arrays |= regressions.to_arrays(f"model_{k}")
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> FittedGRN:
+        """Put together what `to_arrays` took apart; nothing about it is trusted.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError, PereggrnError
+            If a part is missing, of another shape, or no choice of the grammar.
+        """
+        header = header_of(arrays)
+        genes, regulators = names_of(arrays["genes"]), names_of(arrays["regulators"])
+        labels = names_of(arrays["control_labels"])
+        settings = dict(header["grammar"])
+        subspace, n_targets, n_features = None, len(genes), len(regulators)
+        if "subspace_encoder" in arrays:
+            k = arrays["subspace_encoder"].shape[1]
+            subspace = Subspace(
+                encoder=numbers_of(arrays["subspace_encoder"], (len(genes), k)),
+                decoder=numbers_of(arrays["subspace_decoder"], (k, len(genes))),
+                centre=numbers_of(arrays["subspace_centre"], (len(genes),)),
+            )
+            settings["low_dimensional_value"] = k
+            if settings["low_dimensional_structure"] == "dynamics":
+                n_targets = n_features = k
+        return cls(
+            grammar=Grammar(**settings),
+            genes=genes,
+            regulators=regulators,
+            models={
+                name: LinearRegressions.from_arrays(f"model_{i}", arrays, n_targets, n_features)
+                for i, name in enumerate(header["models"])
+            },
+            controls=ControlMeans(
+                labels=labels,
+                counts=numbers_of(arrays["control_counts"], (len(labels),)).astype(np.int64),
+                means=numbers_of(arrays["control_means"], (len(labels), len(genes))),
+            ),
+            span=TrainingRange(*numbers_of(arrays["span"], (2,)).tolist()),
+            subspace=subspace,
+            notes=tuple(map(str, header["notes"])),
+        )
+
 
 def fit(
     data: TrainingData,
     grammar: Grammar,
     *,
     regulators: Sequence[str] | None = None,
-    network: Network | None = None,
+    network: RegulatorySets | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> FittedGRN:
@@ -209,14 +320,14 @@ def fit(
         regulators=names,
         models=models,
         controls=ControlMeans.of(data),
-        span=Span.of(data.expression),
+        span=TrainingRange.of(data.expression),
         subspace=subspace,
         network=network,
         notes=tuple(dict.fromkeys(note for model in models.values() for note in model.notes)),
     )
 
 
-def _used_network(grammar: Grammar, network: Network | None) -> Network | None:
+def _used_network(grammar: Grammar, network: RegulatorySets | None) -> RegulatorySets | None:
     if grammar.network_prior is NetworkPrior.RESTRICTIVE and network is None:
         raise UsageError(
             "A restrictive network prior needs a network.",
@@ -231,7 +342,10 @@ def _used_network(grammar: Grammar, network: Network | None) -> Network | None:
 
 
 def _check_dynamics(
-    grammar: Grammar, network: Network | None, regulators: Sequence[str], genes: Sequence[str]
+    grammar: Grammar,
+    network: RegulatorySets | None,
+    regulators: Sequence[str],
+    genes: Sequence[str],
 ) -> None:
     if network is not None or set(regulators) != set(genes):
         raise UsageError(
@@ -248,7 +362,7 @@ def _check_dynamics(
         )
 
 
-def _unknown_levels(levels: StatedLevels) -> tuple[str, ...]:
+def _unknown_levels(levels: HeldLevels) -> tuple[str, ...]:
     if not levels.n_unknown:
         return ()
     return (

@@ -10,7 +10,7 @@ from pereggrn_data.core.errors import InvalidDataError, first_few
 
 
 @dataclass(frozen=True)
-class Network:
+class RegulatorySets:
     """Regulators of each target.
 
     Parameters
@@ -32,7 +32,7 @@ class Network:
         regulators: Iterable[str],
         targets: Iterable[str],
         cell_types: Iterable[str] | None = None,
-    ) -> Network:
+    ) -> RegulatorySets:
         """Make a network from edges; repeated ones count once.
 
         Parameters
@@ -62,7 +62,7 @@ class Network:
         )
 
     @classmethod
-    def empty(cls) -> Network:
+    def empty(cls) -> RegulatorySets:
         """Return the network without edges."""
         return cls({})
 

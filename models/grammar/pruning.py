@@ -11,9 +11,9 @@ import scipy.sparse
 
 from pereggrn_data.core.arrays import Ints
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.fitted import LinearRegressions, Regressions
-from pereggrn_data.models.grammar.prior_network import Network
-from pereggrn_data.models.methods import Kind, Method
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
+from pereggrn_data.models.methods import Method, MethodKind
+from pereggrn_data.models.regression import LinearRegressions, Regressions
 
 
 def check_prunable(method: Method, arguments: Mapping[str, Any]) -> None:
@@ -24,7 +24,7 @@ def check_prunable(method: Method, arguments: Mapping[str, Any]) -> None:
     UsageError
         If they will not.
     """
-    if method.kind is Kind.CONSTANT or not method.is_linear(arguments):
+    if method.kind is MethodKind.CONSTANT or not method.is_linear(arguments):
         raise not_prunable(method.name)
 
 
@@ -43,7 +43,7 @@ def pruned_network(
     regulators: Sequence[str],
     own: Ints,
     n_edges: int,
-) -> Network:
+) -> RegulatorySets:
     """Return the network of the largest coefficients.
 
     Parameters
@@ -84,11 +84,11 @@ def pruned_network(
         start += weights.size
     names = list(zip(*edges, strict=True)) if edges else [(), (), ()]
     if None in models:
-        return Network.from_edges(names[0], names[1])
-    network = Network.from_edges(names[0], names[1], names[2])
+        return RegulatorySets.from_edges(names[0], names[1])
+    network = RegulatorySets.from_edges(names[0], names[1], names[2])
     # A cell type that loses all its edges still is one of the network's.
     typed = {str(c): network.by_cell_type.get(str(c), {}) for c in models}
-    return Network(network.regulators, typed)
+    return RegulatorySets(network.regulators, typed)
 
 
 def _largest(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.bool_]:

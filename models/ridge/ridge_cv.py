@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import AnyFloats, Floats, Ints, dense
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.fitted import LinearRegressions, assemble_linear
-from pereggrn_data.models.regression_task import RegressionTask
+from pereggrn_data.models.regression import LinearRegressions, RegressionTask, assemble_linear
 from pereggrn_data.models.ridge.dual import fit_dual
 from pereggrn_data.models.ridge.primal import fit_primal
 from pereggrn_data.models.ridge.problem import (

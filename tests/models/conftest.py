@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 
 
@@ -46,11 +46,11 @@ class GoldenRun:
         return np.load(self.folder / "coef" / f"coef_{self.condition}{suffix}.npz")
 
     @property
-    def network(self) -> Network | None:
+    def network(self) -> RegulatorySets | None:
         name = self.settings["network_datasets"]
         if name == "dense":
             return None
-        return Network.empty() if name == "empty" else read_network(self.golden, name)
+        return RegulatorySets.empty() if name == "empty" else read_network(self.golden, name)
 
     def not_perturbed(self) -> np.ndarray:
         """Where a gene is not directly perturbed: elsewhere the original is wrong (QUIRKS 1)."""
@@ -74,11 +74,11 @@ def read_h5ad(path: Path) -> Any:
 
 
 @functools.cache
-def read_network(golden: Path, name: str) -> Network:
+def read_network(golden: Path, name: str) -> RegulatorySets:
     folder = golden / "inputs" / "network_collection" / "networks" / name / "networks"
     edges = pd.concat([pd.read_parquet(f) for f in sorted(folder.glob("*.parquet"))])
     cell_types = edges.get("cell_type")
-    return Network.from_edges(edges["regulator"], edges["target"], cell_types)
+    return RegulatorySets.from_edges(edges["regulator"], edges["target"], cell_types)
 
 
 def read_data(golden: Path, settings: Any) -> Any:
@@ -145,5 +145,5 @@ def golden_unit(golden: Path) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def golden_network(golden: Path) -> Callable[[str], Network]:
+def golden_network(golden: Path) -> Callable[[str], RegulatorySets]:
     return functools.partial(read_network, golden)

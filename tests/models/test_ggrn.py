@@ -13,16 +13,15 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.models.fitted import EstimatorRegressions, LinearRegressions
 from pereggrn_data.models.grammar.choices import Exclusion, Grammar
-from pereggrn_data.models.grammar.dynamics import Span, check_steps
+from pereggrn_data.models.grammar.dynamics import TrainingRange, check_steps
 from pereggrn_data.models.grammar.eligibility import eligible_regulators, excluded_rows
 from pereggrn_data.models.grammar.fitting import Fitting
 from pereggrn_data.models.grammar.ggrn import fit
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.methods import get_method
-from pereggrn_data.models.regression_task import RegressionTask
+from pereggrn_data.models.regression import EstimatorRegressions, LinearRegressions, RegressionTask
 
 GENES = ("A", "B", "C", "D", "E")
 LABELS = ("ctl_x", "ctl_x", "ctl_y", "A", "A", "B", "A,B", "C", "D", "Z")
@@ -177,7 +176,7 @@ def test_unknown_levels_are_said() -> None:
 
 def test_networks_restrict_features() -> None:
     data = make_data()
-    network = Network.from_edges(["A", "B", "B", "Q", "C"], ["C", "C", "C", "C", "D"])
+    network = RegulatorySets.from_edges(["A", "B", "B", "Q", "C"], ["C", "C", "C", "C", "D"])
     assert network.n_edges == 4
     fitted = fit(data, Grammar(network_prior="restrictive"), network=network)
     coefficients = fitted.models[None].dense_coefficients()
@@ -186,13 +185,13 @@ def test_networks_restrict_features() -> None:
     mean = fit(data, Grammar(method="mean")).predict(REQUESTS).expression[1]
     found = fitted.predict(REQUESTS).expression[1]
     np.testing.assert_allclose(found[:, 4], mean[:, 4])
-    empty = fit(data, Grammar(), network=Network.empty())
+    empty = fit(data, Grammar(), network=RegulatorySets.empty())
     np.testing.assert_allclose(empty.predict(REQUESTS).expression[1], mean)
 
 
 def test_predict_self_overrides_the_network() -> None:
     data = make_data(matched_controls=(None, None, None, *["o0"] * 7))
-    network = Network.from_edges(["A", "B"], ["A", "A"])
+    network = RegulatorySets.from_edges(["A", "B"], ["A", "A"])
     without = fit(data, Grammar(), network=network).models[None]
     assert np.flatnonzero(without.dense_coefficients()[0]).tolist() == [1]
     grammar = Grammar(predict_self=True)
@@ -201,10 +200,10 @@ def test_predict_self_overrides_the_network() -> None:
 
 
 def test_network_and_prior_must_fit() -> None:
-    network = Network.from_edges(["A"], ["B"])
+    network = RegulatorySets.from_edges(["A"], ["B"])
     with pytest.raises(UsageError, match="needs a network"):
         fit(make_data(), Grammar(network_prior="restrictive"))
-    for ignored in (network, Network.from_edges(["Q"], ["R"]), Network.empty()):
+    for ignored in (network, RegulatorySets.from_edges(["Q"], ["R"]), RegulatorySets.empty()):
         with pytest.raises(UsageError, match="ignore it"):
             fit(make_data(), Grammar(network_prior="ignore"), network=ignored)
     with pytest.raises(UsageError, match="'G9' is not a gene"):
@@ -233,14 +232,14 @@ def test_cell_types_can_have_their_own_models() -> None:
 
 
 def test_networks_can_differ_between_cell_types() -> None:
-    edges = Network.from_edges(["A", "B", "C"], ["E", "E", "E"], ["a", "b", "b"])
+    edges = RegulatorySets.from_edges(["A", "B", "C"], ["E", "E", "E"], ["a", "b", "b"])
     shared = fit(make_data(), Grammar(), network=edges).models[None]
     assert np.flatnonzero(shared.dense_coefficients()[4]).tolist() == [0, 1, 2]
     grammar = Grammar(cell_type_sharing_strategy="distinct")
     models = fit(make_data(), grammar, network=edges).models
     assert np.flatnonzero(models["a"].dense_coefficients()[4]).tolist() == [0]
     assert np.flatnonzero(models["b"].dense_coefficients()[4]).tolist() == [1, 2]
-    lacking = Network.from_edges(["A"], ["E"], ["a"])
+    lacking = RegulatorySets.from_edges(["A"], ["E"], ["a"])
     with pytest.raises(InvalidDataError, match="no edges for the cell type 'b'"):
         fit(make_data(), grammar, network=lacking)
 
@@ -253,9 +252,11 @@ def test_a_gene_that_nothing_can_train_is_an_error() -> None:
         fit(data, Grammar(cell_type_sharing_strategy="distinct"))
 
 
-@pytest.mark.parametrize("network", [None, Network.from_edges(list("ABCD"), list("EEEE"))])
+@pytest.mark.parametrize("network", [None, RegulatorySets.from_edges(list("ABCD"), list("EEEE"))])
 @pytest.mark.parametrize("sharing", ["identical", "distinct"])
-def test_pruning_keeps_the_largest_and_refits(network: Network | None, sharing: str) -> None:
+def test_pruning_keeps_the_largest_and_refits(
+    network: RegulatorySets | None, sharing: str
+) -> None:
     plain = Grammar(cell_type_sharing_strategy=sharing)
     before = fit(make_data(), plain, network=network)
     pruned = replace(plain, pruning_strategy="prune_and_refit", pruning_parameter=3)
@@ -292,8 +293,12 @@ def test_pruning_needs_coefficients(method: str, arguments: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("sharing", ["identical", "distinct"])
-@pytest.mark.parametrize("network", [Network.empty(), Network.from_edges(["Q", "A"], ["A", "R"])])
-def test_pruning_what_has_no_regulators_gives_the_means(network: Network, sharing: str) -> None:
+@pytest.mark.parametrize(
+    "network", [RegulatorySets.empty(), RegulatorySets.from_edges(["Q", "A"], ["A", "R"])]
+)
+def test_pruning_what_has_no_regulators_gives_the_means(
+    network: RegulatorySets, sharing: str
+) -> None:
     plain = Grammar(method="mean", cell_type_sharing_strategy=sharing)
     pruned = replace(
         plain, method="RidgeCV", pruning_strategy="prune_and_refit", pruning_parameter=3
@@ -304,8 +309,8 @@ def test_pruning_what_has_no_regulators_gives_the_means(network: Network, sharin
     np.testing.assert_allclose(found, expected)
 
 
-@pytest.mark.parametrize("network", [None, Network.from_edges(list("ABCD"), list("EEEE"))])
-def test_pruning_counts_coefficients_of_genes_themselves(network: Network | None) -> None:
+@pytest.mark.parametrize("network", [None, RegulatorySets.from_edges(list("ABCD"), list("EEEE"))])
+def test_pruning_counts_coefficients_of_genes_themselves(network: RegulatorySets | None) -> None:
     """The original lets every gene predict itself again when it refits."""
     data = make_data(matched_controls=(None, None, None, *["o0", "o1"] * 3, "o2"))
     grammar = Grammar(predict_self=True, matching_method="user")
@@ -384,7 +389,7 @@ def test_dynamics_exclude_what_has_no_meaning_there() -> None:
     with pytest.raises(UsageError, match="all genes"):
         fit(make_data(), grammar, regulators=("A",))
     with pytest.raises(UsageError, match="all genes"):
-        fit(make_data(), grammar, network=Network.empty())
+        fit(make_data(), grammar, network=RegulatorySets.empty())
     with pytest.raises(UsageError, match="predicts itself"):
         fit(make_data(), replace(grammar, predict_self=True))
     with pytest.raises(UsageError, match="11 principal components"):
@@ -451,7 +456,7 @@ def test_eligible_regulators() -> None:
 def test_no_regulators_give_the_mean_with_any_method() -> None:
     mean = fit(make_data(), Grammar(method="mean")).predict(REQUESTS).expression[1]
     for method in ("LassoCV", "KernelRidge", "ExtraTreesRegressor"):
-        fitted = fit(make_data(), Grammar(method=method), network=Network.empty())
+        fitted = fit(make_data(), Grammar(method=method), network=RegulatorySets.empty())
         np.testing.assert_allclose(fitted.predict(REQUESTS).expression[1], mean)
 
 
@@ -593,7 +598,7 @@ def test_jobs_and_progress() -> None:
 
 def test_perturbed_genes_are_not_forecast_and_so_not_far_outside() -> None:
     """Their stated level may be whatever it is."""
-    span = Span(0.0, 1.0)
+    span = TrainingRange(0.0, 1.0)
     levels = Perturbations(("A",), (50.0,)).levels(("A", "B"))
     assert span.notes({1: np.array([[50.0, 1.5]])}, levels) == ()
     (note,) = span.notes({1: np.array([[50.0, 2.5]])}, levels)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pereggrn_data.models.grammar.choices import Grammar, Matching
-from pereggrn_data.models.grammar.controls import ControlMeans
+from pereggrn_data.models.grammar.dynamics import ControlMeans
 from pereggrn_data.models.grammar.eligibility import (
     allowed_features,
     eligible_regulators,
@@ -23,7 +23,7 @@ from pereggrn_data.models.grammar.eligibility import (
 from pereggrn_data.models.grammar.fitting import Fitting
 from pereggrn_data.models.grammar.ggrn import FittedGRN, fit
 from pereggrn_data.models.grammar.matching import UNMATCHED, match
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import TrainingData, positions
 from pereggrn_data.models.methods import get_regression
 from pereggrn_data.models.regulon import forecast_regulon
@@ -258,7 +258,7 @@ def test_matching_agrees(
 
 
 def test_regulators_agree(
-    golden_unit: Callable[[str], Any], golden_network: Callable[[str], Network]
+    golden_unit: Callable[[str], Any], golden_network: Callable[[str], RegulatorySets]
 ) -> None:
     unit = golden_unit("get_regulators.json.gz")
     regulators = unit["eligible_regulators"]

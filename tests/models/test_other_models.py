@@ -13,14 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.models.families import (
+    FAMILIES,
+    ModelTask,
+    Storage,
+    choices_of,
+    fit_model,
+    from_arrays,
+    storage_of,
+)
 from pereggrn_data.models.grammar.choices import Grammar
 from pereggrn_data.models.grammar.ggrn import fit
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
-from pereggrn_data.models.methods import METHODS, get_method, methods_table
-from pereggrn_data.models.plain_arrays import can_become_arrays, from_arrays, to_arrays
-from pereggrn_data.models.regression_task import RegressionTask
+from pereggrn_data.models.methods import METHODS, Method, MethodKind, get_method, methods_table
+from pereggrn_data.models.regression import RegressionTask
 from pereggrn_data.models.regulon import forecast_regulon
 
 GENES = ("A", "B", "C", "D", "E", "F")
@@ -70,7 +78,7 @@ def test_linear_kernel_ridge_is_that_of_scikit_learn() -> None:
 
 
 def test_regulon_by_hand() -> None:
-    network = Network.from_edges(["A", "A", "B", "B", "A"], ["B", "C", "C", "Q", "A"])
+    network = RegulatorySets.from_edges(["A", "A", "B", "B", "A"], ["B", "C", "C", "Q", "A"])
     start = np.array([1.0, 2, 3, 4, 5, 6])
     requests = Perturbations(
         ("A", "A,B", "ctl", "Z", "D", "B"), (3.0, "0.0,2.5", np.nan, 7.0, 1.0, "nan")
@@ -150,7 +158,7 @@ def test_linear_embedding_forecasts_controls_not_to_change() -> None:
     alone = model.predict(Perturbations(("B",), (np.nan,))).expression[1][0]
     np.testing.assert_allclose(found[1], alone)
     start = np.arange(18.0).reshape(3, 6)
-    moved = model.predict(requests, start).expression[1]
+    moved = model.predict(requests, starting_expression=start).expression[1]
     np.testing.assert_array_equal(moved[[0, 2]], start[[0, 2]])
     np.testing.assert_array_equal(start, np.arange(18.0).reshape(3, 6))
     np.testing.assert_allclose(moved[1] - start[1], alone - model.control_mean)
@@ -172,7 +180,7 @@ def through_a_file(arrays: dict[str, Any]) -> dict[str, Any]:
         (Grammar("RidgeCV"), None),
         (Grammar("mean"), None),
         (Grammar("KernelRidge"), None),
-        (Grammar("RidgeCV"), Network.from_edges(["A", "B"], ["C", "C"])),
+        (Grammar("RidgeCV"), RegulatorySets.from_edges(["A", "B"], ["C", "C"])),
         (Grammar("RidgeCV", {"alphas": [1.0]}, cell_type_sharing_strategy="distinct"), None),
         (Grammar(low_dimensional_structure="dynamics", low_dimensional_value=2), None),
         (
@@ -183,10 +191,10 @@ def through_a_file(arrays: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_stored_models_forecast_the_same(grammar: Grammar, network: Network | None) -> None:
+def test_stored_models_forecast_the_same(grammar: Grammar, network: RegulatorySets | None) -> None:
     fitted = fit(embedding_data(), grammar, network=network)
-    assert can_become_arrays(fitted)
-    again = from_arrays(through_a_file(to_arrays(fitted)))
+    assert fitted.is_plain
+    again = from_arrays(through_a_file(fitted.to_arrays()))
     requests = Perturbations(("A", "C,D"), (0.0, "1.0,2.0"), cell_types=("x", "y"))
     for subtype in (None, "ctl"):
         np.testing.assert_array_equal(
@@ -197,7 +205,7 @@ def test_stored_models_forecast_the_same(grammar: Grammar, network: Network | No
 
 def test_stored_linear_embedding_forecasts_the_same() -> None:
     model = fit_linear_embedding(embedding_data(), dimension=2)
-    again = from_arrays(through_a_file(to_arrays(model)))
+    again = from_arrays(through_a_file(model.to_arrays()))
     assert isinstance(again, LinearEmbedding)
     requests = Perturbations(("A",), (0.0,))
     np.testing.assert_array_equal(
@@ -207,13 +215,13 @@ def test_stored_linear_embedding_forecasts_the_same() -> None:
 
 def test_trees_are_not_stored_as_arrays() -> None:
     fitted = fit(embedding_data(), Grammar("ExtraTreesRegressor", {"n_estimators": 2}))
-    assert not can_become_arrays(fitted)
+    assert not fitted.is_plain
     with pytest.raises(UsageError, match="not linear"):
-        to_arrays(fitted)
+        fitted.to_arrays()
 
 
 def test_damaged_arrays_are_refused() -> None:
-    arrays = to_arrays(fit(embedding_data(), Grammar("RidgeCV")))
+    arrays = fit(embedding_data(), Grammar("RidgeCV")).to_arrays()
     for name in arrays:
         with pytest.raises(InvalidDataError, match="not a stored model"):
             from_arrays({key: value for key, value in arrays.items() if key != name})
@@ -239,22 +247,104 @@ def test_the_documented_table_is_the_registry() -> None:
     assert methods_table() in page.read_text(encoding="utf-8")
 
 
-def test_the_paper_compares_nine_and_the_issue_names_fifteen_regressions() -> None:
-    assert sum(method.in_paper for method in METHODS) == 9
-    assert sum(method.is_regression for method in METHODS) == 15
+def test_an_entry_has_what_its_kind_needs() -> None:
+    about = {"summary": "Something.", "reference": "Nobody 2000"}
+    for kind in MethodKind:
+        assert kind in FAMILIES
+        with pytest.raises(TypeError, match="not complete"):
+            Method(name="something", kind=kind, **about)
+    with pytest.raises(TypeError, match="not complete"):
+        Method("something", MethodKind.NETWORK, **about, fit=fit, forecast=forecast_regulon)
 
 
-@pytest.mark.parametrize("name", [m.name for m in METHODS if m.is_regression])
-def test_every_regression_fits_and_forecasts(name: str) -> None:
-    arguments: dict[str, Any] = {"n_estimators": 3} if "Regressor" in name else {}
+def some_arguments(method: Method) -> dict[str, Any]:
+    """Arguments with which a method is fast, and fits few genes."""
+    if method.kind is MethodKind.EMBEDDING:
+        return {"dimension": 2}
+    return {"n_estimators": 3} if method.is_random else {}
+
+
+def task_for(method: Method) -> ModelTask:
     rng = np.random.default_rng(5)
+    labels = ("A",) * 3 + ("B",) * 3 + ("D",) * 3 + ("ctl",) * 27
     data = TrainingData(
-        expression=rng.normal(size=(30, 5)) + 2,
+        expression=rng.normal(size=(36, 5)) + 2,
         genes=GENES[:5],
-        perturbations=Perturbations(("A",) * 3 + ("ctl",) * 27, (0.0,) * 3 + (np.nan,) * 27),
-        is_control=np.arange(30) >= 3,
+        perturbations=Perturbations(labels, (0.0,) * 9 + (np.nan,) * 27),
+        is_control=np.arange(36) >= 9,
     )
-    forecast = fit(data, Grammar(name, arguments)).predict(Perturbations(("B",), (1.0,)))
-    assert forecast.expression[1].shape == (1, 5)
-    assert np.isfinite(forecast.expression[1]).all()
-    assert forecast.expression[1][0, 1] == 1.0
+    network = RegulatorySets.from_edges(["A", "B", "B"], ["B", "C", "D"])
+    choices = choices_of(method)
+    takes_network = choices is None or "network" in choices
+    return ModelTask(data, some_arguments(method), network=network if takes_network else None)
+
+
+REQUESTS = Perturbations(
+    labels=("B", "ctl", "A,B"),
+    stated_levels=(1.0, np.nan, "0.5,1.5"),
+    is_control=np.array([False, True, False]),
+)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_method_fits_and_forecasts(method: Method) -> None:
+    task = task_for(method)
+    model = fit_model(method, task)
+    assert model.method == method.name
+    assert model.genes == task.data.genes
+    before = np.array(task.data.expression)
+    forecast = model.predict(REQUESTS)
+    found = forecast.expression[1]
+    assert found.shape == (3, 5)
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found[[0, 2, 2], [1, 0, 1]], [1.0, 0.5, 1.5])
+    np.testing.assert_array_equal(model.predict(REQUESTS).expression[1], found)
+    np.testing.assert_array_equal(task.data.expression, before)
+    again = fit_model(method, task).predict(REQUESTS).expression[1]
+    np.testing.assert_array_equal(again, found)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_method_takes_a_start_and_leaves_it_as_it_is(method: Method) -> None:
+    model = fit_model(method, task_for(method))
+    start = np.tile(np.linspace(0.0, 4.0, 5), (3, 1))
+    kept = start.copy()
+    found = model.predict(REQUESTS, starting_expression=start).expression[1]
+    np.testing.assert_array_equal(start, kept)
+    if not method.is_regression:  # these add changes to the start, and controls do not change
+        np.testing.assert_array_equal(found[1], start[1])
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_method_is_stored_as_its_entry_says(method: Method) -> None:
+    task = task_for(method)
+    storage = storage_of(method, task.arguments)
+    model = fit_model(method, task)
+    assert model.is_plain == (storage is Storage.ARRAYS)
+    if storage is not Storage.ARRAYS:
+        with pytest.raises(UsageError, match=r"not linear|fits nothing"):
+            model.to_arrays()
+        return
+    again = from_arrays(through_a_file(model.to_arrays()))
+    assert (again.method, again.genes, again.notes) == (model.method, model.genes, model.notes)
+    np.testing.assert_array_equal(
+        again.predict(REQUESTS).expression[1], model.predict(REQUESTS).expression[1]
+    )
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_method_refuses_arguments_and_steps_that_it_has_not(method: Method) -> None:
+    task = task_for(method)
+    with pytest.raises(UsageError, match="argument 'no_such_argument'"):
+        fit_model(method, replace(task, arguments={"no_such_argument": 1}))
+    choices = choices_of(method)
+    model = fit_model(method, task)
+    if choices is not None and "steps" not in choices:
+        with pytest.raises(UsageError, match="forecasts in one step"):
+            model.predict(REQUESTS, steps=(1, 2))
+    if choices is not None and "control_subtype" not in choices:
+        with pytest.raises(UsageError, match="forecasts in one step"):
+            model.predict(REQUESTS, control_subtype="ctl")
+    if choices is not None and "network" in choices:
+        with pytest.raises(UsageError, match="forecasts from a network"):
+            fit_model(method, replace(task, network=None))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models.regression_task import RegressionTask
+from pereggrn_data.models.regression import RegressionTask
 from pereggrn_data.models.ridge import dual, primal, small
 from pereggrn_data.models.ridge.ridge_cv import (
     SHARED_BY,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pereggrn_data.models.grammar.choices import Grammar
 from pereggrn_data.models.grammar.ggrn import fit
-from pereggrn_data.models.grammar.prior_network import Network
+from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.simulate import simulate
 
@@ -61,10 +61,10 @@ def errors_with_networks(seed: int) -> dict[str, float]:
     adata = simulate(edges, list(GENES), n_initial_states=4, noise_sd=0.02, seed=seed)
     data, requests, start, end = split_in_two(adata, seed)
     networks = {
-        "true": Network.from_edges(edges["regulator"], edges["target"]),
+        "true": RegulatorySets.from_edges(edges["regulator"], edges["target"]),
         "dense": None,
-        "empty": Network.empty(),
-        "wrong": Network.from_edges(wrong["regulator"], wrong["target"]),
+        "empty": RegulatorySets.empty(),
+        "wrong": RegulatorySets.from_edges(wrong["regulator"], wrong["target"]),
     }
     errors = {}
     for name, network in networks.items():

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.loaders.files import write_text
-from pereggrn_data.pipelines.predict.model_options import ModelOptions
-from pereggrn_data.pipelines.predict.predicting import predict
+from pereggrn_data.pipelines.predict import ModelOptions, predict
 from pereggrn_data.pipelines.score import Bar, ScoreReport, bars_of, draw_png, score, text_chart
 from pereggrn_data.pipelines.split import SplitDataset, split
 from pereggrn_data.simulate.demo_dataset import demo_dataset

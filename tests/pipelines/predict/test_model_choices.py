@@ -11,7 +11,7 @@ import pytest
 
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.pipelines.predict.model_inputs import subspace_value
+from pereggrn_data.pipelines.predict.model_choices import subspace_value
 
 FEW_GENES: dict[str, Any] = {"split_options": pereggrn_data.SplitOptions(num_genes=30)}
 FEW: dict[str, Any] = {**FEW_GENES, "eligible_regulators": "perturbed"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.loaders.files.anndata_files import read_h5ad, write_h5ad
 from pereggrn_data.loaders.files.model_files import read_model_file, write_arrays
 from pereggrn_data.loaders.files.prediction_files import read_predictions
-from pereggrn_data.models.methods import METHODS
+from pereggrn_data.models import METHODS, choices_of, get_method
+from pereggrn_data.pipelines.predict.model_options import ModelOptions
 from pereggrn_data.simulate.demo_dataset import demo_network
 
 FEW = {"eligible_regulators": "perturbed"}
@@ -77,14 +79,46 @@ def test_predict_then_score_without_options(run: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [m.name for m in METHODS if m.name not in SLOW])
 def test_every_method_predicts_what_score_accepts(method: str, network: pd.DataFrame) -> None:
-    choices: dict[str, Any] = {"network": network} if method == "regulon" else dict(FEW)
-    if method == "linear_embedding":
-        choices = {}
+    heeded = choices_of(get_method(method))
+    choices: dict[str, Any] = dict(FEW)
+    if heeded is not None:
+        choices = {"network": network} if "network" in heeded else {}
     options = pereggrn_data.SplitOptions(num_genes=90)
     made = pereggrn_data.predict("demo", method, split_options=options, **choices)
     assert made.model == method
     assert np.isfinite(made.adata.X).all()
     assert pereggrn_data.score(made.adata).n_scored == 28
+
+
+@pytest.mark.parametrize("method", [m.name for m in METHODS if choices_of(m) is not None])
+def test_choices_that_a_method_does_not_heed_are_refused(method: str) -> None:
+    """All of them, by what the method's entry says."""
+    heeded = choices_of(get_method(method))
+    others: dict[str, Any] = {
+        "arguments": {"k": 3},
+        "network": "empty",
+        "network_prior": "ignore",
+        "eligible_regulators": "perturbed",
+        "tf_list": ["A"],
+        "species": "human",
+        "matching": "closest",
+        "steps": 2,
+        "exclusion": "label",
+        "predict_self": True,
+        "cell_type_sharing": "distinct",
+        "prune": 3,
+        "low_dimensional": "dynamics",
+        "dimensions": 2,
+        "control_subtype": "c",
+        "starting_expression": "heldout",
+    }
+    assert {*others, "model", "seed"} == {f.name for f in fields(ModelOptions)}
+    made = pereggrn_data.split("demo", num_genes=20)
+    for name, value in others.items():
+        if name not in (heeded or ()):
+            with pytest.raises(UsageError, match="no difference") as caught:
+                pereggrn_data.predict(model=method, split=made, **{name: value})
+            assert caught.value.got == name
 
 
 def test_the_mean_is_the_mean_baseline() -> None:
@@ -196,7 +230,7 @@ def test_a_network_restricts_and_says_what_it_covers(network: pd.DataFrame) -> N
 
 
 def test_cell_types_of_edges_are_kept_for_distinct_models(tmp_path: Path) -> None:
-    from pereggrn_data.pipelines.predict.model_inputs import network_among
+    from pereggrn_data.pipelines.predict.model_choices import network_among
 
     edges = pd.DataFrame(
         {

@@ -21,8 +21,8 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.loaders.program.commands import Finished
 from pereggrn_data.loaders.program.containers import container_run
+from pereggrn_data.pipelines.predict.external import failure_of
 from pereggrn_data.pipelines.predict.model_options import Program
-from pereggrn_data.pipelines.predict.program_failures import failure_of
 
 
 def test_arguments_of_docker() -> None:

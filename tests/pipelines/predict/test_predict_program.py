@@ -18,8 +18,8 @@ import pytest
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.loaders.program.commands import split_command
+from pereggrn_data.pipelines.predict.external import checked_answers
 from pereggrn_data.pipelines.predict.model_options import Program
-from pereggrn_data.pipelines.predict.program_answers import checked_answers
 
 GOOD = """
 import json, pathlib, sys

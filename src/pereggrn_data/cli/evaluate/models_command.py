@@ -8,7 +8,7 @@ from pereggrn_data.cli.output import emit, emit_json, emit_table
 
 def models_command(as_json: Json = False) -> None:
     """List the methods: name, kind, what each does, reference."""
-    from pereggrn_data.models.methods import METHODS
+    from pereggrn_data.models import METHODS
 
     if as_json:
         emit_json(

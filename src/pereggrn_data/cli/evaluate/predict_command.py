@@ -12,7 +12,7 @@ from pereggrn_data.cli.evaluate.fit_progress import fit_progress
 from pereggrn_data.cli.evaluate.option_parameters import Group, Said
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
 from pereggrn_data.cli.options import Collection, Json, Quiet
-from pereggrn_data.pipelines.predict.model_options import ModelOptions, Program
+from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
 
 _SPLIT, _MODEL = "The split", "The model"
@@ -83,8 +83,7 @@ def predict_command(
     Writes a predictions file that `pereggrn-eval score` takes without options.
     """
     from pereggrn_data.loaders.files import check_writable_file, refuse_overwriting
-    from pereggrn_data.pipelines.predict.predicted import require_h5ad
-    from pereggrn_data.pipelines.predict.predicting import predict
+    from pereggrn_data.pipelines.predict import predict, require_h5ad
 
     if output is not None:
         require_h5ad(output)
@@ -123,7 +122,7 @@ def predict_command(
 
 def _program(said: Said) -> Program | None:
     """Return the program that is to forecast, or None if a model of ours does."""
-    from pereggrn_data.loaders.program.run_folder import check_can_keep
+    from pereggrn_data.loaders.program import check_can_keep
 
     keep = said.of(Program).get("keep")
     if keep is not None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from pereggrn_data.cli.output import emit, emit_json, say
 
 if TYPE_CHECKING:
-    from pereggrn_data.pipelines.predict.predicted import PredictedExpression
+    from pereggrn_data.pipelines.predict import PredictedExpression
 
 
 def warn_of_pickle(model_file: Path) -> None:
     """Warn before a model file is read that could run code, however quiet one wants to be."""
     if model_file.suffix == ".joblib":
-        from pereggrn_data.pipelines.predict.model_store import TRUST
+        from pereggrn_data.pipelines.predict import TRUST
 
         say(f"warning: {model_file} {TRUST}")
 

@@ -1,1 +1,38 @@
-"""Train a model on one side of a split, and forecast the other."""
+"""Train a model on one side of a split, and forecast the other.
+
+The package itself, the command line and the whole job call this: `predict` is the
+verb, `ModelOptions` and `Program` say with what, and `PredictedExpression` is what
+it returns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.faces import lazy_names
+
+if TYPE_CHECKING:
+    from pereggrn_data.pipelines.predict.model_options import ModelOptions as ModelOptions
+    from pereggrn_data.pipelines.predict.model_options import Program as Program
+    from pereggrn_data.pipelines.predict.model_store import TRUST as TRUST
+    from pereggrn_data.pipelines.predict.predicted import (
+        PredictedExpression as PredictedExpression,
+    )
+    from pereggrn_data.pipelines.predict.predicted import require_h5ad as require_h5ad
+    from pereggrn_data.pipelines.predict.predicting import predict as predict
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "model_options": (
+            "ModelOptions",
+            "Program",
+        ),
+        "model_store": ("TRUST",),
+        "predicted": (
+            "PredictedExpression",
+            "require_h5ad",
+        ),
+        "predicting": ("predict",),
+    },
+)

@@ -18,13 +18,9 @@ from pereggrn_data.loaders.files import (
     write_joblib,
 )
 from pereggrn_data.loaders.files.anndata_files import sha256_of_file
-from pereggrn_data.models.grammar.ggrn import FittedGRN
-from pereggrn_data.models.linear_embedding import LinearEmbedding
-from pereggrn_data.models.methods import Kind, get_method
-from pereggrn_data.models.plain_arrays import can_become_arrays, from_arrays, to_arrays
+from pereggrn_data.models import FittedModel, Method, Storage, from_arrays, storage_of
 from pereggrn_data.pipelines.split import SplitDataset
 
-Fitted = FittedGRN | LinearEmbedding
 SETTINGS = "settings"
 
 TRUST = (
@@ -33,12 +29,7 @@ TRUST = (
 )
 
 
-def model_name(model: Fitted) -> str:
-    """Return the name of a fitted model's method."""
-    return model.grammar.method if isinstance(model, FittedGRN) else "linear_embedding"
-
-
-def check_can_save(path: Path, method: str, arguments: Mapping[str, Any]) -> None:
+def check_can_save(path: Path, method: Method, arguments: Mapping[str, Any]) -> None:
     """Check before a long fit that its result can be stored under a name.
 
     Raises
@@ -47,11 +38,11 @@ def check_can_save(path: Path, method: str, arguments: Mapping[str, Any]) -> Non
         If the ending does not fit the method with these arguments.
     """
     check_model_path(path)
-    found = get_method(method)
-    if found.kind is Kind.NETWORK:
-        raise UsageError(f"{method} fits nothing, so there is no model to save.")
-    if path.suffix != JOBLIB and not (found.is_linear(arguments) or found.kind is Kind.EMBEDDING):
-        raise _not_linear(path, method)
+    storage = storage_of(method, arguments)
+    if storage is Storage.NOTHING:
+        raise UsageError(f"{method.name} fits nothing, so there is no model to save.")
+    if path.suffix != JOBLIB and storage is not Storage.ARRAYS:
+        raise _not_linear(path, method.name)
 
 
 def _not_linear(path: Path, method: str) -> UsageError:
@@ -63,7 +54,7 @@ def _not_linear(path: Path, method: str) -> UsageError:
 
 
 def store_model(
-    model: Fitted, path: Path, made: SplitDataset, settings: Mapping[str, Any]
+    model: FittedModel, path: Path, made: SplitDataset, settings: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """Store a fitted model, what it was trained on, and how.
 
@@ -72,13 +63,13 @@ def store_model(
     tuple of str
         What the user should know.
     """
-    if check_model_path(path) != JOBLIB and not can_become_arrays(model):
-        raise _not_linear(path, model_name(model))
+    if check_model_path(path) != JOBLIB and not model.is_plain:
+        raise _not_linear(path, model.method)
     about = {**provenance(made), SETTINGS: plain(settings)}
     if path.suffix == JOBLIB:
         write_joblib(path, model, about)
         return (f"{path} {TRUST}",)
-    write_arrays(path, to_arrays(model), about)
+    write_arrays(path, model.to_arrays(), about)
     return ()
 
 
@@ -93,7 +84,9 @@ def provenance(made: SplitDataset) -> dict[str, Any]:
     }
 
 
-def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...], dict[str, Any]]:
+def load_model(
+    path: Path, made: SplitDataset
+) -> tuple[FittedModel, tuple[str, ...], dict[str, Any]]:
     """Take up a stored model to forecast the test side of a split.
 
     A file that ends in ``.joblib`` can run code here: warn before.
@@ -115,7 +108,7 @@ def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...],
     model: Any = stored.content
     if path.suffix != JOBLIB:
         model = from_arrays(stored.content)
-    elif not isinstance(model, Fitted):
+    elif not isinstance(model, FittedModel):
         raise InvalidDataError(f"{path} holds no model.", got=f"a {type(model).__name__}")
     notes: tuple[str, ...] = ()
     mine, theirs = provenance(made), stored.provenance
@@ -134,7 +127,7 @@ def load_model(path: Path, made: SplitDataset) -> tuple[Fitted, tuple[str, ...],
     return _with_genes(model, path, made.split.genes), notes, about
 
 
-def _with_genes(model: Fitted, path: Path, genes: tuple[str, ...]) -> Fitted:
+def _with_genes(model: FittedModel, path: Path, genes: tuple[str, ...]) -> FittedModel:
     if tuple(model.genes) != tuple(map(str, genes)):
         missing = sorted(set(map(str, genes)) - set(model.genes))
         raise InvalidDataError(

@@ -17,25 +17,17 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.files import Dataset, read_split, refuse_overwriting, user_path
-from pereggrn_data.loaders.program.exchange import refuse_in_exchange
-from pereggrn_data.models.grammar.dynamics import check_steps
-from pereggrn_data.models.methods import get_method
-from pereggrn_data.models.regression_task import Progress
+from pereggrn_data.loaders.program import refuse_in_exchange
+from pereggrn_data.models import Forecast, Progress, check_steps, get_method
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.predict.external import forecast_by_program
 from pereggrn_data.pipelines.predict.forecast import (
-    Work,
-    fit_model,
-    forecast_fitted,
-    forecast_network,
+    forecast_by_model,
+    forecast_by_stored_model,
 )
+from pereggrn_data.pipelines.predict.model_inputs import Work
 from pereggrn_data.pipelines.predict.model_options import DEFAULT_MODEL, ModelOptions, Program
-from pereggrn_data.pipelines.predict.model_store import (
-    check_can_save,
-    load_model,
-    model_name,
-    store_model,
-)
+from pereggrn_data.pipelines.predict.model_store import check_can_save
 from pereggrn_data.pipelines.predict.predicted import PredictedExpression
 from pereggrn_data.pipelines.score import refuse_two_splits
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
@@ -113,7 +105,7 @@ def predict(
     _check_sources(model, program, model_file, save_model)
     steps = check_steps(wanted.steps)
     if program is None and model_file is None:
-        method = get_method(wanted.model).name
+        method = get_method(wanted.model)
         if save_model is not None:
             check_can_save(Path(save_model), method, wanted.arguments)
     refuse_two_splits(split, split_options)
@@ -126,18 +118,17 @@ def predict(
     work = Work(made, wanted, jobs, progress, collection)
     settings = wanted.to_dict()
     if program is not None:
-        name, values, notes = _by_program(work, program)
+        name, forecast = program.name, _by_program(work, program)
     elif model_file is not None:
-        (name, values, notes), fitted_with = _by_stored_model(work, user_path(model_file))
-        settings = {**fitted_with, **{k: v for k, v in settings.items() if k in FORECASTING}}
+        name, forecast, settings = forecast_by_stored_model(work, user_path(model_file))
     else:
         save_to = None if save_model is None else user_path(save_model)
-        name, values, notes = _by_model(work, method, save_to)
+        name, forecast = method.name, forecast_by_model(work, method, save_to)
     return PredictedExpression(
-        adata=_filled_template(work, values, steps, {**settings, "model": name}),
+        adata=_filled_template(work, forecast.expression, steps, {**settings, "model": name}),
         model=name,
         split=made.split,
-        notes=tuple(dict.fromkeys([*made.warnings, *notes, *_oracle_note(wanted)])),
+        notes=tuple(dict.fromkeys([*made.warnings, *forecast.notes, *_oracle_note(wanted)])),
         seconds=time.monotonic() - began,
         steps=steps,
         sources=sources,
@@ -171,41 +162,12 @@ def _divided(
     return divide(opened, chosen, options, collection=collection)
 
 
-Made = tuple[str, Mapping[int, Any], tuple[str, ...]]
-"""Name of the model, expression by number of steps, and notes."""
-
-
-def _by_model(work: Work, method: str, save_to: Path | None) -> Made:
-    if method == "regulon":
-        forecast = forecast_network(work)
-        return method, forecast.expression, forecast.notes
-    fitted, notes = fit_model(work, method)
-    if save_to is not None:
-        notes += store_model(fitted, save_to, work.made, work.options.to_dict())
-    forecast = forecast_fitted(fitted, work)
-    return method, forecast.expression, (*notes, *forecast.notes)
-
-
-FORECASTING = ("steps", "control_subtype", "starting_expression")
-"""Choices that a fitted model leaves open."""
-
-
-def _by_stored_model(work: Work, path: Path) -> tuple[Made, dict[str, Any]]:
-    work.options.require_default(
-        besides=(*FORECASTING, "seed"),
-        why=f"{path} is a fitted model, so how to fit one makes no difference.",
-    )
-    fitted, notes, settings = load_model(path, work.made)
-    forecast = forecast_fitted(fitted, work)
-    return (model_name(fitted), forecast.expression, (*notes, *forecast.notes)), settings
-
-
-def _by_program(work: Work, program: Program) -> Made:
+def _by_program(work: Work, program: Program) -> Forecast:
     steps = check_steps(work.options.steps)
     requests = _requests(work.made, steps, always=True)
     values, notes = forecast_by_program(work, program, requests)
     n = len(values) // len(steps)
-    return program.name, {s: values[k * n : (k + 1) * n] for k, s in enumerate(steps)}, notes
+    return Forecast({s: values[k * n : (k + 1) * n] for k, s in enumerate(steps)}, notes)
 
 
 def _check_sources(

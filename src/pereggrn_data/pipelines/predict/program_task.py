@@ -11,16 +11,14 @@ import pandas as pd
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import CELL_TYPE, MATCHED_CONTROL
 from pereggrn_data.loaders.network import Network
-from pereggrn_data.models.grammar.choices import Grammar, Matching, NetworkPrior
-from pereggrn_data.models.grammar.dynamics import check_steps
-from pereggrn_data.models.grammar.matching import UNMATCHED, match
-from pereggrn_data.pipelines.predict.forecast import Work, grammar_of
-from pereggrn_data.pipelines.predict.model_inputs import (
+from pereggrn_data.models import UNMATCHED, Grammar, Matching, NetworkPrior, check_steps, match
+from pereggrn_data.pipelines.predict.model_choices import (
+    grammar_of,
     network_among,
     regulators_of,
     stored_network,
-    training_data,
 )
+from pereggrn_data.pipelines.predict.model_inputs import Work, training_data
 from pereggrn_data.pipelines.predict.model_options import DEFAULT_MODEL, ModelOptions, Program
 
 if TYPE_CHECKING:
