@@ -26,16 +26,23 @@ from pereggrn_data.validators import schemas
 from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.expression import (
     names_findings,
+    place,
     raw_findings,
     repeated_findings,
     shape_findings,
     x_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings, show
+from pereggrn_data.validators.label_meanings import (
+    Labels,
+    flag_findings,
+    kind_findings,
+    meaning_findings,
+    spelling_findings,
+)
 from pereggrn_data.validators.label_rules import (
     StatedLevels,
     controls,
-    label_order_findings,
     level_findings,
     levels_in_x_findings,
     list_finding,
@@ -43,6 +50,7 @@ from pereggrn_data.validators.label_rules import (
 )
 from pereggrn_data.validators.parts import ExpressionParts
 from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators.x_scale import Scanned, scale_findings
 
 
 def check_dataset(
@@ -67,16 +75,15 @@ def check_dataset(
         Every problem, in the order of the file's slots.
     """
     found, stated = _label_findings(parts, role, time_series)
-    of_x, in_x = x_findings(
-        parts,
-        stated.rows,
-        stated.columns,
-        log_check=not _truth(parts.uns.get(SKIP_LOG_CHECK)),
-    )
+    of_x, x = x_findings(parts, stated.rows, stated.columns)
+    of_raw, raw = raw_findings(parts)
     found += of_x
-    if in_x is not None:
-        found += levels_in_x_findings(parts.obs, parts.var.index, stated, in_x)
-    return found + raw_findings(parts)
+    if x is not None:
+        if not _truth(parts.uns.get(SKIP_LOG_CHECK)):
+            where = place(parts.obs.index, parts.var.index)
+            found += scale_findings(parts, Scanned(x, raw), where)
+        found += levels_in_x_findings(parts.obs, parts.var.index, stated, x.at)
+    return found + of_raw
 
 
 def check_usable(parts: ExpressionParts, role: Role = Role.TEST) -> list[Finding]:
@@ -96,7 +103,7 @@ def check_usable(parts: ExpressionParts, role: Role = Role.TEST) -> list[Finding
         ``blocks_use``.
     """
     found, _ = _label_findings(parts, role, None)
-    of_x, _ = x_findings(parts, log_check=False)
+    of_x, _ = x_findings(parts)
     return [
         replace(finding, severity=Severity.ERROR)
         for finding in [*found, *of_x]
@@ -120,12 +127,25 @@ def _label_findings(
     found += _obs_findings(parts, _is_time_series(obs, is_control, role, time_series))
     found += _control_findings(obs, is_control, role)
     if labels is not None:
-        found += label_order_findings(labels, obs.index)
+        found += _meaning_findings(parts, labels, is_control)
     found += _var_findings(parts)
     found += _uns_findings(parts, labels, is_control)
     found += shape_findings(parts)
     of_levels, stated = level_findings(obs, genes, is_control)
     return found + of_levels, stated
+
+
+def _meaning_findings(
+    parts: ExpressionParts, labels: Distinct, is_control: npt.NDArray[np.bool_] | None
+) -> list[Finding]:
+    """Check what labels mean, next to each other, the flags of controls and the genes."""
+    understood = Labels.of(labels, is_control, parts.var.index)
+    return [
+        *flag_findings(understood),
+        *spelling_findings(understood),
+        *meaning_findings(understood),
+        *kind_findings(understood, parts),
+    ]
 
 
 def _is_time_series(

@@ -80,25 +80,21 @@ def x_findings(
     parts: ExpressionParts,
     rows: npt.NDArray[np.intp] = _NO_ROWS,
     columns: npt.NDArray[np.intp] = _NO_ROWS,
-    *,
-    log_check: bool = True,
-) -> tuple[list[Finding], npt.NDArray[np.float64] | None]:
+) -> tuple[list[Finding], Scan | None]:
     """Check the values of X, and read those at some positions on the way.
 
     Returns
     -------
-    findings, values
-        Values at the positions; None if X could not be read.
+    findings, result
+        What was read, the values at the positions among it; None if X could not be.
     """
     found, result = _scanned(parts, "X", parts.x, EXPRESSION_PROBLEMS, rows, columns)
     if result is None:
         return found, None
     where = place(parts.obs.index, parts.var.index)
     found += finite_findings("X-not-finite", result, where)
-    if log_check:
-        found += _count_finding("X-not-log", result, "large", f"up to {result.high:.6g}", where)
     found += _count_finding("X-negative", result, "negative", f"down to {result.low:.6g}", where)
-    return found, result.at
+    return found, result
 
 
 def scan_x(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
@@ -106,26 +102,27 @@ def scan_x(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
     return _scanned(parts, "X", parts.x, EXPRESSION_PROBLEMS, _NO_ROWS, _NO_ROWS)
 
 
-def raw_findings(parts: ExpressionParts) -> list[Finding]:
+def raw_findings(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
     """Check raw counts: there, of the right shape, and what they look like."""
     if parts.raw is None:
-        return [] if "raw" in parts.unread else [RULES["raw-missing"].found("no raw")]
+        return ([] if "raw" in parts.unread else [RULES["raw-missing"].found("no raw")]), None
     if parts.raw_genes is None:
-        return []  # its names could not be read, which is a finding already
+        return [], None  # its names could not be read, which is a finding already
     genes = parts.raw_genes
     found = _raw_gene_findings(parts.var.index, genes)
     if parts.raw.shape != (len(parts.obs), len(genes)):
         got = f"{_by(parts.raw.shape)} values, {len(parts.obs)} rows of obs and "
         found.append(RULES["raw-shape"].found(got + f"{len(genes)} of raw.var"))
-        return found
+        return found, None
     problems, result = _scanned(parts, "raw", parts.raw, COUNT_PROBLEMS, _NO_ROWS, _NO_ROWS)
     found += problems
     if result is None:
-        return found
+        return found, None
     where = place(parts.obs.index, genes)
     found += finite_findings("raw-not-finite", result, where)
     found += _count_finding("raw-negative", result, "negative", f"down to {result.low:.6g}", where)
-    return found + _count_finding("raw-not-integer", result, "fraction", "fractions", where)
+    found += _count_finding("raw-not-integer", result, "fraction", "fractions", where)
+    return found, result
 
 
 def _raw_gene_findings(genes: pd.Index[Any], raw_genes: pd.Index[Any]) -> list[Finding]:

@@ -48,27 +48,6 @@ def controls(obs: pd.DataFrame) -> npt.NDArray[np.bool_] | None:
     return np.array([bool(k) for k in known])[codes]
 
 
-def label_order_findings(labels: Distinct, names: pd.Index[Any]) -> list[Finding]:
-    """Find sets of genes that are written in more than one order."""
-    spellings: dict[tuple[str, ...], list[str]] = {}
-    for label in labels.used():
-        if isinstance(label, str):
-            spellings.setdefault(tuple(sorted(genes_of(label))), []).append(label)
-    several = {label: s for s in spellings.values() if len(s) > 1 for label in s}
-    if not several:
-        return []
-    n = int(labels.rows(lambda v: isinstance(v, str) and v in several).sum())
-    groups = list(dict.fromkeys(" and ".join(s) for s in several.values()))
-    return [
-        RULES["perturbation-order"].found(
-            f"{len(groups)} sets of genes with several labels, in {n} of {len(names)} rows",
-            column=PERTURBATION,
-            n=n,
-            examples=groups,
-        )
-    ]
-
-
 @dataclass(frozen=True)
 class StatedLevels:
     """Which expression each observation states for each measured gene that it targets.

@@ -19,6 +19,9 @@ EXPRESSION_PROBLEMS = ("nan", "infinite", "negative", "large")
 COUNT_PROBLEMS = ("nan", "infinite", "negative", "fraction")
 """As above, and not whole."""
 
+SAMPLED_ROWS = 200
+"""Observations that are kept for judgements of scale."""
+
 
 @dataclass
 class Count:
@@ -26,6 +29,22 @@ class Count:
 
     n: int = 0
     first: list[tuple[int, int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first observations of the first block that was read.
+
+    Parameters
+    ----------
+    column
+        Position of its first gene; the first observation is that of the matrix.
+    values
+        (observations, genes) dense or sparse.
+    """
+
+    column: int
+    values: Any
 
 
 @dataclass(frozen=True)
@@ -42,6 +61,11 @@ class Scan:
         Values at the positions that were asked for.
     n_values
         Size of the matrix, implicit zeros included.
+    n_nonzero
+        How many of them are not 0.
+    sample
+        Some observations, for judgements that need values together; None of an
+        empty matrix.
     """
 
     counts: Mapping[str, Count]
@@ -49,6 +73,8 @@ class Scan:
     high: float
     at: npt.NDArray[np.float64]
     n_values: int
+    n_nonzero: int = 0
+    sample: Sample | None = None
 
 
 def scan(
@@ -76,8 +102,11 @@ def scan(
     sorted_rows = rows[order]
     counts = {name: Count() for name in problems}
     low, high = np.inf, -np.inf
+    n_nonzero, sample = 0, None
     for block in matrix.blocks():
         values = _stored(block)
+        n_nonzero += int(np.count_nonzero(values))
+        sample = sample or _sample(block)
         for name, mask in _masks(values, problems):
             _add(counts[name], block, values, mask)
         if values.size:
@@ -93,7 +122,17 @@ def scan(
         high=high if found else np.nan,
         at=at,
         n_values=matrix.shape[0] * matrix.shape[1],
+        n_nonzero=n_nonzero,
+        sample=sample,
     )
+
+
+def _sample(block: Block) -> Sample | None:
+    values = block.values
+    if block.row or not values.shape[0]:
+        return None
+    few: Any = values[:SAMPLED_ROWS] if values.shape[0] > SAMPLED_ROWS else values
+    return Sample(block.column, few.copy())
 
 
 def _stored(block: Block) -> npt.NDArray[Any]:

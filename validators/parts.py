@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,9 @@ class ExpressionParts:
     unread
         Elements (as ``"obs/perturbation"``) that exist but could not be read; they
         are among `problems`, so they are not missing as well.
+    read_var
+        Reads a column of var that has no rules, where hints need one; None if it
+        cannot be read. None where there is nothing more to read.
     """
 
     obs: pd.DataFrame
@@ -101,3 +104,4 @@ class ExpressionParts:
     raw_genes: pd.Index[Any] | None = None
     problems: tuple[Finding, ...] = ()
     unread: frozenset[str] = field(default_factory=frozenset)
+    read_var: Callable[[str], Sequence[Any] | None] | None = None

@@ -19,6 +19,7 @@ from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators.scale import LINEAR, Body, Reference, judge_by_controls
 
 Array = npt.NDArray[Any]
 
@@ -30,11 +31,8 @@ _RELATED = 0.5
 _CLEARLY_RELATED = 0.9
 """Correlations of predicted gene means with those of the training controls."""
 
-_LOG2_SLOPES = (1.33, 1.56)
-"""Around 1/ln(2) = 1.443, the factor between log2 and natural log."""
-
-_LOG10_SLOPES = (0.38, 0.48)
-"""Around 1/ln(10) = 0.434, the factor between log10 and natural log."""
+_STEEP = 1.56
+"""Factor over the training controls above which values are not logarithms of any base."""
 
 LARGEST_NUMBER = 1e9
 """Nothing that is measured is larger, on any scale; squares of it still fit float32."""
@@ -60,6 +58,8 @@ class Scale:
     share_constant
         Of the training observations: those with one value for all genes (shallow
         cells of a few genes can be all zero).
+    reference
+        What gene means would look like on each scale.
     """
 
     control_mean: Array
@@ -67,6 +67,7 @@ class Scale:
     share_negative: float
     whole_numbers: bool
     share_constant: float
+    reference: Reference
 
     @classmethod
     def of(cls, matrix: Any, control_mean: Array) -> Scale:
@@ -87,6 +88,7 @@ class Scale:
             share_negative=float((numbers < 0).sum() / max(matrix.shape[0] * matrix.shape[1], 1)),
             whole_numbers=bool((numbers == np.rint(numbers)).all()),
             share_constant=float((highest == lowest).mean()),
+            reference=Reference.of(control_mean, matrix),
         )
 
     @property
@@ -154,28 +156,42 @@ def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> I
             examples=row_names,
         )
         return
-    for code, slopes in (
-        ("predictions-log2", _LOG2_SLOPES),
-        ("predictions-log10", _LOG10_SLOPES),
-    ):
-        if related > _CLEARLY_RELATED and slopes[0] < slope < slopes[1]:
-            yield RULES[code].found(
-                f"values {slope:.2f} times those of the training controls", n=len(profiles)
-            )
-            return
+    verdict = judge_by_controls(profiles.mean(axis=0), scale.reference)
+    body = Body.of(profiles)
     limit = max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
-    largest = float(profiles.max())
-    whole = largest >= 2 and not scale.whole_numbers and _are_whole(profiles)
-    steep = related > _RELATED and slope > _LOG2_SLOPES[1]
-    if largest >= limit or whole or steep or _fits_better_unlogged(profiles, scale, related):
-        details = [f"values up to {largest:.3g}"]
-        details += ["all whole numbers"] * whole
+    whole = body.is_whole and not scale.whole_numbers
+    steep = related > _RELATED and slope > _STEEP
+    linear = verdict is not None and verdict.transform is LINEAR
+    if verdict is not None and not (linear or whole or body.typical >= limit):
+        rule = RULES[f"predictions-{verdict.transform.name}"]
+        yield rule.found(f"{verdict.because}; {slope:.2f} times the controls", n=len(profiles))
+        return
+    if linear or whole or steep or body.typical >= limit:
+        details = [f"values up to {body.largest:.3g}, 99% of them up to {body.typical:.3g}"]
+        details += [f"{body.whole:.0%} of those that are not 0 are whole numbers"] * whole
         details += [f"{slope:.3g} times those of the training controls"] * steep
+        details += [verdict.because] if verdict is not None and linear else []
         yield RULES["predictions-raw-counts"].found(
             ", ".join(details),
             n=len(profiles),
             examples=row_names,
             expected=f"natural-log expression, in this dataset up to {scale.largest:.3g}",
+        )
+        return
+    yield from _outliers(profiles, row_names, limit)
+
+
+def _outliers(profiles: Array, row_names: Sequence[str], limit: float) -> Iterator[Finding]:
+    """Note values far above all logarithms, where the others are fine."""
+    rows, columns = np.nonzero(profiles >= limit)
+    if rows.size:
+        yield RULES["predictions-outliers"].found(
+            f"{rows.size} of {profiles.size} values above {limit:.3g}, up to {profiles.max():.4g}",
+            n=rows.size,
+            examples=[
+                f"{row_names[i]}: {profiles[i, j]:.4g}"
+                for i, j in zip(rows[:EXAMPLES_SHOWN], columns[:EXAMPLES_SHOWN], strict=True)
+            ],
         )
 
 
@@ -253,15 +269,3 @@ def _relation(mean_profile: Array, control_mean: Array) -> tuple[float, float]:
 def _of_each_row(matrix: Any, summary: str) -> Any:
     found = getattr(matrix, summary)(axis=1)
     return np.asarray(found.toarray() if sparse.issparse(found) else found).ravel()
-
-
-def _are_whole(values: Array) -> bool:
-    return bool((np.abs(values - np.rint(values)) < 1e-6).all())
-
-
-def _fits_better_unlogged(profiles: Array, scale: Scale, related: float) -> bool:
-    """Whether gene means follow expm1 of the controls rather than the controls."""
-    if scale.control_mean.max() < 1.5:
-        return False
-    unlogged, _ = _relation(profiles.mean(axis=0), np.expm1(scale.control_mean))
-    return unlogged > _CLEARLY_RELATED and unlogged > related + 0.05

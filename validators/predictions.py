@@ -15,7 +15,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
 )
 from pereggrn_data.core.prediction_types import Origin
-from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
 from pereggrn_data.validators import schemas
 from pereggrn_data.validators.distinct import Distinct
@@ -27,7 +27,8 @@ from pereggrn_data.validators.expression import (
     shape_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings
-from pereggrn_data.validators.label_rules import controls, label_order_findings
+from pereggrn_data.validators.label_meanings import Labels, spelling_findings
+from pereggrn_data.validators.label_rules import controls
 from pereggrn_data.validators.parts import ExpressionParts
 from pereggrn_data.validators.prediction_rows import check_genes
 from pereggrn_data.validators.rules import RULES
@@ -115,7 +116,10 @@ def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
 
     found = schema_findings(schemas.PREDICTED_OBS, parts.obs, missing=missing)
     if PERTURBATION in parts.obs:
-        found += label_order_findings(Distinct.of(parts.obs[PERTURBATION]), parts.obs.index)
+        flags = controls(parts.obs)
+        labels = Labels.of(Distinct.of(parts.obs[PERTURBATION]), flags, parts.var.index)
+        # Nothing trains on predictions: two spellings are odd there, and no more.
+        found += spelling_findings(labels, Severity.WARNING)
     return found
 
 

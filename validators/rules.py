@@ -106,9 +106,29 @@ _RULES = (
          "name every gene, and remove commas at the ends and double commas."),
     Rule("perturbation-repeated-gene", _DP, _W, "obs", "each gene of a label once",
          "remove the repeated gene and its level."),
-    Rule("perturbation-order", _DP, _W, "obs", "one label for one set of genes",
+    Rule("perturbation-order", _DP, _E, "obs", "one label for one set of genes",
          "write the genes of a label in one order; else a split can hold out one spelling "
          "and train on the other."),
+    Rule("perturbation-spelling", _DP, _E, "obs", "one label for one perturbation",
+         "write each gene in one way, without white space; else a split can hold out one "
+         "spelling and train on the other."),
+    Rule("perturbation-unknown", _D, _E, "obs", "a perturbation in every row that is no control",
+         "remove these observations, or mark them by is_control = True if they are controls: "
+         "what is not known is no perturbation."),
+    Rule("perturbation-like-control", _D, _W, "obs", "controls marked by is_control",
+         "set is_control = True in these rows, if they are controls; else they are held out and "
+         "scored as a perturbation."),
+    Rule("perturbation-names-control", _D, _E, "obs", "labels that name genes only",
+         "remove the control from the label and its level: 'AHR' for 'AHR,ctrl'; else one gene "
+         "counts as a combination."),
+    Rule("perturbation-separator", _D, _W, "obs", "genes joined by commas",
+         "join the genes by commas, 'AHR,KLF1' for 'AHR+KLF1'; else the label names one gene, "
+         "which nothing measures."),
+    Rule("perturbed-names-of-another-kind", _D, _W, "obs", "perturbed genes that are in var",
+         "name genes in labels as in var, and fill both lists anew; a split can hold out "
+         "measured genes only."),
+    Rule("is-control-contradicts-label", _D, _E, "obs", "controls and perturbations of "
+         "different labels", "correct is_control, or the label, of the rows that are wrong."),
     Rule("is-control-not-bool", _D, _E, "obs", "true or false (bool) in every row",
          "convert it: adata.obs['is_control'] = adata.obs['is_control'].astype(bool), "
          "after looking at what it holds (text 'False' becomes True).", blocks_use=_BLOCKS),
@@ -149,7 +169,9 @@ _RULES = (
     Rule("var-name-empty", _DP, _E, "var", "no empty gene name", "name the gene or remove it."),
     Rule("var-name-unusable", _DP, _W, "var", "gene names without commas and white space",
          "rename these genes: no perturbation label can name them."),
-    Rule("rank-missing", _D, _E, "var", "a rank for every gene", "rank every gene.",
+    Rule("rank-missing", _D, _E, "var", "a rank for every gene",
+         "rank every gene. If scanpy left NaN (flavor='seurat_v3' ranks n_top_genes only): "
+         "n_top_genes=adata.n_vars, or fillna(adata.n_vars) to put the others last.",
          blocks_use=_BLOCKS),
     Rule("rank-not-a-number", _D, _E, "var", "finite numbers, lowest = most variable",
          "write the ranks as numbers.", blocks_use=_BLOCKS),
@@ -186,6 +208,13 @@ _RULES = (
          blocks_use=_BLOCKS),
     Rule("X-not-log", _D, _E, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
          "normalise and take log1p; if the values are right, set uns['skip_log_check'] = True."),
+    Rule("X-other-log", _D, _E, "X", "natural logarithms, taken once",
+         "convert X to ln(1 + x); if the values are right, set uns['skip_log_check'] = True."),
+    Rule("X-z-scores", _D, _E, "X", "natural-log expression, not scaled",
+         "take X before scanpy.pp.scale; if the values are right, set "
+         "uns['skip_log_check'] = True."),
+    Rule("X-outliers", _D, _W, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
+         "look at these values; if they are right, set uns['skip_log_check'] = True."),
     Rule("X-negative", _D, _W, "X", "values of 0 or more",
          "nothing, if these are log ratios or array intensities."),
     # Raw counts
@@ -249,6 +278,12 @@ _RULES = (
          "multiply by ln(2) = 0.693 if they are log2.", _SCORED),
     Rule("predictions-log10", _P, _W, "X", "natural-log expression",
          "multiply by ln(10) = 2.303 if they are log10.", _SCORED),
+    Rule("predictions-log-twice", _P, _W, "X", "natural-log expression",
+         "take numpy.expm1 once: log1p was applied to values that were logarithms already.",
+         _SCORED),
+    Rule("predictions-outliers", _P, _W, "X", "natural-log expression",
+         "look at these values: a forecast far from all others counts much in mean squared "
+         "errors.", _SCORED),
     Rule("predictions-constant", _P, _W, "X", "values that differ between genes",
          "check that the rows were filled in.", _SCORED),
     Rule("predictions-controls-drift", _P, _W, "X",
@@ -256,6 +291,8 @@ _RULES = (
          "nothing: log fold changes are taken over the training controls, never over predicted "
          "ones.", _SCORED),
     # Networks
+    Rule("network-not-parquet", _N, _E, "file", "a parquet file of edges",
+         "`pereggrn-data networks import` makes a parquet file of it."),
     Rule("edges-missing-column", _N, _E, "edges", "columns regulator and target",
          "name the columns regulator, target and weight."),
     Rule("edges-no-weight", _N, _W, "edges", "a column weight",

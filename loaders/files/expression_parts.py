@@ -22,6 +22,7 @@ from pereggrn_data.core.format import (
     OVERLAP,
     PEREGGRN_UNS,
     REQUIRED_OBS,
+    SCANPY_LOG,
     SKIP_LOG_CHECK,
     SPLIT_UNS,
     TIMEPOINT,
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 OBS_WITH_RULES = (*REQUIRED_OBS, CELL_TYPE, TIMEPOINT)
 VAR_WITH_RULES = (HIGHLY_VARIABLE_RANK,)
-UNS_WITH_RULES = (MEASURED, NOT_MEASURED, OVERLAP, SKIP_LOG_CHECK, PEREGGRN_UNS, SPLIT_UNS)
+UNS_WITH_RULES = (
+    *(MEASURED, NOT_MEASURED, OVERLAP, SKIP_LOG_CHECK, SCANPY_LOG, PEREGGRN_UNS, SPLIT_UNS),
+)
 
 _Read = TypeVar("_Read")
 
@@ -103,6 +106,7 @@ def parts_in_memory(adata: AnnData, *, raw: bool = True) -> ExpressionParts:
         raw_genes=pd.Index(list(adata.raw.var_names), dtype=object) if with_raw else None,
         problems=tuple(problems),
         unread=frozenset(unread),
+        read_var=lambda name: list(adata.var[name]),
     )
 
 
@@ -165,7 +169,16 @@ class _Reader:
             raw_genes=raw_genes,
             problems=tuple(self.problems),
             unread=frozenset(self.unread),
+            read_var=self._more_of_var,
         )
+
+    def _more_of_var(self, name: str) -> list[Any] | None:
+        """Read a column of var for a hint; without it there is no hint, and nothing else."""
+        try:
+            names = self.file["var"]
+            return [str(v) for v in np.asarray(_read(names[name]), dtype=object)]
+        except Exception:  # anndata and h5py raise nearly every type
+            return None
 
     def _frame(self, slot: str, wanted: tuple[str, ...]) -> tuple[pd.DataFrame, tuple[str, ...]]:
         """Read the names and the wanted columns of a frame, each on its own."""

@@ -1,9 +1,15 @@
-"""Perturbation labels and the expression levels stated with them."""
+"""Perturbation labels and the expression levels stated with them.
+
+People write one perturbation in several ways, and write other things where a
+perturbation should be named. What a label means is decided here, so that
+validation and splits agree.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +67,231 @@ def unique_in_order(labels: Iterable[str]) -> list[str]:
     ['b', 'a']
     """
     return list(dict.fromkeys(labels))
+
+
+def differing_in_case_only(names: Iterable[str]) -> frozenset[str]:
+    """Return the names that differ from another one in case only.
+
+    Such names mean different genes, as hairy (``h``) and Hairless (``H``) of the fly.
+
+    Examples
+    --------
+    >>> sorted(differing_in_case_only(["h", "H", "SOX2"]))
+    ['H', 'h']
+    """
+    spelled: dict[str, set[str]] = {}
+    for name in names:
+        spelled.setdefault(name.casefold(), set()).add(name)
+    return frozenset(name for same in spelled.values() if len(same) > 1 for name in same)
+
+
+def canonical(label: str, case_matters: Collection[str] = frozenset()) -> str:
+    """Return one form for all spellings of a perturbation: case, order and white space.
+
+    Parameters
+    ----------
+    label
+        Of a perturbation.
+    case_matters
+        Genes whose case is kept, from `differing_in_case_only` of the genes of the dataset.
+
+    Examples
+    --------
+    >>> canonical("Sox2, KLF1") == canonical("KLF1,SOX2")
+    True
+    """
+    genes = ("".join(gene.split()) for gene in genes_of(label))
+    return SEPARATOR.join(sorted(g if g in case_matters else g.casefold() for g in genes))
+
+
+def spellings(
+    labels: Iterable[str], case_matters: Collection[str] = frozenset()
+) -> list[tuple[str, ...]]:
+    """Return the perturbations that are written in several ways, each with its labels.
+
+    Examples
+    --------
+    >>> spellings(["SOX2", "MYC", "Sox2"])
+    [('SOX2', 'Sox2')]
+    """
+    found: dict[str, list[str]] = {}
+    for label in unique_in_order(labels):
+        found.setdefault(canonical(label, case_matters), []).append(label)
+    return [tuple(same) for same in found.values() if len(same) > 1]
+
+
+_NOT_IN_WORDS = re.compile(r"[\W_]+")
+
+_NUMBERED_CONTROLS = (
+    *("control", "ctrl", "nontargeting", "nontarget", "nontargetingcontrol", "nt", "ntc"),
+    *("ntcontrol", "negctrl", "negcontrol", "negativecontrol", "safetargeting", "safetarget"),
+    *("safeharbor", "scramble", "scrambled", "nontargetingguide", "nontargetinggrna"),
+)
+_OTHER_CONTROLS = (
+    *("ctl", "controls", "targeting control", "scr", "gfp", "egfp", "rfp", "mcherry", "dsred"),
+    *("dmso", "wt", "wildtype", "aavs1", "rosa26", "luciferase", "luc", "fluc", "lacz"),
+    *("vehicle", "mock", "pbs", "untreated", "unperturbed", "unstimulated", "untransduced"),
+    *("untransfected", "nontransduced", "nontransfected", "nonperturbed", "parental"),
+    *("emptyvector", "empty", "plentiempty", "baseline"),
+)
+
+CONTROL_WORDS = (*_NUMBERED_CONTROLS, *_OTHER_CONTROLS)
+"""What controls are called, without case, spaces, hyphens and underscores."""
+
+# A number may follow only words that no gene begins with: WT1, LUC7 and SCR1 are genes.
+_CONTROL = re.compile(
+    rf"(?:sg|si|sh)?(?:(?:{'|'.join(_NUMBERED_CONTROLS)})(?:sg|g|guide)?\d*"
+    rf"|(?:{'|'.join(_OTHER_CONTROLS)}))"
+)
+_BEGINS_AS_CONTROL = re.compile(
+    r"(?:control|ctrl|non[-_. ]?targeting|scrambled?|safe[-_. ]?targeting|neg[-_. ]?ctrl|ntc)"
+    r"(?:[-_. |:]|$)",
+    re.IGNORECASE,
+)
+
+MISSING_WORDS = (
+    *("nan", "na", "n/a", "none", "null", "<na>", "nil", "-", "--", "?", "missing", "unknown"),
+    *("unassigned", "notassigned", "undefined", "undetermined", "unmapped", "ambiguous"),
+    *("multiplet", "doublet", "multiple", "negative", "noguide", "nosgrna", "nogrna"),
+)
+"""What stands where no perturbation is known, without case, spaces, hyphens and underscores."""
+
+
+def looks_like_control(label: str) -> bool:
+    """Say whether a label is what controls are commonly called, such as ``non-targeting``.
+
+    A gene may have such a name (CTRL is one): look whether it is measured first.
+
+    Examples
+    --------
+    >>> looks_like_control("Non-Targeting_12"), looks_like_control("WT1")
+    (True, False)
+    """
+    word = _NOT_IN_WORDS.sub("", label).casefold()
+    return bool(_CONTROL.fullmatch(word) or _BEGINS_AS_CONTROL.match(label.strip()))
+
+
+def looks_missing(label: str) -> bool:
+    """Say whether a label says that the perturbation is not known, such as ``unassigned``.
+
+    Examples
+    --------
+    >>> looks_missing("NaN"), looks_missing("not assigned"), looks_missing("NANOG")
+    (True, True, False)
+    """
+    plain = label.strip().casefold()
+    return plain in MISSING_WORDS or _NOT_IN_WORDS.sub("", plain) in MISSING_WORDS or not plain
+
+
+_OTHER_SEPARATORS = ("+", "|", ";", "/", "&", "_", ":", "-")
+
+
+def separated_otherwise(label: str, known: Collection[str]) -> tuple[str, ...]:
+    """Return the genes that another separator than the comma joins; none if there is none.
+
+    Parameters
+    ----------
+    label
+        Of a perturbation.
+    known
+        Names of genes; every part must be one of them, and the label must not.
+
+    Examples
+    --------
+    >>> separated_otherwise("AHR+KLF1", {"AHR", "KLF1"})
+    ('AHR', 'KLF1')
+    >>> separated_otherwise("HLA-A", {"AHR", "KLF1"})
+    ()
+    """
+    if label in known:
+        return ()
+    for separator in _OTHER_SEPARATORS:
+        parts = tuple(part.strip() for part in label.split(separator))
+        if len(parts) > 1 and all(part in known for part in parts):
+            return parts
+    return ()
+
+
+_ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?|FBgn\d{7}|WBGene\d{8}")
+_GUIDE_AFTER = re.compile(
+    r"(?P<gene>.+?)(?:[-_.|:]+(?:[a-z]*rna|sg|sh|si|g|guide|ko|kd|oe|i|a|p|ds|pos|clone|rep)?"
+    r"[-_.]?[\dp]*|(?:sg|sh|si|g)\d+)",
+    re.IGNORECASE,
+)
+_GUIDE_BEFORE = re.compile(r"(?:sg|sh|si)[-_.]?(?P<gene>.+)", re.IGNORECASE)
+
+
+def is_accession(name: str) -> bool:
+    """Say whether a name is a gene's accession of Ensembl, FlyBase or WormBase.
+
+    Examples
+    --------
+    >>> is_accession("ENSG00000181449"), is_accession("SOX2")
+    (True, False)
+    """
+    return bool(_ENSEMBL.fullmatch(name))
+
+
+def without_guide(label: str, genes: Collection[str]) -> str | None:
+    """Return the gene of a label that names a guide, or None if it names none of `genes`.
+
+    Examples
+    --------
+    >>> without_guide("SOX2_sg1", {"SOX2"}), without_guide("SOX2", {"SOX2"})
+    ('SOX2', None)
+    """
+    if label in genes:
+        return None
+    # The longest gene first: "HLA-A_sg1" is a guide of HLA-A.
+    for end in sorted((m.start() for m in re.finditer(r"[-_.|:]", label)), reverse=True):
+        if label[:end] in genes and _GUIDE_AFTER.fullmatch(label):
+            return label[:end]
+    for pattern in (_GUIDE_AFTER, _GUIDE_BEFORE):
+        match = pattern.fullmatch(label)
+        if match and match["gene"] in genes:
+            return match["gene"]
+    return None
+
+
+def names_of_another_kind(perturbed: Collection[str], genes: Collection[str]) -> str:
+    """Say in which way labels and genes are named differently; empty if no way is seen.
+
+    Parameters
+    ----------
+    perturbed
+        Genes that labels name.
+    genes
+        Names of the measured genes.
+
+    Examples
+    --------
+    >>> names_of_another_kind(["SOX2"], ["ENSG00000181449"])
+    'labels hold symbols (SOX2), var accessions (ENSG00000181449)'
+    """
+    lacking = [gene for gene in perturbed if gene not in set(genes)]
+    if not lacking or 2 * len(lacking) < len(perturbed):
+        return ""
+    measured = set(genes)
+    if len(lacking) > 1 or not measured.intersection(perturbed):
+        accessions = (
+            [g for g in measured if is_accession(g)],
+            [g for g in lacking if is_accession(g)],
+        )
+        if 2 * len(accessions[0]) > len(measured) and 2 * len(accessions[1]) < len(lacking):
+            return f"labels hold symbols ({lacking[0]}), var accessions ({min(accessions[0])})"
+        if 2 * len(accessions[0]) < len(measured) and 2 * len(accessions[1]) > len(lacking):
+            return f"labels hold accessions ({accessions[1][0]}), var symbols ({min(measured)})"
+    folded = {gene.casefold(): gene for gene in measured}
+    bare = {gene.partition(".")[0]: gene for gene in measured if is_accession(gene)}
+    for ways, text in (
+        ({g: without_guide(g, measured) for g in lacking}, "labels name guides"),
+        ({g: folded.get(g.casefold()) for g in lacking}, "labels and var differ in case"),
+        ({g: bare.get(g.partition(".")[0]) for g in lacking}, "versions of accessions differ"),
+    ):
+        hits = [(g, hit) for g, hit in ways.items() if hit is not None]
+        if 2 * len(hits) > len(lacking):
+            return f"{text} ({hits[0][0]}, and var has {hits[0][1]})"
+    return ""
 
 
 def targets_matrix(
