@@ -14,6 +14,7 @@ from pereggrn_data.core.faces import lazy_names
 if TYPE_CHECKING:
     from pereggrn_data.validators.dataset import check_dataset as check_dataset
     from pereggrn_data.validators.dataset import check_usable as check_usable
+    from pereggrn_data.validators.dataset import naming_findings as naming_findings
     from pereggrn_data.validators.network import CHECKED_COLUMNS as CHECKED_COLUMNS
     from pereggrn_data.validators.network import NAME_COLUMNS as NAME_COLUMNS
     from pereggrn_data.validators.network import WEIGHT as WEIGHT
@@ -43,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
         "dataset": (
             "check_dataset",
             "check_usable",
+            "naming_findings",
         ),
         "network": (
             "CHECKED_COLUMNS",

@@ -140,12 +140,24 @@ def _meaning_findings(
 ) -> list[Finding]:
     """Check what labels mean, next to each other, the flags of controls and the genes."""
     understood = Labels.of(labels, is_control, parts.var.index)
+    found = spelling_findings(understood)
+    if is_control is None:
+        return found  # whether a row is a control is asked first
     return [
         *flag_findings(understood),
-        *spelling_findings(understood),
+        *found,
         *meaning_findings(understood),
         *kind_findings(understood, parts),
     ]
+
+
+def naming_findings(parts: ExpressionParts) -> list[Finding]:
+    """Say whether labels and genes are named differently, so that little can be held out."""
+    is_control = controls(parts.obs)
+    if PERTURBATION not in parts.obs or is_control is None:
+        return []
+    labels = Distinct.of(parts.obs[PERTURBATION])
+    return kind_findings(Labels.of(labels, is_control, parts.var.index), parts)
 
 
 def _is_time_series(

@@ -149,7 +149,7 @@ def meaning_findings(labels: Labels) -> list[Finding]:
         ("perturbation-names-control", "labels that name a gene and a control",
          lambda x: _names_control(x, is_control)),
         ("perturbation-separator", "labels of several genes that no comma joins",
-         lambda x: bool(separated_otherwise(x, known))),
+         lambda x: x not in labels.genes and bool(separated_otherwise(x, known))),
     ):  # fmt: skip
         hits = [label for label in left if test(label)]
         found += labels.finding(code, what, hits)

@@ -37,7 +37,7 @@ _CLOSER = 0.6
 """How far a transform may miss gene means, as a share of their spread and of the natural
 logarithm's own miss, to be named."""
 
-_NATURAL_FACTORS = (0.8, 1.25)
+_NATURAL_FACTORS = (0.85, 1.18)
 """Forecasts may shrink or stretch gene means by this much and still be natural logarithms."""
 
 _FEWEST_GENES = 4
@@ -49,9 +49,10 @@ _COUNTED = 5
 _FEWEST_PAIRS = 30
 _PAIRS_IN_A_ROW = 3
 
-_STEADY, _STEADIER = 0.15, 0.5
-"""Spread (natural log) of the ratio to raw counts within a cell, and as a share of the spread
-under the natural logarithm, below which a transform is named."""
+_STEADY, _STEADIER, _CLEARLY_LESS = 0.35, 0.5, 0.02
+"""A transform is named where the ratio to raw counts varies within an observation by less than
+this (natural log), by less than this share of what it varies under the natural logarithm, and
+by this much less."""
 
 _SAMPLED_ROWS = 2000
 
@@ -214,7 +215,7 @@ class Pairs:
     row
         Number of the observation, from 0.
     value, count
-        Of X and raw; only positive counts that rounding does not blur.
+        Of X and raw; where there are enough, only counts that rounding does not blur.
     """
 
     row: npt.NDArray[np.intp]
@@ -230,8 +231,11 @@ class Pairs:
         x, raw
             (rows, genes) of the same observations and genes.
         """
-        usable = (raw >= _COUNTED) & np.isfinite(x) & np.isfinite(raw) & (x > 0)
-        usable &= usable.sum(axis=1, keepdims=True) >= _PAIRS_IN_A_ROW
+        for least in (_COUNTED, 1):
+            usable = (raw >= least) & np.isfinite(x) & np.isfinite(raw) & (x > 0)
+            usable &= usable.sum(axis=1, keepdims=True) >= _PAIRS_IN_A_ROW
+            if usable.sum() >= _FEWEST_PAIRS:
+                break
         return cls(np.nonzero(usable)[0].astype(np.intp), x[usable], raw[usable])
 
 
@@ -252,7 +256,11 @@ def judge_by_counts(pairs: Pairs) -> Verdict | None:
     natural = spreads[NATURAL.name]
     best = min(TRANSFORMS, key=lambda t: spreads[t.name])
     spread = spreads[best.name]
-    if spread > _STEADY or (best is not NATURAL and spread > _STEADIER * natural):
+    if spread > _STEADY:
+        return None
+    if best is not NATURAL and not (
+        spread < _STEADIER * natural and spread < natural - _CLEARLY_LESS
+    ):
         return None
     n = len(np.unique(pairs.row))
     return Verdict(

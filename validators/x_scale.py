@@ -61,6 +61,9 @@ def scale_findings(
     body = Body.of(x.sample.values) if x.sample is not None else Body.of(np.zeros(0))
     verdict = _by_counts(parts, scanned)
     base = stated_base(parts.uns.get(SCANPY_LOG))
+    if verdict is not None and verdict.transform not in (NATURAL, LINEAR):
+        got = f"{verdict.because}{_stated(base)}"
+        return [RULES["X-other-log"].found(got, fix=verdict.transform.fix)]
     because = judge_body(body, large.n, x.n_nonzero)
     if not because and verdict is not None and verdict.transform is LINEAR:
         because = verdict.because
@@ -71,9 +74,6 @@ def scale_findings(
     if large.n:
         got = f"up to {x.high:.6g}, {large.n} of {x.n_values} values"
         found.append(RULES["X-outliers"].found(got, n=large.n, examples=where(large)))
-    if verdict is not None and verdict.transform is not NATURAL:
-        rule, fix = RULES["X-other-log"], verdict.transform.fix
-        return [*found, rule.found(f"{verdict.because}{_stated(base)}", fix=fix)]
     if base is not None and not is_natural_base(base):
         return [*found, _base_finding(base, verdict)]
     return found + _z_score_findings(parts.x, x)

@@ -16,7 +16,12 @@ import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.core.labels import genes_of, unique_in_order
+from pereggrn_data.core.labels import (
+    differing_in_case_only,
+    genes_of,
+    spellings,
+    unique_in_order,
+)
 
 LARGEST_LEGACY_SEED = 2**32 - 1
 
@@ -109,6 +114,13 @@ def choose_interventional(request: SplitRequest) -> Sides:
             "and the seed changes nothing.",
         )
     test = set(eligible) - back_to_training
+    torn = _written_also_in_training(request, labels, test)
+    if torn:
+        test -= torn
+        warnings += (
+            f"{len(torn)} drawn perturbations train, because another spelling of theirs does: "
+            f"{first_few(sorted(torn))}.",
+        )
     if not test:
         raise UsageError(
             f"A held-out fraction of {request.heldout_fraction} leaves the test set empty.",
@@ -118,6 +130,14 @@ def choose_interventional(request: SplitRequest) -> Sides:
         )
     is_test = np.fromiter((p in test for p in request.perturbations), bool)
     return Sides.of_mask(is_test, warnings=warnings)
+
+
+def _written_also_in_training(
+    request: SplitRequest, labels: list[str], test: set[str]
+) -> set[str]:
+    """Return drawn labels of which another spelling trains: they cannot be held out alone."""
+    same = spellings(labels, differing_in_case_only(request.measured))
+    return {label for group in same if not test.issuperset(group) for label in group} & test
 
 
 def _eligible_labels(request: SplitRequest, labels: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
-from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.labels import canonical, differing_in_case_only, genes_of
 from pereggrn_data.core.splits import SplitRules
 from pereggrn_data.evaluators.grouping import group_keys
 
@@ -93,8 +93,9 @@ def _disjoint(facts: SplitFacts) -> Iterable[str]:
 
 
 def _labels_disjoint(facts: SplitFacts) -> Iterable[str]:
-    train = set(_labels(facts.train))
-    return [label for label in _labels(facts.test) if label in train]
+    case_matters = differing_in_case_only(facts.measured)
+    train = {canonical(label, case_matters) for label in _labels(facts.train)}
+    return [x for x in _labels(facts.test) if canonical(x, case_matters) in train]
 
 
 def _all_controls_train(facts: SplitFacts) -> Iterable[str]:
@@ -177,7 +178,9 @@ NOTHING_EMPTY = Guarantee("split-empty", "No side is empty.", _nothing_empty)
 CONTROL_TRAINS = Guarantee("split-no-control", "At least one control trains.", _control_trains)
 DISJOINT = Guarantee("split-overlap", "No observation is on both sides.", _disjoint)
 LABELS_DISJOINT = Guarantee(
-    "split-shared-perturbation", "No perturbation is on both sides.", _labels_disjoint
+    "split-shared-perturbation",
+    "No perturbation is on both sides, whatever the case, order and white space of its label.",
+    _labels_disjoint,
 )
 ALL_CONTROLS_TRAIN = Guarantee("split-heldout-control", "All controls train.", _all_controls_train)
 CONTROLS_TRAIN_UNLESS_STRATIFIED = Guarantee(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.network.frames import write_batches as write_batches
     from pereggrn_data.loaders.network.graph import Network as Network
     from pereggrn_data.loaders.network.importing import Imported as Imported
+    from pereggrn_data.loaders.network.importing import edge_columns as edge_columns
     from pereggrn_data.loaders.network.importing import import_table as import_table
     from pereggrn_data.loaders.network.sql.runner import Limits as Limits
     from pereggrn_data.loaders.network.sql.runner import run_sql as run_sql
@@ -31,7 +32,7 @@ __getattr__, __dir__ = lazy_names(
         "edge_reader": ("FORMS", "Form"),
         "frames": ("write_batches",),
         "graph": ("Network",),
-        "importing": ("Imported", "import_table"),
+        "importing": ("Imported", "edge_columns", "import_table"),
         "sql.runner": ("Limits", "run_sql"),
     },
 )

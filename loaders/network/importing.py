@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.core.format import UNWEIGHTED
+from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError, first_few
+from pereggrn_data.core.format import PERTURBATION, UNWEIGHTED
 from pereggrn_data.loaders.network.foreign_tables import header_of, read_columns
 from pereggrn_data.loaders.network.graph import Network
 
@@ -31,6 +31,28 @@ INDEX_HEADERS = {"", "index", "Unnamed: 0", "__index_level_0__"}
 
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 DATE = re.compile(rf"\d{{1,2}}-({MONTHS})|({MONTHS})-\d{{1,4}}", re.IGNORECASE)
+
+
+MOST_EDGE_COLUMNS = 20
+"""Tables with more columns are no lists of edges: TF and TG are genes as well."""
+
+
+def edge_columns(path: Path) -> tuple[str, ...]:
+    """Return the headers of a text table that name regulators and targets; else nothing.
+
+    Parameters
+    ----------
+    path
+        Any file; what is no text table has none.
+    """
+    try:
+        header = [] if path.name.lower().endswith(".h5ad") else header_of(path)
+    except PereggrnError:
+        return ()  # whatever it is, it is not recognised as a network
+    if len(header) > MOST_EDGE_COLUMNS or PERTURBATION in header:
+        return ()
+    found = [[c for c in header if c.lower() in SYNONYMS[k]] for k in ("regulator", "target")]
+    return tuple(columns[0] for columns in found) if all(found) else ()
 
 
 @dataclass(frozen=True)

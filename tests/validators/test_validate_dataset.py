@@ -90,6 +90,14 @@ def both(*changes: Callable[[AnnData], None]) -> Callable[[AnnData], None]:
     return lambda a: [change(a) for change in changes] and None
 
 
+def large(row: int) -> Callable[[AnnData], None]:
+    return lambda a: a.X.__setitem__(slice(row, None), 20.0)
+
+
+def whole_numbers(a: AnnData) -> None:
+    a.X = np.arange(24, dtype=np.float32).reshape(6, 4) % 7
+
+
 # What is changed, the code that it must give, its column, and how many rows it concerns.
 DATASET = [
     (drop("obs", "is_control"), "obs-missing-column", "is_control", 1),
@@ -152,7 +160,22 @@ DATASET = [
     (lambda a: setattr(a, "X", a.X.astype(complex)), "X-not-numeric", None, 1),
     (x(0, 3, np.nan), "X-not-finite", None, 1),
     (x(0, 3, -np.inf), "X-not-finite", None, 1),
-    (x(0, 3, 15.0), "X-not-log", None, 1),
+    (x(0, 3, 15.0), "X-outliers", None, 1),
+    (large(4), "X-not-log", None, 8),
+    (whole_numbers, "X-not-log", None, 1),
+    (uns("log1p", {"base": 2.0}), "X-other-log", None, 1),
+    (obs_cell("perturbation", 5, "a"), "perturbation-spelling", "perturbation", 2),
+    (obs_cell("perturbation", 5, "unassigned"), "perturbation-unknown", "perturbation", 1),
+    (obs_cell("perturbation", 5, "NT_7"), "perturbation-like-control", "perturbation", 1),
+    (
+        both(obs_cell("perturbation", 5, "A,ctrl"), obs_cell(LEVEL, 5, "nan,nan")),
+        "perturbation-names-control",
+        "perturbation",
+        1,
+    ),
+    (obs_cell("perturbation", 5, "A+C"), "perturbation-separator", "perturbation", 1),
+    (names("var", list("PQRS")), "perturbed-names-of-another-kind", "perturbation", 3),
+    (obs_cell("perturbation", 0, "B"), "is-control-contradicts-label", "is_control", 1),
     (x(0, 3, -0.5), "X-negative", None, 1),
     (no_raw, "raw-missing", None, 1),
     (raw(0, 3, np.nan), "raw-not-finite", None, 1),
@@ -233,7 +256,7 @@ def test_problems_do_not_hide_one_another(small_dataset: Make) -> None:
         obs_cell(LEVEL, 3, "1,2"),
         uns(MEASURED, ["A", "B", "C"]),
         x(0, 0, np.nan),
-        x(0, 1, 20.0),
+        large(4),
         no_raw,
     ):
         change(adata)
@@ -244,6 +267,7 @@ def test_problems_do_not_hide_one_another(small_dataset: Make) -> None:
     }
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(cases=st.lists(st.sampled_from(DATASET), max_size=6))
 def test_any_combination_of_problems_gives_a_report(small_dataset: Make, cases: Any) -> None:

@@ -128,7 +128,7 @@ _NUMBERED_CONTROLS = (
     *("safeharbor", "scramble", "scrambled", "nontargetingguide", "nontargetinggrna"),
 )
 _OTHER_CONTROLS = (
-    *("ctl", "controls", "targeting control", "scr", "gfp", "egfp", "rfp", "mcherry", "dsred"),
+    *("ctl", "controls", "scr", "gfp", "egfp", "rfp", "mcherry", "dsred"),
     *("dmso", "wt", "wildtype", "aavs1", "rosa26", "luciferase", "luc", "fluc", "lacz"),
     *("vehicle", "mock", "pbs", "untreated", "unperturbed", "unstimulated", "untransduced"),
     *("untransfected", "nontransduced", "nontransfected", "nonperturbed", "parental"),
@@ -194,7 +194,8 @@ def separated_otherwise(label: str, known: Collection[str]) -> tuple[str, ...]:
     label
         Of a perturbation.
     known
-        Names of genes; every part must be one of them, and the label must not.
+        Names of genes; every part must be one of them. That the label itself is not
+        the name of a gene is for the caller to know.
 
     Examples
     --------
@@ -203,8 +204,6 @@ def separated_otherwise(label: str, known: Collection[str]) -> tuple[str, ...]:
     >>> separated_otherwise("HLA-A", {"AHR", "KLF1"})
     ()
     """
-    if label in known:
-        return ()
     for separator in _OTHER_SEPARATORS:
         parts = tuple(part.strip() for part in label.split(separator))
         if len(parts) > 1 and all(part in known for part in parts):

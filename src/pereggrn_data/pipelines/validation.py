@@ -27,6 +27,7 @@ from pereggrn_data.loaders.files import (
     read_edge_facts,
     required_file,
 )
+from pereggrn_data.loaders.network import edge_columns
 from pereggrn_data.validators import (
     NAME_COLUMNS,
     RULES,
@@ -61,7 +62,8 @@ def validate(
     kind
         ``"dataset"``, ``"predictions"`` or ``"network"``; by default, what the
         content says: parquet is a network (predictions, if it has perturbations
-        and no edges), a file with ``uns["pereggrn"]`` predictions, as is CSV;
+        and no edges), a text table of edges is a network that has to be imported,
+        a file with ``uns["pereggrn"]`` holds predictions, as does any other CSV;
         anything else is a dataset.
     role
         ``"test"`` or ``"train"``. A training file may hold controls only; as that
@@ -113,6 +115,8 @@ def kind_of(file: Path) -> Kind:
         columns = parquet_columns(file)
         is_network = PERTURBATION not in columns or set(NAME_COLUMNS) <= set(columns)
         return Kind.NETWORK if is_network else Kind.PREDICTIONS
+    if edge_columns(file):
+        return Kind.NETWORK
     is_predictions = file.suffix == CSV or has_predictions_header(file)
     return Kind.PREDICTIONS if is_predictions else Kind.DATASET
 
@@ -125,6 +129,11 @@ def _one_of(names: type[_Name], what: str, given: str) -> _Name:
 
 
 def _network(file: Path) -> list[Finding]:
+    columns = () if is_parquet(file) else edge_columns(file)
+    if columns:
+        named = " and ".join(map(repr, columns))
+        got = f"a text table with columns {named}: it looks like a network"
+        return [RULES["network-not-parquet"].found(got)]
     return check_network(read_edge_facts(file))
 
 

@@ -17,10 +17,11 @@ from pereggrn_data.evaluators.splits import (
     modelled_genes,
     perturbed_genes,
 )
-from pereggrn_data.loaders.files import Dataset, read_test_set
+from pereggrn_data.loaders.files import Dataset, parts_in_memory, read_test_set
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.prepared import Prepared
 from pereggrn_data.pipelines.split.split_options import SplitOptions
+from pereggrn_data.validators import naming_findings
 
 
 def make_split(
@@ -55,20 +56,26 @@ def make_split(
     adata = prepared.adata
     labels = adata.obs[PERTURBATION].to_numpy(dtype=object)
     allowed, networks = allowed_genes(rules, collection)
-    sides = make_sides(
-        options.type,
-        SplitRequest(
-            perturbations=labels,
-            is_control=adata.obs[IS_CONTROL].to_numpy(bool),
-            measured=measured_genes(prepared),
-            heldout_fraction=options.heldout_fraction,
-            seed=options.seed,
-            names=adata.obs_names.to_numpy(dtype=object),
-            allowed=allowed,
-            stratify_controls=rules.stratify_controls,
-            test_set=_test_set(options.test_set),
-        ),
+    naming = [str(f) for f in naming_findings(parts_in_memory(adata, raw=False))]
+    request = SplitRequest(
+        perturbations=labels,
+        is_control=adata.obs[IS_CONTROL].to_numpy(bool),
+        measured=measured_genes(prepared),
+        heldout_fraction=options.heldout_fraction,
+        seed=options.seed,
+        names=adata.obs_names.to_numpy(dtype=object),
+        allowed=allowed,
+        stratify_controls=rules.stratify_controls,
+        test_set=_test_set(options.test_set),
     )
+    try:
+        sides = make_sides(options.type, request)
+    except InvalidDataError as error:
+        if not naming:
+            raise
+        raise InvalidDataError(
+            error.what, expected=error.expected, got=error.got, fix=naming[0]
+        ) from error
     names = adata.obs_names.to_numpy(dtype=object)
     in_order = np.array_equal(sides.train, np.sort(sides.train))
     made = Split(
@@ -95,7 +102,7 @@ def make_split(
         given_observations=tuple(names[sides.given]),
         train_sha256=prepared.train_sha256,
     )
-    return made, (*prepared.warnings, *sides.warnings)
+    return made, (*prepared.warnings, *naming, *sides.warnings)
 
 
 def measured_genes(prepared: Prepared) -> frozenset[str]:
