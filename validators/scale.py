@@ -311,7 +311,7 @@ class Reference:
             (n, genes) training expression; evenly spaced rows of it are looked at.
         """
         n = matrix.shape[0]
-        rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLED_ROWS)).astype(int)) if n else []
+        rows = np.unique(np.linspace(0, max(n - 1, 0), min(n, _SAMPLED_ROWS)).astype(np.intp))
         sample = matrix[rows]
         sample = np.asarray(sample.toarray() if sparse.issparse(sample) else sample, dtype=float)
         with np.errstate(all="ignore"):

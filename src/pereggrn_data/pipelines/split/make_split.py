@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.splits import AllowedRegulators, Split, SplitRules
 from pereggrn_data.core.version import software
