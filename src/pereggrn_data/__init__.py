@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PredictedExpression as PredictedExpression,
     )
     from pereggrn_data.pipelines.predict.predicting import predict as predict
+    from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score.score_predictions import score as score
     from pereggrn_data.pipelines.split.split_check import check_split as check_split
     from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
@@ -37,6 +38,7 @@ _LAZY = {
     "PereggrnError": "pereggrn_data.core.errors",
     "PredictedExpression": "pereggrn_data.pipelines.predict.predicted",
     "Program": "pereggrn_data.pipelines.predict.model_options",
+    "ScoreOptions": "pereggrn_data.pipelines.score.score_options",
     "Split": "pereggrn_data.core.splits",
     "SplitOptions": "pereggrn_data.pipelines.split.split_options",
     "catalog_path": "pereggrn_data.pipelines.collection",
@@ -57,6 +59,7 @@ __all__ = [
     "PereggrnError",
     "PredictedExpression",
     "Program",
+    "ScoreOptions",
     "Split",
     "SplitOptions",
     "__version__",
