@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pereggrn_data
-from pereggrn_data.models.methods import METHODS
+from pereggrn_data.models import METHODS, MethodKind
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "model_comparison.md"
 NUM_GENES = 300
@@ -151,10 +151,10 @@ def conditions(case: Case) -> list[tuple[str, dict[str, Any]]]:
     """Return every method, and what else the grammar adds to ridge regression."""
     found: list[tuple[str, dict[str, Any]]] = []
     for method in METHODS:
-        if method.name in ("mean", "median"):
+        if method.kind is MethodKind.CONSTANT:
             continue
-        if method.name == "regulon":
-            found.append(("regulon", {"model": "regulon", "network": case.network}))
+        if method.kind is MethodKind.NETWORK:
+            found.append((method.name, {"model": method.name, "network": case.network}))
             continue
         if method.name in FEWER_REGULATORS:
             found.append((f"{method.name}, perturbed", {"model": method.name, **PERTURBED}))
