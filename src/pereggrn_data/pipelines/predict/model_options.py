@@ -127,6 +127,13 @@ class ModelOptions:
     model: str = option(
         DEFAULT_MODEL, flags=("--model", "-m"), help="Name of a method (pereggrn-eval models)."
     )
+    arguments: Mapping[str, Any] = option(
+        default_factory=dict,
+        kind=list,
+        flags=("--argument", "-a"),
+        parse=parse_arguments,
+        help="Of the method, NAME=VALUE (VALUE as in JSON, else text); repeatable.",
+    )
     network: Any = option(
         None,
         kind=list,
@@ -160,13 +167,6 @@ class ModelOptions:
         parse=parse_steps,
         shown="1",
         help="Numbers of steps to forecast, for example 1,3,10.",
-    )
-    arguments: Mapping[str, Any] = option(
-        default_factory=dict,
-        kind=list,
-        flags=("--argument", "-a"),
-        parse=parse_arguments,
-        help="Of the method, NAME=VALUE (VALUE as in JSON, else text); repeatable.",
     )
     exclusion: str = option(
         "gene",
