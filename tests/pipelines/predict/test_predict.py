@@ -279,7 +279,7 @@ def test_transcription_factors_by_file_and_by_species(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"matching": "nearest"}, "no matching named"),
+        ({"matching": "nearest"}, "no matching method named"),
         ({"steps": (0,)}, "timescale"),
         ({"prune": 0}, "keep"),
         ({"dimensions": 3}, "low-dimensional"),

@@ -159,6 +159,7 @@ class ModelOptions:
     matching: str = option(
         "steady_state",
         choices=_of_grammar("Matching"),
+        noun="matching method",
         help="Whose features an observation is trained on: {choices}.",
     )
     steps: int | Sequence[int] = option(
@@ -171,6 +172,7 @@ class ModelOptions:
     exclusion: str = option(
         "gene",
         choices=_of_grammar("Exclusion"),
+        noun="rule of exclusion",
         help="Observations that do not train a gene: those that perturb it (gene), or only "
         "those that perturb nothing else (label, as the original).",
     )
