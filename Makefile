@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test lint install constraints clean
+.PHONY: demo test lint install constraints tables clean
 
 demo: install
 	$(BIN)/pereggrn-eval demo -o pereggrn-demo
@@ -39,6 +39,9 @@ constraints:
 	  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \
 	  --quiet --output-file constraints.txt
 	rm -r $(VENV)-uv
+
+tables: install
+	$(BIN)/python docs/tables.py
 
 clean:
 	rm -rf $(VENV) build dist pereggrn-demo *.egg-info

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from pereggrn_data.models.families import from_arrays as from_arrays
     from pereggrn_data.models.families import storage_of as storage_of
     from pereggrn_data.models.grammar.choices import CellTypeSharing as CellTypeSharing
+    from pereggrn_data.models.grammar.choices import Exclusion as Exclusion
     from pereggrn_data.models.grammar.choices import Grammar as Grammar
+    from pereggrn_data.models.grammar.choices import (
+        LowDimensionalStructure as LowDimensionalStructure,
+    )
     from pereggrn_data.models.grammar.choices import Matching as Matching
     from pereggrn_data.models.grammar.choices import NetworkPrior as NetworkPrior
     from pereggrn_data.models.grammar.choices import Pruning as Pruning
@@ -54,6 +58,8 @@ __getattr__, __dir__ = lazy_names(
             "storage_of",
         ),
         "grammar.choices": (
+            "LowDimensionalStructure",
+            "Exclusion",
             "CellTypeSharing",
             "Grammar",
             "Matching",

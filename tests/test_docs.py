@@ -1,34 +1,44 @@
-"""Tables in the documentation are those of the registries."""
+"""Tables in the documentation are those of the code."""
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import importlib.util
+from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-import pereggrn_data
-from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
 from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
-from pereggrn_data.core.options import options_of, options_table
+from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import Split, SplitRules
-from pereggrn_data.evaluators.metrics.definitions import metrics_table
-from pereggrn_data.evaluators.splits.guarantees import UNIVERSAL
-from pereggrn_data.evaluators.splits.types import split_types_table
 from pereggrn_data.pipelines.split import SplitOptions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def test_metrics() -> None:
-    text = (REPOSITORY / "docs/evaluation.md").read_text(encoding="utf-8")
-    assert metrics_table() in text, "paste the output of metrics_table()"
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    """The program that writes the tables."""
+    spec = importlib.util.spec_from_file_location("tables", REPOSITORY / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_split_types() -> None:
-    text = (REPOSITORY / "docs/splits.md").read_text(encoding="utf-8")
-    assert split_types_table() in text, "paste the output of split_types_table()"
-    assert " ".join(promise.text for promise in UNIVERSAL) in text
+def test_no_table_is_stale(tables: ModuleType) -> None:
+    stale = [
+        p.name
+        for p in tables.pages()
+        if tables.filled(p.read_text("utf-8")) != p.read_text("utf-8")
+    ]
+    assert not stale, "run: python docs/tables.py"
+
+
+def test_every_table_stands_once(tables: ModuleType) -> None:
+    assert Counter(tables.named()) == Counter(list(tables.TABLES))
 
 
 def test_split_fields() -> None:
@@ -45,32 +55,6 @@ def test_split_fields() -> None:
     # What the row of `rules` says of them.
     others = set(options_of(SplitOptions)) - set(documented) - {"test_set"}
     assert others == set(options_of(SplitRules))
-
-
-def test_tables_of_options() -> None:
-    """Every class of options has its table on one page, between markers."""
-    found = []
-    for page in sorted((REPOSITORY / "docs").glob("*.md")):
-        for part in page.read_text(encoding="utf-8").split("<!-- options: ")[1:]:
-            name, rest = part.split(" -->\n", 1)
-            table = options_table(getattr(pereggrn_data, name))
-            assert rest.split("\n<!-- end of options -->")[0] == table, (
-                f"{page.name}: paste the output of options_table({name})"
-            )
-            found.append(name)
-    assert sorted(found) == sorted(n for n in pereggrn_data.__all__ if is_options(n))
-
-
-def is_options(name: str) -> bool:
-    """Whether a public name is a class whose fields are options."""
-    public = getattr(pereggrn_data, name)
-    return is_dataclass(public) and all("option" in f.metadata for f in fields(public))
-
-
-def test_exit_codes() -> None:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    for code, meaning in EXIT_CODE_MEANINGS.items():
-        assert f"| {code.value} | {meaning.replace('--debug', '`--debug`')} |" in text
 
 
 @pytest.mark.parametrize("page", sorted(p.name for p in (REPOSITORY / "docs").glob("*.md")))

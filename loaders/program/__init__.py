@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.program.commands import require_program as require_program
     from pereggrn_data.loaders.program.commands import run_limited as run_limited
     from pereggrn_data.loaders.program.commands import split_command as split_command
+    from pereggrn_data.loaders.program.containers import Runtime as Runtime
     from pereggrn_data.loaders.program.containers import check_runtime as check_runtime
     from pereggrn_data.loaders.program.containers import container_run as container_run
     from pereggrn_data.loaders.program.exchange import ANSWERS as ANSWERS
@@ -41,6 +42,7 @@ __getattr__, __dir__ = lazy_names(
             "split_command",
         ),
         "containers": (
+            "Runtime",
             "check_runtime",
             "container_run",
         ),

@@ -12,43 +12,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
     from pereggrn_data.core.splits import Split as Split
-    from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
+    from pereggrn_data.evaluators import METRICS as METRICS
     from pereggrn_data.loaders.network import Network as Network
     from pereggrn_data.pipelines.collection import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection import fetch as fetch
     from pereggrn_data.pipelines.collection import load as load
     from pereggrn_data.pipelines.collection import open_network as open_network
-    from pereggrn_data.pipelines.predict.model_options import ModelOptions as ModelOptions
-    from pereggrn_data.pipelines.predict.model_options import Program as Program
-    from pereggrn_data.pipelines.predict.predicted import (
+    from pereggrn_data.pipelines.predict import ModelOptions as ModelOptions
+    from pereggrn_data.pipelines.predict import (
         PredictedExpression as PredictedExpression,
     )
-    from pereggrn_data.pipelines.predict.predicting import predict as predict
-    from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
-    from pereggrn_data.pipelines.score.score_predictions import score as score
-    from pereggrn_data.pipelines.split.split_check import check_split as check_split
-    from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
-    from pereggrn_data.pipelines.split.splitting import split as split
+    from pereggrn_data.pipelines.predict import Program as Program
+    from pereggrn_data.pipelines.predict import predict as predict
+    from pereggrn_data.pipelines.score import ScoreOptions as ScoreOptions
+    from pereggrn_data.pipelines.score import score as score
+    from pereggrn_data.pipelines.split import SplitOptions as SplitOptions
+    from pereggrn_data.pipelines.split import check_split as check_split
+    from pereggrn_data.pipelines.split import split as split
     from pereggrn_data.pipelines.validation import validate as validate
 
 _LAZY = {
-    "METRICS": "pereggrn_data.evaluators.metrics.definitions",
-    "ModelOptions": "pereggrn_data.pipelines.predict.model_options",
+    "METRICS": "pereggrn_data.evaluators",
+    "ModelOptions": "pereggrn_data.pipelines.predict",
     "Network": "pereggrn_data.loaders.network",
     "PereggrnError": "pereggrn_data.core.errors",
-    "PredictedExpression": "pereggrn_data.pipelines.predict.predicted",
-    "Program": "pereggrn_data.pipelines.predict.model_options",
-    "ScoreOptions": "pereggrn_data.pipelines.score.score_options",
+    "PredictedExpression": "pereggrn_data.pipelines.predict",
+    "Program": "pereggrn_data.pipelines.predict",
+    "ScoreOptions": "pereggrn_data.pipelines.score",
     "Split": "pereggrn_data.core.splits",
-    "SplitOptions": "pereggrn_data.pipelines.split.split_options",
+    "SplitOptions": "pereggrn_data.pipelines.split",
     "catalog_path": "pereggrn_data.pipelines.collection",
-    "check_split": "pereggrn_data.pipelines.split.split_check",
+    "check_split": "pereggrn_data.pipelines.split",
     "fetch": "pereggrn_data.pipelines.collection",
     "load": "pereggrn_data.pipelines.collection",
     "open_network": "pereggrn_data.pipelines.collection",
-    "predict": "pereggrn_data.pipelines.predict.predicting",
-    "score": "pereggrn_data.pipelines.score.score_predictions",
-    "split": "pereggrn_data.pipelines.split.splitting",
+    "predict": "pereggrn_data.pipelines.predict",
+    "score": "pereggrn_data.pipelines.score",
+    "split": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validation",
 }
 

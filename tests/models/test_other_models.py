@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from pereggrn_data.models.grammar.ggrn import fit
 from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
-from pereggrn_data.models.methods import METHODS, Method, MethodKind, get_method, methods_table
+from pereggrn_data.models.methods import METHODS, Method, MethodKind, get_method
 from pereggrn_data.models.regression import RegressionTask
 from pereggrn_data.models.regulon import forecast_regulon
 
@@ -240,11 +239,6 @@ def test_names_are_unique_and_referenced() -> None:
         assert method.reference
         assert method.summary.endswith(".")
         assert get_method(method.name) is method
-
-
-def test_the_documented_table_is_the_registry() -> None:
-    page = Path(__file__).parents[2] / "docs" / "models.md"
-    assert methods_table() in page.read_text(encoding="utf-8")
 
 
 def test_an_entry_has_what_its_kind_needs() -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection.cache_care import clean as clean
     from pereggrn_data.pipelines.collection.cache_care import list_cache as list_cache
     from pereggrn_data.pipelines.collection.cache_care import plan_cleaning as plan_cleaning
-    from pereggrn_data.pipelines.collection.catalog_tables import fill as fill
-    from pereggrn_data.pipelines.collection.catalog_tables import tables as tables
+    from pereggrn_data.pipelines.collection.catalog_tables import (
+        catalog_tables_by_name as catalog_tables_by_name,
+    )
     from pereggrn_data.pipelines.collection.croissant import EXPORT_FORMATS as EXPORT_FORMATS
     from pereggrn_data.pipelines.collection.croissant import export_croissant as export_croissant
     from pereggrn_data.pipelines.collection.entry_info import info as info
@@ -64,10 +65,7 @@ __getattr__, __dir__ = lazy_names(
             "list_cache",
             "plan_cleaning",
         ),
-        "catalog_tables": (
-            "fill",
-            "tables",
-        ),
+        "catalog_tables": ("catalog_tables_by_name",),
         "croissant": (
             "EXPORT_FORMATS",
             "export_croissant",

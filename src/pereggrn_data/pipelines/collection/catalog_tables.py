@@ -1,23 +1,16 @@
-"""The tables of docs/catalog.md, derived from the entries.
-
-``python -m pereggrn_data.pipelines.collection.catalog_tables docs/catalog.md`` writes
-them between their marks; a test compares.
-"""
+"""The catalog's entries as tables in Markdown, for documentation."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from pereggrn_data.catalog import DatasetEntry, Group, NetworkEntry, load_catalog
-from pereggrn_data.core.errors import InvalidDataError
 
 UNKNOWN = "-"
 
 
-def tables() -> dict[str, str]:
-    """Return the tables as Markdown, by the name of their mark."""
+def catalog_tables_by_name() -> dict[str, str]:
+    """Return each table by the name under which documentation refers to it."""
     catalog = load_catalog()
     paper = [d for d in catalog.datasets if d.group is Group.PAPER]
     others = [d for d in catalog.datasets if d.group is not Group.PAPER]
@@ -44,24 +37,6 @@ def tables() -> dict[str, str]:
             ((f"`{alias}`", f"`{name}`") for alias, name in catalog.aliases.items()),
         ),
     }
-
-
-def fill(text: str) -> str:
-    """Replace what stands between the marks of a document.
-
-    Raises
-    ------
-    InvalidDataError
-        If a mark is missing.
-    """
-    for name, table in tables().items():
-        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        if not pattern.search(text):
-            raise InvalidDataError(f"The document has no mark for {name}.", expected=begin)
-        filled = f"{begin}\n{table}\n{end}"
-        text = pattern.sub(lambda _, filled=filled: filled, text)  # type: ignore[misc]
-    return text
 
 
 def _paper_datasets(datasets: Iterable[DatasetEntry]) -> str:
@@ -145,10 +120,3 @@ def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> s
     return "\n".join(
         "| " + " | ".join(c.replace("|", r"\|") for c in line) + " |" for line in lines
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    document = Path(sys.argv[1])
-    document.write_text(fill(document.read_text("utf-8")), "utf-8")

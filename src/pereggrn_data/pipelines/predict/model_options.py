@@ -92,7 +92,7 @@ def parse_gigabytes(gigabytes: float) -> int:
 
 
 def _runtimes() -> Iterable[str]:
-    from pereggrn_data.loaders.program.containers import Runtime
+    from pereggrn_data.loaders.program import Runtime
 
     return Runtime
 
@@ -101,9 +101,9 @@ def _of_grammar(name: str) -> Callable[[], Iterable[str]]:
     """Return what lists the values of one of the grammar's choices."""
 
     def known() -> Iterable[str]:
-        from pereggrn_data.models.grammar import choices
+        from pereggrn_data import models
 
-        values: Iterable[str] = getattr(choices, name)
+        values: Iterable[str] = getattr(models, name)
         return values
 
     return known
@@ -210,7 +210,7 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         # Imported here, so that the command line can show its help without NumPy.
-        from pereggrn_data.models.grammar.dynamics import check_steps
+        from pereggrn_data.models import check_steps
 
         object.__setattr__(self, "steps", check_steps(self.steps))
         normalise(self)
@@ -314,7 +314,7 @@ class Program:
                 got="neither" if self.command is None else "both",
             )
         # Imported here, as in ModelOptions.
-        from pereggrn_data.loaders.program.containers import check_runtime
+        from pereggrn_data.loaders.program import check_runtime
 
         check_runtime(self.runtime)
         if self.log is not None and Path(self.log).suffix in NEVER_A_LOG:

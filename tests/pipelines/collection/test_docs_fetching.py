@@ -1,4 +1,4 @@
-"""The documentation agrees with the entries, and its script runs."""
+"""The script of the page on fetching runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,8 @@ from pathlib import Path
 import pytest
 from archive_server import ArchiveServer
 
-from pereggrn_data.pipelines.collection import fill
-
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 Serve = Callable[..., ArchiveServer]
-
-
-def test_the_tables_are_those_of_the_catalog() -> None:
-    text = (DOCS / "catalog.md").read_text("utf-8")
-    assert fill(text) == text, (
-        "run: python -m pereggrn_data.pipelines.collection.catalog_tables docs/catalog.md"
-    )
 
 
 def script() -> str:

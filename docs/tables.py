@@ -1,0 +1,106 @@
+"""Write every table of the documentation that follows from the code: ``python docs/tables.py``.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` in a page of
+this folder or in the README, and NAME is one of :data:`TABLES`. Without arguments, all pages
+are brought up to date; with ``--check``, nothing is written, stale tables are named, and the
+exit code is 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pereggrn_data
+from pereggrn_data import models
+from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
+from pereggrn_data.core.options import options_table
+from pereggrn_data.evaluators.metrics import metrics_table
+from pereggrn_data.evaluators.splits import UNIVERSAL, split_types_table
+from pereggrn_data.pipelines.collection import catalog_tables_by_name
+from pereggrn_data.validators import rules_table
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TABLE = re.compile(
+    r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n)(?P<text>.*?)(?P<end>\n<!-- end of table -->)",
+    re.DOTALL,
+)
+
+
+def exit_codes_table() -> str:
+    """Return the exit codes as a table in Markdown."""
+    rows = [
+        f"| {code.value} | {meaning.replace('--debug', '`--debug`')} |"
+        for code, meaning in EXIT_CODE_MEANINGS.items()
+    ]
+    return "\n".join(["| code | meaning |", "|---|---|", *rows])
+
+
+def option_tables() -> dict[str, Callable[[], str]]:
+    """Return what writes the table of each public class of options, by its name."""
+    found: dict[str, Callable[[], str]] = {}
+    for name in pereggrn_data.__all__:
+        public = getattr(pereggrn_data, name)
+        if is_dataclass(public) and all("option" in f.metadata for f in fields(public)):
+            found[f"options of {name}"] = lambda public=public: options_table(public)
+    return found
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "exit codes": exit_codes_table,
+    "metrics": metrics_table,
+    "split types": split_types_table,
+    "promises of every split": lambda: "\n".join(f"- {p.text}" for p in UNIVERSAL),
+    "methods": models.methods_table,
+    "rules": rules_table,
+    **option_tables(),
+    **{name: lambda table=table: table for name, table in catalog_tables_by_name().items()},
+}
+
+
+def pages() -> list[Path]:
+    """Return the pages in which tables stand."""
+    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def filled(text: str) -> str:
+    """Return a page with every table as the code has it.
+
+    Raises
+    ------
+    KeyError
+        If a page names a table that does not exist.
+    """
+    return TABLE.sub(
+        lambda found: found["begin"] + TABLES[found["name"]]().strip("\n") + found["end"], text
+    )
+
+
+def named() -> list[str]:
+    """Return the names of the tables on all pages, in order."""
+    return [m["name"] for page in pages() for m in TABLE.finditer(page.read_text("utf-8"))]
+
+
+def main() -> int:
+    """Bring all pages up to date, or check them, and return the exit code."""
+    check = "--check" in sys.argv[1:]
+    stale = 0
+    for page in pages():
+        text = page.read_text("utf-8")
+        new = filled(text)
+        if new == text:
+            continue
+        stale += 1
+        print(f"{page.relative_to(REPOSITORY)}: {'stale' if check else 'written'}")
+        if not check:
+            page.write_text(new, "utf-8")
+    if stale and check:
+        print("run: python docs/tables.py")
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
