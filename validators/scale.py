@@ -109,7 +109,7 @@ TRANSFORMS = (NATURAL, LOG2, LOG10, LOG_TWICE, LINEAR)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ScaleVerdict:
     """A scale, and what gave it away."""
 
     transform: Transform
@@ -239,7 +239,7 @@ class Pairs:
         return cls(np.nonzero(usable)[0].astype(np.intp), x[usable], raw[usable])
 
 
-def judge_by_counts(pairs: Pairs) -> Verdict | None:
+def judge_by_counts(pairs: Pairs) -> ScaleVerdict | None:
     """Say which transform makes X proportional to the counts of each observation.
 
     Dividing by size is the only normalisation that this sees; after another one no
@@ -247,7 +247,7 @@ def judge_by_counts(pairs: Pairs) -> Verdict | None:
 
     Returns
     -------
-    Verdict or None
+    ScaleVerdict or None
         The natural logarithm is a verdict as well.
     """
     if len(pairs.value) < _FEWEST_PAIRS or np.ptp(pairs.count) == 0:
@@ -263,7 +263,7 @@ def judge_by_counts(pairs: Pairs) -> Verdict | None:
     ):
         return None
     n = len(np.unique(pairs.row))
-    return Verdict(
+    return ScaleVerdict(
         best,
         f"undoing {best.text} gives values proportional to raw (within {spread:.2g} in natural "
         f"log, {natural:.2g} if they were natural logarithms; {len(pairs.value)} values of "
@@ -330,7 +330,7 @@ class Reference:
             )
 
 
-def judge_by_controls(mean: Array, reference: Reference) -> Verdict | None:
+def judge_by_controls(mean: Array, reference: Reference) -> ScaleVerdict | None:
     """Say which transform of the controls fits the gene means of forecasts best.
 
     Parameters
@@ -342,7 +342,7 @@ def judge_by_controls(mean: Array, reference: Reference) -> Verdict | None:
 
     Returns
     -------
-    Verdict or None
+    ScaleVerdict or None
         None where the natural logarithm fits about as well, or nothing does.
     """
     spread = float(np.linalg.norm(mean - mean.mean()))
@@ -358,7 +358,7 @@ def judge_by_controls(mean: Array, reference: Reference) -> Verdict | None:
     miss = misses[best.name]
     if best is NATURAL or not (miss < _CLOSE and miss < _CLOSER * natural):
         return None
-    return Verdict(
+    return ScaleVerdict(
         best,
         f"gene means follow {best.text} of the controls (off by {miss:.0%} of their spread) "
         f"rather than the controls (off by {natural:.0%})",

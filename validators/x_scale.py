@@ -19,7 +19,7 @@ from pereggrn_data.validators.scale import (
     NATURAL,
     Body,
     Pairs,
-    Verdict,
+    ScaleVerdict,
     is_natural_base,
     is_standardised,
     judge_body,
@@ -83,7 +83,7 @@ def _stated(base: float | None) -> str:
     return "" if base is None else f"; uns['{SCANPY_LOG}']['base'] says {base:g}"
 
 
-def _base_finding(base: float, verdict: Verdict | None) -> Finding:
+def _base_finding(base: float, verdict: ScaleVerdict | None) -> Finding:
     """Believe the stated base, unless the counts say that X is natural."""
     got = f"uns['{SCANPY_LOG}']['base'] says {base:g}"
     fix = f"multiply X by ln({base:g}) = {np.log(base):.4g}" if base > 0 else None
@@ -98,7 +98,7 @@ def _base_finding(base: float, verdict: Verdict | None) -> Finding:
     )
 
 
-def _by_counts(parts: ExpressionParts, scanned: Scanned) -> Verdict | None:
+def _by_counts(parts: ExpressionParts, scanned: Scanned) -> ScaleVerdict | None:
     """Compare the observations and genes of which both X and raw were sampled."""
     raw, x = scanned.raw, scanned.x
     if raw is None or raw.sample is None or x.sample is None or parts.raw_genes is None:

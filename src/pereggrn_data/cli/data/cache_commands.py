@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.options import Json, Release, Yes
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
 from pereggrn_data.cli.progress import human_size
+from pereggrn_data.cli.shared_options import Json, Release, Yes
 from pereggrn_data.core.errors import UsageError
 
 SHOWN = 20

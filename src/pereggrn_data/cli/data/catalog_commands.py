@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pereggrn_data.cli.options import Collection, Json, Name, Release
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
 from pereggrn_data.cli.progress import human_size
+from pereggrn_data.cli.shared_options import Collection, Json, Name, Release
 
 COLUMNS = ("name", "kind", "cells", "method", "perturbations", "size", "state")
 

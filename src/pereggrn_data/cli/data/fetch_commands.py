@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pereggrn_data.cli.options import Json, Lock, Quiet, Release, Yes
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
 from pereggrn_data.cli.progress import human_size, make_progress
+from pereggrn_data.cli.shared_options import Json, Lock, Quiet, Release, Yes
 from pereggrn_data.core.errors import ExitCode
 
 if TYPE_CHECKING:

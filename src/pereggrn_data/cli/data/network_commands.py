@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pereggrn_data.cli.data import network_output
-from pereggrn_data.cli.options import Collection, Json
 from pereggrn_data.cli.output import emit_json, emit_table, say
+from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
 
 if TYPE_CHECKING:

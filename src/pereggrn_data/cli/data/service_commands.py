@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.options import Json, Name, Release
 from pereggrn_data.cli.output import emit_json, emit_table, say
+from pereggrn_data.cli.shared_options import Json, Name, Release
 from pereggrn_data.core.errors import ExitCode, UnknownNameError
 
 

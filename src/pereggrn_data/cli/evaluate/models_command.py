@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pereggrn_data.cli.options import Json
 from pereggrn_data.cli.output import emit, emit_json, emit_table
+from pereggrn_data.cli.shared_options import Json
 
 
 def models_command(as_json: Json = False) -> None:

@@ -24,7 +24,7 @@ _KINDS: dict[type, Any] = {list: list[str]}
 
 
 @dataclass(frozen=True)
-class Group:
+class OptionGroup:
     """The options of one dataclass, as one command shows them.
 
     Parameters
@@ -131,7 +131,7 @@ class Said:
 
 
 def add_command(
-    app: typer.Typer, name: str, function: Callable[..., None], groups: Sequence[Group]
+    app: typer.Typer, name: str, function: Callable[..., None], groups: Sequence[OptionGroup]
 ) -> None:
     """Register a command that takes groups of options beside its function's own parameters.
 
@@ -166,7 +166,7 @@ def add_command(
     app.command(name, cls=_command_class(groups))(run)
 
 
-def _command_class(groups: Sequence[Group]) -> type[TyperCommand]:
+def _command_class(groups: Sequence[OptionGroup]) -> type[TyperCommand]:
     """Return a command that asks the registries for its help when it is shown, and not before."""
     about = {name: (g, option) for g in groups for name, option in g.shown.items()}
 

@@ -9,18 +9,18 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
-from pereggrn_data.cli.evaluate.option_parameters import Group, Said
+from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
-from pereggrn_data.cli.options import Collection, Json, Quiet
+from pereggrn_data.cli.shared_options import Collection, Json, Quiet
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
 
 _SPLIT, _MODEL = "The split", "The model"
 GROUPS = (
-    Group(ModelOptions, panel=_MODEL, without=("seed",)),
-    Group(Program, panel="A program of your own"),
+    OptionGroup(ModelOptions, panel=_MODEL, without=("seed",)),
+    OptionGroup(Program, panel="A program of your own"),
     # The networks of --network are the model's here.
-    Group(
+    OptionGroup(
         SplitOptions,
         panel=_SPLIT,
         without=("seed",),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pereggrn_data.cli.evaluate.option_parameters import Group, Said
-from pereggrn_data.cli.options import Collection, Folder, Json
+from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.shared_options import Collection, Folder, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score import ScoreReport
 
 
-GROUPS = (Group(ScoreOptions), Group(SplitOptions, panel="The split, made again"))
+GROUPS = (OptionGroup(ScoreOptions), OptionGroup(SplitOptions, panel="The split, made again"))
 
 
 def score_command(

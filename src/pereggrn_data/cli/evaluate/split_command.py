@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.evaluate.option_parameters import Group, Said
-from pereggrn_data.cli.options import Collection, Folder, Json
+from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.shared_options import Collection, Folder, Json
 from pereggrn_data.pipelines.split import SplitOptions
 
-GROUPS = (Group(SplitOptions),)
+GROUPS = (OptionGroup(SplitOptions),)
 
 
 def split_command(
