@@ -20,9 +20,9 @@ ROOTS = [
 FILES = sorted(file for root in ROOTS for file in root.rglob("*.py"))
 MODULES = [file for file in FILES if file.name != "__init__.py"]
 FACES = [
-    file for file in FILES if file.name == "__init__.py" and "lazy_names(" in file.read_text("utf-8")
-]
-    file for file in FILES if file.name == "__init__.py" and "lazy_names(" in file.read_text()
+    file
+    for file in FILES
+    if file.name == "__init__.py" and "lazy_names(" in file.read_text("utf-8")
 ]
 MOST_MODULES_IN_A_FOLDER = 20
 MOST_PARAMETERS = 30

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import pereggrn_data
 from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
 from pereggrn_data.cli.evaluate.evaluate_app import app
-from pereggrn_data.cli.evaluate.option_parameters import Group
+from pereggrn_data.cli.evaluate.option_parameters import OptionGroup
 from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.core.options import Option, check_options, one_of, option, options_of
 from pereggrn_data.core.splits import SplitRules
@@ -66,7 +66,7 @@ def test_every_class_of_options_is_public() -> None:
 
 
 @pytest.mark.parametrize(("command", "group", "about"), SHOWN, ids=identity)
-def test_every_option_is_a_parameter(command: str, group: Group, about: Option) -> None:
+def test_every_option_is_a_parameter(command: str, group: OptionGroup, about: Option) -> None:
     parameter = parameters(command)[about.name]
     assert tuple(parameter.opts) == group.flags(about)
 
@@ -166,7 +166,7 @@ def test_ranges_are_checked(cls: type, about: Option) -> None:
 
 
 @pytest.mark.parametrize(("command", "group", "about"), SHOWN, ids=identity)
-def test_what_is_said_is_read(command: str, group: Group, about: Option) -> None:
+def test_what_is_said_is_read(command: str, group: OptionGroup, about: Option) -> None:
     text: dict[type, Any] = {
         bool: True, int: 0, float: 2.0, str: "3", Path: Path("f"), list: ["a=1"],
     }  # fmt: skip
