@@ -1,10 +1,9 @@
-"""Read predictions: ``.h5ad``, ``.parquet`` or ``.csv``, all to one type."""
+"""Read predictions: ``.h5ad``, ``.parquet`` or a table of text, all to one type."""
 
 from __future__ import annotations
 
-import csv
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
 from pereggrn_data.loaders.files.anndata_files import plain_frame, read_h5ad, with_plain_strings
+from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_file
 from pereggrn_data.validators import parse_header
 
@@ -70,16 +70,18 @@ def read_predictions(path: Path) -> Predictions:
         If it is empty, cut short, or not what its ending says.
     """
     path = required_file(path)
-    readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet, ".csv": _read_csv}
-    if path.suffix.lower() not in readers:
+    readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
+    ending = path.suffix.lower()
+    if ending not in readers and text_ending(path) is None:
         raise UsageError(
             f"Predictions cannot be read from {path.name}.",
-            expected="a file that ends in .h5ad, .parquet or .csv",
+            expected=f"a file that ends in {', '.join(readers)}, {', '.join(TEXT_ENDINGS)} "
+            "(these also with .gz)",
             got=f"{path.suffix or 'no ending'}",
         )
     if path.stat().st_size == 0:
         raise InvalidDataError(f"{path} is empty.", expected="predictions", got="0 bytes")
-    return readers[path.suffix.lower()](path)
+    return readers.get(ending, _read_text)(path)
 
 
 def predictions_of(given: Any) -> Predictions:
@@ -125,13 +127,15 @@ def _from_adata(adata: AnnData, source: str) -> Predictions:
             got=f"dtype {matrix.dtype}",
         )
     _refuse_empty(matrix.shape, source)
+    obs = _with_index_as_columns(adata.obs, OBS_COLUMNS)
     return Predictions(
         path=source,
-        obs=adata.obs,
+        obs=obs.set_axis(obs.index.astype(str)),
         genes=adata.var_names,
         matrix=matrix,
         origin=_origin(adata.uns, source),
         oracle=None if ORACLE_UNS not in adata.uns else f"{adata.uns[ORACLE_UNS]!s:.60}",
+        has_row_names=not isinstance(obs.index, pd.RangeIndex),
     )
 
 
@@ -158,35 +162,28 @@ def _origin(uns: Mapping[str, Any], source: str) -> Origin | None:
         ) from error
 
 
-def _read_csv(path: Path) -> Predictions:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
-        _refuse_duplicate_columns(header, str(path))
-        text = [c for c in OBS_COLUMNS if c in header]
-        if header and header[0] in ("", ROW_NAME):
-            # Names such as 001 or 1e5 are not numbers.
-            text.append(header[0] or UNNAMED)
-        # Labels such as "NA" are names here; only genes can have missing values.
-        missing: Any = {c: MISSING for c in header if c not in text}
-        frame = pd.read_csv(
-            path,
-            dtype=dict.fromkeys(text, "object"),
-            keep_default_na=False,
-            na_values=missing,
-            encoding="utf-8-sig",
-        )
-    except (
-        UnicodeDecodeError,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        csv.Error,
-    ) as error:
-        raise InvalidDataError(
-            f"{path} cannot be read as CSV: {error}".split("\n")[0],
-            expected="a comma-separated table with one header line",
-        ) from error
-    return _from_wide_table(frame, str(path))
+def _read_text(path: Path) -> Predictions:
+    found = text_table(path, labels=OBS_COLUMNS)
+    _refuse_duplicate_columns(list(found.columns), str(path))
+    text = [c for c in OBS_COLUMNS if c in found.columns]
+    if found.columns[0] in ("", ROW_NAME):
+        text.append(found.columns[0])  # names such as 001 or 1e5 are not numbers
+    # Labels such as "NA" are names here; only genes can have missing values.
+    frame = found.read(text=text, missing=MISSING).to_pandas()
+    if found.decimal == ",":
+        frame = _with_decimal_points(frame)
+    return _from_wide_table(frame.rename(columns={"": ROW_NAME}), str(path))
+
+
+def _with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write single numbers among the labels with a point; lists of levels have commas, too."""
+    numbers = frame[[c for c in (LEVEL, TIMEPOINT) if c in frame]].astype(object)
+    for name in numbers:
+        single = numbers[name].str.fullmatch(r"[-+]?\d+,\d+")
+        if name == LEVEL and PERTURBATION in frame:
+            single &= ~frame[PERTURBATION].str.contains(",")
+        numbers.loc[single, name] = numbers.loc[single, name].str.replace(",", ".")
+    return frame.assign(**{str(name): numbers[name] for name in numbers})
 
 
 def _read_parquet(path: Path) -> Predictions:
@@ -218,6 +215,7 @@ def _refuse_duplicate_columns(names: list[str], source: str) -> None:
 
 def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
     """Tell metadata from genes; whatever is not a known column must be a numeric gene."""
+    frame = _with_index_as_columns(frame, OBS_COLUMNS)
     first = frame.columns[0] if len(frame.columns) else ""
     has_row_names = not isinstance(frame.index, pd.RangeIndex)
     if not has_row_names and first in (ROW_NAME, UNNAMED):
@@ -235,6 +233,18 @@ def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
         origin=None,
         has_row_names=has_row_names,
     )
+
+
+def _with_index_as_columns(frame: pd.DataFrame, known: Sequence[str]) -> pd.DataFrame:
+    """Turn levels of the index that are called as a known column into columns.
+
+    ``set_index("perturbation")`` is how pandas' own users write such tables; other
+    programs show the level as the column that it is in the file.
+    """
+    levels = [n for n in frame.index.names if n in known and n not in frame.columns]
+    if not levels:
+        return frame
+    return frame.reset_index(levels if len(levels) < frame.index.nlevels else None)
 
 
 def _numeric(genes: pd.DataFrame, source: str) -> pd.DataFrame:

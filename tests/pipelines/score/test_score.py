@@ -471,9 +471,9 @@ class TestFinding:
             score(tmp_path / "p.csv")
         with pytest.raises(UsageError, match="no file"):
             score(tmp_path / "none.csv", dataset="demo")
-        (tmp_path / "p.txt").write_text("x")
+        (tmp_path / "p.doc").write_text("x")
         with pytest.raises(UsageError, match="cannot be read"):
-            score(tmp_path / "p.txt", dataset="demo")
+            score(tmp_path / "p.doc", dataset="demo")
 
     def test_at_the_path_it_was_read_from(self, tmp_path: Path) -> None:
         made = split("demo")
