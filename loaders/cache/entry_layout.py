@@ -128,7 +128,8 @@ def cached_files(entry: AnyEntry, folder: Path) -> dict[str, Path]:
         if not place.is_dir():
             continue
         for file in sorted(place.iterdir()):
-            if file.is_file() and _matches(pattern, file.name):
+            hidden = file.name.startswith(".")
+            if not hidden and file.is_file() and _matches(pattern, file.name):
                 found[f"{parent}/{file.name}" if parent else file.name] = file
     return found
 

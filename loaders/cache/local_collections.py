@@ -11,7 +11,7 @@ from pathlib import Path
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
 from pereggrn_data.core.format import TEST_FILE, TRAIN_FILE
-from pereggrn_data.loaders.files import existing_path
+from pereggrn_data.loaders.files import existing_path, visible_files
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
 
@@ -129,7 +129,7 @@ def read_collection(folder: Path) -> tuple[LocalEntry, ...]:
         present = _present(folder, kind)
         entries += [_entry(n, kind, folder, present, rows) for n in sorted({*present, *rows})]
     entries += _accessory_tables(folder)
-    lists = {p.stem: p for r in _roots(folder, EntryKind.TABLE) for p in sorted(r.glob("*.txt"))}
+    lists = {p.stem: p for r in _roots(folder, EntryKind.TABLE) for p in visible_files(r, ".txt")}
     if lists:
         entries.append(
             LocalEntry(name="tf_lists", kind=EntryKind.TABLE, folder=folder, files=lists)
@@ -182,9 +182,9 @@ def _entry(
 def _present(folder: Path, kind: EntryKind) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for root in _roots(folder, kind):
-        for place in sorted(p for p in root.iterdir() if p.is_dir()):
+        for place in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
             if kind is EntryKind.NETWORK:
-                files = {p.stem: p for p in sorted((place / "networks").glob("*.parquet"))}
+                files = {p.stem: p for p in visible_files(place / "networks", ".parquet")}
             else:
                 files = {n: place / n for n in DATASET_FILES if (place / n).is_file()}
             if files:

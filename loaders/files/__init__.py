@@ -53,6 +53,11 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.split_files import read_split as read_split
     from pereggrn_data.loaders.files.split_files import read_test_set as read_test_set
     from pereggrn_data.loaders.files.split_files import write_split as write_split
+    from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS as TEXT_ENDINGS
+    from pereggrn_data.loaders.files.text_tables import explained as explained
+    from pereggrn_data.loaders.files.text_tables import first_rows as first_rows
+    from pereggrn_data.loaders.files.text_tables import text_ending as text_ending
+    from pereggrn_data.loaders.files.text_tables import text_table as text_table
     from pereggrn_data.loaders.files.tf_lists import read_tf_list as read_tf_list
     from pereggrn_data.loaders.files.tf_lists import tf_list_of as tf_list_of
     from pereggrn_data.loaders.files.user_paths import existing_file as existing_file
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.user_paths import refuse_overwriting as refuse_overwriting
     from pereggrn_data.loaders.files.user_paths import required_file as required_file
     from pereggrn_data.loaders.files.user_paths import user_path as user_path
+    from pereggrn_data.loaders.files.user_paths import visible_files as visible_files
     from pereggrn_data.loaders.files.writing import check_writable as check_writable
     from pereggrn_data.loaders.files.writing import check_writable_file as check_writable_file
     from pereggrn_data.loaders.files.writing import write_table as write_table
@@ -116,6 +122,13 @@ __getattr__, __dir__ = lazy_names(
             "read_test_set",
             "write_split",
         ),
+        "text_tables": (
+            "TEXT_ENDINGS",
+            "explained",
+            "first_rows",
+            "text_ending",
+            "text_table",
+        ),
         "tf_lists": (
             "read_tf_list",
             "tf_list_of",
@@ -126,6 +139,7 @@ __getattr__, __dir__ = lazy_names(
             "refuse_overwriting",
             "required_file",
             "user_path",
+            "visible_files",
         ),
         "writing": (
             "check_writable",

@@ -182,7 +182,7 @@ def _with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
         single = numbers[name].str.fullmatch(r"[-+]?\d+,\d+")
         if name == LEVEL and PERTURBATION in frame:
             single &= ~frame[PERTURBATION].str.contains(",")
-        numbers.loc[single, name] = numbers.loc[single, name].str.replace(",", ".")
+        numbers[name] = numbers[name].mask(single, numbers[name].str.replace(",", "."))
     return frame.assign(**{str(name): numbers[name] for name in numbers})
 
 

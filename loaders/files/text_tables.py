@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -186,7 +187,7 @@ def first_rows(path: Path, separator: str | None = None) -> tuple[str, int, list
         separator, n_lines, lines = stated[1], 1, lines[1:]
     with _long_cells():
         found = {
-            mark: explained(path, lambda mark=mark: _split(lines, mark))
+            mark: explained(path, partial(_split, lines, mark))
             for mark in ([separator] if separator else SEPARATORS)
         }
     likeliest = max(found, key=lambda mark: _fitness(mark, found[mark]))
@@ -233,7 +234,7 @@ def text_table(
         columns, n_header_rows = [str(i + 1) for i in range(max(map(len, rows)))], 0
     data = rows[n_header_rows:]
     named = [name.strip() for name in (rows[0] if columns is None else columns)]
-    names = _fitted(named, data)
+    names = _fitted(named, data, path)
     sample = tuple((*row, *[""] * (len(names) - len(row)))[: len(names)] for row in data)
     shown = [i for i, name in enumerate(names) if name or i == 0]
     for i in set(range(len(names))) - set(shown):
@@ -268,7 +269,7 @@ def explained(path: Path, read: Callable[[], _Read]) -> _Read:
         ) from error
 
 
-def _fitted(header: list[str], data: list[list[str]]) -> list[str]:
+def _fitted(header: list[str], data: list[list[str]], path: Path) -> list[str]:
     """Return as many names as rows have cells; an empty name is a column without one."""
     if not data:
         return header
@@ -278,8 +279,16 @@ def _fitted(header: list[str], data: list[list[str]]) -> list[str]:
         return header[:width]
     if extra > 0 and not any(cell.strip() for row in data for cell in row[len(header) :]):
         return [*header, *[""] * extra]  # separators at the end of rows
-    if extra == 1:
+    counted = [row[0] for row in data]
+    if extra == 1 and counted == [str(i + 1) for i in range(len(data))]:
         return ["", *header]  # R writes row names without a heading
+    if extra > 0:
+        raise InvalidDataError(
+            f"{path} cannot be read: its rows have more cells than there are names of columns.",
+            expected="a name over every column (the first may be empty: it is for row names)",
+            got=f"{len(header)} names, and rows of {width} cells",
+            fix="name the column that has no name, or remove what is too much.",
+        )
     return header
 
 
@@ -306,6 +315,8 @@ def _empty_rows(table: pa.Table) -> pa.ChunkedArray | None:
 
 def _fitness(mark: str, rows: list[list[str]]) -> tuple[bool, bool, bool, int]:
     """Rank a separator: one that every row has as often as the first, and most often."""
+    if mark == " " and any(len(row) < 2 for row in rows):
+        rows = []  # words of one cell
     first = len(rows[0]) if rows else 0
     even = all(abs(len(row) - first) <= 1 for row in rows)
     return first > 1 and even, first > 1, mark != " ", first

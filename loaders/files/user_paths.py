@@ -92,6 +92,21 @@ def required_file(text: AnyPath) -> Path:
     return path
 
 
+def visible_files(folder: Path, ending: str) -> list[Path]:
+    """Return the files of a folder with an ending (in any case), by name; none if it is absent.
+
+    Hidden files are no data: macOS leaves ``._all.parquet`` beside ``all.parquet`` on
+    other systems' disks and in archives.
+    """
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name.lower().endswith(ending)
+    )
+
+
 def refuse_overwriting(outputs: Iterable[AnyPath | None], inputs: Iterable[object]) -> None:
     """Check that nothing is written over a file that is read.
 

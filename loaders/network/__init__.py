@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.network.edge_reader import Form as Form
     from pereggrn_data.loaders.network.frames import write_batches as write_batches
     from pereggrn_data.loaders.network.graph import Network as Network
-    from pereggrn_data.loaders.network.importing import Imported as Imported
-    from pereggrn_data.loaders.network.importing import edge_columns as edge_columns
+    from pereggrn_data.loaders.network.imported import Imported as Imported
     from pereggrn_data.loaders.network.importing import import_table as import_table
+    from pereggrn_data.loaders.network.importing import signs_of_a_network as signs_of_a_network
     from pereggrn_data.loaders.network.sql.runner import Limits as Limits
     from pereggrn_data.loaders.network.sql.runner import run_sql as run_sql
 
@@ -32,7 +32,8 @@ __getattr__, __dir__ = lazy_names(
         "edge_reader": ("FORMS", "Form"),
         "frames": ("write_batches",),
         "graph": ("Network",),
-        "importing": ("Imported", "edge_columns", "import_table"),
+        "imported": ("Imported",),
+        "importing": ("import_table", "signs_of_a_network"),
         "sql.runner": ("Limits", "run_sql"),
     },
 )

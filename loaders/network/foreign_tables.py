@@ -1,125 +1,151 @@
-"""Read the columns of CSV, TSV and parquet tables without guessing what names mean."""
+"""Other people's tables of edges, of text or parquet, without guessing what names mean."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.loaders.files import required_file
+from pereggrn_data.loaders.files import (
+    TEXT_ENDINGS,
+    explained,
+    first_rows,
+    required_file,
+    text_ending,
+    text_table,
+)
 
-DELIMITERS = ("\t", ",", ";")
+PARQUET = ".parquet"
 
 
-def header_of(path: Path) -> list[str]:
-    """Return the column names of a table.
+class ForeignTable(Protocol):
+    """A table whose rows stay on disk."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @property
+    def sample(self) -> tuple[tuple[str, ...], ...]:
+        """The first rows, as text."""
+
+    @property
+    def decimal(self) -> str:
+        """The decimal mark."""
+
+    def number(self, cell: str) -> float | None:
+        """Return the number that a cell of the sample is, or None."""
+
+    def read(
+        self, columns: Sequence[str] | None = None, *, text: Sequence[str] | None = ()
+    ) -> pa.Table:
+        """Read columns, some of them (None: all) as text."""
+
+
+class ParquetTable:
+    """A parquet file; text and numbers are apart already."""
+
+    decimal = "."
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        schema = explained(path, lambda: pq.read_schema(path))
+        self.columns = tuple(schema.names)
+
+    @property
+    def sample(self) -> tuple[tuple[str, ...], ...]:
+        """The first rows, as text."""
+
+        def read() -> list[Any]:
+            with pq.ParquetFile(self.path) as file:
+                first = next(iter(file.iter_batches(batch_size=200)), pa.table({}))
+                return list(first.to_pylist())
+
+        rows = explained(self.path, read)
+        return tuple(tuple(map(str, row.values())) for row in rows)
+
+    def number(self, cell: str) -> float | None:
+        """Return the number that a cell of the sample is, or None."""
+        try:
+            return float(cell)
+        except ValueError:
+            return None
+
+    def read(
+        self, columns: Sequence[str] | None = None, *, text: Sequence[str] | None = ()
+    ) -> pa.Table:
+        """Read columns; those that are not kept as text have the types of the file."""
+        table: pa.Table = explained(self.path, lambda: pq.read_table(self.path, columns=columns))
+        for name in table.column_names if text is None else text:
+            i = table.column_names.index(name)
+            table = table.set_column(i, name, table[name].cast(pa.string()))
+        return table
+
+
+def foreign_table(path: Path, *, header: bool = True) -> ForeignTable:
+    """Open a table.
+
+    Parameters
+    ----------
+    path
+        CSV, TSV or another table of text (also ``.gz``), or parquet.
+    header
+        Whether the first row of text names the columns; else they are called 1, 2, ...
 
     Raises
     ------
     MissingFileError
         If there is no such file.
     UsageError
-        If its suffix is not a known one.
+        If its ending is not a known one.
     InvalidDataError
         If it cannot be read, has no header, or names a column twice.
     """
-    path = required_file(path)
-    if _is_parquet(path):
-        header = _explained(path, lambda: list(pq.read_schema(path).names))
-    else:
-        header = _explained(path, lambda: _text_header(path))
-    twice = sorted({name for name in header if header.count(name) > 1})
+    path = checked_path(path)
+    table: ForeignTable = (
+        ParquetTable(path) if is_parquet_name(path) else text_table(path, header=header)
+    )
+    names = table.columns
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidDataError(
-            f"{path} has several columns with one name.", got=first_few(map(repr, twice))
+            f"{path} has several columns with one name.",
+            got=first_few(map(repr, twice)),
+            fix="if its first line is an edge and not a header, add --no-header.",
         )
-    return list(header)
+    return table
 
 
-def read_columns(
-    path: Path, columns: Sequence[str], *, text: Sequence[str] = (), as_text: bool = False
-) -> pa.Table:
-    """Read some columns of a table.
+def leading_rows(path: Path, n: int) -> list[list[str]]:
+    """Return the first `n` rows of a table of text; none of a parquet file."""
+    path = checked_path(path)
+    return [] if is_parquet_name(path) else first_rows(path)[2][:n]
 
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Their names.
-    text
-        Those that are kept as text, so that a gene called NA, 1E5 or true stays one.
-    as_text
-        Whether all are.
+
+def is_parquet_name(path: Path) -> bool:
+    """Say whether a name ends as that of a parquet file."""
+    return path.name.lower().endswith(PARQUET)
+
+
+def checked_path(path: Path) -> Path:
+    """Return the path of a file whose ending is known.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    UsageError
+        If its ending is another one.
     """
-    if _is_parquet(path):
-        return _explained(path, lambda: pq.read_table(path, columns=list(columns)))
-    kept = columns if as_text else text
-    options = pacsv.ConvertOptions(
-        include_columns=list(columns),
-        column_types=dict.fromkeys(kept, pa.string()),
-        strings_can_be_null=False,
-    )
-    parse = pacsv.ParseOptions(delimiter=_delimiter(path))
-    # A base GRN has a thousand columns: the default block may not hold one row.
-    read = pacsv.ReadOptions(block_size=16 << 20)
-    return _explained(
-        path,
-        lambda: pacsv.read_csv(
-            path, convert_options=options, parse_options=parse, read_options=read
-        ),
-    )
-
-
-def _is_parquet(path: Path) -> bool:
-    suffixes = [s for s in path.suffixes if s != ".gz"]
-    kind = suffixes[-1].lower() if suffixes else ""
-    if kind not in (".parquet", ".csv", ".tsv", ".txt"):
+    path = required_file(path)
+    if not is_parquet_name(path) and text_ending(path) is None:
         raise UsageError(
             f"The format of {path} is not known.",
-            expected="a name that ends with .csv, .tsv or .txt (or one of these and .gz) "
-            "or .parquet",
+            expected=f"a name that ends with {', '.join(TEXT_ENDINGS)} (or one of these and .gz) "
+            f"or {PARQUET}",
         )
-    return kind == ".parquet"
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _delimiter(path: Path) -> str:
-    with _open(path) as file:
-        line = file.readline()
-    return max(DELIMITERS, key=line.count)
-
-
-def _text_header(path: Path) -> list[str]:
-    delimiter = _delimiter(path)
-    with _open(path) as file:
-        header = next(csv.reader(file, delimiter=delimiter), [])
-    if len(header) < len(("regulator", "target")):
-        raise InvalidDataError(
-            f"{path} has no header with several columns.",
-            expected="columns separated by commas, tabs or semicolons, named in the first row",
-            got=f"the first row {first_few(header)!r}",
-        )
-    return header
-
-
-def _explained(path: Path, read: Any) -> Any:
-    try:
-        return read()
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidDataError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}",
-            expected="a complete table in UTF-8",
-        ) from error
+    return path

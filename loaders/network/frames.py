@@ -149,7 +149,7 @@ def check_suffix(path: Path) -> None:
     UsageError
         If the suffix is not a known one.
     """
-    if path.suffix not in (".parquet", ".csv", ".tsv"):
+    if path.suffix.lower() not in (".parquet", ".csv", ".tsv"):
         raise UsageError(
             f"The format of {path} is not known.",
             expected="a name that ends with .parquet, .csv or .tsv",
@@ -173,7 +173,7 @@ def write_batches(batches: pa.RecordBatchReader, path: Path) -> int:
     n = 0
     with (
         written_in_one_step(path) as temporary,
-        _writer(temporary, path.suffix, batches.schema) as writer,
+        _writer(temporary, path.suffix.lower(), batches.schema) as writer,
     ):
         for batch in batches:
             writer.write_batch(batch)

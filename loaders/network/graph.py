@@ -255,7 +255,7 @@ class Network(EdgeReader):
             If a subnetwork's name cannot be the name of a file.
         """
         out = Path(path)
-        if out.suffix == ".parquet":
+        if out.suffix.lower() == ".parquet":
             return self._write(out, label=len(self.subnetworks) > 1)
         for name in self.subnetworks:
             if name in ("", ".", "..") or Path(name).name != name:

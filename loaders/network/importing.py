@@ -1,21 +1,30 @@
-"""Turn other people's tables of edges into networks: edge lists and CellOracle's base GRN."""
+"""Turn other people's tables of edges into networks: which column is what is found here."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError, first_few
-from pereggrn_data.core.format import PERTURBATION, UNWEIGHTED
-from pereggrn_data.loaders.network.foreign_tables import header_of, read_columns
-from pereggrn_data.loaders.network.graph import Network
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.loaders.files import text_ending
+from pereggrn_data.loaders.network.base_grn import import_base_grn, is_base_grn
+from pereggrn_data.loaders.network.foreign_tables import ForeignTable, foreign_table
+from pereggrn_data.loaders.network.imported import (
+    Imported,
+    check_named,
+    made_network,
+    notes_on,
+    trimmed,
+    without_regulon_marks,
+)
+from pereggrn_data.loaders.network.regulons import import_regulons, regulon_rows
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "regulator": ("regulator", "source", "tf", "from", "transcription_factor", "tf_name"),
@@ -23,131 +32,179 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "weight": ("weight", "mor", "importance", "score", "coef", "coef_mean", "edge_weight"),
     "cell_type": ("cell_type", "celltype"),
 }
-"""Headers of edge lists, in lower case; the uniform format's own name always wins."""
+"""Headers of edge lists, in lower case; the uniform format's own name wins over others."""
 
-PEAK, GENE = "peak_id", "gene_short_name"
-INDEX_HEADERS = {"", "index", "Unnamed: 0", "__index_level_0__"}
-"""What pandas calls an index that was saved as a column."""
+SYMBOLS = ("genesymbol", "gene_symbol", "symbol", "gene_name", "genename")
+"""What stands behind a header, with an underscore, where symbols are beside accessions."""
 
-MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-DATE = re.compile(rf"\d{{1,2}}-({MONTHS})|({MONTHS})-\d{{1,4}}", re.IGNORECASE)
-
+WORDS = re.compile(
+    r"tf|gene|source|target|regulator|from|to|name|symbol|id|node|weight|score|type|ko|effect"
+    r"|factor|parent|child|cause|edge|interaction|v\d+|x\d+|column.*|unnamed.*",
+    re.IGNORECASE,
+)
+"""Words of headers; what is none of them, and looks as the values do, may be an edge."""
 
 MOST_EDGE_COLUMNS = 20
 """Tables with more columns are no lists of edges: TF and TG are genes as well."""
 
+GENE_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        r"[A-Z][A-Z0-9.-]*[A-Z0-9]",  # TP53, HLA-A
+        r"[A-Z][a-z0-9.-]*[a-z0-9]([A-Z0-9]{1,6}(Rik)?)?",  # Trp53, Nkx2-1
+        r"[a-z]{3}[A-Z]?[0-9]*",  # lacZ, crp, fnr
+    )
+)
+"""How genes of humans, mice and bacteria are written."""
 
-def edge_columns(path: Path) -> tuple[str, ...]:
-    """Return the headers of a text table that name regulators and targets; else nothing.
-
-    Parameters
-    ----------
-    path
-        Any file; what is no text table has none.
-    """
-    try:
-        header = [] if path.name.lower().endswith(".h5ad") else header_of(path)
-    except PereggrnError:
-        return ()  # whatever it is, it is not recognised as a network
-    if len(header) > MOST_EDGE_COLUMNS or PERTURBATION in header:
-        return ()
-    found = [[c for c in header if c.lower() in SYNONYMS[k]] for k in ("regulator", "target")]
-    return tuple(columns[0] for columns in found) if all(found) else ()
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A network that was made from another kind of table.
-
-    Parameters
-    ----------
-    network
-        The edges, each once.
-    layout
-        ``"edge list"`` or ``"base GRN"``.
-    used
-        Which column became regulator, target, weight and cell type.
-    ignored
-        Columns that were not used.
-    n_rows
-        Rows of the table.
-    notes
-        What the user should look at.
-    """
-
-    network: Network
-    layout: str
-    used: Mapping[str, str]
-    ignored: tuple[str, ...]
-    n_rows: int
-    notes: tuple[str, ...]
+SIGNS = {0.0, 1.0}
+"""Values of columns that say yes or no, and are no weights."""
 
 
 def import_table(
-    path: Path, columns: Mapping[str, str] | None = None, *, unweighted: bool = False
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    unweighted: bool = False,
+    header: bool | None = None,
 ) -> Imported:
     """Read a table of edges that is not in the uniform format.
 
     Parameters
     ----------
     path
-        CSV or TSV (also ``.gz``) or parquet. Either an edge list with a header,
-        or CellOracle's base GRN: one row per peak, with ``peak_id``,
-        ``gene_short_name`` and one column of 0 and 1 per transcription factor.
+        A table of text (also ``.gz``) or parquet: an edge list; CellOracle's base
+        GRN, one row per peak, with ``peak_id``, ``gene_short_name`` and one column
+        of 0 and 1 per transcription factor; or pySCENIC's regulons.
     columns
         Headers of an edge list by what they are (regulator, target, weight,
         cell_type), where they cannot be recognised.
     unweighted
         Ignore weights.
+    header
+        Whether the first line of text is a header. By default it is one, unless it
+        looks like an edge, which is an error. Without a header, columns are
+        called 1, 2, ..., and the first two are regulator and target.
 
     Raises
     ------
     UsageError
-        If columns are not recognised, or could be several things.
+        If columns are not recognised, or could be several things, or the first
+        line looks like an edge.
     InvalidDataError
         If names or weights are missing or are not what they should be.
     """
-    header = header_of(path)
-    if PEAK in header and GENE in header and not columns:
-        return _base_grn(path, header)
-    return _edge_list(path, header, columns or {}, unweighted)
+    chosen = dict(columns or {})
+    regulons = regulon_rows(path)
+    if regulons and not chosen:
+        return import_regulons(path, regulons, unweighted=unweighted)
+    if header is False:
+        table = foreign_table(path, header=False)
+        chosen = {"regulator": "1", "target": "2"} | chosen
+    else:
+        table = foreign_table(path)
+        if is_base_grn(table) and not chosen:
+            return import_base_grn(path, table)
+    return _edge_list(path, table, chosen, unweighted=unweighted, header=header)
+
+
+def recognised_roles(columns: Sequence[str]) -> set[str]:
+    """Return which of regulator, target, weight and cell_type a header has."""
+    return {role for role in SYNONYMS if _candidates(role, columns, ())}
+
+
+def signs_of_a_network(path: Path) -> str:
+    """Say what shows that a table of text is of edges and not of genes; empty if nothing does.
+
+    Its header does: as that of an edge list, a base GRN or regulons, or an edge itself.
+
+    Parameters
+    ----------
+    path
+        Any file; one that is no table of text shows nothing.
+    """
+    if text_ending(path) is None:
+        return ""
+    try:
+        if regulon_rows(path):
+            return "the columns of pySCENIC's regulons"
+        table = foreign_table(path)
+    except (InvalidDataError, UsageError):
+        return ""  # whatever it is, it is not recognised as a network
+    header = table.columns
+    if PERTURBATION in header:
+        return ""
+    if is_base_grn(table):
+        return "the columns of a base GRN"
+    if len(header) > MOST_EDGE_COLUMNS:
+        return ""
+    found = [_candidates(role, header, ()) for role in ("regulator", "target")]
+    if all(found):
+        return f"columns {' and '.join(repr(columns[0]) for columns in found)}"
+    reason = _why_an_edge(table, ())
+    return f"no header ({reason})" if reason else ""
 
 
 def _edge_list(
-    path: Path, header: Sequence[str], columns: Mapping[str, str], unweighted: bool
+    path: Path,
+    source: ForeignTable,
+    columns: Mapping[str, str],
+    *,
+    unweighted: bool,
+    header: bool | None,
 ) -> Imported:
-    used = {role: _column(role, header, columns, path) for role in SYNONYMS}
+    if header is None:
+        _refuse_an_edge_as_header(path, source, columns)
+    used = {role: _column(role, source, columns, path) for role in SYNONYMS}
     if unweighted:
         used["weight"] = None
     chosen = {role: name for role, name in used.items() if name is not None}
     if len(set(chosen.values())) < len(chosen):
         raise UsageError(f"One column of {path} was named twice.", got=str(chosen))
-    table = read_columns(path, list(chosen.values()), as_text=True)
+    table = source.read(list(chosen.values()), text=None)
     made: dict[str, Any] = {}
     n_trimmed = 0
     for role, name in chosen.items():
-        made[role] = _weights(table[name], name, path) if role == "weight" else _text(table[name])
-        if role != "weight":
-            as_read = table[name].cast(pa.string())
-            n_trimmed += pc.sum(pc.not_equal(as_read, made[role])).as_py() or 0
+        if role == "weight":
+            made[role] = _weights(table[name], name, source, path)
+            continue
+        made[role] = trimmed(table[name])
+        n_trimmed += pc.sum(pc.not_equal(table[name].cast(pa.string()), made[role])).as_py() or 0
     for role in ("regulator", "target"):
-        _check_named(made[role], chosen[role], path)
+        check_named(made[role], chosen[role], path)
+    made["regulator"], notes = without_regulon_marks(made["regulator"])
     if "cell_type" in made:
         made["cell_type"] = pc.if_else(pc.equal(made["cell_type"], ""), None, made["cell_type"])
+    names = {*made["regulator"].unique().to_pylist(), *made["target"].unique().to_pylist()}
+    notes += notes_on(names)
+    if n_trimmed:
+        notes += (f"had white space around them, which was removed: {n_trimmed} names",)
+    if used["weight"] is None and not unweighted:
+        notes += _numbers_left_out(source, list(chosen.values()))
     return Imported(
-        network=_network(pa.table(made), path),
+        network=made_network(pa.table(made), path),
         layout="edge list",
         used=chosen,
-        ignored=tuple(name for name in header if name not in chosen.values()),
+        ignored=tuple(name for name in source.columns if name not in chosen.values()),
         n_rows=table.num_rows,
-        notes=_notes(made["regulator"], made["target"], n_trimmed=n_trimmed),
+        notes=notes,
     )
 
 
-def _column(
-    role: str, header: Sequence[str], columns: Mapping[str, str], path: Path
-) -> str | None:
+def _candidates(role: str, header: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """Return the columns that could have a role; symbols, else the role's own name, win."""
+    free = [name for name in header if name not in taken]
+    symbols = {f"{word}_{symbol}" for word in SYNONYMS[role] for symbol in SYMBOLS}
+    for wanted in (symbols, {role}, set(SYNONYMS[role])):
+        found = [name for name in free if name.lower().replace(" ", "_") in wanted]
+        if found:
+            return found
+    return []
+
+
+def _column(role: str, source: ForeignTable, columns: Mapping[str, str], path: Path) -> str | None:
     """Find the column of a role: as named by the user, else by its header."""
+    header = source.columns
     option = f"--{role.replace('_', '-')}"
     if role in columns:
         if columns[role] not in header:
@@ -156,28 +213,86 @@ def _column(
                 expected=f"one of {first_few(header)}",
             )
         return columns[role]
-    taken = set(columns.values())
-    found = [name for name in header if name.lower() in SYNONYMS[role] and name not in taken]
-    exact = [name for name in found if name.lower() == role]
-    if len(exact) == 1 or len(found) == 1:
-        return (exact or found)[0]
+    found = _candidates(role, header, tuple(columns.values()))
+    if len(found) == 1:
+        return found[0]
     if not found and role in ("weight", "cell_type"):
         return None
+    fix = f"name it: {option} COLUMN{' (or --unweighted)' if role == 'weight' else ''}."
+    if not found:
+        fix += " If the file has no header, and its first line is an edge: --no-header."
     raise UsageError(
         f"{path} has {'several columns' if found else 'no column'} that could be the {role}.",
         expected=f"one of the headers {', '.join(SYNONYMS[role])}",
         got=f"the columns {first_few(found or header)}",
-        fix=f"name it: {option} COLUMN{' (or --unweighted)' if role == 'weight' else ''}.",
+        fix=fix,
     )
 
 
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+def _refuse_an_edge_as_header(
+    path: Path, source: ForeignTable, columns: Mapping[str, str]
+) -> None:
+    """Check that the first line is not an edge, which would be lost as a header."""
+    if {"regulator", "target"} <= recognised_roles(source.columns):
+        return
+    reason = _why_an_edge(source, [columns[r] for r in ("regulator", "target") if r in columns])
+    if reason:
+        raise UsageError(
+            f"The first line of {path} looks like data, not like a header: {reason}.",
+            expected="a header that names the columns",
+            got=f"the first line {first_few(source.columns)}",
+            fix="if it is an edge, add --no-header: the columns are then called 1, 2, ... "
+            "(--regulator 1 --target 2 are assumed). If it is a header, add --header.",
+        )
 
 
-def _weights(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
+def _why_an_edge(source: ForeignTable, named: Sequence[str]) -> str | None:
+    """Say what in the first line gives it away as an edge."""
+    header = [name for name in source.columns if name]
+    places = [name for i, name in enumerate(header) if name in (str(i), str(i + 1))]
+    numbers = [n for n in header if n not in places and source.number(n) is not None]
+    if numbers:
+        return f"{numbers[0]} is a number"
+    values = [{row[i].strip() for row in source.sample} for i in range(len(source.columns))]
+    for name, own in zip(source.columns, values, strict=True):
+        if name and name in own:
+            return f"{name} is also among the values below it"
+    for form in GENE_FORMS:
+        alike = [
+            name
+            for name, own in zip(source.columns, values, strict=True)
+            if form.fullmatch(name)
+            and not WORDS.fullmatch(name)
+            and own
+            and all(map(form.fullmatch, own))
+        ]
+        if len(alike) > 1 and (not named or set(named) & set(alike)):
+            return f"{alike[0]} and {alike[1]} look like the genes below them"
+    return None
+
+
+def _numbers_left_out(source: ForeignTable, used: Sequence[str]) -> tuple[str, ...]:
+    """Name columns of numbers that could be weights, but were not recognised."""
+    found = []
+    for i, name in enumerate(source.columns):
+        numbers = [source.number(row[i]) for row in source.sample if row[i].strip()]
+        if name and name not in used and numbers and None not in numbers:
+            found += [] if set(numbers) <= SIGNS else [name]
+    if not found:
+        return ()
+    return (
+        f"columns of numbers were left out: {first_few(found)}. If one of them holds the "
+        f"weights, name it: --weight {shlex.quote(found[0])}",
+    )
+
+
+def _weights(
+    column: pa.ChunkedArray, name: str, source: ForeignTable, path: Path
+) -> pa.ChunkedArray:
     try:
-        text = _text(column)
+        text = trimmed(column)
+        if source.decimal == ",":
+            text = pc.replace_substring(text, ",", ".")
         weights = pc.if_else(pc.equal(text, ""), None, text).cast(pa.float64())
     except pa.ArrowInvalid as error:
         raise InvalidDataError(
@@ -194,88 +309,3 @@ def _weights(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
             fix="remove these rows, or use --unweighted.",
         )
     return weights
-
-
-def _check_named(names: pa.ChunkedArray, column: str, path: Path) -> None:
-    unnamed = np.flatnonzero(pc.fill_null(pc.equal(names, ""), True).to_numpy())
-    if len(unnamed):
-        raise InvalidDataError(
-            f"{path} has {len(unnamed)} rows without a name in {column}.",
-            expected="a gene in every row",
-            got=f"the first is row {unnamed[0] + 1} after the header",
-            fix="name these genes or remove these rows.",
-        )
-
-
-def _notes(*columns: pa.ChunkedArray, n_trimmed: int = 0) -> tuple[str, ...]:
-    notes = []
-    names = {name for column in columns for name in column.unique().to_pylist()}
-    dates = sorted(name for name in names if DATE.fullmatch(name))
-    if dates:
-        notes.append(f"look like dates, as spreadsheets make of genes: {first_few(dates)}")
-    if n_trimmed:
-        notes.append(f"had white space around them, which was removed: {n_trimmed} names")
-    return tuple(notes)
-
-
-def _base_grn(path: Path, header: Sequence[str]) -> Imported:
-    factors = [name for name in header if name not in {PEAK, GENE} | INDEX_HEADERS]
-    if not factors:
-        raise InvalidDataError(
-            f"{path} has no columns beside {PEAK} and {GENE}.",
-            expected="one column of 0 and 1 per transcription factor",
-        )
-    table = read_columns(path, [GENE, *factors], text=(GENE,))
-    genes = _text(table[GENE])
-    _check_named(genes, GENE, path)
-    targets = genes.combine_chunks().dictionary_encode()
-    codes, names = targets.indices.to_numpy(), targets.dictionary.to_pylist()
-    parts, binary = [], True
-    for factor in factors:
-        values = _motifs(table[factor], factor, path)
-        hit = np.flatnonzero(values)
-        binary = binary and bool(np.all(values[hit] == 1))
-        parts.append((factor, codes[hit], values[hit]))
-    made = pa.table(
-        {
-            "regulator": np.repeat(factors, [len(hit) for _, hit, _ in parts]).tolist(),
-            "target": np.array(names, dtype=object)[np.concatenate([h for _, h, _ in parts])],
-            "weight": np.concatenate([v for _, _, v in parts]),
-        },
-        schema=pa.schema(
-            [("regulator", pa.string()), ("target", pa.string()), ("weight", pa.float64())]
-        ),
-    )
-    if binary:
-        made = made.set_column(2, "weight", pa.array(np.full(made.num_rows, UNWEIGHTED)))
-    return Imported(
-        network=_network(made, path),
-        layout="base GRN",
-        used={"regulator": f"{len(factors)} columns", "target": GENE}
-        | ({} if binary else {"weight": "the values"}),
-        ignored=tuple(name for name in header if name in {PEAK} | INDEX_HEADERS),
-        n_rows=table.num_rows,
-        notes=_notes(genes),
-    )
-
-
-def _motifs(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray[Any, Any]:
-    try:
-        values = column.cast(pa.float64()).to_numpy()
-    except pa.ArrowException:
-        values = np.array([np.nan])
-    if not np.isfinite(values).all():
-        raise InvalidDataError(
-            f"The column {name!r} of {path} does not say for every peak whether it has the motif.",
-            expected="0 or 1 in every row",
-            got=f"the type {column.type}, or missing values",
-            fix="remove columns that are not transcription factors.",
-        )
-    return np.asarray(values)
-
-
-def _network(table: pa.Table, path: Path) -> Network:
-    if table.num_rows == 0:
-        raise InvalidDataError(f"{path} holds no edges.", expected="at least one edge")
-    name = path.name.split(".")[0] or "imported"
-    return Network.from_table(table, name=name).unique()

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
-from pereggrn_data.loaders.files import existing_path
+from pereggrn_data.loaders.files import existing_path, visible_files
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS
 NETWORK = "network"
@@ -97,7 +97,7 @@ def edge_paths(path: Path) -> list[Path]:
     path = found
     if path.is_file():
         return [path]
-    files = sorted(path.glob("*.parquet")) or sorted((path / "networks").glob("*.parquet"))
+    files = visible_files(path, ".parquet") or visible_files(path / "networks", ".parquet")
     if not files:
         raise MissingFileError(
             f"The folder {path} holds no network.",
@@ -116,10 +116,10 @@ def network_name(path: Path) -> str:
     >>> network_name(Path("mine.parquet"))
     'mine'
     """
-    folder = path.parent if path.suffix == ".parquet" else path
+    folder = path.parent if path.suffix.lower() == ".parquet" else path
     if folder.name == "networks" and folder.parent.name:
         return folder.parent.name
-    return path.stem if path.suffix == ".parquet" else path.name
+    return path.stem if path.suffix.lower() == ".parquet" else path.name
 
 
 def edge_file(path: Path, network: str, subnetwork: str) -> EdgeFile:

@@ -26,8 +26,9 @@ from pereggrn_data.loaders.files import (
     parts_of_wide_table,
     read_edge_facts,
     required_file,
+    text_ending,
 )
-from pereggrn_data.loaders.network import edge_columns
+from pereggrn_data.loaders.network import signs_of_a_network
 from pereggrn_data.validators import (
     NAME_COLUMNS,
     RULES,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 IN_MEMORY = "(in memory)"
-CSV = ".csv"
 
 _Name = TypeVar("_Name", bound=StrEnum)
 
@@ -56,8 +56,8 @@ def validate(
     Parameters
     ----------
     path
-        A dataset or predictions file (``.h5ad``; predictions also ``.csv`` and
-        ``.parquet``), a network (``.parquet``), or an AnnData object. Nothing is
+        A dataset or predictions file (``.h5ad``; predictions also a table of text
+        and ``.parquet``), a network (``.parquet``), or an AnnData object. Nothing is
         changed.
     kind
         ``"dataset"``, ``"predictions"`` or ``"network"``; by default, what the
@@ -115,9 +115,9 @@ def kind_of(file: Path) -> Kind:
         columns = parquet_columns(file)
         is_network = PERTURBATION not in columns or set(NAME_COLUMNS) <= set(columns)
         return Kind.NETWORK if is_network else Kind.PREDICTIONS
-    if edge_columns(file):
-        return Kind.NETWORK
-    is_predictions = file.suffix == CSV or has_predictions_header(file)
+    if text_ending(file) is not None:
+        return Kind.NETWORK if signs_of_a_network(file) else Kind.PREDICTIONS
+    is_predictions = has_predictions_header(file)
     return Kind.PREDICTIONS if is_predictions else Kind.DATASET
 
 
@@ -129,16 +129,15 @@ def _one_of(names: type[_Name], what: str, given: str) -> _Name:
 
 
 def _network(file: Path) -> list[Finding]:
-    columns = () if is_parquet(file) else edge_columns(file)
-    if columns:
-        named = " and ".join(map(repr, columns))
-        got = f"a text table with columns {named}: it looks like a network"
+    if text_ending(file) is not None and not is_parquet(file):
+        signs = signs_of_a_network(file)
+        got = f"a text table with {signs}: it looks like a network" if signs else "a text table"
         return [RULES["network-not-parquet"].found(got)]
     return check_network(read_edge_facts(file))
 
 
 def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
-    if kind is Kind.PREDICTIONS and (file.suffix == CSV or is_parquet(file)):
+    if kind is Kind.PREDICTIONS and (text_ending(file) or is_parquet(file)):
         return _check_parts(parts_of_wide_table(file), kind, role)
     implied = Role.TRAIN if file.name == TRAIN_FILE else Role.TEST
     with open_expression_parts(file) as parts:

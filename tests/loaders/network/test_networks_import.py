@@ -195,3 +195,205 @@ def test_a_real_network_survives_the_way_through_csv(shared: Path, tmp_path: Pat
     expected = frame.sort_values(["regulator", "target"], ignore_index=True)
     for column in ("regulator", "target", "weight"):
         np.testing.assert_array_equal(found[column], expected[column].to_numpy())
+
+
+def written(tmp_path: Path, text: str, name: str = "n.tsv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+TRRUST = "AATF\tBAX\tRepression\t22909821\nAATF\tCDKN1A\tUnknown\t1;2\nMYC\tTP53\tActivation\t1\n"
+HEADERLESS = {
+    "trrust": TRRUST,
+    "pairs, sorted": "AATF,BAX\nAATF,CDKN1A\n",
+    "pairs": "AATF,BAX\nMYC,TP53\n",
+    "grnboost": "AATF\tBAX\t0.5\nMYC\tTP53\t0.25\n",
+    "mouse pairs": "Aatf\tBax\nMyc\tTrp53\nNkx2-1\tSftpc\n",
+    "bacteria": "crp\tlacZ\nfnr\tnarG\n",
+    "mouse": "Aatf\tBax\t5e-1\nMyc\tTrp53\t2\n",
+    "itself": "MYC\tMYC\t1.5\nMYC\tTP53\t2\n",
+    "decimal commas": "AATF;BAX;0,5\nMYC;TP53;0,25\n",
+}
+
+
+@pytest.mark.parametrize("kind", HEADERLESS)
+def test_an_edge_is_never_lost_as_a_header(tmp_path: Path, kind: str) -> None:
+    text = HEADERLESS[kind]
+    path = written(tmp_path, text)
+    with pytest.raises((UsageError, InvalidDataError), match="--no-header"):
+        import_table(path)
+    first = text.splitlines()[0].replace(";", "\t").replace(",", "\t").split("\t")
+    if first[0] != first[1]:
+        with pytest.raises(UsageError, match="--no-header"):
+            import_table(path, {"regulator": first[0], "target": first[1]})
+    made = import_table(path, header=False)
+    assert made.network.n_edges == made.n_rows == len(text.splitlines())
+    assert (made.used["regulator"], made.used["target"]) == ("1", "2")
+    assert first[0] in made.network.regulators()
+
+
+def test_columns_without_a_header_have_numbers(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADERLESS["decimal commas"])
+    assert edges_of(path, header=False, columns={"weight": "3"}) == [
+        ("AATF", "BAX", 0.5),
+        ("MYC", "TP53", 0.25),
+    ]
+    (note,) = import_table(path, header=False).notes
+    assert "--weight 3" in note
+
+
+def test_a_header_that_looks_like_an_edge_can_be_insisted_on(tmp_path: Path) -> None:
+    path = written(tmp_path, "KO1\tHIT\nMYC\tTP53\n")
+    columns = {"regulator": "KO1", "target": "HIT"}
+    with pytest.raises(UsageError, match="--header"):
+        import_table(path, columns)
+    assert edges_of(path, columns=columns, header=True) == [("MYC", "TP53", -1.0)]
+
+
+@pytest.mark.parametrize("header", ["0,1,2", "V1,V2,V3", "a,b,c", "Cause,Outcome,Size"])
+def test_headers_without_meaning_are_headers(tmp_path: Path, header: str) -> None:
+    path = written(tmp_path, f"{header}\nMYC,TP53,0.5\n", "n.csv")
+    regulator, target, weight = header.split(",")
+    columns = {"regulator": regulator, "target": target, "weight": weight}
+    assert edges_of(path, columns=columns) == [("MYC", "TP53", 0.5)]
+
+
+def test_symbols_are_preferred_to_accessions(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "source\ttarget\tsource_genesymbol\ttarget_genesymbol\tis_directed\n"
+        "P01106\tP04637\tMYC\tTP53\t1\nP15976\tQ13351\tGATA1\tKLF1\t1\n",
+    )
+    made = import_table(path)
+    assert made.network.regulators() == ["GATA1", "MYC"]
+    assert made.network.targets() == ["KLF1", "TP53"]
+    assert made.notes == ()
+    named = import_table(path, {"regulator": "source", "target": "target"})
+    assert "UniProt" in named.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        (("P01106", "P04637"), "UniProt"),
+        (("COMPLEX:P01106_P61244", "A0A024R1R8"), "UniProt"),
+        (("ENSG00000136997", "ENSG00000141510.18"), "Ensembl"),
+        (("4609", "7157"), "Entrez"),
+    ],
+)
+def test_names_that_match_no_symbol_are_noted(
+    tmp_path: Path, names: tuple[str, str], word: str
+) -> None:
+    path = written(tmp_path, f"tf\ttarget\n{names[0]}\t{names[1]}\n")
+    (note,) = import_table(path).notes
+    assert word in note
+    assert "2 of 2" in note
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "weight"),
+    [
+        ("Regulator\tTarget\tMI\tpvalue", "MYC\tTP53\t0.33\t0.001", "MI"),
+        ("tf\ttarget\testimate\tstd_err", "MYC\tTP53\t-0.33\t0.001", "estimate"),
+        (
+            "target\tregulator\tcombined_confidences\tgold",
+            "TP53\tMYC\t0.9\tyes",
+            "combined_confidences",
+        ),
+        ("TF\tGene\tlog FC", "MYC\tTP53\t0,5", "'log FC'"),
+    ],
+)
+def test_numbers_that_are_left_out_are_named(
+    tmp_path: Path, header: str, row: str, weight: str
+) -> None:
+    path = written(tmp_path, f"{header}\n{row}\n")
+    (note,) = import_table(path).notes
+    assert f"--weight {weight}" in note
+    assert import_table(path, unweighted=True).notes == ()
+    named = import_table(path, {"weight": weight.strip("'")})
+    assert named.notes == ()
+    assert named.network.edges()["weight"].tolist() != [-1.0]
+
+
+def test_factors_are_not_called_as_regulons(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "TF\ttarget\timportance\nMYC(+)\tTP53\t1\nMYC(-)\tTP53\t2\nJUN (12g)\tFOS\t3\n"
+        "FOS_extended (7g)\tJUN\t4\nSOX2\tA\t5\n",
+    )
+    made = import_table(path)
+    assert edges_of(path) == [
+        ("FOS", "JUN", 4.0),
+        ("JUN", "FOS", 3.0),
+        ("MYC", "TP53", 2.0),
+        ("SOX2", "A", 5.0),
+    ]
+    (note,) = made.notes
+    assert "4 regulators" in note
+    assert "1 of them are repressed" in note
+
+
+REGULONS = """\
+,,Enrichment,Enrichment,Enrichment,Enrichment
+,,AUC,Context,TargetGenes,RankAtMax
+TF,MotifID,,,,
+MYC,m1,0.1,"frozenset({'activating', 'w'})","[('TP53', 1.5), (""O'Neil"", 2.0)]",9
+MYC,m2,0.1,"frozenset({'activating', 'w'})","[('TP53', np.float64(2.5e0))]",9
+JUN,m3,0.1,"frozenset({'repressing', 'w'})","[('FOS', 0.25)]",9
+"""
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_regulons_of_pyscenic(tmp_path: Path, flat: bool) -> None:
+    text = REGULONS
+    if flat:
+        rows = REGULONS.splitlines(keepends=True)[3:]
+        text = "TF,MotifID,AUC,Context,TargetGenes,RankAtMax\n" + "".join(rows)
+    path = written(tmp_path, text, "regulons.csv")
+    made = import_table(path)
+    assert made.layout == "regulons"
+    assert edges_of(path) == [("JUN", "FOS", 0.25), ("MYC", "O'Neil", 2.0), ("MYC", "TP53", 2.5)]
+    assert any("1 of 3 rows are of repressed" in note for note in made.notes)
+
+
+def test_targets_that_cannot_be_read_are_shown(tmp_path: Path) -> None:
+    path = written(tmp_path, REGULONS.replace("('TP53', 1.5)", "('TP53', up)"), "regulons.csv")
+    with pytest.raises(InvalidDataError, match=r"row 4 .* cannot be read"):
+        import_table(path)
+
+
+def test_regulons_may_be_long(tmp_path: Path) -> None:
+    targets = [(f"GENE{i}", 1.0) for i in range(20_000)]
+    path = tmp_path / "regulons.csv"
+    pd.DataFrame({"TF": ["MYC"], "TargetGenes": [str(targets)]}).to_csv(path, index=False)
+    assert import_table(path).network.n_edges == len(targets)
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        *("1-Mar", "01-Mar", "Mar-01", "1-Mrz", "01. Mrz", "1-mars", "2-sept.", "1-dic", "1-dez"),
+        *("2001-03-01", "2001-03-01 00:00:00", "01.03.2001", "3/1/2001", "Sep-02", "2-Mär"),
+    ],
+)
+def test_dates_of_spreadsheets_are_found(tmp_path: Path, date: str) -> None:
+    path = written(tmp_path, f"tf\ttarget\n{date}\tTP53\n")
+    (note,) = import_table(path).notes
+    assert "dates" in note
+    assert date in note
+
+
+@pytest.mark.parametrize("gene", ["MARCH1", "SEPT2", "HLA-A", "NKX2-1", "DEC1", "1-2", "Mar1"])
+def test_genes_are_not_taken_for_dates(tmp_path: Path, gene: str) -> None:
+    assert import_table(written(tmp_path, f"tf\ttarget\n{gene}\tTP53\n")).notes == ()
+
+
+def test_hidden_files_are_no_networks(tmp_path: Path) -> None:
+    from pereggrn_data import open_network
+
+    folder = tmp_path / "mine" / "networks"
+    folder.mkdir(parents=True)
+    pd.DataFrame({"regulator": ["A"], "target": ["x"]}).to_parquet(folder / "all.PARQUET")
+    (folder / "._all.parquet").write_bytes(b"\x00\x05\x16\x07")
+    assert open_network(tmp_path / "mine").n_edges == 1

@@ -177,7 +177,7 @@ def edges(
     wanted["cell_type"] = cell_type or None
     chosen = (opened.unique() if unique else opened).subset(**wanted)
     if output is not None and limit is None:
-        if output.endswith(".parquet"):
+        if output.lower().endswith(".parquet"):
             chosen.to_parquet(output)
             n = chosen.n_edges
         else:
@@ -283,7 +283,7 @@ def sql(
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV (also .gz) or parquet.")],
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, TXT (also .gz) or parquet.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The network: a .parquet file.")],
     regulator: Annotated[str | None, typer.Option(help="Column of the regulators.")] = None,
     target: Annotated[str | None, typer.Option(help="Column of the targets.")] = None,
@@ -292,17 +292,27 @@ def import_file(
     unweighted: Annotated[
         bool, typer.Option("--unweighted", help="Ignore weights: all become -1.")
     ] = False,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="Whether the first line names the columns. Without a header, they are called "
+            "1, 2, ... Unless told, a first line that looks like an edge is an error.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Convert an edge list (source,target,mor; TF,target,importance; ...) or a base GRN.
 
     CellOracle's base GRN (peak_id, gene_short_name, one column per transcription
-    factor) is recognised by its headers. An edge that is there several times is
-    kept once, with the largest absolute weight.
+    factor) and pySCENIC's regulons are recognised by their headers. Commas, tabs,
+    semicolons, bars or spaces may separate columns. An edge that is there several
+    times is kept once, with the largest absolute weight.
     """
     from pereggrn_data.loaders.network import import_table
 
-    if output.suffix != ".parquet":
+    if output.suffix.lower() != ".parquet":
         raise UsageError(
             f"The network cannot be written to {output}.", expected="a name ending in .parquet"
         )
@@ -315,7 +325,7 @@ def import_file(
     columns = {role: name for role, name in given.items() if name is not None}
     if unweighted and weight is not None:
         raise UsageError("--weight and --unweighted exclude each other.")
-    made = import_table(file, columns, unweighted=unweighted)
+    made = import_table(file, columns, unweighted=unweighted, header=header)
     made.network.to_parquet(output)
     found = {
         "layout": made.layout,

@@ -1,0 +1,174 @@
+"""What an import of another kind of table yields, and what all of its layouts share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pereggrn_data.core.errors import InvalidDataError, first_few
+from pereggrn_data.core.labels import is_accession
+from pereggrn_data.loaders.network.graph import Network
+
+MONTHS = (
+    *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
+    *("jän", "mrz", "mär", "märz", "mai", "juni", "juli", "okt", "dez"),
+    *("janv", "févr", "fev", "fév", "mars", "avr", "juin", "juil", "aout", "août", "déc"),
+    *("ene", "abr", "ago", "set", "dic", "marzo", "abril", "mayo", "agosto"),
+    *("gen", "mag", "giu", "lug", "ott", "maggio", "out"),
+    *("mrt", "mei", "maart", "maj", "sty", "lut", "kwi", "cze", "lip", "sie", "wrz", "paź", "gru"),
+)
+"""Months as spreadsheets shorten them: in English, German, French, Spanish, Italian,
+Portuguese, Dutch, the Nordic languages and Polish."""
+
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_GAP = r"[-./\s]{1,2}"
+DATE = re.compile(
+    rf"\d{{1,2}}{_GAP}({_MONTH})\.?({_GAP}\d{{2,4}})?"  # 1-Mar, 01. Mrz, 2-sept.-2001
+    rf"|({_MONTH})\.?{_GAP}\d{{1,4}}"  # Mar-01
+    r"|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]00:00(:00)?)?"  # 2001-03-01
+    r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}",  # 01.03.2001, 3/1/01
+    re.IGNORECASE,
+)
+"""What spreadsheets make of genes such as MARCH1, SEPT2 and DEC1."""
+
+UNIPROT = re.compile(
+    r"(COMPLEX:)?([OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2})([-_].*)?"
+)
+"""Accessions of UniProt, also of isoforms and of OmniPath's complexes."""
+
+REGULON = re.compile(r"(?:_extended)?(?:\s*\(\d+g\))?(\([+-]\))?(?:\s*\(\d+g\))?$")
+"""What SCENIC and pySCENIC write behind a factor to name its regulon."""
+
+MANY = 0.5
+"""From this share of the names on, they are taken to be of another kind."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network that was made from another kind of table.
+
+    Parameters
+    ----------
+    network
+        The edges, each once.
+    layout
+        ``"edge list"``, ``"base GRN"`` or ``"regulons"``.
+    used
+        Which column became regulator, target, weight and cell type.
+    ignored
+        Columns that were not used.
+    n_rows
+        Rows of the table.
+    notes
+        What the user should look at.
+    """
+
+    network: Network
+    layout: str
+    used: Mapping[str, str]
+    ignored: tuple[str, ...]
+    n_rows: int
+    notes: tuple[str, ...]
+
+
+def is_uniprot(name: str) -> bool:
+    """Say whether a name looks like an accession of UniProt.
+
+    Examples
+    --------
+    >>> is_uniprot("P04637"), is_uniprot("TP53")
+    (True, False)
+    """
+    return bool(UNIPROT.fullmatch(name))
+
+
+def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as text without white space around it."""
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def check_named(names: pa.ChunkedArray, column: str, path: Path) -> None:
+    """Check that every row has a name.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming the first row that has none.
+    """
+    unnamed = np.flatnonzero(pc.fill_null(pc.equal(names, ""), True).to_numpy())
+    if len(unnamed):
+        raise InvalidDataError(
+            f"{path} has {len(unnamed)} rows without a name in {column}.",
+            expected="a gene in every row",
+            got=f"the first is row {unnamed[0] + 1} of the values",
+            fix="name these genes or remove these rows.",
+        )
+
+
+def without_regulon_marks(names: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
+    """Return factors named as factors, not as regulons, and a note if any was.
+
+    Notes
+    -----
+    A repressed regulon, ``MYC(-)``, loses its sign: importances have none.
+    """
+    changed = {
+        name: plain
+        for name in names.unique().to_pylist()
+        if (plain := REGULON.sub("", name)) != name and plain
+    }
+    if not changed:
+        return names, ()
+    all_plain = [changed.get(name, name) for name in names.to_pylist()]
+    first = next(iter(changed))
+    note = (
+        f"{len(changed)} regulators were named as regulons, and are named as genes now "
+        f"({first} is {changed[first]})"
+    )
+    repressed = sum(name.rstrip().endswith("(-)") for name in changed)
+    if repressed:
+        note += f"; {repressed} of them are repressed regulons, (-), which no weight says"
+    return pa.chunked_array([pa.array(all_plain, pa.string())]), (f"{note}.",)
+
+
+def notes_on(names: Iterable[str]) -> tuple[str, ...]:
+    """Say what is strange about the names of genes, as far as their form tells."""
+    distinct = sorted(set(names))
+    notes = []
+    dates = [name for name in distinct if DATE.fullmatch(name)]
+    if dates:
+        notes.append(f"look like dates, as spreadsheets make of genes: {first_few(dates)}")
+    for looks, what in (
+        (is_uniprot, "accessions of UniProt"),
+        (is_accession, "accessions of Ensembl, FlyBase or WormBase"),
+        (str.isdecimal, "numbers, such as Entrez identifiers"),
+    ):
+        found = [name for name in distinct if looks(name)]
+        if found and len(found) >= MANY * len(distinct):
+            notes.append(
+                f"{len(found)} of {len(distinct)} names look like {what}, such as {found[0]}: "
+                "they match no dataset whose genes are named by symbols. If another column "
+                "holds the symbols, name it: --regulator COLUMN --target COLUMN."
+            )
+    return tuple(notes)
+
+
+def made_network(table: pa.Table, path: Path) -> Network:
+    """Return a network of a table of edges, each once.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is none.
+    """
+    if table.num_rows == 0:
+        raise InvalidDataError(f"{path} holds no edges.", expected="at least one edge")
+    name: Any = path.name.split(".")[0] or "imported"
+    return Network.from_table(table, name=name).unique()
