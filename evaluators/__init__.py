@@ -15,9 +15,12 @@ from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
     from pereggrn_data.evaluators.alignment import Aligned as Aligned
+    from pereggrn_data.evaluators.alignment import Placement as Placement
     from pereggrn_data.evaluators.alignment import align as align
     from pereggrn_data.evaluators.alignment import fill_with_controls as fill_with_controls
+    from pereggrn_data.evaluators.alignment import observations_named as observations_named
     from pereggrn_data.evaluators.alignment import place_rows as place_rows
+    from pereggrn_data.evaluators.alignment import wrong_labels as wrong_labels
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
     from pereggrn_data.evaluators.grouping import time_text as time_text
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
@@ -40,9 +43,12 @@ __getattr__, __dir__ = lazy_names(
     {
         "alignment": (
             "Aligned",
+            "Placement",
             "align",
             "fill_with_controls",
+            "observations_named",
             "place_rows",
+            "wrong_labels",
         ),
         "grouping": (
             "group_keys",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,23 +18,38 @@ from pereggrn_data.evaluators.task import Task
 
 @dataclass(frozen=True)
 class Placement:
-    """Where each prediction row belongs.
+    """Which held-out groups each prediction row is of.
 
     Parameters
     ----------
+    rows
+        (placed,) prediction rows. One that lacks a column by which groups are told
+        apart is of every group that it could be, and occurs once for each of them.
     group_of
-        (rows,) group of the task.
+        (placed,) group of the task.
     test_of
-        (test,) the row that is named after each test observation; None unless
-        every test observation of a predicted group has one.
+        (test,) position in `rows` of the row that is named after each test
+        observation; None unless every test observation of a predicted group has one.
     """
 
+    rows: Ints
     group_of: Ints
     test_of: Ints | None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every row is of one group."""
+        return bool((np.diff(self.rows) > 0).all())
 
-def place_rows(obs: pd.DataFrame, task: Task, *, has_row_names: bool = True) -> Placement:
-    """Match prediction rows to the groups of a task; all of them must exist there.
+
+def observations_named(
+    obs: pd.DataFrame,
+    task: Task,
+    *,
+    all_names: pd.Index[Any] | None = None,
+    has_row_names: bool = True,
+) -> Ints:
+    """Say after which test observation each prediction row is named.
 
     Parameters
     ----------
@@ -41,18 +57,87 @@ def place_rows(obs: pd.DataFrame, task: Task, *, has_row_names: bool = True) -> 
         (rows,) metadata; index = row names.
     task
         What was held out.
+    all_names
+        Names of all rows of the file, where `obs` lacks some of them.
     has_row_names
-        Whether the names mean something, so that a row named after a test
-        observation is the prediction of that one.
+        Whether the file names its rows at all.
+
+    Returns
+    -------
+    ndarray
+        (rows,) positions of test observations; -1 for rows that are named after none.
+        The label may still be another one, which is an error.
+
+    Notes
+    -----
+    Names that only count the rows are no names: AnnData and pandas give 0 to n - 1, R
+    gives 1 to n. They count as names only where they are those of all test
+    observations, each with its label, as in a template that was filled in.
     """
-    group_of = task.keys.get_indexer(group_keys(obs, task.group_by))
     names = pd.Index(obs.index)
-    rows = None
-    if has_row_names and names.is_unique:
-        rows = names.get_indexer(task.test_obs.index)
-        if (rows[np.isin(task.group_of, group_of)] < 0).any():
-            rows = None
-    return Placement(group_of.astype(np.intp), rows)
+    nobody = np.full(len(obs), -1, dtype=np.intp)
+    if not has_row_names or not names.is_unique:
+        return nobody
+    at = np.asarray(task.test_obs.index.get_indexer(names), dtype=np.intp)
+    if is_count(names if all_names is None else all_names):
+        complete = len(at) == len(task.test_obs) and bool((at >= 0).all())
+        if not complete or wrong_labels(obs, task, at).any():
+            return nobody
+    return at
+
+
+def is_count(names: pd.Index[Any]) -> bool:
+    """Say whether names only count the rows, from 0 or from 1, in any order.
+
+    Examples
+    --------
+    >>> is_count(pd.Index(["2", "0", "1"])), is_count(pd.Index(["8", "9"]))
+    (True, False)
+    """
+    there = set(map(str, names))
+    counts = (range(len(names)), range(1, len(names) + 1))
+    return any(there == set(map(str, count)) for count in counts)
+
+
+def wrong_labels(obs: pd.DataFrame, task: Task, at: Ints) -> Bools:
+    """Return which rows have another label than the test observation they are named after."""
+    true = task.test_obs[PERTURBATION].to_numpy(dtype=object)[at]
+    return np.asarray((at >= 0) & (obs[PERTURBATION].to_numpy(dtype=object) != true), dtype=bool)
+
+
+def place_rows(obs: pd.DataFrame, task: Task, at: Ints | None = None) -> Placement:
+    """Match prediction rows to the groups of a task; all of them must exist there.
+
+    Parameters
+    ----------
+    obs
+        (rows,) metadata; index = row names. Of the columns that define a group, all
+        but ``perturbation`` may be lacking.
+    task
+        What was held out.
+    at
+        (rows,) the test observation that each row is named after, or -1; by default
+        as :func:`observations_named` says. A row is that observation's only if all
+        that it says agrees with it.
+    """
+    at = observations_named(obs, task) if at is None else at
+    present = [column for column in task.group_by if column in obs]
+    codes, wanted = pd.factorize(group_keys(task.groups, present))
+    in_order = np.argsort(codes, kind="stable")
+    n_groups = np.bincount(codes, minlength=len(wanted))
+    said = pd.MultiIndex.from_tuples(list(wanted)).get_indexer(group_keys(obs, present))
+    at = np.where((at >= 0) & (codes[task.group_of[at]] == said), at, -1)
+    n = np.where(at >= 0, 1, n_groups[said])
+    rows = np.repeat(np.arange(len(obs)), n)
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)
+    first = np.cumsum(n_groups) - n_groups
+    group_of = in_order[np.where(at[rows] >= 0, 0, first[said[rows]] + nth)]
+    group_of = np.where(at[rows] >= 0, task.group_of[at[rows]], group_of).astype(np.intp)
+    test_of = np.full(len(task.test_obs), -1, dtype=np.intp)
+    own = np.flatnonzero(at[rows] >= 0)
+    test_of[at[rows[own]]] = own
+    complete = not (test_of[np.isin(task.group_of, group_of)] < 0).any()
+    return Placement(rows.astype(np.intp), group_of, test_of if complete else None)
 
 
 @dataclass(frozen=True)
@@ -80,7 +165,7 @@ def align(expression: Floats, placement: Placement, task: Task) -> Aligned:
     Parameters
     ----------
     expression
-        (rows, genes) natural-log expression, genes in the task's order.
+        (placed, genes) natural-log expression, genes in the task's order.
     placement
         Of its rows.
     task

@@ -16,6 +16,10 @@ from pereggrn_data.evaluators.task import Task
 
 _BLOCK_BYTES = 1 << 23
 
+PREDICTED_BY = "predicted_by"
+"""Column that says whether each test observation has a prediction of its own
+(``observation``) or that of its group (``group``)."""
+
 
 def score_genes(
     task: Task,
@@ -48,7 +52,8 @@ def score_genes(
     Returns
     -------
     DataFrame
-        One row per method and gene, with the columns of :func:`score_targets`.
+        One row per method and gene: ``predicted_by``, and the columns of
+        :func:`score_targets`.
     """
     kept = aligned.scored
     rows = np.flatnonzero(kept[task.group_of])
@@ -64,6 +69,7 @@ def score_genes(
             matrix, reference, group_of, effect, left_out, own,
             targets if targeted is TargetedGenes.REVEAL else None,
         )  # fmt: skip
+        frame.insert(0, PREDICTED_BY, "group" if own is None else "observation")
         frame.insert(0, "gene", task.genes)
         frame.insert(0, "method", name)
         frames.append(frame)

@@ -38,7 +38,8 @@ class Scores:
         One row per method and group: ``method``, the grouping columns,
         ``n_observations``, ``n_genes``, one column per metric.
     targets
-        One row per method and gene: ``standard_deviation`` of the predictions,
+        One row per method and gene: ``predicted_by`` (``observation`` or ``group``),
+        ``standard_deviation`` of the predictions,
         ``mae`` and ``mse`` (means over test observations).
     n_expected
         Number of held-out groups.

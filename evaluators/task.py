@@ -48,7 +48,7 @@ class Task:
         (genes,) modelled genes, in the dataset's order.
     group_by
         Columns that define a group: ``perturbation``, and those of
-        ``perturbation_type``, ``cell_type``, ``timepoint`` that both sides have.
+        ``perturbation_type``, ``cell_type``, ``timepoint`` that the dataset has.
     keys
         (groups,) what a group is matched by: the columns of `group_by`, as text.
     groups
@@ -154,7 +154,8 @@ def make_task(
     split
         Made for this dataset.
     shared_columns
-        Columns that the predictions have too; groups are told apart by them.
+        Columns by which groups are told apart, where the dataset has them; by default
+        all, so that equal predictions are scored alike whatever their file says.
     train
         The separate training file, for a split that has one.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.parts import Block as Block
     from pereggrn_data.validators.parts import ExpressionParts as ExpressionParts
     from pereggrn_data.validators.parts import Matrix as Matrix
+    from pereggrn_data.validators.prediction_rows import check_flags as check_flags
     from pereggrn_data.validators.prediction_rows import check_genes as check_genes
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
@@ -61,6 +62,7 @@ __getattr__, __dir__ = lazy_names(
             "READ_FAILURES",
         ),
         "prediction_rows": (
+            "check_flags",
             "check_genes",
             "check_row_names",
             "check_rows",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
-from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches
-from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
+from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
+from pereggrn_data.core.labels import looks_like_control, written_otherwise
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators.rules import RULES
 
@@ -16,7 +17,7 @@ from pereggrn_data.validators.rules import RULES
 def check_rows(
     keys: pd.MultiIndex,
     expected: pd.MultiIndex,
-    known_labels: Collection[str],
+    known: pd.MultiIndex,
     *,
     allow_missing: bool = False,
 ) -> Iterator[Finding]:
@@ -28,22 +29,36 @@ def check_rows(
         One group key per prediction row; the first level is the perturbation.
     expected
         The held-out groups.
-    known_labels
-        All perturbation labels of the dataset.
+    known
+        All groups of the dataset.
     allow_missing
         Whether missing groups are only a warning.
     """
     given: pd.MultiIndex = keys.unique()
     surplus: list[Any] = list(given[~given.isin(expected)])
-    labels = set(expected.get_level_values(0))
-    unknown = [k for k in surplus if k[0] not in known_labels]
-    trained = [k for k in surplus if k[0] in known_labels and k[0] not in labels]
-    other = [k for k in surplus if k[0] in labels]
+    labels, everyone = (set(groups.get_level_values(0)) for groups in (expected, known))
+    there = set(known)
+    unknown = [k for k in surplus if k[0] not in everyone]
+    spare = [k for k in surplus if k[0] in everyone and (k in there or k[0] not in labels)]
+    other = [k for k in surplus if k[0] in labels and k not in there]
     if unknown:
-        fix = _suggestion([k[0] for k in unknown], sorted(labels)) or None
-        yield _surplus("predictions-unknown-perturbation", unknown, len(given), fix=fix)
-    if trained:
-        yield _surplus("predictions-not-held-out", trained, len(given))
+        names = [str(k[0]) for k in unknown]
+        yield _surplus(
+            *("predictions-unknown-perturbation", unknown, len(given)),
+            fix=" ".join(
+                filter(None, (_suggestion(names, sorted(labels)), _controls_among(names)))
+            )
+            or None,
+        )
+    if spare:
+        rows = int(keys.isin(spare).sum())
+        yield RULES["predictions-not-held-out"].found(
+            f"{rows} of {len(keys)} rows, of {len(spare)} groups that are not held out; they are "
+            "not scored",
+            column=PERTURBATION,
+            n=rows,
+            examples=_shown(spare),
+        )
     if other:
         yield _surplus("predictions-unknown-group", other, len(given))
     missing = expected[~expected.isin(given)]
@@ -58,25 +73,52 @@ def check_rows(
         )
 
 
-def check_row_names(
-    names: pd.Index[Any], labels: Sequence[str], test_labels: pd.Series[Any]
-) -> Iterator[Finding]:
-    """Where every row is named after a test observation, its label must be that one's.
+def _controls_among(labels: Sequence[str]) -> str:
+    named = [label for label in labels if looks_like_control(label)]
+    if not named:
+        return ""
+    return f"If {or_list(named[:3])} are controls, mark them by is_control or remove them."
+
+
+def check_flags(labels: Sequence[Any], n_of_these: int) -> Iterator[Finding]:
+    """Report predictions of held-out perturbations that are marked as controls.
 
     Parameters
     ----------
-    names, labels
-        Row names and perturbation labels of the predictions.
-    test_labels
-        Perturbation labels of the test observations, by name.
+    labels
+        Of the rows that are marked.
+    n_of_these
+        How many rows predict these labels, marked or not.
     """
-    if not (names.is_unique and names.isin(test_labels.index).all()):
-        return
-    true = test_labels.reindex(names).to_numpy(dtype=object)
-    wrong = [f"{n}: {a} is {b}" for n, a, b in zip(names, labels, true, strict=True) if a != b]
+    if len(labels):
+        yield RULES["predictions-marked-control"].found(
+            f"is_control is True in {len(labels)} of the {n_of_these} rows that predict them",
+            column=IS_CONTROL,
+            n=len(labels),
+            examples=list(dict.fromkeys(map(str, labels))),
+        )
+
+
+def check_row_names(
+    names: Sequence[Any], labels: Sequence[Any], true: Sequence[Any], n_named: int
+) -> Iterator[Finding]:
+    """Report rows that are named after a test observation and have another label.
+
+    Parameters
+    ----------
+    names, labels, true
+        Of these rows: their names, their labels, and the labels of the observations.
+    n_named
+        How many rows are named after a test observation.
+    """
+    wrong = [f"{n}: {a} is {b}" for n, a, b in zip(names, labels, true, strict=True)]
     if wrong:
         yield RULES["predictions-wrong-label"].found(
-            f"another one in {len(wrong)} rows", column=PERTURBATION, n=len(wrong), examples=wrong
+            f"another one in {len(wrong)} of the {n_named} rows that are named after a test "
+            "observation",
+            column=PERTURBATION,
+            n=len(wrong),
+            examples=wrong,
         )
 
 
@@ -129,7 +171,7 @@ def _suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
     """Pair the first few names with near matches among others."""
     pairs = []
     for name in wanted[:EXAMPLES_SHOWN]:
-        near = near_matches(str(name), available, n=1)
+        near = written_otherwise(str(name), available) or near_matches(str(name), available, n=1)
         if near:
             pairs.append(f"{name} / {near[0]}")
     return f"near matches: {', '.join(pairs)}." if pairs else ""

@@ -14,6 +14,7 @@ from pereggrn_data.core.format import (
     PEREGGRN_UNS,
     PERTURBATION,
 )
+from pereggrn_data.core.labels import looks_like_control
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
@@ -30,7 +31,7 @@ from pereggrn_data.validators.findings import missing_column_finding, schema_fin
 from pereggrn_data.validators.label_meanings import Labels, spelling_findings
 from pereggrn_data.validators.label_rules import controls
 from pereggrn_data.validators.parts import ExpressionParts
-from pereggrn_data.validators.prediction_rows import check_genes
+from pereggrn_data.validators.prediction_rows import check_flags, check_genes
 from pereggrn_data.validators.rules import RULES
 
 
@@ -131,9 +132,19 @@ def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
     rows = obs if is_control is None else obs[~is_control]
     labels = Distinct.of(rows[PERTURBATION]).used()
     there, wanted = set(labels), set(split.heldout_perturbations)
+    found: list[Finding] = []
+    if is_control is not None:
+        # Some splits hold out controls too, and rightly mark them.
+        marked = [
+            label
+            for label in obs[PERTURBATION][is_control]
+            if label in wanted and not looks_like_control(label)
+        ]
+        n_of_these = int(obs[PERTURBATION].isin(set(marked)).sum())
+        found += check_flags(marked, n_of_these)
+        there |= set(marked)
     lacking = [p for p in split.heldout_perturbations if p not in there]
     unknown = [p for p in labels if p not in wanted]
-    found: list[Finding] = []
     if lacking:
         got = f"{len(wanted) - len(lacking)} of {len(wanted)} perturbations"
         found.append(

@@ -256,14 +256,19 @@ _RULES = (
     Rule("predictions-unknown-perturbation", _P, _E, "obs",
          "labels of the held-out perturbations",
          "use the labels of test_perturbations.csv.", _SCORED),
-    Rule("predictions-not-held-out", _P, _E, "obs", "held-out perturbations only",
-         "remove these rows, or name the split that the predictions were made for.", _SCORED),
+    Rule("predictions-marked-control", _P, _E, "obs", "held-out perturbations that are not "
+         "marked by is_control", "remove the column is_control from the predictions, or correct "
+         "it: a predicted row keeps no flag of the control that it was made from."),
+    Rule("predictions-not-held-out", _P, _W, "obs", "held-out perturbations only",
+         "nothing, if that is meant: these rows are not scored. Else name the split that the "
+         "predictions were made for.", _SCORED),
     Rule("predictions-unknown-group", _P, _E, "obs",
          "combinations of labels and types, cell types or timepoints that were held out",
          "copy these columns from test_perturbations.csv, or leave them out.", _SCORED),
     Rule("predictions-wrong-label", _P, _E, "obs",
          "the perturbation of the test observation that the row is named after",
-         "rows and labels were probably sorted apart: copy both from the template.", _SCORED),
+         "rows and labels were probably sorted apart: copy both from the template. If the names "
+         "are not meant as those of observations, give other ones.", _SCORED),
     Rule("predictions-raw-counts", _P, _E, "X", "natural-log expression",
          "they look like raw or unlogged counts: normalise them as the dataset is, then take "
          "the natural log of 1 + x. If they are meant, say --no-scale-check.", _SCORED),

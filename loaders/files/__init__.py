@@ -14,6 +14,7 @@ from pereggrn_data.core.faces import lazy_names
 if TYPE_CHECKING:
     from pereggrn_data.loaders.files.anndata_files import Dataset as Dataset
     from pereggrn_data.loaders.files.anndata_files import content_sha256 as content_sha256
+    from pereggrn_data.loaders.files.anndata_files import own_copy as own_copy
     from pereggrn_data.loaders.files.anndata_files import read_dataset as read_dataset
     from pereggrn_data.loaders.files.anndata_files import read_h5ad as read_h5ad
     from pereggrn_data.loaders.files.anndata_files import with_plain_strings as with_plain_strings
@@ -78,6 +79,7 @@ __getattr__, __dir__ = lazy_names(
         "anndata_files": (
             "Dataset",
             "content_sha256",
+            "own_copy",
             "read_dataset",
             "read_h5ad",
             "with_plain_strings",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import (
     CELL_TYPE,
@@ -220,6 +221,25 @@ def write_unfilled_h5ad(
                 "X", shape, np.float64, chunks=True, compression="gzip", fillvalue=np.nan
             )
             x.attrs["encoding-type"], x.attrs["encoding-version"] = "array", "0.2.0"
+
+
+def own_copy(given: AnnData) -> AnnData:
+    """Copy an AnnData object of the user's: plain strings, and NaN where X is masked."""
+    x = _unmasked_x(given)
+    adata = given.copy()
+    if x is not None:
+        adata.X = x
+    return with_plain_strings(adata)
+
+
+def _unmasked_x(given: AnnData) -> Any:
+    """Return X with NaN where it is masked; None where nothing is."""
+    if given.is_view:  # a view forgets the mask of what it looks at
+        whole = given._adata_ref.X
+        if isinstance(whole, np.ma.MaskedArray):
+            return without_mask(whole)[given._oidx][:, given._vidx]
+        return None
+    return without_mask(given.X) if isinstance(given.X, np.ma.MaskedArray) else None
 
 
 def with_plain_strings(adata: AnnData) -> AnnData:

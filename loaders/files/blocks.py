@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.validators import Block, Matrix
 
 VALUES_PER_BLOCK = 4_000_000
@@ -60,7 +61,7 @@ def matrix_in_memory(x: Any) -> Matrix:
         return Matrix(
             shape, compressed.dtype, lambda: _sparse_blocks(*parts, shape, compressed.format)
         )
-    array = np.asarray(x)
+    array = np.asarray(without_mask(x))
     if array.ndim != 2:
         raise ValueError(f"X has {array.ndim} dimensions, not 2")
     shape = (array.shape[0], array.shape[1])

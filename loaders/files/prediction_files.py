@@ -28,7 +28,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
-from pereggrn_data.loaders.files.anndata_files import plain_frame, read_h5ad, with_plain_strings
+from pereggrn_data.loaders.files.anndata_files import own_copy, plain_frame, read_h5ad
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_file
 from pereggrn_data.validators import parse_header
@@ -97,7 +97,7 @@ def predictions_of(given: Any) -> Predictions:
     import anndata
 
     if isinstance(given, anndata.AnnData):
-        return _from_adata(with_plain_strings(given.copy()), "the AnnData object")
+        return _from_adata(own_copy(given), "the AnnData object")
     if isinstance(given, pd.DataFrame):
         _refuse_duplicate_columns([str(c) for c in given.columns], "the DataFrame")
         return _from_wide_table(given, "the DataFrame")

@@ -45,6 +45,20 @@ def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> Float
     return np.ascontiguousarray(part, dtype=np.float64)
 
 
+def without_mask(matrix: Matrix) -> Matrix:
+    """Return a matrix in which masked values are NaN; any other one as it is.
+
+    What lies under the mask of a NumPy masked array is no value, and NumPy itself
+    (``numpy.asarray``) hands it on without a word.
+    """
+    if not isinstance(matrix, np.ma.MaskedArray):
+        return matrix
+    if not np.ma.getmaskarray(matrix).any() or matrix.dtype.kind not in "iufb":
+        return np.asarray(matrix.data)
+    kind = matrix.dtype if matrix.dtype.kind == "f" else np.float64
+    return np.asarray(matrix.astype(kind).filled(np.nan))
+
+
 def column_means(matrix: Matrix, rows: Bools | None = None) -> Floats:
     """Return the mean of each column in float64.
 

@@ -148,19 +148,38 @@ class IntegrityError(PereggrnError):
     exit_code = ExitCode.INTEGRITY
 
 
+TRADE_WORDS = {
+    "perturbation": (
+        *("target_gene", "gene_target", "condition", "perturbation_name", "perturbed_gene"),
+        *("gene_symbol", "target", "gene", "guide_target", "guide", "guide_identity", "sgrna"),
+        *("treatment", "pert", "knockout", "ko"),
+    ),
+    "is_control": ("control", "is_ctrl", "ctrl"),
+    "perturbation_type": ("pert_type", "perturbation_method", "modality"),
+    "cell_type": ("celltype", "cell_line", "cell type"),
+    "timepoint": ("time", "time_point", "day", "hours"),
+}
+"""What other tools call the columns of the uniform format, in small letters."""
+
+
 def near_matches(name: str, known: Sequence[str], n: int = 3) -> list[str]:
     """Return known names that look like `name`, best first; case counts last.
+
+    Other words of the trade for the same thing come before those that look alike.
 
     Examples
     --------
     >>> near_matches("Nakatke", ["nakatake", "norman", "dixit"])
     ['nakatake']
+    >>> near_matches("perturbation", ["batch", "target_gene"])
+    ['target_gene']
     """
     folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.casefold(), candidate)
-    found = difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
-    return [folded[match] for match in found]
+    found = [word for word in TRADE_WORDS.get(name, ()) if word in folded]
+    found += difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
+    return [folded[match] for match in dict.fromkeys(found)][:n]
 
 
 def or_list(names: Sequence[str]) -> str:

@@ -120,6 +120,47 @@ def spellings(
     return [tuple(same) for same in found.values() if len(same) > 1]
 
 
+def same_genes(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """Find labels that name the genes of a known one in another order, or with white space.
+
+    Returns
+    -------
+    dict
+        From the labels that are not known themselves to the known ones. Case counts,
+        and so does everything else.
+
+    Examples
+    --------
+    >>> same_genes(["KLF1,AHR", "AHR", "ahr"], ["AHR", "AHR,KLF1"])
+    {'KLF1,AHR': 'AHR,KLF1'}
+    """
+    forms: dict[tuple[str, ...], list[str]] = {}
+    for label in known:
+        forms.setdefault(_sorted_genes(label), []).append(label)
+    pairs = {label: forms.get(_sorted_genes(label), []) for label in labels}
+    return {label: same[0] for label, same in pairs.items()
+            if len(same) == 1 and label not in same}  # fmt: skip
+
+
+def _sorted_genes(label: str) -> tuple[str, ...]:
+    return tuple(sorted(gene.strip() for gene in genes_of(label)))
+
+
+def written_otherwise(label: str, known: Collection[str]) -> list[str]:
+    """Return the known labels that name the same genes in another case or with another separator.
+
+    Examples
+    --------
+    >>> written_otherwise("klf1+ahr", ["AHR,KLF1", "AHR"])
+    ['AHR,KLF1']
+    """
+    forms = {
+        canonical(SEPARATOR.join(part.strip() for part in label.split(separator)))
+        for separator in (SEPARATOR, *_OTHER_SEPARATORS)
+    }
+    return [other for other in known if other != label and canonical(other) in forms]
+
+
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
 
 _NUMBERED_CONTROLS = (

@@ -259,17 +259,21 @@ class TestRules:
         by_hand.X[3, 5:8] = np.asarray(controls.X, float).mean(axis=0)[5:8]
         assert_same_scores(report, score(save(by_hand, tmp_path / "q.h5ad")))
 
-    def test_pooled_types(self) -> None:
-        """Without perturbation_type, types are pooled on both sides; with it, told apart."""
+    def test_types_are_told_apart_whether_or_not_a_file_names_them(self) -> None:
+        """Groups are the dataset's: a row without a type predicts every type of its label."""
         dataset, chosen = small_dataset()
         template = SplitDataset(dataset, chosen).template
         template.X[:] = 1.0 + np.arange(template.n_vars)
         apart = score(as_predictions(template), dataset=dataset, check_scale=False)
         assert apart.n_expected == 2
         del template.obs["perturbation_type"]
-        pooled = score(as_predictions(template), dataset=dataset, check_scale=False)
-        assert pooled.n_expected == 1
-        assert "by:perturbation|" in pooled.signature
+        template.obs_names = ["x", "y", "z"]
+        unsaid = score(as_predictions(template), dataset=dataset, check_scale=False)
+        assert unsaid.signature == apart.signature
+        assert "by:perturbation+perturbation_type|" in unsaid.signature
+        assert_same_scores(unsaid, apart)
+        once = score(as_predictions(template[:1]), dataset=dataset, check_scale=False)
+        assert_same_scores(once, apart)
 
     def test_step(self, filled: anndata.AnnData, tmp_path: Path) -> None:
         reference = score(save(filled, tmp_path / "p.h5ad"))

@@ -121,7 +121,28 @@ CASES = [
     Case(
         "training perturbation",
         lambda a: relabel(0, "DEMOTF01")(a),
-        ("predictions-not-held-out", "DEMOTF01", "held-out perturbations only"),
+        ("predictions-not-held-out", "DEMOTF01", "1 of 84 rows", "are not scored"),
+        is_error=False,
+    ),
+    Case(
+        "held out, and marked as control",
+        lambda a: setattr(a, "obs", a.obs.assign(is_control=[True, *[False] * (a.n_obs - 1)])),
+        ("predictions-marked-control", "is_control is True in 1 of the"),
+    ),
+    Case(
+        "all of them marked as controls",
+        lambda a: setattr(a, "obs", a.obs.assign(is_control=True)),
+        ("predictions-marked-control", "is_control is True in 84 of the 84"),
+    ),
+    Case(
+        "unmarked controls of another name",
+        relabel(0, "non-targeting"),
+        ("predictions-unknown-perturbation", "If non-targeting are controls", "is_control"),
+    ),
+    Case(
+        "labels in a column of another tool",
+        lambda a: setattr(a, "obs", a.obs.rename(columns={"perturbation": "target_gene"})),
+        ("no column 'perturbation'", "rename 'target_gene'"),
     ),
     Case(
         "missing perturbations",

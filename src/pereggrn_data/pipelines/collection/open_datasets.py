@@ -15,10 +15,10 @@ from pereggrn_data.loaders.files import (
     Dataset,
     content_sha256,
     existing_file,
+    own_copy,
     parts_in_memory,
     read_dataset,
     sha256_of_file,
-    with_plain_strings,
 )
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
 from pereggrn_data.validators import check_usable
@@ -97,7 +97,7 @@ def _in_memory(given: object) -> Dataset:
             expected="a name, a path or an AnnData object",
             got=type(given).__name__,
         )
-    adata = with_plain_strings(given.copy())
+    adata = own_copy(given)
     dataset = Dataset(IN_MEMORY, None, "", adata)
     require_usable(dataset)  # else there may be nothing to hash
     return replace(dataset, sha256=content_sha256(adata))

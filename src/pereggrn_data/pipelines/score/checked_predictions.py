@@ -15,16 +15,21 @@ from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
 from pereggrn_data.evaluators import (
     Aligned,
+    Placement,
     Task,
     align,
     fill_with_controls,
     group_keys,
+    observations_named,
     place_rows,
+    wrong_labels,
 )
+from pereggrn_data.pipelines.score.score_inputs import ScoreInputs
 from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, ScoreOptions
 from pereggrn_data.validators import (
     Scale,
     check_controls,
+    check_flags,
     check_fold_changes,
     check_genes,
     check_numbers,
@@ -50,21 +55,15 @@ class Checked:
     warnings: tuple[str, ...]
 
 
-def check_and_align(
-    predictions: Predictions, is_control: Bools, task: Task, known: set[str], options: ScoreOptions
-) -> Checked:
+def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> Checked:
     """Check predictions and put them into the order of the task.
 
     Parameters
     ----------
-    predictions
-        As read.
-    is_control
-        (rows,) which of them are of controls, and not scored.
+    inputs
+        The predictions as read, and what they belong to.
     task
-        What was held out, in the groups that both sides tell apart.
-    known
-        All labels of the dataset.
+        What was held out, in the groups that the dataset tells apart.
     options
         How strictly, and on which scale, the predictions are read.
 
@@ -73,15 +72,23 @@ def check_and_align(
     InvalidDataError
         Naming every problem, before anything is scored.
     """
-    mine = predictions.obs[~is_control]
-    findings = _structural_findings(predictions, mine, task, known, options)
+    predictions, is_control = inputs.predictions, inputs.is_control
+    rows = np.flatnonzero(~is_control)
+    mine = predictions.obs.iloc[rows]
+    at = observations_named(
+        mine, task, all_names=predictions.obs.index, has_row_names=predictions.has_row_names
+    )
+    expected, findings = _structural_findings(inputs, mine, at, task, options)
     position = pd.Index(predictions.genes)
     usable = position.is_unique and position.isin(task.genes).sum() == len(task.genes)
-    if not usable or mine.empty:
+    if not usable or not expected.any():
         _raise_if_errors(predictions, findings)
+    # What is not held out was counted, or is an error that is raised below.
+    rows, mine, at = rows[expected], mine[expected], at[expected]
+    placement = place_rows(mine, task, at)
+    rows, mine = rows[placement.rows], _with_groups(mine, placement, task)
     columns = position.get_indexer(pd.Index(task.genes))
-    given = np.asarray(predictions.matrix[~is_control][:, columns], dtype=np.float64)
-    placement = place_rows(mine, task, has_row_names=predictions.has_row_names)
+    given = np.asarray(predictions.matrix[rows][:, columns], dtype=np.float64)
     reference = task.reference(placement.group_of)
     values, filled = _filled(given, mine, task, reference, options)
     findings += check_numbers(values, list(map(str, mine.index)), list(task.genes))
@@ -90,27 +97,46 @@ def check_and_align(
     findings += _control_findings(predictions, is_control, columns, task, options)
     _raise_if_errors(predictions, findings)
     expression = values + reference if options.scale == PredictionScale.LOGFC else values
-    warnings = [str(finding) for finding in findings]
+    warnings = [*inputs.notes, *(str(finding) for finding in findings)]
     if filled:
         warnings.append(f"{filled} missing values were replaced by the mean of training controls.")
-    warnings += _reordered(columns, mine if predictions.has_row_names else None, task)
+    in_file = placement.test_of if placement.is_plain else None
+    warnings += _reordered(columns, in_file)
     return Checked(align(expression, placement, task), tuple(warnings))
 
 
 def _structural_findings(
-    predictions: Predictions,
-    mine: pd.DataFrame,
-    task: Task,
-    known: set[str],
-    options: ScoreOptions,
-) -> list[Finding]:
-    keys = group_keys(mine, task.group_by)
-    found = list(check_rows(keys, task.keys, known, allow_missing=options.allow_missing))
-    if predictions.has_row_names:
-        labels = list(mine[PERTURBATION].astype(object))
-        true = task.test_obs[PERTURBATION].astype(object)
-        found += check_row_names(mine.index, labels, true)
-    return [*found, *check_genes(predictions.genes, list(task.genes))]
+    inputs: ScoreInputs, mine: pd.DataFrame, at: Any, task: Task, options: ScoreOptions
+) -> tuple[Bools, list[Finding]]:
+    """Check labels, names and genes; and say which rows predict what is held out."""
+    present = [column for column in task.group_by if column in mine]
+    keys, wanted = group_keys(mine, present), group_keys(task.groups, present).unique()
+    known = pd.MultiIndex.from_tuples(
+        [key for obs in inputs.everyone for key in group_keys(obs, present).unique()]
+    )
+    found = list(check_rows(keys, wanted, known, allow_missing=options.allow_missing))
+    labels = inputs.predictions.obs[PERTURBATION]
+    flagged = labels[inputs.flagged]
+    found += check_flags(list(flagged), int(labels.isin(set(flagged)).sum()))
+    wrong = np.flatnonzero(wrong_labels(mine, task, at))
+    found += check_row_names(
+        list(mine.index[wrong]),
+        list(mine[PERTURBATION].iloc[wrong]),
+        list(task.test_obs[PERTURBATION].iloc[at[wrong]]),
+        int((at >= 0).sum()),
+    )
+    found += check_genes(inputs.predictions.genes, list(task.genes))
+    return np.asarray(keys.isin(wanted), dtype=bool), found
+
+
+def _with_groups(mine: pd.DataFrame, placement: Placement, task: Task) -> pd.DataFrame:
+    """Return one row of metadata per placed row, with all columns that define a group."""
+    placed = mine if placement.is_plain and len(placement.rows) == len(mine) else (
+        mine.iloc[placement.rows]
+    )  # fmt: skip
+    lacking = [column for column in task.group_by if column not in mine]
+    groups = task.groups.iloc[placement.group_of]
+    return placed.assign(**{column: groups[column].to_numpy() for column in lacking})
 
 
 def _filled(
@@ -143,16 +169,12 @@ def _control_findings(
     return check_controls(profile, task.control_mean)
 
 
-def _reordered(columns: Any, named: pd.DataFrame | None, task: Task) -> list[str]:
+def _reordered(columns: Any, test_of: Any) -> list[str]:
     """Say where names, not positions, decided; nothing to worry about."""
     said = []
     if (np.diff(columns) < 0).any():
         said.append("Genes were in another order than in the split; they were matched by name.")
-    if named is None or not named.index.is_unique:
-        return said
-    rows = named.index.get_indexer(task.test_obs.index)
-    rows = rows[rows >= 0]
-    if len(rows) > 1 and (np.diff(rows) < 0).any():
+    if test_of is not None and (np.diff(test_of[test_of >= 0]) < 0).any():
         said.append("Rows were in another order than in the split; they were matched by name.")
     return said
 

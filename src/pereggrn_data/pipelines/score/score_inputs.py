@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools
@@ -22,6 +23,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     PREDICTION_STEP,
 )
+from pereggrn_data.core.labels import same_genes
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
@@ -46,14 +48,23 @@ class ScoreInputs:
     is_control
         (rows,) which predictions are of controls that are not held out; these
         are checked, not scored.
-    columns
-        Optional grouping columns that the other predictions fill in.
+    flagged
+        (rows,) which predictions are marked as controls, and predict what is held out.
+    notes
+        How labels were understood.
     """
 
     predictions: Predictions
     divided: SplitDataset
     is_control: Bools
-    columns: tuple[str, ...]
+    flagged: Bools
+    notes: tuple[str, ...] = ()
+
+    @property
+    def everyone(self) -> list[pd.DataFrame]:
+        """Observations of both sides: of the dataset, and of a separate training file."""
+        data = self.divided.prepared
+        return [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
 
 
 def gather(
@@ -92,13 +103,54 @@ def gather(
     given = one_step(read_any(predictions), step)
     require_perturbations(given)
     divided = dataset_and_split(given, dataset, split, options, collection)
-    data = divided.prepared.adata.obs
-    labels = set(data.loc[data[IS_CONTROL].to_numpy(bool), PERTURBATION])
-    controls = control_rows(given.obs, labels)
+    data = divided.prepared
+    sides = [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
+    named = [(obs[PERTURBATION], obs[IS_CONTROL].to_numpy(bool)) for obs in sides]
+    controls = {label for labels, flags in named for label in labels[flags]}
+    perturbed = {label for labels, flags in named for label in labels[~flags]}
+    given, notes = labelled_as_in_dataset(given, controls | perturbed)
+    heldout = set(divided.split.heldout_perturbations)
+    labels, marked = given.obs[PERTURBATION], marked_rows(given.obs)
     # Some splits hold out controls too; these are then predicted like all others.
-    to_predict = labels & set(divided.split.heldout_perturbations)
-    controls = controls & ~given.obs[PERTURBATION].isin(list(to_predict)).to_numpy(bool)
-    return ScoreInputs(given, divided, controls, columns_given(given.obs[~controls]))
+    is_control = _among(labels, controls - heldout) | (
+        marked & ~_among(labels, controls | perturbed)
+    )
+    flagged = marked & _among(labels, heldout - controls)
+    given = replace(given, obs=without_empty_columns(given.obs, ~is_control))
+    return ScoreInputs(given, divided, is_control, flagged, notes)
+
+
+def _among(labels: pd.Series[Any], names: Collection[str]) -> Bools:
+    return labels.isin(list(names)).to_numpy(bool)
+
+
+def labelled_as_in_dataset(
+    predictions: Predictions, known: Collection[str]
+) -> tuple[Predictions, tuple[str, ...]]:
+    """Give labels that name their genes in another order the order of the dataset.
+
+    Parameters
+    ----------
+    predictions
+        With a label in every row.
+    known
+        Labels of the dataset.
+
+    Returns
+    -------
+    Predictions, tuple of str
+        And what was done, for the reader.
+    """
+    labels = predictions.obs[PERTURBATION].astype(object).map(str)
+    renamed = same_genes(labels.unique(), known)
+    rows = labels.isin(list(renamed))
+    shown = first_few((f"{a!r} as {b!r}" for a, b in renamed.items()), 3)
+    notes = (f"{int(rows.sum())} rows name their genes otherwise than the dataset does, and were "
+             f"understood: {shown}.",) if renamed else ()  # fmt: skip
+    obs = predictions.obs.assign(
+        **{PERTURBATION: labels.map(lambda name: renamed.get(name, name))}
+    )
+    return replace(predictions, obs=obs), notes
 
 
 def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
@@ -268,8 +320,8 @@ def _the_dataset(
     )
 
 
-def columns_given(obs: pd.DataFrame) -> tuple[str, ...]:
-    """Return the optional grouping columns that a file fills in.
+def without_empty_columns(obs: pd.DataFrame, scored: Bools) -> pd.DataFrame:
+    """Drop the optional grouping columns that no scored row fills in.
 
     Raises
     ------
@@ -277,27 +329,27 @@ def columns_given(obs: pd.DataFrame) -> tuple[str, ...]:
         If a column is filled in for some rows only: they could not be told from
         the others.
     """
-    given = []
+    rows = obs[scored]
+    dropped = []
     for column in OPTIONAL_GROUP_COLUMNS:
-        if column not in obs:
+        if column not in rows:
             continue
-        empty = (obs[column].isna() | (obs[column].astype(str).str.strip() == "")).to_numpy(bool)
+        empty = (rows[column].isna() | (rows[column].astype(str).str.strip() == "")).to_numpy(bool)
         if empty.any() and not empty.all():
             raise InvalidDataError(
-                f"{int(empty.sum())} of {len(obs)} rows have no {column}.",
+                f"{int(empty.sum())} of {len(rows)} rows have no {column}.",
                 expected=f"a {column} in every row, or in none",
-                got=f"none in {first_few(obs.index[empty])}",
+                got=f"none in {first_few(rows.index[empty])}",
                 fix="fill it in as in test_perturbations.csv, or remove the column.",
             )
-        if not empty.any():
-            given.append(column)
-    return tuple(given)
+        if empty.any():
+            dropped.append(column)
+    return obs.drop(columns=dropped)
 
 
-def control_rows(obs: pd.DataFrame, control_labels: Collection[str]) -> Bools:
-    """Return which prediction rows are of controls; these are not scored."""
-    is_control = obs[PERTURBATION].isin(list(control_labels)).to_numpy(bool)
-    if IS_CONTROL in obs:
-        said = obs[IS_CONTROL].astype(str).str.strip().str.lower()
-        is_control = is_control | said.isin(["true", "1", "1.0"]).to_numpy(bool)
-    return is_control
+def marked_rows(obs: pd.DataFrame) -> Bools:
+    """Return which prediction rows are marked as controls."""
+    if IS_CONTROL not in obs:
+        return np.zeros(len(obs), dtype=bool)
+    said = obs[IS_CONTROL].astype(str).str.strip().str.lower()
+    return said.isin(["true", "1", "1.0"]).to_numpy(bool)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
@@ -83,9 +82,8 @@ def score(
     )
     divided, given = inputs.divided, inputs.predictions
     data, shown_as = divided.prepared, divided.dataset.shown_as
-    task = make_task(data.adata, divided.split, shared_columns=inputs.columns, train=data.train)
-    known = set(data.adata.obs[PERTURBATION])
-    checked = check_and_align(given, inputs.is_control, task, known, wanted)
+    task = make_task(data.adata, divided.split, train=data.train)
+    checked = check_and_align(inputs, task, wanted)
     scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
     metrics, remarks = summarise(scores)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
