@@ -55,8 +55,8 @@ def without_mask(matrix: Matrix) -> Matrix:
         return matrix
     if not np.ma.getmaskarray(matrix).any() or matrix.dtype.kind not in "iufb":
         return np.asarray(matrix.data)
-    kind = matrix.dtype if matrix.dtype.kind == "f" else np.float64
-    return np.asarray(matrix.astype(kind).filled(np.nan))
+    kind = matrix.dtype if matrix.dtype.kind == "f" else np.dtype(np.float64)
+    return np.where(np.ma.getmaskarray(matrix), kind.type(np.nan), matrix.data.astype(kind))
 
 
 def column_means(matrix: Matrix, rows: Bools | None = None) -> Floats:
