@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,12 @@ SHARED_IS_HERE = (SHARED / "data").is_dir() and (SHARED / "golden").is_dir()
 # .ci/run sets this where the data are: then nothing that needs them may be skipped.
 SHARED_IS_EXPECTED = os.environ.get("PEREGGRN_EXPECT_SHARED") == "1"
 _skipped_although_expected: list[str] = []
+
+
+def pytest_configure() -> None:
+    """Let tests that send signals work where they are ignored, as under nohup."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
