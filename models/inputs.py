@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from pereggrn_data.core.arrays import Bools, Ints, Matrix
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.labels import genes_of, levels_of
 
@@ -174,6 +174,9 @@ class TrainingData:
     matched_controls
         For user matching: the name of the observation that each one is
         matched to; None where it has none.
+    timepoints
+        Of a time series: when each observation was made, in any unit. Observations
+        are then matched with those of the previous timepoint.
     """
 
     expression: Matrix
@@ -181,6 +184,7 @@ class TrainingData:
     perturbations: Perturbations
     is_control: Bools
     matched_controls: tuple[str | None, ...] | None = None
+    timepoints: Floats | None = None
 
     def __post_init__(self) -> None:
         n, n_genes = self.expression.shape
@@ -191,6 +195,8 @@ class TrainingData:
         }
         if self.matched_controls is not None:
             sizes["matched_controls"] = (len(self.matched_controls), n)
+        if self.timepoints is not None:
+            sizes["timepoints"] = (int(np.isfinite(self.timepoints).sum()), n)
         for name, (got, expected) in sizes.items():
             if got != expected:
                 raise InvalidDataError(

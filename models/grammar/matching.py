@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -42,28 +45,61 @@ def match(data: TrainingData, method: Matching, seed: int = 0) -> Ints:
     Raises
     ------
     InvalidDataError
-        If there is no control, or if a user's match does not exist.
+        If there is no control, or only one timepoint in a time series, or if a
+        user's match does not exist.
     MissingExtraError
         If optimal transport is asked for without POT.
+
+    Notes
+    -----
+    In a time series (data with timepoints), not controls are matched to but
+    observations of the previous timepoint, controls or not, of any cell type;
+    those of the first timepoint do not train, and neither do controls with
+    ``closest_with_unmatched_controls``.
+
+    Transport is balanced (each observation of either side has the same mass) and
+    exact; that of the original software is unbalanced and regularised by an
+    entropy of 0.05, so that their matches may differ.
     """
     every = np.arange(data.n_observations, dtype=np.intp)
     if method is Matching.STEADY_STATE:
         return every
     if method is Matching.USER:
         return _user(data)
-    is_control = data.controls()
-    controls, others = np.flatnonzero(is_control), np.flatnonzero(~is_control)
-    matched = every.copy()
-    if method is Matching.RANDOM:
-        generator = np.random.default_rng(seed)
-        matched[others] = generator.choice(controls, others.size, replace=True)
-    elif method is Matching.OPTIMAL_TRANSPORT:
-        matched[others] = controls[_transported(data.expression, others, controls)]
-    else:
-        matched[others] = controls[nearest(data.expression, others, controls)]
-        if method is Matching.CLOSEST_WITH_UNMATCHED_CONTROLS:
-            matched[controls] = UNMATCHED
+    is_series = data.timepoints is not None
+    matched = np.full_like(every, UNMATCHED) if is_series else every
+    generator = np.random.default_rng(seed)
+    for queries, candidates in _sides(data):
+        if queries.size == 0:
+            continue
+        if method is Matching.RANDOM:
+            matched[queries] = generator.choice(candidates, queries.size, replace=True)
+        elif method is Matching.OPTIMAL_TRANSPORT:
+            matched[queries] = candidates[_transported(data.expression, queries, candidates)]
+        else:
+            matched[queries] = candidates[nearest(data.expression, queries, candidates)]
+    if method is Matching.CLOSEST_WITH_UNMATCHED_CONTROLS:
+        matched[data.controls()] = UNMATCHED
     return matched
+
+
+def _sides(data: TrainingData) -> Iterator[tuple[Ints, Ints]]:
+    """Yield observations that are matched, and those that they are matched with."""
+    times = data.timepoints
+    if times is None:
+        is_control = data.controls()
+        yield np.flatnonzero(~is_control), np.flatnonzero(is_control)
+        return
+    distinct = np.unique(times)
+    if distinct.size == 1:
+        raise InvalidDataError(
+            "The training observations of this time series are all of one timepoint.",
+            expected="several timepoints: observations are matched with those of the previous one",
+            got=f"timepoint {distinct[0]:g} only",
+            fix="use matching steady_state.",
+        )
+    for earlier, later in pairwise(distinct):
+        yield np.flatnonzero(times == later), np.flatnonzero(times == earlier)
 
 
 def nearest(expression: Matrix, queries: Ints, candidates: Ints) -> Ints:

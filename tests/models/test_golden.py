@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pereggrn_data.loaders.files import read_h5ad
 from pereggrn_data.models.grammar.choices import Grammar, Matching
 from pereggrn_data.models.grammar.dynamics import ControlMeans
 from pereggrn_data.models.grammar.eligibility import (
@@ -27,6 +28,7 @@ from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import TrainingData, positions
 from pereggrn_data.models.methods import get_regression
 from pereggrn_data.models.regulon import forecast_regulon
+from pereggrn_data.pipelines.predict.model_inputs import training_data
 
 pytestmark = pytest.mark.shared
 
@@ -255,6 +257,20 @@ def test_matching_agrees(
     expected = golden_unit("matching.json.gz")[f"{dataset}|{method}"]
     found = [None if m == UNMATCHED else names[m] for m in match(data, Matching(method))]
     assert found == expected
+
+
+@pytest.mark.parametrize("method", ["steady_state", "closest"])
+def test_matching_of_a_time_series_agrees(
+    golden: Path, golden_unit: Callable[[str], Any], method: str
+) -> None:
+    unit = golden_unit("matching.json.gz")
+    folder = golden / "inputs" / "perturbation_data" / "perturbations" / "endo"
+    data = training_data(read_h5ad(folder / "train.h5ad"), time_series=True)
+    names = data.perturbations.observations
+    assert names is not None
+    assert list(names) == unit["endo_train|obs_names"]
+    found = [None if m == UNMATCHED else names[m] for m in match(data, Matching(method))]
+    assert found == unit[f"endo_train|timeseries|{method}|do_look_backwards=True"]
 
 
 def test_regulators_agree(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,42 @@ def test_optimal_transport_without_pot_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "ot", None)
     with pytest.raises(MissingExtraError, match="POT"):
         match(data_of(np.zeros((3, 1)), 1), Matching.OPTIMAL_TRANSPORT)
+
+
+def series_of(expression: Any, timepoints: list[float], n_controls: int = 99) -> TrainingData:
+    data = data_of(expression, n_controls)
+    return dataclasses.replace(data, timepoints=np.array(timepoints))
+
+
+def test_a_time_series_is_matched_with_the_previous_timepoint() -> None:
+    """Timepoints need not be neighbours in number, nor observations in order."""
+    x = np.array([[6.0], [0.0], [10.0], [1.0], [9.0], [4.0]])
+    data = series_of(x, [24, 0, 0, 2, 2, 24])
+    found = match(data, Matching.CLOSEST)
+    assert found.tolist() == [4, UNMATCHED, UNMATCHED, 1, 2, 3]
+    assert match(data, Matching.STEADY_STATE).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(InvalidDataError, match="one timepoint"):
+        match(series_of(x, [1] * 6), Matching.CLOSEST)
+    some = series_of(x, [24, 0, 0, 2, 2, 24], 4)
+    unmatched = match(some, Matching.CLOSEST_WITH_UNMATCHED_CONTROLS)
+    assert unmatched.tolist() == [UNMATCHED] * 4 + [2, 3]
+
+
+@pytest.mark.parametrize("method", [Matching.RANDOM, Matching.OPTIMAL_TRANSPORT])
+def test_other_ways_of_matching_go_back_in_time_as_well(method: Matching) -> None:
+    if method is Matching.OPTIMAL_TRANSPORT:
+        pytest.importorskip("ot")
+    times = np.repeat([0.0, 1.0, 3.0], 8)
+    data = series_of(np.random.default_rng(0).normal(size=(24, 3)), times.tolist())
+    found = match(data, method, seed=3)
+    assert (found[:8] == UNMATCHED).all()
+    np.testing.assert_array_equal(times[found[8:]], np.repeat([0.0, 1.0], 8))
+    if method is Matching.OPTIMAL_TRANSPORT:
+        assert sorted(found[8:16]) == list(range(8))  # balanced: each gets one
+
+
+@pytest.mark.parametrize("method", [Matching.CLOSEST, Matching.RANDOM, Matching.OPTIMAL_TRANSPORT])
+def test_controls_alone_match_themselves(method: Matching) -> None:
+    if method is Matching.OPTIMAL_TRANSPORT:
+        pytest.importorskip("ot")
+    assert match(data_of(np.eye(3), 3), method).tolist() == [0, 1, 2]

@@ -57,7 +57,7 @@ class Work:
     @cached_property
     def training(self) -> TrainingData:
         """What models learn from."""
-        return training_data(self.made.train)
+        return training_data(self.made.train, time_series=is_time_series(self.made))
 
     @cached_property
     def requested(self) -> Perturbations:
@@ -92,8 +92,8 @@ def perturbations_of(obs: pd.DataFrame) -> Perturbations:
     )
 
 
-def training_data(train: AnnData) -> TrainingData:
-    """Return what a model learns from."""
+def training_data(train: AnnData, *, time_series: bool = False) -> TrainingData:
+    """Return what a model learns from; of a time series, with its timepoints."""
     matrix: Any = train.X
     expression = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
     matched = None
@@ -106,6 +106,7 @@ def training_data(train: AnnData) -> TrainingData:
         perturbations=perturbations_of(train.obs),
         is_control=train.obs[IS_CONTROL].to_numpy(dtype=bool),
         matched_controls=matched,
+        timepoints=train.obs[TIMEPOINT].to_numpy(dtype=np.float64) if time_series else None,
     )
 
 

@@ -18,8 +18,9 @@ from pereggrn_data.pipelines.predict.model_choices import (
     regulators_of,
     stored_network,
 )
-from pereggrn_data.pipelines.predict.model_inputs import Work, training_data
+from pereggrn_data.pipelines.predict.model_inputs import Work, is_time_series, training_data
 from pereggrn_data.pipelines.predict.model_options import DEFAULT_MODEL, ModelOptions, Program
+from pereggrn_data.pipelines.split import SplitDataset
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,7 +79,7 @@ def task_for(work: Work, program: Program, requests: pd.DataFrame) -> ProgramTas
     _, notes = network_among(stored, made.split.genes, by_cell_type=False)
     return ProgramTask(
         train=made.train,
-        matches=matches_of(made.train, grammar.matching_method, grammar.seed),
+        matches=matches_of(made, grammar.matching_method, grammar.seed),
         given=made.given_controls,
         genes=tuple(map(str, made.split.genes)),
         requests=requests,
@@ -145,14 +146,15 @@ def grammar_for_program(
     return written if value is None else {**written, "low_dimensional_value": value}
 
 
-def matches_of(train: AnnData, method: Matching, seed: int) -> list[str | None] | None:
+def matches_of(made: SplitDataset, method: Matching, seed: int) -> list[str | None] | None:
     """Return what each training observation is matched with; None for what the dataset says.
 
     In steady state, each is matched with itself, unless the dataset says otherwise.
     """
+    train = made.train
     if method is Matching.STEADY_STATE and MATCHED_CONTROL in train.obs:
         return None
-    found = match(training_data(train), method, seed)
+    found = match(training_data(train, time_series=is_time_series(made)), method, seed)
     if method is Matching.USER:  # it has been checked
         return None
     return [None if i == UNMATCHED else str(train.obs_names[i]) for i in found]
