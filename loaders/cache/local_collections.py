@@ -16,7 +16,11 @@ from pereggrn_data.loaders.files import existing_path, visible_files
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
 
 ROOTS: Mapping[EntryKind, tuple[str, ...]] = {
-    EntryKind.DATASET: ("perturbations", "perturbation_data/perturbations"),
+    EntryKind.DATASET: (
+        "perturbations",
+        "perturbation_data/perturbations",
+        "perturbation_data_/perturbations",  # as in the oldest release
+    ),
     EntryKind.NETWORK: ("networks", "network_collection/networks"),
     EntryKind.TABLE: ("tf_lists", "accessory_data/tf_lists"),
 }

@@ -54,6 +54,7 @@ OTHER_DATASETS = [
     "simulation_realistic0",
     "dcdfg_test",
     "debug",
+    "cmap",
 ]
 PAPER_NETWORKS = [
     "encode-nets_human",
@@ -81,6 +82,9 @@ OTHER_NETWORKS = [
     "regulatorynetworks.org_human",
     "regulatorynetworks.org_mouse",
     "STRING",
+    "celloracle_mouse",
+    "celloracle_mouse_atac_atlas",
+    "celloracle_zebrafish",
 ]
 RECORDS = [
     "15048156",
@@ -92,6 +96,8 @@ RECORDS = [
     "17103072",
     "8071808",
     "10363068",
+    "13255724",
+    "13785280",
 ]
 catalog = load_catalog()
 
@@ -164,6 +170,23 @@ def test_the_collections_tables_are_covered(shared: Path) -> None:
 
 
 @pytest.mark.shared
+def test_what_the_experiments_name_is_there(shared: Path) -> None:
+    """Datasets, and networks but those that are made rather than fetched."""
+    datasets, networks = set(), set()
+    for file in sorted((shared / "experiments").glob("*/metadata.json")):
+        experiment = json.loads(file.read_text(encoding="utf-8"))
+        datasets.add(experiment.get("perturbation_dataset"))
+        networks.update(experiment.get("network_datasets") or {})
+    datasets.discard(None)
+    networks -= {"dense", "empty"}
+    assert "cmap" in datasets
+    assert "celloracle_zebrafish" in networks
+    for names, kind in ((datasets, EntryKind.DATASET), (networks, EntryKind.NETWORK)):
+        for name in names:
+            assert name in catalog.entry(name, kind).names
+
+
+@pytest.mark.shared
 def test_no_sentence_is_the_collections(shared: Path) -> None:
     theirs = {row["summary"].strip().casefold() for row in rows(shared, "perturbations.csv")}
     theirs |= {
@@ -191,6 +214,10 @@ def test_releases() -> None:
         "network_collection.zip",
         "accessory_data.zip",
     )
+    three = {"perturbation_data.zip", "network_collection.zip", "accessory_data.zip"}
+    for record in ("8071809", "10436339", "13255724", "13345104"):
+        assert set(catalog.release(record).archives) == three
+    assert catalog.release("13785280").archives == ("evaluation_results.zip",)
     assert catalog.release("99999999").holds is Holds.UNKNOWN
     with pytest.raises(UnknownNameError, match="minimal"):
         catalog.release("minimale")
