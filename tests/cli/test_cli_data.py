@@ -72,6 +72,8 @@ def test_list_filters(command: Command) -> None:
         "fntm",
         "cellnet_mouse_4302",
         "cellnet_mouse_mogene",
+        "celloracle_mouse",
+        "celloracle_mouse_atac_atlas",
         "regulatorynetworks.org_mouse",
     }
     assert command("list", "--kind", "networks").code == 2
