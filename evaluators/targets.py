@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,7 @@ import pandas as pd
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.format import LEVEL, PERTURBATION
 from pereggrn_data.core.labels import genes_of, levels_of
-
-
-class TargetedGenes(StrEnum):
-    """What is done with the genes that a perturbation changes directly.
-
-    Their level after perturbation is given to every method, so predicting it
-    is no success.
-    """
-
-    REVEAL = "reveal"
-    EXCLUDE = "exclude"
-    AS_IS = "as-is"
+from pereggrn_data.core.prediction_types import TargetedGenes as TargetedGenes
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
 from pereggrn_data.core.labels import canonical, differing_in_case_only, genes_of
 from pereggrn_data.core.splits import SplitRules
-from pereggrn_data.evaluators.grouping import group_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,10 @@ def _given_are_controls(facts: SplitFacts) -> Iterable[str]:
 
 
 def _controls_match(facts: SplitFacts) -> Iterable[str]:
+    import pandas as pd
+
+    from pereggrn_data.evaluators.grouping import group_keys
+
     contexts = (CELL_TYPE, TIMEPOINT)
     known = pd.concat([_controls(facts.given), _controls(facts.train)])
     present = set(group_keys(known, contexts))

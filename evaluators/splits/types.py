@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import SplitRules
 from pereggrn_data.evaluators.splits import guarantees as promise
-from pereggrn_data.evaluators.splits.choosing import (
-    Sides,
-    SplitRequest,
-    choose_custom,
-    choose_demultiplexing,
-    choose_genetic_interaction,
-    choose_interventional,
-    choose_simple,
-    choose_stratified,
-    choose_timeseries,
-)
+
+if TYPE_CHECKING:
+    from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 
 _PAPER = "Kernfeld et al. 2025"
 _SOFTWARE = "the original software (pereggrn 146e517)"
@@ -73,6 +66,22 @@ class SplitType:
         return [(p, names) for p, names in checked if names]
 
 
+def _by(function: str) -> Callable[[SplitRequest], Sides]:
+    """Return a rule of :mod:`choosing`, which is imported when a split is made.
+
+    Names and promises are asked for by help and documentation, which need none of the
+    libraries that rules compute with.
+    """
+
+    def choose(request: SplitRequest) -> Sides:
+        from pereggrn_data.evaluators.splits import choosing
+
+        rule: Callable[[SplitRequest], Sides] = getattr(choosing, function)
+        return rule(request)
+
+    return choose
+
+
 SPLIT_TYPES: dict[str, SplitType] = {
     split_type.name: split_type
     for split_type in (
@@ -86,7 +95,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
                 promise.TARGETS_MEASURED,
             ),
             source=f'{_PAPER}, Methods, "Evaluations"',
-            choose=choose_interventional,
+            choose=_by("choose_interventional"),
         ),
         SplitType(
             name="simple",
@@ -94,7 +103,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
             "is known of their perturbations?",
             promises=(promise.ALL_CONTROLS_TRAIN, promise.NOBODY_LEFT_OUT),
             source=_SOFTWARE,
-            choose=choose_simple,
+            choose=_by("choose_simple"),
         ),
         SplitType(
             name="stratified",
@@ -105,7 +114,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
                 promise.NOBODY_LEFT_OUT,
             ),
             source=f"{_PAPER}, Results (the opposite type of data split); {_SOFTWARE}",
-            choose=choose_stratified,
+            choose=_by("choose_stratified"),
         ),
         SplitType(
             name="genetic_interaction",
@@ -118,7 +127,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
                 promise.TRAIN_SINGLE,
             ),
             source=_SOFTWARE,
-            choose=choose_genetic_interaction,
+            choose=_by("choose_genetic_interaction"),
             extra_baselines=("additive",),
         ),
         SplitType(
@@ -132,14 +141,14 @@ SPLIT_TYPES: dict[str, SplitType] = {
                 promise.TRAIN_SEVERAL,
             ),
             source=_SOFTWARE,
-            choose=choose_demultiplexing,
+            choose=_by("choose_demultiplexing"),
         ),
         SplitType(
             name="custom",
             tests="Whatever the named observations were chosen for.",
             promises=(),
             source=_SOFTWARE,
-            choose=choose_custom,
+            choose=_by("choose_custom"),
         ),
         SplitType(
             name="timeseries",
@@ -152,7 +161,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
                 promise.CONTROLS_MATCH,
             ),
             source=f"{_SOFTWARE}; its baseline pools cell types and timepoints, ours does not",
-            choose=choose_timeseries,
+            choose=_by("choose_timeseries"),
             separate_training=True,
         ),
     )

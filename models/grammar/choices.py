@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.methods import get_regression
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class NetworkPrior(StrEnum):
@@ -117,6 +118,9 @@ class Grammar:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        # Here, because help lists the choices above and has no use for the methods' libraries.
+        from pereggrn_data.models.methods import get_regression
+
         get_regression(self.method)
         for name, kind in _CHOICES.items():
             value = getattr(self, name)
@@ -165,7 +169,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _choice(name: str, kind: type[StrEnum], value: object) -> StrEnum:

@@ -16,6 +16,7 @@ import pereggrn_data
 from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
 from pereggrn_data.cli.evaluate.evaluate_app import app
 from pereggrn_data.cli.evaluate.option_parameters import OptionGroup
+from pereggrn_data.cli.programs import SHARED
 from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.core.options import Option, check_options, one_of, option, options_of
 from pereggrn_data.core.splits import SplitRules
@@ -90,7 +91,7 @@ def test_no_command_has_an_option_that_is_no_field(command: str) -> None:
     of_fields = {name for group in groups for name in group.shown}
     own = set(list(inspect.signature(function).parameters)[1:])
     assert not of_fields & own
-    assert set(parameters(command)) == of_fields | own
+    assert set(parameters(command)) == of_fields | own | {f"asked_{name}" for name, *_ in SHARED}
     left_out = {name for group in groups for name in group.without}
     assert left_out <= own
 
@@ -206,3 +207,26 @@ def test_no_function_has_too_many_parameters() -> None:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 n = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
                 assert n <= MOST_PARAMETERS, f"{file}: {node.name} has {n}"
+
+
+@pytest.mark.parametrize(
+    "words", [("--model", "mean", "-m", "median"), ("--seed", "1", "--seed", "2")]
+)
+def test_no_value_is_silently_the_last(words: tuple[str, ...], capsys: Any) -> None:
+    with pytest.raises(SystemExit) as left:
+        app(["predict", "demo", *words], prog_name="pereggrn-eval")
+    assert left.value.code == 2
+    assert f"{sorted(words[::2], key=len)[-1]} is given 2 times" in capsys.readouterr().err
+
+
+def test_every_command_can_be_quiet_and_wide() -> None:
+    from pereggrn_data.cli.data.data_app import app as data_app
+
+    for program in (app, data_app):
+        waiting = [typer.main.get_command(program)]
+        while waiting:
+            command: Any = waiting.pop()
+            inner = list(getattr(command, "commands", {}).values())
+            waiting.extend(inner)
+            flags = {flag for p in command.params for flag in p.opts}
+            assert inner or {"--quiet", "-q", "--wide"} <= flags

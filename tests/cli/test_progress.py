@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pereggrn_data.cli import progress
+from pereggrn_data.cli.output import Manner
 from pereggrn_data.cli.progress import BarProgress, LineProgress, human_size, make_progress
 from pereggrn_data.loaders.archive import NoProgress
 
@@ -20,8 +21,10 @@ def test_sizes_for_people(n_bytes: float | None, text: str) -> None:
 def test_plain_lines_when_piped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(make_progress(quiet=True), NoProgress)
-    shown = make_progress(quiet=False)
+    with monkeypatch.context() as quiet:
+        quiet.setattr(Manner, "quiet", True)
+        assert isinstance(make_progress(), NoProgress)
+    shown = make_progress()
     assert isinstance(shown, LineProgress)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     shown.start("a.zip", 2_000_000, 500_000)
@@ -39,7 +42,7 @@ def test_a_bar_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    shown = make_progress(quiet=False)
+    shown = make_progress()
     assert isinstance(shown, BarProgress)
     shown.start("a [b].zip", 100, 0)
     shown.advance(100)

@@ -115,8 +115,8 @@ def write_demo(path: Path) -> Path:
 
 def test_score_makes_the_split_again(run: Any) -> None:
     """A file without uns['pereggrn'] is scored on the split that the options describe."""
-    options = ("--type", "stratified", "--seed", "3", "--merge-replicates", "--keep-apart",
-               "timepoint", "--type", "simple")  # fmt: skip
+    options = ("--seed", "3", "--merge-replicates", "--keep-apart", "timepoint",
+               "--type", "simple")  # fmt: skip
     assert run("split", "demo", "-o", "task", *options)[0] == 0
     path = fill("task")
     stated = json.loads(run("score", path, "--json")[1])

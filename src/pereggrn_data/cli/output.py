@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from pereggrn_data.core.errors import EXIT_CODE_MEANINGS, ExitCode, PereggrnError
+from pereggrn_data.core.errors import ExitCode, PereggrnError
 from pereggrn_data.core.printable import one_line, printable, printable_json
 from pereggrn_data.core.strict_json import dumps
 
@@ -18,15 +19,43 @@ DEBUG_FLAG = "--debug"
 INTERRUPTED = 130
 """Exit code after Ctrl-C, which typer gives as shells do."""
 
-EXIT_CODES_HELP = "\n\n".join(
-    ["Exit codes:", *(f"{code.value}: {text}" for code, text in EXIT_CODE_MEANINGS.items())]
-)
-"""For the epilog of each program's help."""
+
+class Manner:
+    """How the command that runs was asked to speak.
+
+    Parameters
+    ----------
+    quiet
+        No progress and no messages but warnings and errors.
+    wide
+        Tables are not made to fit the terminal.
+    """
+
+    quiet = False
+    wide = False
 
 
 def say(message: str) -> None:
-    """Print a message or progress on stderr, control characters as escapes."""
+    """Print a message or progress on stderr, control characters as escapes; not if quiet."""
+    if not Manner.quiet:
+        typer.echo(printable(message), err=True)
+
+
+def insist(message: str) -> None:
+    """Print a message on stderr, however quiet one wants it."""
     typer.echo(printable(message), err=True)
+
+
+def warn(message: object) -> None:
+    """Print a warning on stderr, however quiet one wants it."""
+    insist(f"warning: {message}")
+
+
+def complain(error: object) -> None:
+    """Print an error on stderr, however quiet one wants it."""
+    insist(f"error: {error}")
+    for note in getattr(error, "__notes__", ()):
+        insist(f"  {note}")
 
 
 def emit(text: str, *, styled: bool = False) -> None:
@@ -54,8 +83,9 @@ def emit_table(
     *,
     right: Sequence[str] = (),
     title: str | None = None,
+    expendable: Sequence[str] = (),
 ) -> None:
-    """Print a table on stdout; nothing is cut when the output is piped.
+    """Print a table on stdout; on a terminal it fits, unless --wide is said.
 
     Parameters
     ----------
@@ -67,24 +97,25 @@ def emit_table(
         Headings of the columns that are aligned to the right.
     title
         Line above the table.
+    expendable
+        Headings of the columns to leave out first where there is no room for all.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from pereggrn_data.cli.terminal_tables import lay_out
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    table.title = None if title is None else Text(one_line(title), style="table.title")
-    for column in columns:
-        justify = "right" if column in right else "left"
-        table.add_column(Text(one_line(column)), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*(Text("-" if cell is None else one_line(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 10_000, soft_wrap=False)
-    with console.capture() as captured:
-        console.print(table)
-    lines = [line.rstrip() for line in captured.get().split("\n")]
-    emit("\n".join(lines).strip("\n"), styled=True)
+    names = [one_line(column) for column in columns]
+    cells = [["-" if cell is None else one_line(cell) for cell in row] for row in rows]
+    on_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal and not Manner.wide else None
+    made = lay_out(names, cells, right=right, width=width, expendable=expendable)
+    rule = "─" if "utf" in (sys.stdout.encoding or "").lower() else "-"
+    longest = max(map(len, (*made.heading, *made.body)))
+    lines = [] if title is None else [one_line(title)]
+    lines += [typer.style(line, bold=True) for line in made.heading]
+    lines += [rule * min(longest, width or longest), *made.body]
+    # typer.echo takes the style away where stdout is no terminal.
+    emit("\n".join(lines), styled=True)
+    if made.left_out:
+        say(f"Not shown, for lack of room: {', '.join(made.left_out)}. --wide shows all.")
 
 
 def run(app: typer.Typer, prog_name: str) -> None:
@@ -121,9 +152,7 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
     except PereggrnError as error:
         if debug:
             raise
-        say(f"error: {error}")
-        for note in getattr(error, "__notes__", ()):
-            say(f"  {note}")
+        complain(error)
         raise SystemExit(error.exit_code) from None
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:
@@ -132,55 +161,11 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        say(
+        insist(
             f"internal error: {type(error).__name__}: {error}\n"
             f"  This is a bug in pereggrn-data. Run the same command with {DEBUG_FLAG} "
             "and report what it prints."
         )
         for note in getattr(error, "__notes__", ()):
-            say(f"  {note}")
+            insist(f"  {note}")
         raise SystemExit(ExitCode.INTERNAL) from None
-
-
-def version_callback(prog_name: str) -> Callable[[bool], None]:
-    """Return what `--version` of a program does."""
-
-    def show(value: bool) -> None:
-        if value:
-            import pereggrn_data
-
-            emit(f"{prog_name} {pereggrn_data.__version__}")
-            raise typer.Exit
-
-    return show
-
-
-def new_app(prog_name: str, help_text: str) -> typer.Typer:
-    """Make a program with the options that all of ours have."""
-    app = typer.Typer(
-        name=prog_name,
-        help=help_text,
-        epilog=EXIT_CODES_HELP,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-
-    @app.callback()
-    def options(
-        version: bool = typer.Option(
-            False,
-            "--version",
-            callback=version_callback(prog_name),
-            is_eager=True,
-            help="Show the version and exit.",
-        ),
-        debug: bool = typer.Option(
-            False, DEBUG_FLAG, help="Show the traceback of an error (may stand anywhere)."
-        ),
-    ) -> None:
-        del version, debug  # handled by the callback, and by run()
-
-    return app

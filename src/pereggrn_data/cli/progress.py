@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pereggrn_data.cli.output import say
+from pereggrn_data.cli.output import Manner, say
 from pereggrn_data.loaders.archive import NoProgress, TransferProgress
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def human_size(n_bytes: float | None) -> str:
     return f"{value:.1f} {UNITS[-1]}"
 
 
-def make_progress(*, quiet: bool) -> TransferProgress:
+def make_progress() -> TransferProgress:
     """Return what suits where stderr goes."""
-    if quiet:
+    if Manner.quiet:
         return NoProgress()
     return BarProgress() if sys.stderr.isatty() else LineProgress()
 

@@ -36,5 +36,4 @@ Lock = Annotated[
         "where it is of the release that is used.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from pereggrn_data.core.format import SEPARATOR
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def genes_of(perturbation: str) -> tuple[str, ...]:
@@ -353,6 +355,8 @@ def targets_matrix(
         gene that is measured, ordered by observation. Control labels name no
         gene, unless a gene has that very name.
     """
+    import numpy as np
+
     position = {gene: j for j, gene in enumerate(genes)}
     parsed: dict[str, list[int]] = {}
     rows: list[int] = []

@@ -1,9 +1,10 @@
-"""What a predictions file holds, whatever its format."""
+"""What a predictions file holds, whatever its format, and what is revealed to all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError
@@ -12,6 +13,18 @@ from pereggrn_data.core.splits import Split
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class TargetedGenes(StrEnum):
+    """What is done with the genes that a perturbation changes directly.
+
+    Their level after perturbation is given to every method, so predicting it
+    is no success.
+    """
+
+    REVEAL = "reveal"
+    EXCLUDE = "exclude"
+    AS_IS = "as-is"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.programs import new_group
 from pereggrn_data.cli.progress import human_size
 from pereggrn_data.cli.shared_options import Json, Release, Yes
 from pereggrn_data.core.errors import UsageError
@@ -18,11 +19,11 @@ SHOWN = 20
 
 def register(app: typer.Typer) -> None:
     """Add the commands to a program."""
-    group = typer.Typer(help="Look at the cache of fetched files, and clean it.")
+    group = new_group("Look at the cache of fetched files, and clean it.")
     group.command("ls")(ls_command)
     group.command("dir")(dir_command)
     group.command("clean")(clean_command)
-    app.add_typer(group, name="cache", no_args_is_help=True)
+    app.add_typer(group, name="cache")
 
 
 def ls_command(as_json: Json = False) -> None:

@@ -54,7 +54,12 @@ def list_command(
         )
         for row in rows
     ]
-    emit_table(COLUMNS, cells, right=["perturbations", "size"])
+    emit_table(
+        COLUMNS,
+        cells,
+        right=["perturbations", "size"],
+        expendable=["method", "cells", "perturbations"],
+    )
     aliases = ", ".join(f"{a} = {row.name}" for row in rows for a in row.aliases)
     if aliases:
         say(f"Other names: {aliases}.")

@@ -10,7 +10,8 @@ from pereggrn_data.cli.data import (
     service_commands,
     validate_command,
 )
-from pereggrn_data.cli.output import new_app, run
+from pereggrn_data.cli.output import run
+from pereggrn_data.cli.programs import new_app
 
 app = new_app(
     "pereggrn-data",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.output import Manner, emit, emit_json, emit_table, insist, say
 from pereggrn_data.cli.progress import human_size, make_progress
-from pereggrn_data.cli.shared_options import Json, Lock, Quiet, Release, Yes
+from pereggrn_data.cli.shared_options import Json, Lock, Release, Yes
 from pereggrn_data.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ def fetch_command(
     offline: Annotated[
         bool, typer.Option("--offline", help="Never touch the network; say what is missing.")
     ] = False,
-    quiet: Quiet = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -45,17 +44,16 @@ def fetch_command(
     """
     from pereggrn_data.pipelines.collection import fetch
 
-    tell = _silent if quiet else say
     fetched = fetch(
         names or (),
         everything=everything,
         release=release,
         lock=lock,
         offline=offline,
-        say=tell,
-        warn=say,
-        progress=make_progress(quiet=quiet),
-        confirm=lambda plan: _confirm(plan, tell, ask=not (yes or quiet)),
+        say=say,
+        warn=insist,
+        progress=make_progress(),
+        confirm=lambda plan: _confirm(plan, ask=not (yes or Manner.quiet)),
     )
     if as_json:
         emit_json(fetched)
@@ -66,7 +64,7 @@ def fetch_command(
         here = len(entry.files) - new
         parts = [f"{new} {_files(new)} fetched{seen}"] * bool(new)
         parts += [f"{here} {_files(here)} already here"] * bool(here)
-        tell(f"{entry.name}: {', '.join(parts)}")
+        say(f"{entry.name}: {', '.join(parts)}")
         for file in entry.files:
             emit(str(file.path))
 
@@ -98,32 +96,28 @@ def _files(number: int) -> str:
     return "file" if number == 1 else "files"
 
 
-def _silent(message: str) -> None:
-    del message
-
-
 def _first_seen(files: Sequence[FetchedFile]) -> bool:
     return any(f.downloaded and f.origin == "first seen" for f in files)
 
 
-def _confirm(plan: FetchPlan, tell: Callable[[str], None], *, ask: bool) -> bool:
+def _confirm(plan: FetchPlan, *, ask: bool) -> bool:
     """Print the sizes; ask on a terminal if there is something to download."""
     for entry in plan.entries:
         if entry.whole is not None:
-            tell(
+            say(
                 f"{entry.entry.name}: {entry.whole_because}, so all of {entry.whole.key} "
                 f"is needed: {human_size(entry.whole.size)}"
             )
         elif entry.missing:
             n = len(entry.missing)
             size = human_size(sum(m.size for m in entry.missing.values()))
-            tell(
+            say(
                 f"{entry.entry.name}: {n} {_files(n)}, {size}, "
                 f"{human_size(entry.transfer_bytes)} to download"
             )
     if not plan.transfer_bytes:
         return True
-    tell(
+    say(
         f"release {plan.record}: {human_size(plan.transfer_bytes)} to download, "
         f"{human_size(plan.free_bytes)} free"
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pereggrn_data.cli.data import network_output
-from pereggrn_data.cli.output import emit_json, emit_table, say
+from pereggrn_data.cli.output import complain, emit_json, emit_table, say
+from pereggrn_data.cli.programs import new_group
 from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
 
@@ -42,17 +43,12 @@ Output = Annotated[
     typer.Option("--output", "-o", help="Write a .parquet, .csv or .tsv file instead."),
 ]
 
-app = typer.Typer(
-    name="networks",
-    help="Gene regulatory networks: look up, compare, convert, and ask in SQL.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
+app = new_group("Gene regulatory networks: look up, compare, convert, and ask in SQL.")
 
 
 def register(program: typer.Typer) -> None:
     """Add the commands to a program."""
-    program.add_typer(app)
+    program.add_typer(app, name="networks")
 
 
 @app.command("list")
@@ -80,7 +76,7 @@ def list_networks(collection: Collection = None, json: Json = False) -> None:
             "be fetched; --collection names a folder of your own."
         )
     for problem in broken:
-        say(f"error: {problem}")
+        complain(problem)
     if broken:
         raise typer.Exit(ExitCode.FINDINGS)
 

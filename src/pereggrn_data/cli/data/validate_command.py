@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pereggrn_data.cli.output import EXIT_CODES_HELP, emit, emit_json, say
+from pereggrn_data.cli.output import complain, emit, emit_json, say
 from pereggrn_data.core.errors import ExitCode, MissingFileError, UsageError
 from pereggrn_data.core.format import Kind, Role
 
@@ -27,7 +27,7 @@ class Format(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to a program."""
-    app.command("validate", epilog=EXIT_CODES_HELP)(validate_command)
+    app.command("validate")(validate_command)
 
 
 def validate_command(
@@ -73,7 +73,7 @@ def validate_command(
     if reports:
         _print(reports, output, as_array=len(paths) > 1)
     for error in missing:
-        say(f"error: {error}")
+        complain(error)
     if missing:
         raise SystemExit(ExitCode.USAGE)
     if not all(report.valid for report in reports):

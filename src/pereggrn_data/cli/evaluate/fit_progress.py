@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pereggrn_data.cli.output import say
+from pereggrn_data.cli.output import Manner, say
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def fit_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def fit_progress() -> Iterator[Callable[[int, int], None] | None]:
     """Give what a fit calls with how many genes are done, and how many there are."""
-    if quiet:
+    if Manner.quiet:
         yield None
     elif sys.stderr.isatty():
         with _bar() as update:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from pereggrn_data.cli.programs import HelpfulCommand
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.options import Option, options_of
 
@@ -166,11 +167,11 @@ def add_command(
     app.command(name, cls=_command_class(groups))(run)
 
 
-def _command_class(groups: Sequence[OptionGroup]) -> type[TyperCommand]:
+def _command_class(groups: Sequence[OptionGroup]) -> type[HelpfulCommand]:
     """Return a command that asks the registries for its help when it is shown, and not before."""
     about = {name: (g, option) for g in groups for name, option in g.shown.items()}
 
-    class Command(TyperCommand):
+    class Described(HelpfulCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:
             for parameter in self.params:
                 if isinstance(parameter, TyperOption) and parameter.name in about:
@@ -179,4 +180,4 @@ def _command_class(groups: Sequence[OptionGroup]) -> type[TyperCommand]:
                     parameter.default = option.shown or None
             super().format_help(ctx, formatter)
 
-    return Command
+    return Described

@@ -11,7 +11,7 @@ import typer
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
 from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
-from pereggrn_data.cli.shared_options import Collection, Json, Quiet
+from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -75,7 +75,6 @@ def predict_command(
         typer.Option("--output", "-o", help="The predictions; default predictions_MODEL.h5ad."),
     ] = None,
     collection: Collection = None,
-    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Train a model on a split's training side only, and forecast the perturbations held out.
@@ -102,7 +101,7 @@ def predict_command(
     program = _program(said)
     if model_file is not None:
         warn_of_pickle(model_file)
-    with fit_progress(quiet=quiet) as progress:
+    with fit_progress() as progress:
         predicted = predict(
             dataset,
             split=split_file,
@@ -117,7 +116,7 @@ def predict_command(
             **{**of_model, "seed": seed if model_seed is None else model_seed},
         )
     path = predicted.write(output or Path(f"predictions_{file_word(predicted.model)}.h5ad"))
-    print_predicted(predicted, path, save_model, quiet=quiet, as_json=as_json)
+    print_predicted(predicted, path, save_model, as_json=as_json)
 
 
 def _program(said: Said) -> Program | None:

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.output import emit, emit_json, say, warn
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict import PredictedExpression
@@ -17,7 +17,7 @@ def warn_of_pickle(model_file: Path) -> None:
     if model_file.suffix == ".joblib":
         from pereggrn_data.pipelines.predict import TRUST
 
-        say(f"warning: {model_file} {TRUST}")
+        warn(f"{model_file} {TRUST}")
 
 
 def print_predicted(
@@ -25,14 +25,12 @@ def print_predicted(
     path: Path,
     save_model: Path | None,
     *,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Print what was made, and what the user should know of it."""
     n_rows, n_genes = predicted.adata.shape
-    if not quiet:
-        for note in predicted.notes:
-            say(f"note: {note}")
+    for note in predicted.notes:
+        say(f"note: {note}")
     if as_json:
         emit_json(
             {
@@ -51,8 +49,7 @@ def print_predicted(
     emit(str(path))
     if save_model is not None:
         emit(str(save_model))
-    if not quiet:
-        say(f"{predicted.seconds:.1f} s; score it: {_score_command(predicted, path)}")
+    say(f"{predicted.seconds:.1f} s; score it: {_score_command(predicted, path)}")
 
 
 def _score_command(predicted: PredictedExpression, path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
-from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.shared_options import Collection, Folder, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
@@ -58,7 +58,7 @@ def score_command(
     else:
         print_report(report)
     for warning in report.warnings:
-        say(f"warning: {warning}")
+        warn(warning)
     say("wrote " + ", ".join(str(f) for f in files))
 
 
@@ -79,6 +79,7 @@ def print_report(report: ScoreReport) -> None:
         ["metric", *numeric, "beats baselines"],
         rows,
         right=numeric,
+        expendable=["scored", *baselines[1:]],
         title=f"{report.dataset}: {report.n_scored} of {report.n_expected} groups scored",
     )
     emit("")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
-from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.output import emit, emit_json, warn
 from pereggrn_data.cli.shared_options import Collection, Folder, Json
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -43,7 +43,7 @@ def split_command(
     folder = output or Path(f"{made.dataset.name}_{options.type}_seed{options.seed}")
     files = made.write(folder)
     for warning in made.warnings:
-        say(f"warning: {warning}")
+        warn(warning)
     if as_json:
         details = made.split.to_dict()
         for long_list in ("genes", "test_observations", "given_observations"):

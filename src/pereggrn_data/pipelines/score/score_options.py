@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pereggrn_data.core.options import check_choices, documented, normalise, option
+from pereggrn_data.core.prediction_types import TargetedGenes
 
 
 class PredictionScale(StrEnum):
@@ -21,12 +21,6 @@ class Fill(StrEnum):
 
     NONE = "none"
     CONTROL = "control"
-
-
-def _rules_for_targeted_genes() -> Iterable[str]:
-    from pereggrn_data.evaluators import TargetedGenes
-
-    return TargetedGenes
 
 
 @documented
@@ -51,7 +45,7 @@ class ScoreOptions:
     )
     targeted_genes: str = option(
         "reveal",
-        choices=_rules_for_targeted_genes,
+        choices=TargetedGenes,
         noun="rule for targeted genes",
         help="reveal (set to the stated level), exclude, or as-is (what the original software "
         "does).",

@@ -1,0 +1,124 @@
+"""Tables on terminals of any width: no word is broken, and what is left out is named."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pereggrn_data.cli.output import Manner, emit_table
+from pereggrn_data.cli.terminal_tables import lay_out, wrapped
+from pereggrn_data.evaluators.metrics import METRICS
+
+WORDS = st.text("abc_-.=0123", min_size=1, max_size=30)
+CELLS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
+
+
+@given(
+    st.lists(st.lists(CELLS, min_size=4, max_size=4), max_size=5),
+    st.integers(20, 200),
+)
+def test_no_word_is_broken(rows: list[list[str]], width: int) -> None:
+    columns = ["name", "first", "second", "third"]
+    made = lay_out(columns, rows, right=["first"], width=width)
+    shown = [i for i, name in enumerate(columns) if name not in made.left_out]
+    assert shown[0] == 0
+    expected = sorted(word for row in rows for i in shown for word in row[i].split())
+    assert sorted(word for line in made.body for word in line.split()) == expected
+
+
+@given(st.lists(st.tuples(WORDS, st.integers(0, 10**6).map(str)), min_size=1), st.integers(80, 99))
+def test_what_fits_is_left_alone(rows: list[tuple[str, str]], width: int) -> None:
+    made = lay_out(["name", "n"], rows, right=["n"], width=width)
+    assert len(made.body) == len(rows)
+    assert not made.left_out
+    assert max(map(len, made.body)) <= width
+
+
+def test_lines_are_as_wide_as_the_terminal_at_most() -> None:
+    rows = [(m.name, m.formula, m.source) for m in METRICS.values()]
+    for width in (60, 80, 120):
+        made = lay_out(["metric", "formula", "source"], rows, width=width)
+        assert max(map(len, (*made.heading, *made.body))) <= width
+
+
+def test_columns_go_in_the_order_that_was_said() -> None:
+    columns, row = ["metric", "value", "mean", "verdict"], ["m" * 20, "1.0", "2.0", "yes"]
+    made = lay_out(columns, [row], width=31, expendable=["mean"])
+    assert made.left_out == ("mean",)
+    assert [line.split() for line in made.body] == [["m" * 20], ["1.0", "yes"]]
+
+
+def test_a_long_name_has_a_line_of_its_own() -> None:
+    made = lay_out(["name", "state"], [["n" * 50, "remote"], ["demo", "embedded"]], width=40)
+    assert made.body[0] == "n" * 50
+    assert made.body[1].split() == ["remote"]
+    assert made.body[2].split() == ["demo", "embedded"]
+    assert made.body[1].index("remote") == made.body[2].index("embedded")
+
+
+@pytest.mark.parametrize("text", ["", "one", "a word_that_is_far_too_long here"])
+def test_wrapping_keeps_words(text: str) -> None:
+    assert " ".join(wrapped(text, 8)) == text
+
+
+def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_table(["name", "detail"], [["a", "word " * 100 + "end"]])
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1].endswith("end")
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("words", ["metrics", "models", "predict --help", "score -h"])
+def test_commands_on_a_terminal(words: str, columns: int) -> None:
+    shown = on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, columns)
+    whole = on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, 1000)
+    kept = [line for line in shown.splitlines() if "lack of room" not in line and "──" not in line]
+    assert kept
+    assert set(" ".join(kept).split()) <= set(whole.split())
+
+
+def test_wide_shows_all_on_a_terminal() -> None:
+    module = "pereggrn_data.cli.evaluate.evaluate_app"
+    assert "lack of room" in on_terminal(module, "metrics", 60)
+    wide = on_terminal(module, "metrics --wide", 60)
+    assert "lack of room" not in wide
+    assert all(f"{m.formula}" in wide and m.source in wide for m in METRICS.values())
+
+
+def on_terminal(module: str, words: str, columns: int) -> str:
+    """Run a command with a pseudo-terminal as stdout and stderr."""
+    ours, theirs = pty.openpty()
+    code = f"import sys; sys.argv = ['x', *{words.split()!r}]\nfrom {module} import main\nmain()"
+    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=theirs, stderr=theirs, env=environment
+    ) as running:
+        os.close(theirs)
+        parts = []
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not part:
+                break
+            parts.append(part)
+        running.wait()
+    os.close(ours)
+    assert running.returncode == 0
+    text = b"".join(parts).decode().replace("\r", "")
+    for style in ("\x1b[1m", "\x1b[0m"):
+        text = text.replace(style, "")
+    return text
+
+
+def test_manner_is_plain_at_first() -> None:
+    assert not Manner.quiet
+    assert not Manner.wide
