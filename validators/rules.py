@@ -89,6 +89,8 @@ _RULES = (
          "fetch or write it again: it may have been cut short, or be an error page."),
     Rule("element-unreadable", _DP, _E, "file", "an element that anndata can read",
          "write the file again with anndata.", blocks_use=_BLOCKS),
+    Rule("element-left", _DP, _W, "file", "elements that can be read",
+         "nothing, if it is not needed: it is left out of whatever is made of this file."),
     # Observations
     Rule("obs-missing-column", _DP, _E, "obs", "every required column",
          "add the column to obs.", blocks_use=_BLOCKS),

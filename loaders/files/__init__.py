@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.prediction_files import ROW_NAME as ROW_NAME
     from pereggrn_data.loaders.files.prediction_files import predictions_of as predictions_of
     from pereggrn_data.loaders.files.prediction_files import read_predictions as read_predictions
+    from pereggrn_data.loaders.files.signatures import recognise as recognise
+    from pereggrn_data.loaders.files.signatures import refuse_other_kind as refuse_other_kind
     from pereggrn_data.loaders.files.split_files import SPLIT_FILE as SPLIT_FILE
     from pereggrn_data.loaders.files.split_files import read_split as read_split
     from pereggrn_data.loaders.files.split_files import read_test_set as read_test_set
@@ -117,6 +119,10 @@ __getattr__, __dir__ = lazy_names(
             "ROW_NAME",
             "predictions_of",
             "read_predictions",
+        ),
+        "signatures": (
+            "recognise",
+            "refuse_other_kind",
         ),
         "split_files": (
             "SPLIT_FILE",

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.arrays import without_mask
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import InvalidDataError, PereggrnError
 from pereggrn_data.core.format import (
     CELL_TYPE,
     CLUSTER_LABEL,
@@ -24,14 +24,16 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     TRAIN_FILE,
 )
+from pereggrn_data.core.reports import Severity
+from pereggrn_data.loaders.files.blocks import whole_matrix
+from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
-from pereggrn_data.loaders.files.user_paths import required_file
+from pereggrn_data.loaders.files.plain_frames import plain_frame as plain_frame
+from pereggrn_data.loaders.files.signatures import hdf5_problem
 from pereggrn_data.loaders.files.writing import written_in_one_step
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Dataset:
         Observations by genes, natural-log expression in ``X``.
     local_to
         Folder of the local collection, where the name is a published one's too.
+    left
+        What is in the file, is not needed, and could not be read.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Dataset:
     sha256: str
     adata: AnnData
     local_to: str | None = None
+    left: tuple[str, ...] = ()
 
     @property
     def shown_as(self) -> str:
@@ -116,46 +121,66 @@ def dataset_name(path: Path) -> str:
     return path.stem
 
 
-def check_is_hdf5(path: Path) -> None:
-    """Check that a file exists and begins as HDF5 does.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file, or it cannot be read.
-    InvalidDataError
-        If it is empty or something else.
-    """
-    with required_file(path).open("rb") as file:
-        head = file.read(len(HDF5_MAGIC))
-    if not head:
-        raise InvalidDataError(f"{path} is empty.", expected="an .h5ad file", got="0 bytes")
-    if head != HDF5_MAGIC:
-        raise InvalidDataError(
-            f"{path} is not an HDF5 file.",
-            expected="an .h5ad file, which begins with \\x89HDF",
-            got=f"a file that begins with {head!r}",
-            fix="if it was downloaded, it may be an error page: look at it.",
-        )
-
-
 def read_h5ad(path: Path) -> AnnData:
     """Read an ``.h5ad`` file into memory, with plain strings.
 
+    What is not needed and cannot be read is left; :func:`read_dataset` says what.
+
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If there is no such file, or it is locked.
     InvalidDataError
         If it cannot be read: not HDF5, cut short, or not AnnData.
     """
-    import anndata
+    return _read_with_notes(path)[0]
 
-    check_is_hdf5(path)
-    adata: AnnData = _explaining_failures(path, lambda: anndata.read_h5ad(path))
+
+def _read_with_notes(path: Path) -> tuple[AnnData, tuple[str, ...]]:
+    """Read a file, and say what of it was left."""
+    with open_h5ad(path) as reader:
+        adata: AnnData = _explaining_failures(path, lambda: _assembled(reader))
+        left = tuple(str(f) for f in reader.problems)
     for name, matrix in (("X", adata.X), ("raw.X", None if adata.raw is None else adata.raw.X)):
         _check_sparse(matrix, f"{name} of {path}")
-    return with_plain_strings(adata)
+    return adata, left
+
+
+def _assembled(reader: H5adReader) -> AnnData:
+    """Make an AnnData object of everything in a file that can be read."""
+    import anndata
+
+    obs, var = (reader.frame(slot, every=True)[0] for slot in ("obs", "var"))
+    uns = reader.uns(every=True)
+    x = _matrix(reader, "X")
+    raw_x, raw_names = _matrix(reader, "raw"), None
+    if raw_x is not None:
+        raw_names = reader.raw_names()
+    if reader.unread:
+        unreadable = [f for f in reader.problems if f.severity is Severity.ERROR]
+        raise InvalidDataError(
+            f"{reader.path} cannot be read.",
+            details=[line for finding in unreadable for line in finding.to_lines()],
+            fix="write the file again with anndata.",
+        )
+    adata = anndata.AnnData(X=x, obs=obs, var=var, uns=uns)
+    for slot in MAPPINGS:
+        for key, value in reader.mapping(slot, every=True).items():
+            try:
+                getattr(adata, slot)[key] = value
+            except (ValueError, TypeError) as error:
+                reader.leave(slot, key, described(error))
+    raw_var = reader.raw_var() if raw_names is not None else None
+    if raw_var is not None:
+        adata.raw = anndata.AnnData(X=raw_x, obs=obs[[]], var=raw_var)
+    return adata
+
+
+def _matrix(reader: H5adReader, slot: str) -> Any:
+    element = reader.matrix(slot)
+    if element is None:
+        return None
+    return reader.needed(slot, slot, None, lambda: whole_matrix(element))
 
 
 def _check_sparse(matrix: Any, what: str) -> None:
@@ -183,12 +208,13 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
     given_as
         The path as the user wrote it, kept for messages and predictions files.
     """
-    adata = read_h5ad(path)
+    adata, left = _read_with_notes(path)
     return Dataset(
         name=dataset_name(path),
         path=given_as or str(path),
         sha256=sha256_of_file(path),
         adata=adata,
+        left=left,
     )
 
 
@@ -263,54 +289,14 @@ def with_plain_strings(adata: AnnData) -> AnnData:
     return adata
 
 
-def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame of plain types, in columns, categories and index.
-
-    Text becomes object of str with NaN where it is missing, nullable numbers
-    become plain ones (float with NaN where one is missing), and nullable truth
-    values become bool. Truth values of which some are missing are left as they
-    are, for the rules to refuse: bool has no word for "unknown".
-    """
-    out = frame.copy(deep=False)
-    for name in frame.columns:
-        dtype = frame[name].dtype
-        if isinstance(dtype, (pd.CategoricalDtype, pd.api.extensions.ExtensionDtype)):
-            out[name] = _plain_column(frame[name])
-    out.index = _plain_index(frame.index)
-    out.columns = _plain_index(frame.columns)
-    return out
-
-
-def _plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return column.cat.rename_categories(list(_plain_index(column.cat.categories)))
-    if isinstance(dtype, pd.StringDtype):
-        return column.astype(object).where(column.notna(), np.nan)
-    if pd.api.types.is_bool_dtype(dtype):
-        return column if column.hasnans else column.astype(bool)
-    if hasattr(dtype, "numpy_dtype") and pd.api.types.is_numeric_dtype(dtype):
-        plain: Any = np.float64 if column.hasnans else dtype.numpy_dtype
-        return column.astype(plain)
-    return column
-
-
-def _plain_index(index: pd.Index[Any]) -> pd.Index[Any]:
-    if isinstance(index.dtype, pd.StringDtype):
-        plain: pd.Index[Any] = pd.Index(
-            index.to_numpy(dtype=object), dtype=object, name=index.name
-        )
-        return plain
-    return index
-
-
 def _explaining_failures(path: Path, read: Callable[[], Any]) -> Any:
     """Run `read` and turn what HDF5 and anndata raise into our error."""
     try:
         return read()
+    except PereggrnError:
+        raise
     except Exception as error:  # MemoryError too: a damaged size asks for any amount
-        raise InvalidDataError(
-            f"{path} cannot be read as AnnData: {type(error).__name__}: {error}".split("\n")[0],
-            expected="a complete .h5ad file written by anndata",
-            fix="it may have been cut short while it was copied: fetch or write it again.",
-        ) from error
+        problem = hdf5_problem(path, error)
+        if isinstance(problem, InvalidDataError):
+            problem.what = f"{path} cannot be read as AnnData: {described(error)}"
+        raise problem from error

@@ -32,14 +32,39 @@ def matrix_in_file(element: h5py.Dataset | h5py.Group) -> Matrix:
             raise ValueError(f"X has {element.ndim} dimensions, not 2")
         shape = (int(element.shape[0]), int(element.shape[1]))
         return Matrix(shape, element.dtype, lambda: _dense_blocks(element, shape, element.chunks))
-    encoding = element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))
-    kind = _SPARSE.get(str(encoding), str(encoding))
+    kind = _kind(element)
     shape_stored = element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
     if kind not in ("csr", "csc") or shape_stored is None or len(shape_stored) != 2:
-        raise ValueError(f"a matrix stored as {encoding!r}; dense, CSR and CSC are known")
+        raise ValueError(f"a matrix stored as {kind!r}; dense, CSR and CSC are known")
     shape = (int(shape_stored[0]), int(shape_stored[1]))
     data, indices, indptr = (element[key] for key in ("data", "indices", "indptr"))
     return Matrix(shape, data.dtype, lambda: _sparse_blocks(data, indices, indptr[:], shape, kind))
+
+
+def _kind(element: h5py.Group) -> str:
+    """Return how a sparse matrix is compressed, as its marks say."""
+    stated = element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))
+    encoding = stated.decode() if isinstance(stated, bytes) else str(stated)
+    return _SPARSE.get(encoding, encoding)
+
+
+def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
+    """Read a dense, CSR or CSC matrix in an open file into memory.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or its parts do not fit together.
+    """
+    described = matrix_in_file(element)
+    if isinstance(element, h5py.Dataset):
+        values = element[()]
+        # Big-endian numbers are fine for NumPy, and not for everything that follows.
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    data, indices, indptr = (element[key][()] for key in ("data", "indices", "indptr"))
+    make = sparse.csr_matrix if _kind(element) == "csr" else sparse.csc_matrix
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    return make((data, indices, indptr), shape=described.shape)
 
 
 def matrix_in_memory(x: Any) -> Matrix:

@@ -10,9 +10,9 @@ import duckdb
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError
 from pereggrn_data.core.format import CELL_TYPE
+from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC, refuse_other_kind
 from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
 
-PARQUET_MAGIC = b"PAR1"
 MEMORY_LIMIT = "1GB"
 """For DuckDB; what does not fit is spilled to a temporary folder."""
 
@@ -70,13 +70,7 @@ def _open(path: Path, folder: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str
     DuckDB expands patterns in names of files, so that it is given a link of
     which we choose the name.
     """
-    if not is_parquet(path):
-        size = path.stat().st_size
-        raise InvalidDataError(
-            f"{path} is not a parquet file.",
-            expected="a parquet file, which begins with PAR1",
-            got=f"a file of {size} bytes that begins otherwise" if size else "0 bytes",
-        )
+    refuse_other_kind(path, "parquet", "a parquet file")
     link = folder / "edges.parquet"
     link.symlink_to(path.resolve())
     connection = duckdb.connect(

@@ -8,14 +8,10 @@ import zlib
 from pathlib import Path
 
 from pereggrn_data.core.errors import IntegrityError
+from pereggrn_data.loaders.files.signatures import SIGNATURES_BY_NAME, head_of, recognise
 
-MAGIC = {
-    ".h5ad": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    ".parquet": (b"PAR1", "a parquet file"),
-    ".gz": (b"\x1f\x8b", "a gzip file"),
-    ".zip": (b"PK", "a zip archive"),
-}
-PAGE_BEGINNINGS = (b"<!doctype html", b"<html")
+KINDS = {".h5ad": "hdf5", ".parquet": "parquet", ".gz": "gzip", ".zip": "zip"}
+"""What files are by their endings, as `signatures` names it."""
 CHUNK = 1 << 20
 
 
@@ -34,17 +30,16 @@ def check_magic(path: Path, name: str) -> None:
     IntegrityError
         If it begins in another way.
     """
-    with path.open("rb") as file:
-        head = file.read(64)
-    if head.lstrip().lower().startswith(PAGE_BEGINNINGS):
-        raise IntegrityError(f"{name} is a web page.", expected="data", got=repr(head[:20]))
-    magic, kind = MAGIC.get(Path(name).suffix, (b"", "data"))
-    if not head.startswith(magic):
-        raise IntegrityError(
-            f"{name} is not {kind}.",
-            expected=f"a file that begins with {magic!r}",
-            got=repr(head[:8]),
-        )
+    head = head_of(path)
+    wanted = KINDS.get(Path(name).suffix)
+    fits = SIGNATURES_BY_NAME[wanted].fits(head) if wanted else True
+    if fits and not SIGNATURES_BY_NAME["web page"].fits(head):
+        return
+    raise IntegrityError(
+        f"{name} is {recognise(path).short}.",
+        expected=SIGNATURES_BY_NAME[wanted].what if wanted else "data",
+        got=f"a file that begins with {head[:20]!r}",
+    )
 
 
 def sha256_of_file(path: Path) -> str:

@@ -28,7 +28,9 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
-from pereggrn_data.loaders.files.anndata_files import own_copy, plain_frame, read_h5ad
+from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
+from pereggrn_data.loaders.files.plain_frames import plain_frame
+from pereggrn_data.loaders.files.signatures import refuse_other_kind
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_file
 from pereggrn_data.validators import parse_header
@@ -190,6 +192,7 @@ def _read_parquet(path: Path) -> Predictions:
     import pyarrow as pa
     from pyarrow import parquet
 
+    refuse_other_kind(path, "parquet", "a parquet file")
     try:
         table = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pereggrn_data.core.errors import MissingFileError, UsageError
+from pereggrn_data.loaders.files.signatures import explained_folder
 
 AnyPath = str | os.PathLike[str]
 
@@ -69,12 +70,7 @@ def existing_file(text: AnyPath) -> Path | None:
     """
     path = existing_path(text)
     if path is not None and path.is_dir():
-        raise MissingFileError(
-            f"{path} is not a file.",
-            expected="a file",
-            got="a folder",
-            fix="name a file in it, for example with */test.h5ad.",
-        )
+        raise explained_folder(path)
     return path
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
-from pereggrn_data.loaders.files import existing_path, visible_files
+from pereggrn_data.loaders.files import existing_path, refuse_other_kind, visible_files
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS
 NETWORK = "network"
@@ -130,6 +130,7 @@ def edge_file(path: Path, network: str, subnetwork: str) -> EdgeFile:
     InvalidDataError
         If it is not parquet, lacks a column, or has edges without a regulator or target.
     """
+    refuse_other_kind(path, "parquet", "a parquet file with the columns regulator, target, weight")
     try:
         with pq.ParquetFile(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
@@ -289,7 +290,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    is_plain = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(is_plain or pa.types.is_decimal(kind))
 
 
 def _nulls_in_footer(metadata: pq.FileMetaData) -> dict[str, int]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 IN_MEMORY = "(in memory)"
+PARQUET = ".parquet"
 
 _Name = TypeVar("_Name", bound=StrEnum)
 
@@ -117,6 +118,8 @@ def kind_of(file: Path) -> Kind:
         return Kind.NETWORK if is_network else Kind.PREDICTIONS
     if text_ending(file) is not None:
         return Kind.NETWORK if signs_of_a_network(file) else Kind.PREDICTIONS
+    if file.suffix.lower() == PARQUET:
+        return Kind.NETWORK  # whatever it is instead is said when it is read
     is_predictions = has_predictions_header(file)
     return Kind.PREDICTIONS if is_predictions else Kind.DATASET
 

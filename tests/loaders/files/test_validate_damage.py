@@ -96,6 +96,6 @@ def test_sizes_that_ask_for_any_memory(
 
     path = tmp_path / "d.h5ad"
     small_dataset().write_h5ad(path)
-    monkeypatch.setattr("anndata.read_h5ad", read)
+    monkeypatch.setattr("pereggrn_data.loaders.files.anndata_files.whole_matrix", read)
     with pytest.raises(InvalidDataError, match="8 EiB"):
         open_dataset(str(path))

@@ -29,7 +29,7 @@ class Prepared:
     train_sha256
         Of that file.
     warnings
-        What was lost.
+        What was lost, or could not be read.
     """
 
     adata: AnnData
@@ -51,11 +51,12 @@ def prepare(dataset: Dataset, type: str, rules: SplitRules) -> Prepared:
     require_usable(dataset)
     if split_type(type).separate_training:
         train = training_file(dataset)
-        return Prepared(dataset.adata, train=train.adata, train_sha256=train.sha256)
+        left = tuple(dict.fromkeys((*dataset.left, *train.left)))
+        return Prepared(dataset.adata, train.adata, train.sha256, warnings=left)
     if not rules.merge_replicates:
-        return Prepared(dataset.adata)
+        return Prepared(dataset.adata, warnings=dataset.left)
     merged, notes = merge_replicates(dataset.adata, rules.keep_apart)
-    return Prepared(merged, warnings=notes)
+    return Prepared(merged, warnings=(*dataset.left, *notes))
 
 
 def training_file(dataset: Dataset) -> Dataset:

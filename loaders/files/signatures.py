@@ -1,0 +1,466 @@
+"""What a file is, by its first bytes, where it is not what was asked for: one registry.
+
+People hand over files of many kinds: another container, a packed file, a pointer that
+stands for a file, an error page. Each is named, with the way on. Readers ask
+:func:`refuse_other_kind` before they read, and :func:`hdf5_problem` when HDF5 fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError
+
+HEAD_SIZE = 4096
+"""Bytes that are looked at."""
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+PARQUET_MAGIC = b"PAR1"
+
+CONVERT_TO_H5AD = "open it in Python and write it with adata.write_h5ad(...)"
+FETCH_AGAIN = "fetch it again"
+UNPACK = "unpack it first"
+
+
+@dataclass(frozen=True)
+class FileSignature:
+    """A kind of file that can be told by its content.
+
+    Parameters
+    ----------
+    name
+        Short and unique.
+    what
+        What the file is, as "a gzip file".
+    fix
+        How to get from it to a file that can be read.
+    fits
+        Judges the first bytes of a file.
+    """
+
+    name: str
+    what: str
+    fix: str
+    fits: Callable[[bytes], bool]
+
+    @property
+    def short(self) -> str:
+        """What it is, without the explanation."""
+        return self.what.partition(", which")[0]
+
+
+def _starts(*beginnings: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(beginnings)
+
+
+def _is_page(head: bytes) -> bool:
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _is_annex(head: bytes) -> bool:
+    return head.startswith(b"/annex/objects/") or b".git/annex/objects/" in head[:200]
+
+
+def _gzip_content(head: bytes) -> bytes:
+    """Return the beginning of what a gzip file holds."""
+    if not head.startswith(b"\x1f\x8b"):
+        return b""
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, 64)
+    except zlib.error:
+        return b""
+
+
+def _is_rds(head: bytes) -> bool:
+    return (_gzip_content(head) or head).startswith(
+        (b"X\n\x00\x00\x00", b"RDX", b"A\n2\n", b"A\n3\n")
+    )
+
+
+def _is_hdf5(head: bytes) -> bool:
+    # A user block may come before, of 512 bytes or a power of 2 times that.
+    return any(head.startswith(HDF5_MAGIC, at) for at in (0, 512, 1024, 2048))
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        # The last character may be cut in two.
+        text = head[:-4].decode() if len(head) == HEAD_SIZE else head.decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(c.isprintable() or c.isspace() or c == "\ufeff" for c in text)
+
+
+_R = "in R, write it with zellkonverter::writeH5AD (or anndataR::write_h5ad)"
+
+SIGNATURES: tuple[FileSignature, ...] = (
+    FileSignature(
+        "empty", "an empty file (0 bytes)", f"{FETCH_AGAIN}, or write it again", lambda h: not h
+    ),
+    FileSignature(
+        "hdf5", "an HDF5 file", "name it .h5ad, if it holds an AnnData object", _is_hdf5
+    ),
+    FileSignature("parquet", "a parquet file", "name it .parquet", _starts(PARQUET_MAGIC)),
+    FileSignature(
+        "git-lfs",
+        "a Git LFS pointer, which stands for the file itself",
+        "run `git lfs pull` where it was checked out",
+        _starts(b"version https://git-lfs"),
+    ),
+    FileSignature(
+        "git-annex",
+        "a git-annex pointer, which stands for the file itself",
+        "run `git annex get` where it was checked out",
+        _is_annex,
+    ),
+    FileSignature(
+        "dvc",
+        "a DVC pointer, which stands for the file itself",
+        "run `dvc pull` where it was checked out",
+        lambda h: h.startswith(b"outs:") and b"md5:" in h,
+    ),
+    FileSignature(
+        "web page",
+        "a web page (HTML)",
+        "the server sent a page instead of the file, perhaps an error or a login: look at it, "
+        "and fetch the file again",
+        _is_page,
+    ),
+    FileSignature(
+        "xml",
+        "an XML text",
+        "the server may have sent an error instead of the file: look at it",
+        lambda h: h.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml"),
+    ),
+    FileSignature("rds", "an R file (.rds, .RData)", _R, _is_rds),
+    FileSignature("gzip", "a gzip file", "decompress it first, with gunzip", _starts(b"\x1f\x8b")),
+    FileSignature("bzip2", "a bzip2 file", "decompress it first, with bunzip2", _starts(b"BZh")),
+    FileSignature("xz", "an xz file", "decompress it first, with unxz", _starts(b"\xfd7zXZ\x00")),
+    FileSignature(
+        "zstd",
+        "a Zstandard file",
+        "decompress it first, with unzstd",
+        _starts(b"\x28\xb5\x2f\xfd"),
+    ),
+    FileSignature(
+        "lz4", "an LZ4 file", "decompress it first, with unlz4", _starts(b"\x04\x22\x4d\x18")
+    ),
+    FileSignature("7z", "a 7z archive", UNPACK, _starts(b"7z\xbc\xaf\x27\x1c")),
+    FileSignature("rar", "a RAR archive", UNPACK, _starts(b"Rar!")),
+    FileSignature(
+        "tar", "a tar archive", f"{UNPACK}, with tar -xf", lambda h: h[257:262] == b"ustar"
+    ),
+    FileSignature(
+        "zip", "a zip archive", f"{UNPACK}, with unzip", _starts(b"PK\x03\x04", b"PK\x05\x06")
+    ),
+    FileSignature(
+        "feather",
+        "a Feather (Arrow) file",
+        "read it with pandas.read_feather and write it with .to_parquet",
+        _starts(b"ARROW1", b"FEA1"),
+    ),
+    FileSignature(
+        "xls",
+        "a spreadsheet (Excel 97)",
+        "save it as CSV, and look whether it made dates of genes",
+        _starts(b"\xd0\xcf\x11\xe0"),
+    ),
+    FileSignature(
+        "numpy",
+        "a NumPy array (.npy)",
+        "it has no names: put it into an AnnData object or a table",
+        _starts(b"\x93NUMPY"),
+    ),
+    FileSignature(
+        "pickle",
+        "a pickled Python object, which is not opened: it could run any code",
+        f"{CONVERT_TO_H5AD}, if you trust it",
+        lambda h: h[:1] == b"\x80" and h[1:2] in b"\x02\x03\x04\x05",
+    ),
+    FileSignature(
+        "matrix market",
+        "a Matrix Market file (.mtx)",
+        "read it with scanpy.read_10x_mtx or anndata.io.read_mtx, and write it with .write_h5ad",
+        _starts(b"%%MatrixMarket"),
+    ),
+    FileSignature(
+        "sqlite",
+        "an SQLite database",
+        "export the table that is meant",
+        _starts(b"SQLite format 3"),
+    ),
+    FileSignature("pdf", "a PDF document", "name the data file instead", _starts(b"%PDF")),
+    FileSignature(
+        "appledouble",
+        "what macOS keeps of a file on other disks (a ._ file)",
+        "name the file without ._ in front",
+        _starts(b"\x00\x05\x16\x07", b"\x00\x05\x16\x00"),
+    ),
+    FileSignature(
+        "zeros",
+        "a file that begins with zeros: a transfer that was not completed",
+        FETCH_AGAIN,
+        lambda h: len(h) >= 8 and not h.strip(b"\x00"),
+    ),
+    FileSignature(
+        "json",
+        "a JSON text",
+        "the server may have sent an error instead of the file: look at it",
+        lambda h: h.lstrip()[:1] in (b"{", b"[") and _is_text(h),
+    ),
+    FileSignature(
+        "text", "a text file", "look at it: it may be a message instead of data", _is_text
+    ),
+)
+"""Every kind that is told apart; the first that fits counts."""
+
+SIGNATURES_BY_NAME = {signature.name: signature for signature in SIGNATURES}
+
+_UNKNOWN = FileSignature(
+    "unknown", "a file of an unknown kind", f"look at it, or {FETCH_AGAIN}", lambda _: True
+)
+
+_ZARR = FileSignature(
+    "zarr",
+    "a zarr store",
+    "read it with anndata.read_zarr(...) and write it with .write_h5ad(...)",
+    lambda _: False,
+)
+_SPREADSHEET = FileSignature(
+    "xlsx",
+    "a spreadsheet (Excel)",
+    "save it as CSV, and look whether it made dates of genes",
+    lambda _: False,
+)
+_NPZ = FileSignature(
+    "npz",
+    "a NumPy archive (.npz)",
+    "it has no names: put its arrays into an AnnData object",
+    lambda _: False,
+)
+_ZARR_PARTS = frozenset({".zgroup", ".zattrs", ".zarray", ".zmetadata", "zarr.json"})
+
+
+@dataclass(frozen=True)
+class Hdf5Layout:
+    """A kind of HDF5 file other than ``.h5ad``, known by what is at its root.
+
+    Parameters
+    ----------
+    what, fix
+        As in :class:`FileSignature`.
+    fits
+        Judges the names at the root, and the texts in its attributes.
+    """
+
+    what: str
+    fix: str
+    fits: Callable[[frozenset[str], frozenset[str]], bool]
+
+
+HDF5_LAYOUTS: tuple[Hdf5Layout, ...] = (
+    Hdf5Layout(
+        "a MuData file (.h5mu)",
+        'write the modality that is meant: mudata.read_h5mu(...).mod["rna"].write_h5ad(...)',
+        lambda names, attributes: "MuData" in attributes or "mod" in names,
+    ),
+    Hdf5Layout(
+        "a loom file (.loom)",
+        "read it with anndata.io.read_loom(...) and write it with .write_h5ad(...)",
+        lambda names, _: {"matrix", "row_attrs", "col_attrs"} <= names,
+    ),
+    Hdf5Layout(
+        "a Seurat file (.h5seurat)",
+        "in R, SeuratDisk::Convert(..., dest = 'h5ad') makes an .h5ad file of it",
+        lambda names, _: {"assays", "cell.names"} <= names,
+    ),
+    Hdf5Layout(
+        "a 10x Genomics file (.h5) of counts",
+        "read it with scanpy.read_10x_h5(...), label the perturbations, normalise, and write "
+        "it with .write_h5ad(...)",
+        lambda names, attributes: "matrix" in attributes and "obs" not in names,
+    ),
+    Hdf5Layout(
+        "a pandas HDF store",
+        "read it with pandas.read_hdf and write it as .h5ad or .parquet",
+        lambda _, attributes: "PYTABLES_FORMAT_VERSION" in attributes,
+    ),
+)
+"""HDF5 files that people take for ``.h5ad``."""
+
+
+def head_of(path: Path) -> bytes:
+    """Return the first bytes of a file, as many as are looked at."""
+    with path.open("rb") as file:
+        return file.read(HEAD_SIZE)
+
+
+def recognise(path: Path) -> FileSignature:
+    """Say what a file is by its content, or a folder by what is in it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    if path.is_dir():
+        return _ZARR if _is_zarr_folder(path) else _UNKNOWN
+    head = head_of(path)
+    found = next((s for s in SIGNATURES if s.fits(head)), _UNKNOWN)
+    return _zip_kind(path, found) if found.name == "zip" else found
+
+
+def _is_zarr_folder(path: Path) -> bool:
+    return any((path / part).exists() for part in _ZARR_PARTS)
+
+
+def _zip_kind(path: Path, archive: FileSignature) -> FileSignature:
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = file.namelist()[:1000]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return archive
+    if any(name.rsplit("/", 1)[-1] in _ZARR_PARTS for name in names):
+        return _ZARR
+    if any(name.startswith("xl/") for name in names):
+        return _SPREADSHEET
+    return _NPZ if names and all(name.endswith(".npy") for name in names) else archive
+
+
+def refuse_other_kind(path: Path, wanted: str, expected: str) -> None:
+    """Check that a file is of the kind that is to be read, by its first bytes.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+    wanted
+        The name of its kind in :data:`SIGNATURES`: ``"hdf5"`` or ``"parquet"``.
+    expected
+        What the reader expects, for the message.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming what it is instead, with the way on.
+    """
+    found = recognise(path)
+    if found.name != wanted:
+        raise other_kind(path, found, expected)
+
+
+def other_kind(path: Path, found: FileSignature, expected: str) -> InvalidDataError:
+    """Return the error that names what a file is instead of what was expected."""
+    if found.name == "empty":
+        return InvalidDataError(
+            f"{path} is empty.", expected=expected, got="0 bytes", fix=f"{found.fix}."
+        )
+    got = None
+    if found.name in ("unknown", "text", "json", "xml"):
+        got = f"{found.what} that begins with {head_of(path)[:12]!r}"
+    return InvalidDataError(
+        f"{path} is {found.short}, not {expected.partition(',')[0]}.",
+        expected=expected,
+        got=got or found.what,
+        fix=f"{found.fix}.",
+    )
+
+
+def explained_folder(path: Path) -> MissingFileError:
+    """Return the error for a folder where a file was asked for."""
+    found = recognise(path)
+    if found is _ZARR:
+        return MissingFileError(
+            f"{path} is a zarr store, which is not read yet.",
+            expected="a file, for datasets an .h5ad file",
+            got="a zarr store (a folder)",
+            fix=f"{_ZARR.fix}.",
+        )
+    return MissingFileError(
+        f"{path} is not a file.",
+        expected="a file",
+        got="a folder",
+        fix="name a file in it, for example with */test.h5ad.",
+    )
+
+
+# ---- HDF5
+
+_SYSTEM_ERROR = re.compile(r"\berrno = (\d+)")
+_LOCKED = frozenset({errno.EAGAIN, errno.EACCES, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
+_ABSENT_FILTER = re.compile(
+    r"required filter|filter.*not (available|registered)|can't open directory", re.I
+)
+
+
+def hdf5_problem(path: Path, error: BaseException) -> PereggrnError:
+    """Return the error to raise where HDF5 cannot open or read a file, with its cause.
+
+    A lock that is refused and a disk that fails are no fault of the file.
+    """
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    system = error.errno if isinstance(error, OSError) else None
+    if system is None and (found := _SYSTEM_ERROR.search(str(error))):
+        system = int(found[1])
+    if "unable to lock file" in str(error) and (system is None or system in _LOCKED):
+        return MissingFileError(
+            f"{path} cannot be locked for reading: it is in use by another program, or its file "
+            "system has no locks.",
+            got=text,
+            fix="close it there (a notebook may have it open for writing); or, if nobody is "
+            "writing to it, set HDF5_USE_FILE_LOCKING=FALSE.",
+        )
+    if system is not None and system not in (0, errno.EINVAL):
+        return MissingFileError(
+            f"{path} cannot be read.",
+            got=os.strerror(system),
+            fix="look at the disk or the server that it is on, and try again.",
+        )
+    if _ABSENT_FILTER.search(str(error)):
+        return InvalidDataError(
+            f"{path} is packed by a method that HDF5 does not know here.",
+            got=text,
+            fix="`pip install hdf5plugin` and read it by `import hdf5plugin` in Python, or write "
+            "it again with compression='gzip'.",
+        )
+    return InvalidDataError(
+        f"{path} cannot be read: it is damaged or cut short.",
+        expected="a complete .h5ad file",
+        got=text,
+        fix="it may have been cut short while it was copied: fetch or write it again.",
+    )
+
+
+def hdf5_layout(names: frozenset[str], attributes: frozenset[str]) -> Hdf5Layout | None:
+    """Say which other kind of HDF5 file has these names and attributes at its root."""
+    return next((known for known in HDF5_LAYOUTS if known.fits(names, attributes)), None)
+
+
+def not_h5ad(path: Path, names: frozenset[str], layout: Hdf5Layout | None) -> InvalidDataError:
+    """Return the error for an HDF5 file that is not laid out as AnnData."""
+    shown = or_and(sorted(names))
+    if layout is not None:
+        return InvalidDataError(
+            f"{path} is {layout.what}, not an .h5ad file.",
+            expected="obs, var and X",
+            got=f"{layout.what} with {shown}",
+            fix=f"{layout.fix}.",
+        )
+    return InvalidDataError(
+        f"{path} is an HDF5 file, but not an .h5ad file.",
+        expected="obs, var and X",
+        got=shown,
+        fix=f"{CONVERT_TO_H5AD}.",
+    )
+
+
+def or_and(names: list[str]) -> str:
+    """List a few names at the root of a file."""
+    return ", ".join(names[:10]) or "nothing in it"
