@@ -30,7 +30,7 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.prediction_types import Origin, Predictions
 from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
 from pereggrn_data.loaders.files.plain_frames import plain_frame
-from pereggrn_data.loaders.files.signatures import refuse_other_kind
+from pereggrn_data.loaders.files.signatures import other_kind, recognise, refuse_other_kind
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_file
 from pereggrn_data.validators import parse_header
@@ -75,14 +75,19 @@ def read_predictions(path: Path) -> Predictions:
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
-        raise UsageError(
-            f"Predictions cannot be read from {path.name}.",
-            expected=f"a file that ends in {', '.join(readers)}, {', '.join(TEXT_ENDINGS)} "
-            "(these also with .gz)",
-            got=f"{path.suffix or 'no ending'}",
-        )
+        found = recognise(path)
+        # An ending that says nothing does not matter where the content says it.
+        ending = {"hdf5": ".h5ad", "parquet": ".parquet"}.get(found.name, ending)
+        if ending not in readers:
+            raise UsageError(
+                f"Predictions cannot be read from {path.name}.",
+                expected=f"a file that ends in {', '.join(readers)}, {', '.join(TEXT_ENDINGS)} "
+                "(these also with .gz)",
+                got=f"{found.what} that ends in {path.suffix}" if path.suffix else "no ending",
+                fix=f"{found.fix}.",
+            )
     if path.stat().st_size == 0:
-        raise InvalidDataError(f"{path} is empty.", expected="predictions", got="0 bytes")
+        raise other_kind(path, recognise(path), "predictions")
     return readers.get(ending, _read_text)(path)
 
 

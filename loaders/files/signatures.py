@@ -53,7 +53,7 @@ class FileSignature:
     @property
     def short(self) -> str:
         """What it is, without the explanation."""
-        return self.what.partition(", which")[0]
+        return self.what.partition(", which")[0].partition(":")[0]
 
 
 def _starts(*beginnings: bytes) -> Callable[[bytes], bool]:
@@ -334,7 +334,7 @@ def _zip_kind(path: Path, archive: FileSignature) -> FileSignature:
     return _NPZ if names and all(name.endswith(".npy") for name in names) else archive
 
 
-def refuse_other_kind(path: Path, wanted: str, expected: str) -> None:
+def refuse_other_kind(path: Path, wanted: str | tuple[str, ...], expected: str) -> None:
     """Check that a file is of the kind that is to be read, by its first bytes.
 
     Parameters
@@ -342,7 +342,8 @@ def refuse_other_kind(path: Path, wanted: str, expected: str) -> None:
     path
         An existing file.
     wanted
-        The name of its kind in :data:`SIGNATURES`: ``"hdf5"`` or ``"parquet"``.
+        The names of kinds in :data:`SIGNATURES` that can be read, such as ``"hdf5"``;
+        ``"unknown"`` for what is not recognised.
     expected
         What the reader expects, for the message.
 
@@ -352,7 +353,7 @@ def refuse_other_kind(path: Path, wanted: str, expected: str) -> None:
         Naming what it is instead, with the way on.
     """
     found = recognise(path)
-    if found.name != wanted:
+    if found.name not in ((wanted,) if isinstance(wanted, str) else wanted):
         raise other_kind(path, found, expected)
 
 

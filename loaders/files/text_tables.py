@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from pereggrn_data.core.errors import InvalidDataError, first_few, or_list
+from pereggrn_data.loaders.files.signatures import refuse_other_kind
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 """Endings of tables of text, in any case; each also with .gz behind it."""
@@ -347,15 +348,10 @@ def _open(path: Path) -> TextIO:
 
 
 def _encoding(path: Path) -> str:
+    refuse_other_kind(path, ("text", "gzip", "unknown"), "a table of text, complete and in UTF-8")
     opener: Any = gzip.open if _is_gzip(path) else open
     with opener(path, "rb") as file:
         start = file.read(4)
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise InvalidDataError(
-            f"{path} is a zip archive or a spreadsheet, not a table of text.",
-            expected=_EXPECTED,
-            fix="unpack it, or save the sheet as CSV.",
-        )
     return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
 
 

@@ -14,6 +14,7 @@ from pereggrn_data.loaders.files import (
     TEXT_ENDINGS,
     explained,
     first_rows,
+    refuse_other_kind,
     required_file,
     text_ending,
     text_table,
@@ -53,6 +54,7 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_other_kind(path, "parquet", "a parquet file")
         schema = explained(path, lambda: pq.read_schema(path))
         self.columns = tuple(schema.names)
 

@@ -130,7 +130,7 @@ def edge_file(path: Path, network: str, subnetwork: str) -> EdgeFile:
     InvalidDataError
         If it is not parquet, lacks a column, or has edges without a regulator or target.
     """
-    refuse_other_kind(path, "parquet", "a parquet file with the columns regulator, target, weight")
+    refuse_other_kind(path, "parquet", "a parquet file")
     try:
         with pq.ParquetFile(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
