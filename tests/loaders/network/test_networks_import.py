@@ -86,7 +86,7 @@ def test_duplicates_are_merged_and_oddities_noted(tmp_path: Path) -> None:
         ("tf,target\nA,x\n,y\n", {}, InvalidDataError, "1 rows without a name in tf"),
         ("tf,target\n", {}, InvalidDataError, "holds no edges"),
         ("just one\nA\n", {}, InvalidDataError, "no header"),
-        ("", {}, InvalidDataError, "no header"),
+        ("", {}, InvalidDataError, "is empty"),
         ("tf,target,target\nA,x,y\n", {}, InvalidDataError, "several columns with one name"),
         ("tf,target\nA,x,1\n", {}, InvalidDataError, "cannot be read"),
         ("tf,target\nA,x\n", {"columns": {"weight": "w"}}, UsageError, "which --weight names"),
