@@ -29,9 +29,11 @@ ROW_FUNCTIONS = {"unnest", "range", "generate_series", "repeat", "json_each", "j
 class RefusedError(Exception):
     """The query is not accepted, or failed; the arguments are those of UsageError."""
 
-    def __init__(self, what: str, **details: str) -> None:
+    def __init__(self, what: str, **details: Any) -> None:
         super().__init__(what)
-        self.details = {"what": what, **details}
+        # DuckDB answers in several lines, with a mark below the place that it means.
+        first, *others = what.splitlines()
+        self.details = {"what": first, "details": [line for line in others if line], **details}
 
 
 def checked(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:

@@ -298,6 +298,14 @@ def test_from_outside_attacks_are_usage_errors(
     assert state(place["folder"]) == before
 
 
+def test_an_answer_of_several_lines_stays_in_lines(place: dict[str, Path]) -> None:
+    """The mark below the place that is meant needs a line of its own."""
+    with pytest.raises(UsageError) as caught:
+        run_sql("SELECT * FROM edge", Network.from_parquet(place["net"]).sources)
+    assert "LINE 1: SELECT * FROM edge" in str(caught.value)
+    assert "\\n" not in str(caught.value)
+
+
 ENDLESS = [
     "SELECT count(*) FROM range(1000000000000)",
     "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0",

@@ -180,6 +180,7 @@ class ModelOptions:
     cell_type_sharing: str = option(
         "identical",
         choices=_of_grammar("CellTypeSharing"),
+        noun="cell type sharing strategy",
         flags=("--cell-type-sharing-strategy", "--cell-type-sharing"),
         help="{choices} (one model per cell type).",
     )
@@ -189,6 +190,7 @@ class ModelOptions:
     low_dimensional: str = option(
         "none",
         choices=_of_grammar("LowDimensionalStructure"),
+        noun="low-dimensional structure",
         flags=("--low-dimensional-structure", "--low-dimensional"),
         help="Whether forecasts go through a subspace: {choices}.",
     )
