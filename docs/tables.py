@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pereggrn_data
 from pereggrn_data import models
+from pereggrn_data.conversion import layouts_table
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
 from pereggrn_data.core.options import options_table
 from pereggrn_data.evaluators.metrics import metrics_table
@@ -56,6 +57,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "promises of every split": lambda: "\n".join(f"- {p.text}" for p in UNIVERSAL),
     "methods": models.methods_table,
     "rules": rules_table,
+    "layouts of counts": layouts_table,
     **option_tables(),
     **{name: lambda table=table: table for name, table in catalog_tables_by_name().items()},
 }

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.anndata_files import (
         write_unfilled_h5ad as write_unfilled_h5ad,
     )
+    from pereggrn_data.loaders.files.blocks import matrix_in_memory as matrix_in_memory
+    from pereggrn_data.loaders.files.count_sources import CountSource as CountSource
+    from pereggrn_data.loaders.files.count_sources import open_counts as open_counts
+    from pereggrn_data.loaders.files.count_sources import sample_of as sample_of
     from pereggrn_data.loaders.files.edge_facts import is_parquet as is_parquet
     from pereggrn_data.loaders.files.edge_facts import parquet_columns as parquet_columns
     from pereggrn_data.loaders.files.edge_facts import read_edge_facts as read_edge_facts
@@ -87,6 +91,12 @@ __getattr__, __dir__ = lazy_names(
             "with_plain_strings",
             "write_h5ad",
             "write_unfilled_h5ad",
+        ),
+        "blocks": ("matrix_in_memory",),
+        "count_sources": (
+            "CountSource",
+            "open_counts",
+            "sample_of",
         ),
         "edge_facts": (
             "is_parquet",

@@ -67,6 +67,27 @@ def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
     return make((data, indices, indptr), shape=described.shape)
 
 
+def compressed_matrix(
+    data: Any,
+    indices: Any,
+    indptr: npt.NDArray[np.integer[Any]],
+    shape: tuple[int, int],
+    kind: str,
+) -> Matrix:
+    """Describe a compressed matrix by its parts, in a file or in memory.
+
+    Parameters
+    ----------
+    data, indices, indptr
+        As in SciPy; the first two may be HDF5 datasets.
+    shape
+        Rows and columns.
+    kind
+        ``"csr"`` or ``"csc"``.
+    """
+    return Matrix(shape, data.dtype, lambda: _sparse_blocks(data, indices, indptr, shape, kind))
+
+
 def matrix_in_memory(x: Any) -> Matrix:
     """Describe the matrix of an AnnData object; a backed one is read from its file.
 

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pereggrn_data.conversion import ConvertOptions as ConvertOptions
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
     from pereggrn_data.core.splits import Split as Split
     from pereggrn_data.evaluators import METRICS as METRICS
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection import fetch as fetch
     from pereggrn_data.pipelines.collection import load as load
     from pereggrn_data.pipelines.collection import open_network as open_network
+    from pereggrn_data.pipelines.convert import Converted as Converted
+    from pereggrn_data.pipelines.convert import convert as convert
     from pereggrn_data.pipelines.predict import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.predict import (
         PredictedExpression as PredictedExpression,
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.validation import validate as validate
 
 _LAZY = {
+    "ConvertOptions": "pereggrn_data.conversion",
+    "Converted": "pereggrn_data.pipelines.convert",
     "METRICS": "pereggrn_data.evaluators",
     "ModelOptions": "pereggrn_data.pipelines.predict",
     "Network": "pereggrn_data.loaders.network",
@@ -43,6 +48,7 @@ _LAZY = {
     "SplitOptions": "pereggrn_data.pipelines.split",
     "catalog_path": "pereggrn_data.pipelines.collection",
     "check_split": "pereggrn_data.pipelines.split",
+    "convert": "pereggrn_data.pipelines.convert",
     "fetch": "pereggrn_data.pipelines.collection",
     "load": "pereggrn_data.pipelines.collection",
     "open_network": "pereggrn_data.pipelines.collection",
@@ -54,6 +60,8 @@ _LAZY = {
 
 __all__ = [
     "METRICS",
+    "ConvertOptions",
+    "Converted",
     "ModelOptions",
     "Network",
     "PereggrnError",
@@ -65,6 +73,7 @@ __all__ = [
     "__version__",
     "catalog_path",
     "check_split",
+    "convert",
     "fetch",
     "load",
     "open_network",

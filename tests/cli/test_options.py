@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import pereggrn_data
 from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
 from pereggrn_data.cli.evaluate.evaluate_app import app
-from pereggrn_data.cli.evaluate.option_parameters import OptionGroup
+from pereggrn_data.cli.option_parameters import OptionGroup
 from pereggrn_data.cli.programs import SHARED
 from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.core.options import Option, check_options, one_of, option, options_of

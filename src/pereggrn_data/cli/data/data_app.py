@@ -5,6 +5,7 @@ from __future__ import annotations
 from pereggrn_data.cli.data import (
     cache_commands,
     catalog_commands,
+    convert_command,
     fetch_commands,
     network_commands,
     service_commands,
@@ -23,6 +24,7 @@ cache_commands.register(app)
 service_commands.register(app)
 network_commands.register(app)
 validate_command.register(app)
+convert_command.register(app)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
 from pereggrn_data.cli.evaluate.models_command import models_command
-from pereggrn_data.cli.evaluate.option_parameters import add_command
+from pereggrn_data.cli.option_parameters import add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, run, say
 from pereggrn_data.cli.programs import new_app
 from pereggrn_data.cli.shared_options import Folder, Json

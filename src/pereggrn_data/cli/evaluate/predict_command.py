@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
-from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
+from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.evaluate.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, warn
 from pereggrn_data.cli.shared_options import Collection, Folder, Json
 from pereggrn_data.pipelines.split import SplitOptions

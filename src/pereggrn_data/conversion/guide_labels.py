@@ -1,0 +1,299 @@
+"""From what people write beside a cell to the genes that were perturbed in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pereggrn_data.core.errors import UsageError, first_few
+from pereggrn_data.core.format import SEPARATOR
+
+PERTURBATION_COLUMNS = (
+    "perturbation", "target_gene", "gene_target", "perturbation_name", "condition", "gene",
+    "guide_identity", "guide_target", "target", "feature_call", "sgRNA_target",
+)  # fmt: skip
+"""Columns that usually say what was perturbed."""
+
+_CONTROL_WORDS = frozenset(
+    {
+        "nt", "ntc", "nontargeting", "nontarget", "nontargetingcontrol", "ctrl", "control",
+        "controls", "negctrl", "negcontrol", "negativecontrol", "safetargeting", "safeharbor",
+        "scramble", "scrambled", "gfp", "egfp", "dmso", "wt", "wildtype", "aavs1", "empty",
+        "unperturbed", "untreated", "mock", "vehicle", "luciferase",
+    }
+)  # fmt: skip
+
+_GUIDE_SUFFIX = re.compile(
+    r"(?:[_.-](?:sg|g|sgrna|grna|guide)[_-]?\d+|_\d+|(?<=[A-Z0-9])g\d+|_[ACGT]{15,})$",
+    re.IGNORECASE,
+)
+_LOWER_G = re.compile(r"(?<=[A-Z0-9])g\d+$")
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How labels are read.
+
+    Parameters
+    ----------
+    controls
+        Labels of controls; ``*`` stands for any text.
+    separators
+        What joins the genes of a label.
+    missing
+        Labels that say nothing, compared without regard to case.
+    strip_guides
+        Whether the suffixes of guides are taken away.
+    genes
+        Names of the measured genes: none of them is divided or shortened.
+    rename
+        Names that are replaced, for example by mended ones.
+    """
+
+    controls: tuple[str, ...]
+    separators: tuple[str, ...]
+    missing: tuple[str, ...]
+    strip_guides: bool = False
+    genes: Collection[str] = frozenset()
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReadLabel:
+    """What a label says.
+
+    Parameters
+    ----------
+    genes
+        Perturbed genes in alphabetical order; empty for controls.
+    missing
+        Whether it says nothing.
+    notes
+        What had to be done to read it.
+    """
+
+    genes: tuple[str, ...] = ()
+    missing: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_control(self) -> bool:
+        """Whether nothing was perturbed."""
+        return not self.genes and not self.missing
+
+    def text(self, control: str) -> str:
+        """Return the label in the uniform format."""
+        return SEPARATOR.join(self.genes) if self.genes else control
+
+
+class LabelReader:
+    """Reads labels by one set of rules."""
+
+    def __init__(self, rules: LabelRules) -> None:
+        self._rules = rules
+        self._exact = set(rules.controls)
+        self._patterns = [_pattern(c) for c in rules.controls if "*" in c]
+        self._missing = {text.strip().casefold() for text in rules.missing}
+        # Longest first: "++" is not two "+".
+        joined = "|".join(map(re.escape, sorted(rules.separators, key=len, reverse=True)))
+        self._between: re.Pattern[str] | None = re.compile(joined) if joined else None
+
+    def read(self, label: object, n_genes: int | None = None) -> ReadLabel:
+        """Read one label.
+
+        Parameters
+        ----------
+        label
+            Text; None and NaN say nothing.
+        n_genes
+            How many genes it names, where that is known; 0 for controls.
+        """
+        if label is None or label != label or repr(label) == "<NA>":
+            return ReadLabel(missing=True)
+        text = str(label).strip()
+        # A control may have a name that otherwise says nothing, such as "None".
+        if n_genes == 0 or self._is_control(text):
+            return ReadLabel()
+        if text.casefold() in self._missing:
+            return ReadLabel(missing=True)
+        return self._parts(text, n_genes)
+
+    def _parts(self, text: str, n_genes: int | None) -> ReadLabel:
+        whole = n_genes == 1 or (text in self._rules.genes and SEPARATOR not in text)
+        parts = [text] if whole or self._between is None else self._between.split(text)
+        notes: list[str] = []
+        genes: list[str] = []
+        for part in (part.strip() for part in parts):
+            if not part:
+                notes.append("an empty name beside a separator was left out")
+                continue
+            if self._is_control(part):
+                notes.append("a control beside genes was left out of the label")
+                continue
+            if part.casefold() in self._missing:
+                return ReadLabel(missing=True)
+            genes.append(self._gene(part, notes))
+        if not genes and notes and "control" not in " ".join(notes):
+            return ReadLabel(missing=True)  # separators and nothing else
+        if len(set(genes)) < len(genes):
+            notes.append("a gene that a label names twice is named once")
+        found = tuple(sorted(set(genes)))
+        if n_genes is not None and len(found) != n_genes:
+            notes.append("the number of genes is not the one in the column of numbers")
+        return ReadLabel(genes=found, notes=tuple(dict.fromkeys(notes)))
+
+    def _gene(self, part: str, notes: list[str]) -> str:
+        name = without_guide(part) if self._rules.strip_guides else part
+        if name != part and part not in self._rules.genes:
+            notes.append("the suffix of a guide was taken away")
+            part = name
+        if part in self._rules.rename:
+            notes.append("the name of a gene was mended")
+            part = self._rules.rename[part]
+        return part
+
+    def _is_control(self, text: str) -> bool:
+        forms = {text, without_guide(text)} if self._rules.strip_guides else {text}
+        return any(f in self._exact or any(p.fullmatch(f) for p in self._patterns) for f in forms)
+
+
+def _pattern(control: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, control.split("*"))), re.DOTALL)
+
+
+def without_guide(name: str) -> str:
+    """Return the name of a guide's gene.
+
+    Examples
+    --------
+    >>> [without_guide(n) for n in ("MYC_g1", "MYC_2", "STAT2g2", "NKX2-1", "C1ORF1")]
+    ['MYC', 'MYC', 'STAT2', 'NKX2-1', 'C1ORF1']
+    """
+    found = _GUIDE_SUFFIX.search(name)
+    if found is None or found.start() == 0:
+        return name
+    # MEG3 is a gene: only a small g directly behind a name is a guide's.
+    if found[0][0] in "gG" and not _LOWER_G.search(name):
+        return name
+    return name[: found.start()]
+
+
+def looks_like_control(label: object) -> bool:
+    """Say whether a label is one that controls usually have, with or without a number.
+
+    Examples
+    --------
+    >>> [looks_like_control(x) for x in ("NT", "non-targeting_12", "ctrl+ctrl", "WT1", "KLF1")]
+    [True, True, True, False, False]
+    """
+    text = str(label)
+    if text == "WT1":  # a gene
+        return False
+    words = [re.sub(r"[^a-z0-9]", "", part.casefold()) for part in re.split(r"[+,;|&]", text)]
+    ends = ("", r"\d+$", r"g\d+$", r"grna\d+$")
+    forms = [{re.sub(end, "", word) for end in ends} for word in words]
+    return all(form & _CONTROL_WORDS for form in forms)
+
+
+def choose_control(counted: Mapping[str, int], column: str) -> str:
+    """Return the one label that looks like that of controls.
+
+    Parameters
+    ----------
+    counted
+        Number of rows of each label.
+    column
+        Where they come from, for messages.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or more than one.
+    """
+    found = [label for label in counted if looks_like_control(label)]
+    if len(found) == 1:
+        return found[0]
+    commonest = [f"{label} ({n} rows)" for label, n in Counter(dict(counted)).most_common(5)]
+    if not found:
+        raise UsageError(
+            "It is not said which rows are controls, and no label looks like it.",
+            expected="--control LABEL",
+            got=f"{len(counted)} labels in obs[{column!r}]; most frequent: {', '.join(commonest)}",
+            fix="name the controls' label with --control.",
+        )
+    named = [f"{label} ({counted[label]} rows)" for label in found]
+    flags = " ".join(f"--control {label!r}" for label in found[:3])
+    raise UsageError(
+        "It is not said which rows are controls, and several labels look like it.",
+        expected="--control LABEL, once for each; `*` stands for any text",
+        got=first_few(named),
+        fix=f"if all of them are, say {flags}{' ...' if len(found) > 3 else ''}.",
+    )
+
+
+def choose_column(
+    given: str | None, columns: Sequence[str], usual: Sequence[str], flag: str, what: str
+) -> tuple[str, bool]:
+    """Return the column that was named, or the only one that usually holds this.
+
+    Returns
+    -------
+    column, assumed
+        Its name, and whether nobody named it.
+
+    Raises
+    ------
+    UsageError
+        If it is not there, or several or none fit.
+    """
+    if given is not None:
+        return required_column(given, columns, flag), False
+    fitting = [name for name in usual if name in columns]
+    if len(fitting) == 1:
+        return fitting[0], True
+    raise UsageError(
+        f"It is not said which column of obs has {what}"
+        + (", and several may." if fitting else "."),
+        expected=f"{flag} COLUMN",
+        got=f"columns {first_few(fitting or columns)}",
+        fix=f"{flag} {fitting[0]}" if fitting else f"name one with {flag}.",
+    )
+
+
+def required_column(name: str, columns: Iterable[str], flag: str) -> str:
+    """Return a column's name if there is such a column.
+
+    Raises
+    ------
+    UsageError
+        With the columns that there are.
+    """
+    listed = list(columns)
+    if name in listed:
+        return name
+    raise UsageError(
+        f"There is no column {name!r}.",
+        expected=f"{flag} with one of {first_few(listed, 20)}",
+        fix="check the name; capital letters count.",
+    )
+
+
+_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(("knockout", "ko", "crispr", "crisprko", "crisprcas9", "cas9", "deletion"),
+                    "knockout"),
+    **dict.fromkeys(("knockdown", "kd", "crispri", "rnai", "sirna", "shrna"), "knockdown"),
+    **dict.fromkeys(("overexpression", "oe", "crispra", "orf", "activation"), "overexpression"),
+}  # fmt: skip
+
+
+def type_of(word: object) -> str | None:
+    """Return the perturbation type that a word stands for; None if it stands for none.
+
+    Examples
+    --------
+    >>> type_of("CRISPRi"), type_of("CRISPR-cas9"), type_of("drug")
+    ('knockdown', 'knockout', None)
+    """
+    return _TYPES.get(re.sub(r"[^a-z0-9]", "", str(word).casefold()))
