@@ -14,7 +14,8 @@ from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.metrics.compute import compute_metrics, compute_whole_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
-from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
+from pereggrn_data.evaluators.metrics.profile_metrics import Candidates, Profiles
+from pereggrn_data.evaluators.metrics.surroundings import Surroundings, t_scores
 from pereggrn_data.evaluators.per_gene import score_genes
 from pereggrn_data.evaluators.targets import (
     TargetedGenes,
@@ -87,32 +88,19 @@ def score(
         By default one per processor.
     """
     kept = aligned.scored
+    truth = observed_truth(task)
+    reference = task.reference(kept)
     targets = task.targets.of_groups(kept)
-    observed = task.observed[kept]
-    shape = observed.shape
+    shape = (int(kept.sum()), len(task.genes))
     methods: dict[str, Floats] = {PREDICTIONS: aligned.profiles}
     for name, baseline in task.baselines.items():
         methods[name] = baseline[kept] if baseline.ndim == 2 else np.broadcast_to(baseline, shape)
     left_out = entries_left_out(targets, shape, targeted)
-    reference = task.reference(kept)
     effects = {
         name: with_targets(log_fold_change(profiles, reference), reference, targets, targeted)
         for name, profiles in methods.items()
     }
-    o = log_fold_change(observed, reference)
-    defined = {name: defined_groups(effect) for name, effect in effects.items()}
-    # A group that a method says nothing of is computed as zero, then taken out again.
-    shown = {
-        name: effect if defined[name].all() else np.where(defined[name][:, None], effect, 0)
-        for name, effect in effects.items()
-    }
-    values = compute_metrics(o, shown, left_out, threads=threads)
-    profiles = Profiles(task.train_matrix, task.train_labels, reference, o, shown, left_out)
-    whole, notes = compute_whole_metrics(profiles)
-    for name, of_method in values.items():
-        of_method.update(whole[name])
-        for metric in of_method:
-            of_method[metric] = np.where(defined[name], of_method[metric], np.nan)
+    values, notes = measure(task, truth, effects, kept, targeted=targeted, threads=threads)
     frames = [
         _frame(name, task.groups[kept], values[name], left_out, shape[1]) for name in methods
     ]
@@ -124,6 +112,96 @@ def score(
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
     )
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One observation of all held-out groups, which effects are scored against.
+
+    Parameters
+    ----------
+    observed
+        (groups, genes) observed log fold change O; NaN rows where nothing is
+        observed.
+    reference
+        (genes,) or (groups, genes) baseline C that O is over.
+    t_scores
+        (groups, genes) how surely each gene differs from other groups.
+    """
+
+    observed: Floats
+    reference: Floats
+    t_scores: Floats
+
+
+def observed_truth(task: Task) -> Truth:
+    """Return all that was observed of the held-out groups."""
+    reference = task.reference()
+    return Truth(
+        observed=log_fold_change(task.observed, reference),
+        reference=reference,
+        t_scores=t_scores(task.test_matrix, task.group_of, len(task.groups), task.contexts),
+    )
+
+
+def measure(
+    task: Task,
+    truth: Truth,
+    effects: Mapping[str, Floats],
+    kept: Bools,
+    *,
+    targeted: TargetedGenes,
+    threads: int | None = None,
+) -> tuple[dict[str, dict[str, Floats]], list[str]]:
+    """Compute every metric of several methods against one truth.
+
+    Parameters
+    ----------
+    task
+        What was held out.
+    truth
+        What is scored against: all that was observed, or a half of it.
+    effects
+        Per method, (kept groups, genes) predicted log fold change over the truth's
+        reference, targeted genes set; NaN rows where a method says nothing.
+    kept
+        (groups,) which groups are scored.
+    targeted
+        What is done with directly perturbed genes.
+    threads
+        By default one per processor.
+
+    Returns
+    -------
+    dict, list of str
+        Per method and metric, (kept groups,) values, NaN where there is none; and
+        notes on metrics that are absent.
+    """
+    observed = truth.observed[kept]
+    left_out = entries_left_out(task.targets.of_groups(kept), observed.shape, targeted)
+    reference, perturbed = (
+        values[kept] if values is not None and values.ndim == 2 else values
+        for values in (truth.reference, task.perturbed_mean)
+    )
+    defined = {name: defined_groups(effect) for name, effect in effects.items()}
+    # A group that a method says nothing of is computed as zero, then taken out again.
+    shown = {
+        name: effect if defined[name].all() else np.where(defined[name][:, None], effect, 0)
+        for name, effect in effects.items()
+    }
+    around = Surroundings(reference, task.control_mean, perturbed, truth.t_scores[kept])
+    values = compute_metrics(observed, shown, left_out, around=around, threads=threads)
+    seen = defined_groups(truth.observed)
+    among = Candidates(
+        truth.observed[seen], task.contexts[seen], task.panel, (np.cumsum(seen) - 1)[kept]
+    )
+    profiles = Profiles(task.training, reference, observed, shown, left_out, among)
+    whole, notes = compute_whole_metrics(profiles)
+    for name, of_method in values.items():
+        of_method.update(whole[name])
+        for metric in of_method:
+            of_method[metric] = np.where(defined[name], of_method[metric], np.nan)
+    return values, notes
 
 
 def _frame(

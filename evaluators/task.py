@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.arrays import Floats, Ints, Matrix
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.format import (
     CLUSTER_LABEL,
     IS_CONTROL,
     OPTIONAL_GROUP_COLUMNS,
     PERTURBATION,
 )
-from pereggrn_data.core.splits import Split
+from pereggrn_data.core.splits import CONTEXTS, Split
 from pereggrn_data.evaluators.grouping import group_rows, mean_by_group
+from pereggrn_data.evaluators.metrics.profile_metrics import Training
 from pereggrn_data.evaluators.splits.located import locate
 from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.targets import Targets, find_targets
@@ -27,6 +29,7 @@ from pereggrn_data.evaluators.task_baselines import (
     extra_baselines,
     matched_controls,
     mean_of_controls,
+    perturbed_mean,
     training_baselines,
 )
 
@@ -67,6 +70,10 @@ class Task:
         timepoint, which is the baseline instead in a time series; else None.
     baselines
         Per name, (genes,) or (groups, genes) predicted expression.
+    perturbed_mean
+        (genes,) equal-weight mean of the centroids of the training perturbations,
+        without controls; in a time series (groups, genes), of the group's cell type
+        and timepoint. None where no perturbation trains.
     targets
         The directly perturbed genes of each group.
     train_matrix, train_obs
@@ -91,6 +98,7 @@ class Task:
     control_mean: Floats
     matched_control_mean: Floats | None
     baselines: dict[str, Floats]
+    perturbed_mean: Floats | None
     targets: Targets
     train_matrix: Matrix
     train_obs: pd.DataFrame
@@ -123,12 +131,28 @@ class Task:
             (self.given_obs, self.given_matrix),
         ]
 
-    @property
-    def train_labels(self) -> pd.Series[Any] | None:
-        """The cluster labels of the training observations, if there are any."""
-        if CLUSTER_LABEL not in self.train_obs:
-            return None
-        return self.train_obs[CLUSTER_LABEL]
+    @cached_property
+    def training(self) -> Training:
+        """The training data, and what metrics learn of it."""
+        return Training(self.train_matrix, self.train_obs.get(CLUSTER_LABEL))
+
+    @cached_property
+    def contexts(self) -> Ints:
+        """(groups,) number of the cell type and time point of each group."""
+        told_apart = [c for c in self.group_by if c in CONTEXTS]
+        if not told_apart:
+            return np.zeros(len(self.groups), dtype=np.intp)
+        codes, _ = pd.factorize(
+            self.keys.droplevel([c for c in self.group_by if c not in told_apart])
+        )
+        return codes.astype(np.intp)
+
+    @cached_property
+    def panel(self) -> Bools:
+        """(genes,) whether any held-out perturbation targets a gene."""
+        targeted = np.zeros(len(self.genes), dtype=bool)
+        targeted[self.targets.columns] = True
+        return targeted
 
     def __repr__(self) -> str:
         return (
@@ -195,6 +219,7 @@ def make_task(
         control_mean=control_mean,
         matched_control_mean=matched_controls(contexts, given, both) if contexts else None,
         baselines={**training_baselines(both, given, contexts, names), **extra},
+        perturbed_mean=perturbed_mean(both, contexts),
         targets=find_targets(test_obs, group_of, groups, names),
         train_matrix=train_matrix,
         train_obs=train_obs,

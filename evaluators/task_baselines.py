@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.splits import CONTEXTS
-from pereggrn_data.evaluators.grouping import group_keys
+from pereggrn_data.evaluators.grouping import group_keys, group_rows, mean_by_group
 
 Rows = tuple[pd.DataFrame, Matrix]
 """(n,) rows of ``obs`` and their (n, genes) expression."""
@@ -127,6 +127,49 @@ def matched_controls(contexts: Contexts, given: Rows, train: Rows) -> Floats:
         for k, rows in enumerate(contexts.rows_in(obs.iloc[control])):
             if rows.size:
                 means[k] = column_means(matrix[control[rows]])
+    return contexts.averaged(means)
+
+
+def centroids(rows: Rows, columns: Sequence[str] = ()) -> tuple[pd.MultiIndex, Floats]:
+    """Mean expression of each training perturbation; controls are none.
+
+    Parameters
+    ----------
+    rows
+        Training observations.
+    columns
+        What tells perturbations of one label apart.
+
+    Returns
+    -------
+    MultiIndex, ndarray
+        (perturbations,) label and `columns`, and (perturbations, genes) means.
+    """
+    obs, matrix = rows
+    perturbed = np.flatnonzero(~obs[IS_CONTROL].to_numpy(bool))
+    codes, keys, _ = group_rows(obs.iloc[perturbed], (PERTURBATION, *columns))
+    return keys, mean_by_group(matrix[perturbed], codes, len(keys))
+
+
+def perturbed_mean(train: Rows, contexts: Contexts | None) -> Floats | None:
+    """Equal-weight mean of the centroids of the training perturbations, without controls.
+
+    Returns
+    -------
+    ndarray or None
+        (genes,), or (groups, genes) of the cell type and timepoint of each group,
+        NaN where none trains there; None where none trains at all.
+    """
+    obs, matrix = train
+    if obs[IS_CONTROL].to_numpy(bool).all():
+        return None
+    if contexts is None:
+        return np.asarray(centroids(train)[1].mean(axis=0))
+    means = np.full((len(contexts.keys), matrix.shape[1]), np.nan)
+    for k, rows in enumerate(contexts.rows_in(obs)):
+        rows = rows[~obs[IS_CONTROL].to_numpy(bool)[rows]]
+        if rows.size:
+            means[k] = centroids((obs.iloc[rows], matrix[rows]))[1].mean(axis=0)
     return contexts.averaged(means)
 
 

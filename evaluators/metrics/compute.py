@@ -16,8 +16,9 @@ import numpy as np
 from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock
-from pereggrn_data.evaluators.metrics.metric import Metric
+from pereggrn_data.evaluators.metrics.metric import Metric, Needs
 from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
+from pereggrn_data.evaluators.metrics.surroundings import Surroundings
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_BLOCK = 64
@@ -25,6 +26,11 @@ _LARGEST_BLOCK = 64
 
 def gene_metrics() -> list[Metric]:
     """Return the metrics that are computed from O and E alone."""
+    return [metric for metric in METRICS.values() if metric.needs is Needs.GENES]
+
+
+def block_metrics() -> list[Metric]:
+    """Return the metrics that are computed block by block."""
     return [metric for metric in METRICS.values() if metric.compute is not None]
 
 
@@ -34,6 +40,7 @@ def compute_metrics(
     left_out: Bools | None = None,
     *,
     metrics: Sequence[Metric] | None = None,
+    around: Surroundings | None = None,
     threads: int | None = None,
 ) -> dict[str, dict[str, Floats]]:
     """Compute metrics of several methods against one observation.
@@ -47,7 +54,10 @@ def compute_metrics(
     left_out
         (groups, genes) entries that must not score, or None.
     metrics
-        Those to compute; by default all that need nothing but O and E.
+        Those to compute; by default all that can be with what is given.
+    around
+        What else is known of the groups; without it, metrics that need nothing
+        but O and E are computed.
     threads
         Number of threads; by default one per processor.
 
@@ -56,7 +66,8 @@ def compute_metrics(
     dict
         Per method and metric, (groups,) values, NaN where undefined.
     """
-    chosen = gene_metrics() if metrics is None else list(metrics)
+    possible = gene_metrics() if around is None else block_metrics()
+    chosen = possible if metrics is None else list(metrics)
     groups, genes = observed.shape
     results = {
         method: {metric.name: np.full(groups, np.nan) for metric in chosen} for method in predicted
@@ -67,8 +78,9 @@ def compute_metrics(
         rows = slice(start, start + size)
         hidden = _hidden(left_out, rows)
         o = Effect(_shown(observed[rows], hidden), hidden)
+        near = None if around is None else around.block(rows, o)
         for method, matrix in predicted.items():
-            block = EffectBlock(o, Effect(_shown(matrix[rows], hidden), hidden))
+            block = EffectBlock(o, Effect(_shown(matrix[rows], hidden), hidden), near)
             for metric in chosen:
                 if metric.compute is not None:
                     results[method][metric.name][rows] = metric.compute(block)

@@ -7,24 +7,39 @@ documentation and tests follow.
 from __future__ import annotations
 
 from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.evaluators.metrics.discrimination import DISCRIMINATION_METRICS
 from pereggrn_data.evaluators.metrics.gene_metrics import GENE_METRICS
 from pereggrn_data.evaluators.metrics.metric import Metric
 from pereggrn_data.evaluators.metrics.profile_metrics import PROFILE_METRICS
+from pereggrn_data.evaluators.metrics.reference_metrics import REFERENCE_METRICS
 from pereggrn_data.evaluators.metrics.statistics import DESCRIPTIVE_METRICS
+from pereggrn_data.evaluators.metrics.weighted_metrics import WEIGHTED_METRICS
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*GENE_METRICS, *PROFILE_METRICS, *DESCRIPTIVE_METRICS)
+    metric.name: metric
+    for metric in (
+        *GENE_METRICS,
+        *PROFILE_METRICS,
+        *DISCRIMINATION_METRICS,
+        *REFERENCE_METRICS,
+        *WEIGHTED_METRICS,
+        *DESCRIPTIVE_METRICS,
+    )
 }
 """By name, in the order in which tables show them."""
 
 
-def definitions_version() -> int:
-    """Return the number that goes up when any definition changes.
+def definitions_version() -> str:
+    """Return the part of a signature that says which definitions scores were made by.
 
-    It stands in the signature of scores, so that these are not compared across
-    a change.
+    Returns
+    -------
+    str
+        ``1``, and after commas ``name=version`` of each metric whose definition
+        was changed since: scores by all other metrics can still be compared.
     """
-    return max(metric.version for metric in METRICS.values())
+    changed = (f"{m.name}={m.version}" for m in METRICS.values() if m.version != 1)
+    return ",".join(("1", *changed))
 
 
 def metric(name: str) -> Metric:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from pereggrn_data.evaluators.metrics.surroundings import BlockSurroundings
 
 Array = npt.NDArray[Any]
 
@@ -165,11 +168,16 @@ class EffectBlock:
     ----------
     observed, predicted
         Both sides, of one shape and with the same genes left out.
+    around
+        What else is known of the groups, for metrics that need it.
     """
 
-    def __init__(self, observed: Effect, predicted: Effect) -> None:
+    def __init__(
+        self, observed: Effect, predicted: Effect, around: BlockSurroundings | None = None
+    ) -> None:
         self.observed = observed
         self.predicted = predicted
+        self.around = around
         self._chosen: dict[int, list[Chosen]] = {}
 
     @property

@@ -64,6 +64,14 @@ def pearson(block: EffectBlock) -> Floats:
     )
 
 
+def r2(block: EffectBlock) -> Floats:
+    """Coefficient of determination of E for O: 1 - sum((O - E)^2) / sum((O - mean(O))^2)."""
+    o = block.observed
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unexplained = np.einsum("ij,ij->i", block.error, block.error) / o.sum_of_squares
+    return _defined(1 - unexplained, ~o.is_constant & (block.n > 1))
+
+
 def spearman(block: EffectBlock) -> Floats:
     """Pearson correlation of average ranks."""
     o, e = block.observed, block.predicted
@@ -175,4 +183,11 @@ GENE_METRICS = (
         _LOWER, zero, 0.0, None, NO_GENES, TABLE_3, compute=mse,
     ),
     *(metric for size in TOP_SIZES for metric in _top_metrics(size)),
+    Metric(
+        "r2", "1 - sum((O - E)^2) / sum((O - mean(O))^2)",
+        "Coefficient of determination of the changes; as the error, it asks for their size.",
+        _HIGHER, one, None, 1.0,
+        "O is constant over the scored genes, or fewer than 2 are scored",
+        "Mejia et al. 2025, unweighted", compute=r2,
+    ),
 )  # fmt: skip

@@ -40,8 +40,18 @@ class Needs(StrEnum):
     """What a metric is computed from."""
 
     GENES = "genes"
+    TRAINING = "training data"
+    WEIGHTS = "replicates of the truth"
+    CANDIDATES = "all held-out groups"
     CLASSIFIER = "classifier"
     PCA = "pca"
+
+
+class Negative(StrEnum):
+    """Which control knows nothing of a perturbation, as far as a metric can see."""
+
+    MEAN = "mean"
+    CONTROL = "control"
 
 
 @dataclass(frozen=True)
@@ -68,12 +78,14 @@ class Metric:
     source
         Where the definition is from.
     version
-        Of its definition. The highest of all metrics goes into the signature of
-        scores, so that these are not compared across a change: who changes a
-        definition gives it the highest version plus one. A new metric changes
-        no older score and keeps the default.
+        Of its definition. The signature of scores names those that are not the
+        first, so that a changed definition spoils only its own scores: who changes
+        one adds one to its version.
     needs
-        What it is computed from.
+        What it is computed from, besides O and E.
+    negative
+        The control that a dynamic range starts from: the training mean, or the
+        control mean for a metric in which the mean has no effect left.
     compute
         From a block of groups to one value each, NaN where undefined.
     compute_whole
@@ -93,6 +105,7 @@ class Metric:
     source: str
     version: int = 1
     needs: Needs = Needs.GENES
+    negative: Negative = Negative.MEAN
     compute: Callable[[EffectBlock], Floats] | None = None
     compute_whole: Callable[[Profiles], WholeValues] | None = None
 
@@ -104,7 +117,7 @@ class Metric:
     def bounds(self) -> str:
         """The range of values, in words."""
         if self.lower is None:
-            return "none"
+            return "none" if self.upper is None else f"up to {self.upper:g}"
         upper = "or more" if self.upper is None else f"to {self.upper:g}"
         return f"{self.lower:g} {upper}"
 
@@ -120,6 +133,7 @@ class Metric:
             "upper": self.upper,
             "undefined_when": self.undefined_when,
             "source": self.source,
+            "version": self.version,
             "needs": self.needs,
         }
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.arrays import Bools, Floats, Matrix
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.evaluators.metrics.metric import (
     ORIGINAL,
     TABLE_3,
@@ -31,16 +32,79 @@ N_COMPONENTS = 20
 _NO_VARIANCE = 1e-12
 
 
-@dataclass(frozen=True)
-class Profiles:
-    """Observed and predicted effects of all groups, and what trained.
+class Training:
+    """The training data, and what was learnt of it; once, whatever is scored with it.
 
     Parameters
     ----------
-    train
+    matrix
         (n, genes) natural-log expression of the training observations.
     labels
         (n,) their cluster labels, None where the dataset has none.
+    """
+
+    def __init__(self, matrix: Matrix, labels: pd.Series[Any] | None = None) -> None:
+        self._matrix = matrix
+        self._labels = labels
+
+    @cached_property
+    def classifier(self) -> tuple[Any, str | None]:
+        """A random forest that tells cluster labels, or None; and why there is none.
+
+        It has 100 trees and ``random_state=0``; observations without a label do
+        not train. A dataset without labels needs no reason.
+        """
+        if self._labels is None:
+            return None, None
+        known = self._labels.notna().to_numpy()
+        texts = self._labels[known].astype(str).to_numpy(dtype=object)
+        if len(set(texts)) < 2:
+            return None, (
+                f"cell_label_accuracy is absent: the training set has {len(set(texts))} distinct "
+                "louvain labels, and a classifier needs at least 2."
+            )
+        from sklearn.ensemble import RandomForestClassifier
+
+        forest = RandomForestClassifier(n_estimators=N_TREES, random_state=0)
+        return forest.fit(self._matrix[np.flatnonzero(known)], texts.astype(str)), None
+
+    @cached_property
+    def components(self) -> Floats | None:
+        """(components, genes) of :func:`principal_components`."""
+        return principal_components(self._matrix)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All held-out groups, among which a prediction has to find its own.
+
+    Parameters
+    ----------
+    observed
+        (groups, genes) observed log fold change O of all of them.
+    contexts
+        (groups,) number of the cell type and time point of each.
+    panel
+        (genes,) whether any held-out perturbation targets a gene.
+    own
+        (scored groups,) which of the groups each scored one is, rising within
+        a context.
+    """
+
+    observed: Floats
+    contexts: Ints
+    panel: Bools
+    own: Ints
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Observed and predicted effects of the scored groups, and what trained.
+
+    Parameters
+    ----------
+    training
+        The training data.
     reference
         (genes,) or (groups, genes) baseline C of log fold changes.
     observed
@@ -50,14 +114,26 @@ class Profiles:
     left_out
         (groups, genes) entries that must not score, or None. They are equal on
         both sides here.
+    among
+        All held-out groups; by default those that are scored, in one context
+        and without targets.
     """
 
-    train: Matrix
-    labels: pd.Series[Any] | None
+    training: Training
     reference: Floats
     observed: Floats
     effects: Mapping[str, Floats]
     left_out: Bools | None = None
+    among: Candidates | None = None
+
+    @property
+    def candidates(self) -> Candidates:
+        """All held-out groups."""
+        if self.among is not None:
+            return self.among
+        groups, genes = self.observed.shape
+        nowhere = np.zeros(groups, dtype=np.intp)
+        return Candidates(self.observed, nowhere, np.zeros(genes, bool), np.arange(groups))
 
     def predicted(self, method: str) -> Floats:
         """Return E of one method, (groups, genes); methods are asked for one by one.
@@ -71,9 +147,6 @@ class Profiles:
 def cell_label_accuracy(profiles: Profiles) -> WholeValues:
     """Say whether observed and predicted profiles get the same cell label.
 
-    A random forest (100 trees, ``random_state=0``) learns the cluster labels of
-    the training set; observations without one do not train.
-
     Returns
     -------
     dict, str or None
@@ -81,19 +154,9 @@ def cell_label_accuracy(profiles: Profiles) -> WholeValues:
         empty, with the reason, where there are fewer than two labels, and empty
         where the dataset has none.
     """
-    if profiles.labels is None:
-        return {}, None
-    known = profiles.labels.notna().to_numpy()
-    texts = profiles.labels[known].astype(str).to_numpy(dtype=object)
-    if len(set(texts)) < 2:
-        return {}, (
-            f"cell_label_accuracy is absent: the training set has {len(set(texts))} distinct "
-            "louvain labels, and a classifier needs at least 2."
-        )
-    from sklearn.ensemble import RandomForestClassifier
-
-    forest = RandomForestClassifier(n_estimators=N_TREES, random_state=0)
-    forest.fit(profiles.train[np.flatnonzero(known)], texts.astype(str))
+    forest, note = profiles.training.classifier
+    if forest is None:
+        return {}, note
     truth = forest.predict(profiles.observed + profiles.reference)
     return {
         name: (forest.predict(profiles.predicted(name) + profiles.reference) == truth).astype(
@@ -115,7 +178,7 @@ def distance_in_pca(profiles: Profiles) -> WholeValues:
         set does not vary. They do not depend on the signs of the components, so
         neither on the machine.
     """
-    components = principal_components(profiles.train)
+    components = profiles.training.components
     if components is None:
         nothing = np.full(len(profiles.observed), np.nan)
         return {name: nothing.copy() for name in profiles.effects}, None

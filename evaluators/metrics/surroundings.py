@@ -1,0 +1,212 @@
+"""What metrics may look at besides O and E: the training data, and how sure the truth is.
+
+It is the same for all methods. Computed once for all groups, and handed out in
+the blocks in which O and E are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
+from pereggrn_data.evaluators.grouping import mean_by_group
+from pereggrn_data.evaluators.metrics.effects import Effect, log_fold_change
+
+EXPRESSED = 1000
+"""How many of the most expressed genes some metrics look at."""
+
+_NO_VARIANCE = 1e-12
+"""Variance over squared mean that is the rounding of a difference of two sums."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known of all groups besides O and E.
+
+    Parameters
+    ----------
+    reference
+        (genes,) or (groups, genes) baseline C of log fold changes.
+    control_mean
+        (genes,) mean of the known controls.
+    perturbed_mean
+        (genes,) or (groups, genes) equal-weight mean of the centroids of the
+        training perturbations, None where none trains.
+    t_scores
+        (groups, genes) of :func:`t_scores`, None where not wanted.
+    """
+
+    reference: Floats
+    control_mean: Floats
+    perturbed_mean: Floats | None = None
+    t_scores: Floats | None = None
+
+    @cached_property
+    def expressed(self) -> Ints:
+        """Positions of the genes that are highest in the controls, in order; ties by order."""
+        order = np.argsort(-self.control_mean, kind="stable")
+        return np.sort(order[:EXPRESSED])
+
+    def block(self, rows: slice, observed: Effect) -> BlockSurroundings:
+        """Return what concerns some groups."""
+        return BlockSurroundings(self, rows, observed)
+
+
+class BlockSurroundings:
+    """What is known of a block of groups; computed once, whatever the number of methods.
+
+    Parameters
+    ----------
+    whole
+        Of all groups.
+    rows
+        Those of the block.
+    observed
+        O of the block.
+    """
+
+    def __init__(self, whole: Surroundings, rows: slice, observed: Effect) -> None:
+        self._whole = whole
+        self._rows = rows
+        self._observed = observed
+
+    @property
+    def expressed(self) -> Ints:
+        """Positions of the genes that are highest in the controls."""
+        return self._whole.expressed
+
+    @cached_property
+    def observed_expressed(self) -> Effect:
+        """O over these genes only."""
+        return part_of(self._observed, self.expressed)
+
+    @cached_property
+    def observed_over_perturbed(self) -> Effect | None:
+        """Observed expression over the mean of the training perturbations."""
+        return self.over_perturbed(self._observed)
+
+    def over_perturbed(self, effect: Effect) -> Effect | None:
+        """Return a side as its difference from the mean of the training perturbations.
+
+        Returns
+        -------
+        Effect or None
+            None where no perturbation trains.
+        """
+        if self._whole.perturbed_mean is None:
+            return None
+        reference, mean = (
+            values if values.ndim == 1 else values[self._rows]
+            for values in (self._whole.reference, self._whole.perturbed_mean)
+        )
+        # What float32 cannot tell from that mean is no effect, as elsewhere.
+        values = log_fold_change(effect.values + reference, mean)
+        if effect.left_out is not None:
+            values[effect.left_out] = 0
+        return Effect(values, effect.left_out)
+
+    @cached_property
+    def weights(self) -> Floats | None:
+        """Weights of genes, (rows, genes): 0 where left out, NaN in rows that have none."""
+        if self._whole.t_scores is None:
+            return None
+        return deg_weights(self._whole.t_scores[self._rows], self._observed.left_out)
+
+
+def part_of(effect: Effect, columns: Ints) -> Effect:
+    """Keep some genes of a side."""
+    hidden = None if effect.left_out is None else effect.left_out[:, columns]
+    return Effect(np.ascontiguousarray(effect.values[:, columns]), hidden)
+
+
+def t_scores(matrix: Matrix, group_of: Ints, groups: int, contexts: Ints) -> Floats:
+    """Score how surely each gene differs between a group and all others of its context.
+
+    As scanpy's ``t-test_overestim_var`` against the rest: Welch's t statistic
+    with the number of observations of the group on both sides.
+
+    Parameters
+    ----------
+    matrix
+        (observations, genes) natural-log expression.
+    group_of
+        (observations,) group of each; negative ones are not looked at.
+    groups
+        Number of groups.
+    contexts
+        (groups,) number of the cell type and time point of each group.
+
+    Returns
+    -------
+    ndarray
+        (groups, genes). 0 where neither side varies; NaN in the rows of groups
+        with fewer than two observations on either side.
+    """
+    used = np.flatnonzero(group_of >= 0)
+    if used.size < len(group_of):
+        matrix, group_of = matrix[used], group_of[used]
+    n = np.bincount(group_of, minlength=groups).astype(float)[:, None]
+    sums = np.nan_to_num(mean_by_group(matrix, group_of, groups)) * n
+    squares = np.nan_to_num(mean_by_group(_squared(matrix), group_of, groups)) * n
+    result = np.full(sums.shape, np.nan)
+    for context in np.unique(contexts):
+        here = np.flatnonzero(contexts == context)
+        total, all_squares, count = sums[here].sum(0), squares[here].sum(0), n[here].sum()
+        for k in here:
+            if n[k, 0] < 2 or count - n[k, 0] < 2:
+                continue
+            mean, variance = _mean_and_variance(sums[k], squares[k], n[k, 0])
+            rest, of_rest = _mean_and_variance(
+                total - sums[k], all_squares - squares[k], count - n[k, 0]
+            )
+            with np.errstate(invalid="ignore", divide="ignore"):
+                score = (mean - rest) / np.sqrt((variance + of_rest) / n[k, 0])
+            result[k] = np.where(np.isfinite(score), score, 0.0)
+    return result
+
+
+def _squared(matrix: Matrix) -> Matrix:
+    if hasattr(matrix, "multiply"):
+        doubled = matrix.astype(np.float64)
+        return doubled.multiply(doubled).tocsr()
+    return np.square(np.asarray(matrix, dtype=np.float64))
+
+
+def _mean_and_variance(total: Floats, squares: Floats, n: float) -> tuple[Floats, Floats]:
+    mean = total / n
+    variance = (squares - total * mean) / (n - 1)
+    variance[variance <= _NO_VARIANCE * np.square(mean)] = 0.0
+    return mean, variance
+
+
+def deg_weights(scores: Floats, left_out: Bools | None = None) -> Floats:
+    """Weigh genes by how surely they are differentially expressed (Mejia et al. 2025).
+
+    Parameters
+    ----------
+    scores
+        (rows, genes) t scores; NaN weighs nothing.
+    left_out
+        (rows, genes) entries that must not score, or None.
+
+    Returns
+    -------
+    ndarray
+        (rows, genes) with ``((|s| - min) / (max - min))^2`` over its sum, uniform
+        where all scores are equal; NaN in a row without a score.
+    """
+    size = np.abs(scores)
+    known = np.isfinite(size)
+    if left_out is not None:
+        known &= ~left_out
+    lowest = np.where(known, size, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    highest = np.where(known, size, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weights = np.square(np.where(known, (size - lowest) / (highest - lowest), 0.0))
+        equal = (highest == lowest)[:, 0]
+        scored = np.ones(known.shape, bool) if left_out is None else ~left_out
+        weights[equal] = scored[equal]
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
