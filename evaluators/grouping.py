@@ -26,10 +26,13 @@ def key_text(value: Any) -> str:
     --------
     >>> key_text(1.0), key_text("1"), key_text("1_0"), key_text("beta")
     ('1', '1', '1_0', 'beta')
+    >>> key_text(-0.0)
+    '0'
     """
     text = str(value)
     whole = _WHOLE.fullmatch(text)
-    return whole.group(1) if whole else text
+    # There is one zero, whatever sign a computation left it.
+    return text if whole is None else "0" if whole.group(1) == "-0" else whole.group(1)
 
 
 def time_text(value: Any) -> str:

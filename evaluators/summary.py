@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +50,9 @@ class MetricSummary:
         cannot be said.
     reason
         Why a value, a percentage or the verdict is missing.
+    changes_of_baselines
+        Percent change from the mean of the other baselines, where there is one, by
+        the same rule as that of the predictions.
     """
 
     name: str
@@ -60,6 +63,7 @@ class MetricSummary:
     higher_is_better: bool | None
     beats_baselines: bool | None
     reason: str | None
+    changes_of_baselines: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, in the layout of ``summary.json``."""
@@ -145,11 +149,13 @@ def _summarise_metric(
     compared = {m: compare(values, other, weights) for m, other in others.items()}
     lost = max((c.lost for c in compared.values()), default=0)
     percent, verdict, reason = None, None, None
+    changes: dict[str, float] = {}
     if metric.direction is None:
         reason, lost = "this metric describes; it is not better one way or the other", 0
     else:
         sign = 1 if metric.direction is Direction.HIGHER else -1
         percent, reason = _percent_change(compared["mean"], sign)
+        changes = _changes_of_baselines(others, weights, sign)
         if lost == 0:
             verdict = _beats(compared.values(), sign)
     if not np.isfinite(values).all():
@@ -173,8 +179,21 @@ def _summarise_metric(
         else metric.direction is Direction.HIGHER,
         beats_baselines=verdict,
         reason=reason,
+        changes_of_baselines=changes,
     )
     return summary, lost
+
+
+def _changes_of_baselines(
+    others: dict[str, Floats], weights: Floats, sign: int
+) -> dict[str, float]:
+    """Compare the other baselines with the mean by the rule that predictions are compared by."""
+    found = {
+        name: _percent_change(compare(values, others["mean"], weights), sign)[0]
+        for name, values in others.items()
+        if name != "mean"
+    }
+    return {name: percent for name, percent in found.items() if percent is not None}
 
 
 def compare(values: Floats, baseline: Floats, weights: Floats) -> Comparison:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import InvalidDataError, with_article
 from pereggrn_data.core.format import (
     IS_CONTROL,
     PEREGGRN_UNS,
@@ -88,7 +88,7 @@ def parse_header(value: Any) -> Origin:
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str):
-        raise _invalid("JSON text", f"a {type(value).__name__}")
+        raise _invalid("JSON text", with_article(type(value).__name__))
     try:
         values = json.loads(value)
     except (ValueError, RecursionError) as error:

@@ -148,7 +148,7 @@ def _top_metrics(size: int) -> tuple[Metric, ...]:
         ),
         Metric(
             f"overlap_top_{size}",
-            f"sum(({chosen}) & (rank(-|E|) <= {size})) / {size}",
+            f"min(sum(({chosen}) & (rank(-|E|) <= {size})), {size}) / {size}",
             f"Genes that are among the {size} largest changes in both, divided by {size}; "
             "with fewer genes the best value is their number divided by it.",
             _HIGHER, _best_overlap(size), 0.0, 1.0, none_chosen,

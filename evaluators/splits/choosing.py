@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Ints
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, with_article
 from pereggrn_data.core.labels import (
     differing_in_case_only,
     genes_of,
@@ -266,7 +266,7 @@ def choose_demultiplexing(request: SplitRequest) -> Sides:
 
 def _too_uniform(name: str, needed: str, number: Ints) -> InvalidDataError:
     return InvalidDataError(
-        f"A {name} split needs perturbations of {needed}.",
+        f"{with_article(name).capitalize()} split needs perturbations of {needed}.",
         expected="at least one observation of each kind",
         got=f"{int((number == 1).sum())} observations of one gene, "
         f"{int((number > 1).sum())} of several genes, {int((number == 0).sum())} controls",

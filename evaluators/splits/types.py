@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError, with_article
 from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import SplitRules
 from pereggrn_data.evaluators.splits import guarantees as promise
@@ -214,14 +214,14 @@ def require_applicable(name: str, rules: SplitRules) -> None:
         ignored = about.applies_to and name not in about.applies_to
         if ignored and about.differs(getattr(rules, option)):
             raise UsageError(
-                f"{about.flags[0]} means nothing to a {name} split.",
+                f"{about.flags[0]} means nothing to {with_article(name)} split.",
                 expected=f"--type {' or '.join(about.applies_to)}",
                 got=f"--type {name}",
                 fix="leave the option out, or choose the other type.",
             )
     if rules.merge_replicates and rule.separate_training:
         raise UsageError(
-            f"Replicates of a {name} split are not merged: it needs them one by one.",
+            f"Replicates of {with_article(name)} split are not merged: it needs them one by one.",
             fix="leave out --merge-replicates; scores average within perturbation, cell type "
             "and timepoint anyway.",
         )

@@ -221,10 +221,24 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
 def write_h5ad(adata: AnnData, path: Path) -> None:
     """Write an ``.h5ad`` file that older anndata can read, in one step.
 
-    The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete; `adata` stays as it is.
     """
     with written_in_one_step(path) as temporary:
-        with_plain_strings(adata).write_h5ad(temporary, compression="gzip")
+        with_plain_strings(_of_same_arrays(adata)).write_h5ad(temporary, compression="gzip")
+
+
+def _of_same_arrays(adata: AnnData) -> AnnData:
+    """Return another object around the same arrays: writing changes tables of what it writes."""
+    import anndata
+
+    slots = ("obsm", "varm", "layers", "obsp", "varp", "uns")
+    made = anndata.AnnData(
+        X=adata.X, obs=adata.obs, var=adata.var, **{s: dict(getattr(adata, s)) for s in slots}
+    )
+    if adata.raw is not None:
+        raw: Any = adata.raw
+        made.raw = anndata.AnnData(X=raw.X, obs=adata.obs[[]], var=raw.var, varm=dict(raw.varm))
+    return made
 
 
 def write_unfilled_h5ad(

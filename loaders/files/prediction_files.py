@@ -15,6 +15,7 @@ from pereggrn_data.core.errors import (
     InvalidDataError,
     UsageError,
     first_few,
+    with_article,
 )
 from pereggrn_data.core.format import (
     CELL_TYPE,
@@ -295,5 +296,5 @@ def _refuse_nested(obs: pd.DataFrame, source: str) -> None:
             raise InvalidDataError(
                 f"Column {name!r} of {source} does not hold single values.",
                 expected="text or a number in every row",
-                got=f"a {type(value).__name__}",
+                got=with_article(type(value).__name__),
             )

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, lines_of
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.loaders.files import text_ending
 from pereggrn_data.loaders.network.base_grn import import_base_grn, is_base_grn
@@ -296,7 +296,7 @@ def _weights(
         weights = pc.if_else(pc.equal(text, ""), None, text).cast(pa.float64())
     except pa.ArrowInvalid as error:
         raise InvalidDataError(
-            f"The column {name} of {path} does not hold numbers: {error}",
+            f"The column {name} of {path} does not hold numbers: {lines_of(error)[0]}",
             expected="a weight in every row",
             fix="name another column by --weight, or use --unweighted.",
         ) from None

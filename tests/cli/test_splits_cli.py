@@ -198,3 +198,28 @@ def test_allowed_regulators(run: Any) -> None:
         assert held_out <= set(allowed)
         assert printed["rules"]["allowed_regulators"] == rule
         assert len(printed["rules"]["networks"]) == 2
+
+
+def test_another_dataset_than_the_one_of_the_predictions(run: Any) -> None:
+    """It is a file other than promised, whichever command finds that out."""
+    run("split", "demo", "-o", "task")
+    path = fill("task")
+    other = anndata.read_h5ad("task/train.h5ad")
+    other.write_h5ad("other.h5ad")
+    codes = [
+        run("score", path, "--dataset", "other.h5ad")[0],
+        run("split", "--check", "task/split.json", "other.h5ad")[0],
+        run("predict", "other.h5ad", "--split", "task/split.json", "-m", "mean")[0],
+    ]
+    assert codes == [4, 4, 4]
+
+
+def test_split_checks_where_it_writes_before_it_computes(run: Any, monkeypatch: Any) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed in vain")
+
+    monkeypatch.setattr("pereggrn_data.pipelines.split.splitting.split", never)
+    Path("file").touch()
+    code, _, err = run("split", "demo", "-o", "file/task")
+    assert code == 2, err
+    assert "cannot be written" in err

@@ -173,13 +173,41 @@ def near_matches(name: str, known: Sequence[str], n: int = 3) -> list[str]:
     ['nakatake']
     >>> near_matches("perturbation", ["batch", "target_gene"])
     ['target_gene']
+    >>> near_matches("condition", ["is_control", "perturbation"])
+    ['perturbation']
     """
     folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.casefold(), candidate)
     found = [word for word in TRADE_WORDS.get(name, ()) if word in folded]
+    found += [ours for ours, words in TRADE_WORDS.items()
+              if name.casefold() in words and ours in folded]  # fmt: skip
     found += difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
     return [folded[match] for match in dict.fromkeys(found)][:n]
+
+
+def lines_of(error: BaseException) -> list[str]:
+    r"""Return what an error of a library says, line by line; the first names it.
+
+    Messages show line breaks as escapes, which nobody should have to read.
+
+    Examples
+    --------
+    >>> lines_of(ValueError("no such column\n\nLINE 1: SELECT x"))
+    ['no such column', 'LINE 1: SELECT x']
+    """
+    return [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+
+
+def with_article(noun: str) -> str:
+    """Put "a" or "an" before a word.
+
+    Examples
+    --------
+    >>> with_article("interventional split"), with_article("list")
+    ('an interventional split', 'a list')
+    """
+    return f"{'an' if noun[:1].lower() in tuple('aeiou') else 'a'} {noun}"
 
 
 def or_list(names: Sequence[str]) -> str:

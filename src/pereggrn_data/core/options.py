@@ -17,7 +17,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from pereggrn_data.core.errors import UnknownNameError, UsageError, or_list
+from pereggrn_data.core.errors import UnknownNameError, UsageError, or_list, with_article
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -258,7 +258,7 @@ def one_of(cls: type[T], options: T | None, given: Mapping[str, Any]) -> T:
         raise UsageError(
             "The options cannot be understood.",
             expected=f"{cls.__name__}(...)",
-            got=f"a {type(options).__name__}",
+            got=with_article(type(options).__name__),
         )
     if given:
         raise UsageError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError, near_matches
+from pereggrn_data.core.errors import InvalidDataError, UsageError, near_matches, with_article
 from pereggrn_data.core.format import CELL_TYPE, SPLIT_FORMAT_VERSION, TIMEPOINT
 from pereggrn_data.core.options import check_options, documented, normalise, option, options_of
 
@@ -127,7 +127,7 @@ class SplitRules:
             For an unknown rule, which must not be ignored, or a wrong type.
         """
         if not isinstance(values, Mapping):
-            raise _newer(source, "a JSON object 'rules'", f"a {type(values).__name__}")
+            raise _newer(source, "a JSON object 'rules'", with_article(type(values).__name__))
         known = options_of(SplitRules)
         for name, value in values.items():
             if name not in known:
@@ -251,7 +251,7 @@ class Split:
             duplicates or is empty, or if the format version is unknown.
         """
         if not isinstance(values, Mapping):
-            raise _invalid(source, "a JSON object", f"a {type(values).__name__}")
+            raise _invalid(source, "a JSON object", with_article(type(values).__name__))
         version = values.get("format_version")
         if type(version) is not int or version != SPLIT_FORMAT_VERSION:
             raise _invalid(source, f"format_version {SPLIT_FORMAT_VERSION}", repr(version))

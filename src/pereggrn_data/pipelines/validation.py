@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError, with_article
 from pereggrn_data.core.format import (
     PEREGGRN_UNS,
     PERTURBATION,
@@ -164,7 +164,7 @@ def _validate_object(adata: AnnData, kind: Kind | None, role: Role | None) -> Re
         raise UsageError(
             "This cannot be validated.",
             expected="the path of a parquet file" if kind is Kind.NETWORK else "a path or AnnData",
-            got=f"a {type(adata).__name__}",
+            got=with_article(type(adata).__name__),
         )
     kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
     return sorted_report(IN_MEMORY, kind, _check_parts(parts_in_memory(adata), kind, role))

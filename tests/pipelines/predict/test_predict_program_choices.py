@@ -185,7 +185,7 @@ TRUE = ("--command", "true {dir}")
     ("arguments", "message"),
     [
         (["--time-limit", "5"], "--time-limit makes no difference"),
-        (["--memory-limit", "5"], "--memory-limit makes no difference"),
+        (["--memory-limit", "5"], "--memory makes no difference"),
         (["--log", "x"], "--log makes no difference"),
         (["--keep", "x"], "--keep makes no difference"),
         (["--model-file", "m.npz", "--log", "x"], "--log makes no difference"),

@@ -13,6 +13,7 @@ from pereggrn_data.cli.output import complain, emit_json, emit_table, say
 from pereggrn_data.cli.programs import new_group
 from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
+from pereggrn_data.core.sizes import parse_memory
 
 if TYPE_CHECKING:
     from pereggrn_data import Network
@@ -250,7 +251,7 @@ def sql(
         typer.Option("--dataset", help="Also see obs and var of this dataset; repeatable."),
     ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
-    memory: Annotated[int, typer.Option(help="Memory in MiB.")] = 2048,
+    memory: Annotated[str, typer.Option(help="Memory, for example 4GB.")] = "2GiB",
     threads: Annotated[int, typer.Option(help="Threads.")] = 2,
     max_rows: Annotated[int, typer.Option(help="More rows are an error.")] = 1_000_000,
     limit: Rows = None,
@@ -270,7 +271,7 @@ def sql(
 
     if not network and not dataset:
         raise UsageError("There is nothing to ask.", fix="name a network: --network NAME.")
-    limits = Limits(time_limit, memory, threads, max_rows)
+    limits = Limits(time_limit, max(1, parse_memory(memory) >> 20), threads, max_rows)
     table = query_networks(
         query, network or [], datasets=dataset or [], collection=collection, limits=limits
     )

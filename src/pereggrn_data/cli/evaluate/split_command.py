@@ -36,9 +36,12 @@ def split_command(
     if check is not None:
         _check(check, dataset, collection, as_json)
         return
+    from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.split import split
 
     options = SplitOptions(**said.of(SplitOptions))
+    # Before the work, which would be lost; the default folder is made here.
+    check_writable(output or Path("here"))
     made = split(dataset, options=options, collection=collection)
     folder = output or Path(f"{made.dataset.name}_{options.type}_seed{options.seed}")
     files = made.write(folder)

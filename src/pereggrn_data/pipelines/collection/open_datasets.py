@@ -163,8 +163,17 @@ def find_dataset(
         f"The dataset {name} of the predictions is not here.",
         expected=f"sha256 {sha256}",
         got="; ".join(seen) or "nothing by that name",
-        fix=f"run `pereggrn-data fetch {name}`, or name the file by --dataset.",
+        fix=_how_to_name(name),
     )
+
+
+def _how_to_name(name: str) -> str:
+    """Say what to do about a dataset that is not here; only published ones can be fetched."""
+    if name == IN_MEMORY:
+        return "give the same data again: dataset=adata in Python, or its file by --dataset."
+    if load_catalog().get(name) is None:
+        return "name the file by --dataset."
+    return f"run `pereggrn-data fetch {name}`, or name the file by --dataset."
 
 
 def _collection_if_there(collection: str | None, seen: list[str]) -> Path | None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pereggrn_data.catalog import AnyEntry, EntryKind, Group, load_catalog
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError, with_article
 from pereggrn_data.core.format import TEST_FILE
 from pereggrn_data.loaders.cache import (
     COLLECTION_VARIABLE,
@@ -270,7 +270,7 @@ def _refuse_absent(name: str, kind: EntryKind | None, folder: Path | None) -> No
 def _by_path(given: str, kind: EntryKind, folder: Path | None) -> Resolved:
     if kind is EntryKind.NETWORK and given in NETWORKS_OF_GENES:
         raise UsageError(
-            f"A {given} network needs genes.",
+            f"{with_article(given).capitalize()} network needs genes.",
             fix=f"make it by Network.{given}(regulators, targets, ...) in Python.",
         )
     is_dataset = kind is EntryKind.DATASET

@@ -12,8 +12,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.errors import UsageError, with_article
 from pereggrn_data.core.options import check_choices, documented, normalise, option, options_of
+from pereggrn_data.core.sizes import parse_memory
 
 DEFAULT_MODEL = "RidgeCV"
 DEFAULT_HOURS = 6.0
@@ -21,7 +22,6 @@ LEAST_MEMORY = 1_000_000
 NEVER_A_LOG = (".h5ad", ".parquet", ".npz", ".joblib", ".csv", ".json")
 """Endings of files that are read or written by name, and must not become a log."""
 START_CONTROL, START_HELDOUT = "control", "heldout"
-GIGABYTE = 1_000_000_000
 _A_PROGRAM = ("command", "container")
 
 
@@ -72,23 +72,6 @@ def parse_arguments(given: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name] = value
     return found
-
-
-def parse_gigabytes(gigabytes: float) -> int:
-    """Read a limit of memory, and return bytes.
-
-    Raises
-    ------
-    UsageError
-        If it is not a size.
-    """
-    if not 0 < gigabytes * GIGABYTE < sys.maxsize:
-        raise UsageError(
-            "The memory limit is not a size.",
-            expected="a number of gigabytes, for example 16",
-            got=f"--memory-limit {gigabytes:g}",
-        )
-    return int(gigabytes * GIGABYTE)
 
 
 def _runtimes() -> Iterable[str]:
@@ -245,7 +228,9 @@ class ModelOptions:
         for name in ("network", "dimensions", "tf_list"):
             value = values[name]
             if not (value is None or isinstance(value, (str, int, Path))):
-                values[name] = list(value) if _is_names(value) else f"a {type(value).__name__}"
+                values[name] = (
+                    list(value) if _is_names(value) else with_article(type(value).__name__)
+                )
         return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
@@ -296,8 +281,11 @@ class Program:
     memory_limit: float | None = option(
         None,
         needs=_A_PROGRAM,
-        parse=parse_gigabytes,
-        help="Gigabytes (in Python bytes); of each process of a command, of the whole container.",
+        flags=("--memory", "--memory-limit"),
+        kind=str,
+        parse=parse_memory,
+        help="For example 4GB (in Python bytes); of each process of a command, of the whole "
+        "container.",
     )
     log: str | Path | None = option(
         None, needs=_A_PROGRAM, help="Write the program's output here while it runs."
@@ -360,7 +348,7 @@ class Program:
                 "No program can run with this memory limit.",
                 expected=f"{LEAST_MEMORY:,} bytes or more; None for no limit",
                 got=f"{memory:g} bytes",
-                fix="Program(memory_limit=...) is in bytes: 4e9 for the 4 GB of --memory-limit 4.",
+                fix="Program(memory_limit=...) is in bytes: 4e9 for --memory 4GB.",
             )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, with_article
 from pereggrn_data.core.strict_json import plain
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.files import (
@@ -109,7 +109,7 @@ def load_model(
     if path.suffix != JOBLIB:
         model = from_arrays(stored.content)
     elif not isinstance(model, FittedModel):
-        raise InvalidDataError(f"{path} holds no model.", got=f"a {type(model).__name__}")
+        raise InvalidDataError(f"{path} holds no model.", got=with_article(type(model).__name__))
     notes: tuple[str, ...] = ()
     mine, theirs = provenance(made), stored.provenance
     if theirs.get("sha256") != mine["sha256"]:

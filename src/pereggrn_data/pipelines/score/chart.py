@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.evaluators import SMALLEST_DIVISOR
 from pereggrn_data.loaders.files import written_in_one_step
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 
@@ -37,10 +36,8 @@ def bars_of(report: ScoreReport, method: str) -> list[Bar]:
         if m.percent_change_from_mean is None or m.higher_is_better is None:
             continue
         bars.append(Bar(name, method, m.percent_change_from_mean))
-        mean, median = m.baselines.get("mean"), m.baselines.get("median")
-        if mean is not None and median is not None and abs(mean) >= SMALLEST_DIVISOR:
-            sign = 1 if m.higher_is_better else -1
-            bars.append(Bar(name, "median", 100 * sign * (median - mean) / abs(mean)))
+        if "median" in m.changes_of_baselines:
+            bars.append(Bar(name, "median", m.changes_of_baselines["median"]))
     return bars
 
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import EXAMPLES_SHOWN, IntegrityError, InvalidDataError, UsageError
+from pereggrn_data.core.errors import (
+    EXAMPLES_SHOWN,
+    IntegrityError,
+    InvalidDataError,
+    UsageError,
+    with_article,
+)
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
@@ -164,7 +170,7 @@ def require_promises(split: Split, prepared: Prepared, *, source: str) -> None:
     if findings:
         lines = [line for finding in findings for line in finding.to_lines()]
         raise InvalidDataError(
-            "\n  ".join([f"{source} breaks what a {split.type} split promises.", *lines])
+            f"{source} breaks what {with_article(split.type)} split promises.", details=lines
         )
 
 
@@ -189,7 +195,7 @@ def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Findi
     try:
         require_applicable(split.type, split.rules)
     except UsageError as error:
-        text = f"The rules are those of a {split.type} split."
+        text = f"The rules are those of {with_article(split.type)} split."
         findings.append(_finding("split-rules", (error.what,), text, column="rules"))
     labels = dict.fromkeys(facts.test[PERTURBATION])
     if set(labels) != set(split.heldout_perturbations):

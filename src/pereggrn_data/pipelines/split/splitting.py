@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.splits import require_applicable
@@ -17,7 +16,11 @@ from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.make_split import make_split
 from pereggrn_data.pipelines.split.prepared import prepare
-from pereggrn_data.pipelines.split.split_check import require_promises, require_same_training_file
+from pereggrn_data.pipelines.split.split_check import (
+    require_promises,
+    require_same_dataset,
+    require_same_training_file,
+)
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.split_options import SplitOptions
 
@@ -97,20 +100,14 @@ def divide(
 
     Raises
     ------
-    UsageError
+    IntegrityError
         If the split was made for another file.
     InvalidDataError
         If it breaks a promise.
     """
     if split is None:
         return split_by_options(dataset, options or SplitOptions(), collection=collection)
-    if dataset.sha256 != split.sha256:
-        raise UsageError(
-            f"The split was made for another file than {dataset.path or dataset.name}.",
-            expected=f"{split.dataset} with sha256 {split.sha256}",
-            got=f"{dataset.name} with sha256 {dataset.sha256}",
-            fix=f"fetch {split.dataset} again, or name the file that the split was made for.",
-        )
+    require_same_dataset(split, dataset)
     prepared = prepare(dataset, split.type, split.rules)
     require_same_training_file(split, prepared)
     require_promises(split, prepared, source="The split that was given")
