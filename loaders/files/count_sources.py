@@ -22,13 +22,13 @@ from pereggrn_data.loaders.files.blocks import (
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
+from pereggrn_data.loaders.files.text_tables import text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import existing_path, required_file, user_path
 from pereggrn_data.validators import READ_FAILURES, Matrix
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 LAYER = "layer:"
 
 _Read = TypeVar("_Read")
@@ -94,7 +94,7 @@ def open_counts(
     path = existing_path(source)
     if path is None:
         raise MissingFileError(f"There is no file {user_path(source)}.", fix="check the path.")
-    if path.is_dir() or path.suffix in TABLE_SUFFIXES or path.name.endswith(".gz"):
+    if path.is_dir() or text_ending(path) or path.suffix == ".parquet":
         yield _joined(_in_memory(path, genes_in_rows), obs)
         return
     refuse_other_kind(path, "hdf5", "an .h5ad file, or an .h5 file of Cell Ranger")
@@ -240,10 +240,11 @@ def _of_mtx(path: Path) -> CountSource:
 
 
 def _of_table(path: Path, genes_in_rows: bool) -> CountSource:
-    table = read_any_table(path)
+    table = read_named_rows(path)
     if genes_in_rows:
         table = table.T
-    bad = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c].dtype)]
+    kinds = zip(table.columns, table.dtypes, strict=True)
+    bad = [name for name, kind in kinds if not pd.api.types.is_numeric_dtype(kind)]
     if bad:
         raise InvalidDataError(
             f"{path} has columns that are not numbers.",
@@ -252,31 +253,45 @@ def _of_table(path: Path, genes_in_rows: bool) -> CountSource:
             fix="give columns that describe cells in a table of their own, with --obs FILE.",
         )
     obs = pd.DataFrame(index=pd.Index(list(map(str, table.index)), dtype=object))
-    # pandas renames the second of two columns of one name, so that names are read anew.
     var = pd.DataFrame(index=pd.Index(list(map(str, table.columns)), dtype=object))
     return CountSource(str(path), obs, {"X": matrix_in_memory(table.to_numpy())}, {"X": var})
 
 
-def read_any_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, TSV or parquet table whose first column names its rows."""
+def read_named_rows(path: Path, *, as_text: bool = False) -> pd.DataFrame:
+    """Read a table of text or parquet whose first column names its rows.
+
+    Parameters
+    ----------
+    path
+        The file.
+    as_text
+        Whether values of tables of text stay text, so that a gene called NA or
+        2024-03-01 is one. Otherwise numbers are read.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is no such table.
+    """
     file = required_file(path)
-    name = file.name.removesuffix(".gz")
-    if name.endswith(".parquet"):
+    if text_ending(file) is None:
+        refuse_other_kind(file, "parquet", "a table (CSV, TSV, parquet)")
         table = pd.read_parquet(file)
         named = isinstance(table.index, pd.RangeIndex) and len(table.columns)
-        return table.set_index(table.columns[0]) if named else table
-    separator = "," if name.endswith(".csv") else "\t"
-    header = pd.read_csv(file, sep=separator, header=None, nrows=1, dtype=str)
-    table = pd.read_csv(file, sep=separator, index_col=0)
-    names = list(header.iloc[0].astype(str))[-len(table.columns) :] if len(table.columns) else []
-    return table.set_axis(names, axis=1)
+        return plain_frame(table.set_index(table.columns[0]) if named else table)
+    written = text_table(file)
+    names = written.columns
+    if len(set(names)) < len(names):  # genes may share a name until somebody decides
+        written = text_table(file, columns=[f"column {i}" for i in range(len(names))])
+    read: pd.DataFrame = written.read(text=None if as_text else written.columns[:1]).to_pandas()
+    return read.set_index(written.columns[0]).set_axis(list(names[1:]), axis=1)
 
 
 def _joined(source: CountSource, obs: Path | None) -> CountSource:
     """Join a table of cells to those of the file; what it does not name stays empty."""
     if obs is None:
         return source
-    table = _explained(user_path(obs), lambda: read_any_table(user_path(obs)))
+    table = _explained(user_path(obs), lambda: read_named_rows(user_path(obs), as_text=True))
     table.index = pd.Index(list(map(str, table.index)), dtype=object)
     twice = table.index[table.index.duplicated()].unique()
     if len(twice):

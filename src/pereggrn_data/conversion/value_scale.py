@@ -211,7 +211,8 @@ def choose_scale(given: str | None, stored: object | None, where: str) -> tuple[
                 f"It is not said what {where} holds, and no counts were found.",
                 expected="--counts X, raw or layer:NAME; or --normalised SCALE",
                 got="no matrix of whole numbers",
-                fix="say --normalised natural-log if scanpy's log1p made the values.",
+                fix="say --normalised natural-log if scanpy's log1p made the values, or "
+                "--counts X --estimated-counts if they are estimates of counts.",
             )
         return read, True
     # scanpy leaves the note in uns also where X is something else since, so only a

@@ -341,6 +341,18 @@ def test_tables(tmp_path: Path, expected: np.ndarray) -> None:
         convert(tmp_path / "obs.csv", **PLAIN)
 
 
+def test_tables_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(
+        ";MYC;KLF1;MYC\nc1;1,5;2;3\nc2;4;5;6\nc3;4;4;4\n", encoding="utf-8-sig"
+    )
+    (tmp_path / "obs.csv").write_text("cell;gene\nc1;NT\nc2;NA\nc3;2024-03-08\n")
+    made = convert(tmp_path / "in.csv", obs=tmp_path / "obs.csv", duplicates="sum",
+                   counts="X", estimated_counts=True, missing_label=["x"], size_factors="total",
+                   **PLAIN)  # fmt: skip
+    assert list(made.adata.obs["perturbation"]) == ["2024-03-08", "NA", "control"]
+    np.testing.assert_array_equal(made.adata.raw.X, [[8, 4], [10, 5], [4.5, 2]])
+
+
 def test_what_is_no_file_of_counts(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "page.h5ad").write_text("<html>")
