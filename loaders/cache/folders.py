@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain, cycle
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
 from pereggrn_data.core.errors import IntegrityError, UsageError
+from pereggrn_data.loaders.cache.process_locks import LOCK_MODE, one_of_locks
 from pereggrn_data.loaders.files import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
@@ -24,13 +25,14 @@ INDEX_FILE = "release.json"
 HASHES_FILE = "hashes.json"
 SET_ASIDE = "set-aside"
 TRANSFERS_AT_A_TIME = 2
+NOWHERE = Path("/nonexistent/pereggrn-data")
+"""The root of a cache that has no place, under the folder that systems promise not to have."""
+
 STRAY = re.compile(r"tmp[a-z0-9_]{8}")
 """Names that the standard library gives to temporary files."""
 
 GROUP_FILE, GROUP_FOLDER = 0o644, 0o755
 """Files are for the whole group to read, whatever the umask says."""
-LOCK_MODE = 0o664
-"""Whoever shares the cache must be able to take a lock that another has made."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,13 @@ class Cache:
         Made when it is first written to.
     say
         Called when we wait for another process.
+    nowhere
+        Why there is no folder for it; the cache is empty then, and cannot be written to.
     """
 
     root: Path
     say: Callable[[str], None] = lambda _: None
+    nowhere: str | None = None
 
     def folder(self, record: str) -> Path:
         """Return the folder of a record; it is a collection in the original's layout."""
@@ -103,6 +108,22 @@ class Cache:
         found = chain.from_iterable(folder.glob(place) for place in places)
         return sorted(p for p in found if STRAY.fullmatch(p.name) and p.is_file())
 
+    def require_place(self) -> None:
+        """Check that there is a folder for the cache, be it made or not.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        if self.nowhere is not None:
+            raise UsageError(
+                "There is no folder for the cache of fetched files.",
+                expected="a home folder to keep it in",
+                got=self.nowhere,
+                fix=f"name a folder by {CACHE_VARIABLE}.",
+            )
+
     def make_folder(self, folder: Path) -> None:
         """Make a folder below the cache that the group can read.
 
@@ -111,6 +132,7 @@ class Cache:
         UsageError
             If the cache cannot be written to.
         """
+        self.require_place()
         try:
             missing = [p for p in (folder, *folder.parents) if not p.exists()]
             folder.mkdir(parents=True, exist_ok=True)
@@ -126,39 +148,22 @@ class Cache:
 
     @contextmanager
     def locked(self, name: str, *, waiting_for: str = "another process") -> Iterator[None]:
-        """Hold a lock that only one process has at a time."""
-        from filelock import FileLock, Timeout
+        """Hold a lock that only one process has at a time.
 
-        lock = FileLock(self._lock_file(name), mode=LOCK_MODE)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self.say(f"waiting for {waiting_for}")
-            lock.acquire()
-        try:
+        Raises
+        ------
+        UsageError
+            If it seems to be left over; see :mod:`pereggrn_data.loaders.cache.process_locks`.
+        """
+        with one_of_locks([self._lock_file(name)], waiting_for=waiting_for, say=self.say):
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def transfer_slot(self) -> Iterator[None]:
         """Hold one of the places for transfers: there are two, for all processes together."""
-        from filelock import FileLock, Timeout
-
-        locks = [
-            FileLock(self._lock_file(f"transfer-{i}"), mode=LOCK_MODE)
-            for i in range(TRANSFERS_AT_A_TIME)
-        ]
-        for lock in cycle(locks):
-            try:
-                lock.acquire(timeout=0.1)
-            except Timeout:
-                continue
-            try:
-                yield
-            finally:
-                lock.release()
-            return
+        files = [self._lock_file(f"transfer-{i}") for i in range(TRANSFERS_AT_A_TIME)]
+        with one_of_locks(files, waiting_for="another transfer to end", say=self.say):
+            yield
 
     def pace(self, interval: float) -> None:
         """Wait until `interval` seconds have passed since any process last called this."""
@@ -182,11 +187,24 @@ class Cache:
 def open_cache(say: Callable[[str], None] = lambda _: None) -> Cache:
     """Return the cache: ``PEREGGRN_CACHE``, else the platform's folder for it."""
     named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Cache(Path(named).expanduser().absolute(), say)
-    import pooch
+    try:
+        if named:
+            return Cache(Path(named).expanduser().absolute(), say)
+        import pooch
 
-    return Cache(Path(pooch.os_cache("pereggrn-data")), say)
+        folder = Path(pooch.os_cache("pereggrn-data"))
+        if not folder.is_absolute():  # what is left of ~ where nobody knows the home
+            raise RuntimeError("Could not determine home directory.")
+    except (RuntimeError, KeyError) as error:
+        # A container may run as a user that its system does not know. What needs no
+        # cache works all the same.
+        return Cache(NOWHERE, say, nowhere=f"HOME is not set, and {_cause(error)}")
+    return Cache(folder, say)
+
+
+def _cause(error: BaseException) -> str:
+    user = f"the user id {os.getuid()} is not known to this system" if os.name == "posix" else ""
+    return user or str(error)
 
 
 def write_shared_text(text: str, path: Path) -> None:

@@ -29,6 +29,7 @@ from pereggrn_data.loaders.files.blocks import whole_matrix
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
 from pereggrn_data.loaders.files.plain_frames import plain_frame as plain_frame
+from pereggrn_data.loaders.files.plain_frames import refuse_levels
 from pereggrn_data.loaders.files.signatures import hdf5_problem
 from pereggrn_data.loaders.files.writing import written_in_one_step
 
@@ -264,7 +265,19 @@ def write_unfilled_h5ad(
 
 
 def own_copy(given: AnnData) -> AnnData:
-    """Copy an AnnData object of the user's: plain strings, and NaN where X is masked."""
+    """Copy an AnnData object of the user's: plain strings, and NaN where X is masked.
+
+    One that is backed by a file is read into memory.
+
+    Raises
+    ------
+    InvalidDataError
+        If observations or genes have names of several levels.
+    """
+    for slot in ("obs", "var"):
+        refuse_levels(getattr(given, slot), f"{slot} of the AnnData object")
+    if given.isbacked:
+        return own_copy(given.to_memory())
     x = _unmasked_x(given)
     adata = given.copy()
     if x is not None:

@@ -20,7 +20,7 @@ from pereggrn_data.loaders.files.h5ad_elements import (
     H5adReader,
     open_h5ad,
 )
-from pereggrn_data.loaders.files.plain_frames import plain_frame
+from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.loaders.files.signatures import hdf5_problem
 from pereggrn_data.validators import READ_FAILURES, RULES, ExpressionParts, Matrix
@@ -84,6 +84,8 @@ def parts_in_memory(adata: AnnData, *, raw: bool = True) -> ExpressionParts:
     """Return the parts of an AnnData object, which is not changed; `raw` only if wanted."""
     problems: list[Finding] = []
     unread: set[str] = set()
+    for slot in ("obs", "var"):
+        refuse_levels(getattr(adata, slot), f"{slot} of the AnnData object")
     obs, var = (
         plain_frame(frame[[c for c in wanted if c in frame.columns]])
         for frame, wanted in ((adata.obs, WITH_RULES["obs"]), (adata.var, WITH_RULES["var"]))

@@ -264,6 +264,8 @@ class H5adReader:
             if name == RESERVED:
                 self.leave(slot, name, "a column with the name that AnnData keeps for itself")
             elif name in with_rules:
+                if not table.has(name):
+                    continue  # a column that is missing has a rule of its own
                 read = partial(_of_length, table, name, len(names))
                 values = self.needed(f"{slot}/{name}", slot, name, read)
                 columns.update({} if values is None else {name: values})
@@ -278,7 +280,8 @@ class H5adReader:
             {name: pd.Series(values) for name, values in columns.items()},
             index=pd.RangeIndex(len(names)),
         )
-        frame.index = pd.Index(names, dtype=object)
+        called = None if table.index in INDEX_NAMES else table.index
+        frame.index = pd.Index(names, dtype=object, name=called)
         present = tuple(name for name in listed if table.has(name) and name != RESERVED)
         return plain_frame(frame), present
 

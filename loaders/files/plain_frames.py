@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pereggrn_data.core.errors import InvalidDataError
+
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame of plain types, in columns, categories and index.
@@ -47,3 +49,24 @@ def _plain_index(index: pd.Index[Any]) -> pd.Index[Any]:
         )
         return plain
     return index
+
+
+def refuse_levels(frame: pd.DataFrame, what: str) -> None:
+    """Check that rows and columns have one name each, not several levels of them.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is a MultiIndex.
+    """
+    for axis, index, fix in (
+        ("rows", frame.index, "df.index = ['_'.join(map(str, n)) for n in df.index]"),
+        ("columns", frame.columns, "df.columns = df.columns.get_level_values(-1)"),
+    ):
+        if isinstance(index, pd.MultiIndex):
+            raise InvalidDataError(
+                f"The {axis} of {what} have names of {index.nlevels} levels (a MultiIndex).",
+                expected=f"one name for each of the {axis}",
+                got=f"{index[0]!r}, for example" if len(index) else f"levels {index.names}",
+                fix=f"make one of them, for example by {fix}.",
+            )

@@ -30,7 +30,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
 from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
-from pereggrn_data.loaders.files.plain_frames import plain_frame
+from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.signatures import other_kind, recognise, refuse_other_kind
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_file
@@ -225,6 +225,7 @@ def _refuse_duplicate_columns(names: list[str], source: str) -> None:
 def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
     """Tell metadata from genes; whatever is not a known column must be a numeric gene."""
     frame = _with_index_as_columns(frame, OBS_COLUMNS)
+    refuse_levels(frame, source)
     first = frame.columns[0] if len(frame.columns) else ""
     has_row_names = not isinstance(frame.index, pd.RangeIndex)
     if not has_row_names and first in (ROW_NAME, UNNAMED):
@@ -250,6 +251,8 @@ def _with_index_as_columns(frame: pd.DataFrame, known: Sequence[str]) -> pd.Data
     ``set_index("perturbation")`` is how pandas' own users write such tables; other
     programs show the level as the column that it is in the file.
     """
+    if isinstance(frame.columns, pd.MultiIndex):
+        return frame  # which is refused
     levels = [n for n in frame.index.names if n in known and n not in frame.columns]
     if not levels:
         return frame

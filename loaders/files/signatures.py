@@ -230,7 +230,8 @@ _UNKNOWN = FileSignature(
 _ZARR = FileSignature(
     "zarr",
     "a zarr store",
-    "read it with anndata.read_zarr(...) and write it with .write_h5ad(...)",
+    "`pereggrn-data convert` reads it; or read it with anndata.read_zarr(...) and write it with "
+    ".write_h5ad(...)",
     lambda _: False,
 )
 _SPREADSHEET = FileSignature(
@@ -283,8 +284,7 @@ HDF5_LAYOUTS: tuple[Hdf5Layout, ...] = (
     ),
     Hdf5Layout(
         "a 10x Genomics file (.h5) of counts",
-        "read it with scanpy.read_10x_h5(...), label the perturbations, normalise, and write "
-        "it with .write_h5ad(...)",
+        "`pereggrn-data convert` makes a dataset of it, with a table of labels (--obs)",
         lambda names, attributes: "matrix" in attributes and "obs" not in names,
     ),
     Hdf5Layout(

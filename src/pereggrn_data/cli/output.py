@@ -6,11 +6,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
 
+from pereggrn_data.cli.surroundings import explained, open_closed_streams, stdout_checked
 from pereggrn_data.core.errors import ExitCode, PereggrnError
 from pereggrn_data.core.printable import one_line, printable, printable_json
 from pereggrn_data.core.strict_json import dumps
@@ -38,12 +39,16 @@ class Manner:
 def say(message: str) -> None:
     """Print a message or progress on stderr, control characters as escapes; not if quiet."""
     if not Manner.quiet:
-        typer.echo(printable(message), err=True)
+        insist(message)
 
 
 def insist(message: str) -> None:
-    """Print a message on stderr, however quiet one wants it."""
-    typer.echo(printable(message), err=True)
+    """Print a message on stderr, however quiet one wants it.
+
+    Where stderr cannot be written, messages are lost and the work goes on.
+    """
+    with suppress(OSError, ValueError):
+        typer.echo(printable(message), err=True)
 
 
 def warn(message: object) -> None:
@@ -63,13 +68,14 @@ def emit(text: str, *, styled: bool = False) -> None:
 
     Control characters are shown as escapes, unless the text is `styled`: then
     whoever made it has seen to that.
+
+    Raises
+    ------
+    UnwritableOutputError
+        If stdout is closed, or cannot take the result.
     """
-    try:
+    with stdout_checked():
         typer.echo(text if styled else printable(text))
-    except BrokenPipeError:
-        # What Python still holds back must not raise again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(ExitCode.OK) from None
 
 
 def emit_json(value: Any) -> None:
@@ -125,6 +131,7 @@ def run(app: typer.Typer, prog_name: str) -> None:
     """
     arguments = [at_home(a) for a in sys.argv[1:] if a != DEBUG_FLAG]
     debug = DEBUG_FLAG in sys.argv[1:]
+    open_closed_streams()
     with _errors_become_exit_codes(debug):
         app(args=arguments, prog_name=prog_name)
 
@@ -161,6 +168,9 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
+        if (reason := explained(error)) is not None:
+            complain(reason)
+            raise SystemExit(reason.exit_code) from None
         insist(
             f"internal error: {type(error).__name__}: {error}\n"
             f"  This is a bug in pereggrn-data. Run the same command with {DEBUG_FLAG} "

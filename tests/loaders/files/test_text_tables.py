@@ -89,7 +89,7 @@ def test_what_could_be_two_things_is_refused(tmp_path: Path, text: str, message:
 
 def test_a_workbook_is_named(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_bytes(b"PK\x03\x04" + bytes(40))
-    with pytest.raises(InvalidDataError, match="spreadsheet"):
+    with pytest.raises(InvalidDataError, match="zip archive"):
         read_predictions(tmp_path / "p.csv")
     (tmp_path / "p.xlsx").write_bytes(b"PK\x03\x04" + bytes(40))
     with pytest.raises(UsageError, match="cannot be read from"):

@@ -117,7 +117,7 @@ def test_files_that_are_not_tables(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"format of .* is not known"):
         import_table(tmp_path / "n.xlsx")
     (tmp_path / "n.parquet").write_bytes(b"not parquet")
-    with pytest.raises(InvalidDataError, match="cannot be read"):
+    with pytest.raises(InvalidDataError, match="is a text file, not a parquet file"):
         import_table(tmp_path / "n.parquet")
     (tmp_path / "n.csv").write_bytes(b"tf,target\n\xff\xfe,x\n")
     with pytest.raises(InvalidDataError, match="cannot be read"):

@@ -209,7 +209,7 @@ def test_a_crash_shows_the_end_of_the_output(script: Any, tmp_path: Path) -> Non
         ("path.mkdir()", "is no file", "a folder"),
         ("path.symlink_to('/etc/hosts')", "is no file", "a link"),
         ("os.mkfifo(path)", "is no file", "a pipe"),
-        ("path.write_text('a,b')", "cannot be read", "not an HDF5 file"),
+        ("path.write_text('a,b')", "cannot be read", "is a text file"),
         ("path.touch()", "cannot be read", "is empty"),
         ("shutil.rmtree(path.parent)", "removed the folder", ""),
     ],

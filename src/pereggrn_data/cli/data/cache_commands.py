@@ -45,7 +45,9 @@ def dir_command() -> None:
     """Print the folder of the cache: PEREGGRN_CACHE, else the platform's."""
     from pereggrn_data.loaders.cache import open_cache
 
-    emit(str(open_cache().root))
+    cache = open_cache()
+    cache.require_place()
+    emit(str(cache.root))
 
 
 def clean_command(

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pereggrn_data.catalog import LockedArchive, load_catalog
 from pereggrn_data.core.errors import PereggrnError
 from pereggrn_data.loaders.archive import download_links
-from pereggrn_data.loaders.cache import LOCKS, PARTS, SET_ASIDE, free_bytes
+from pereggrn_data.loaders.cache import LOCKS, PARTS, SET_ASIDE, free_bytes, has_flock
 from pereggrn_data.loaders.remote import HttpSettings, base_url, probe_link, user_agent
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
@@ -83,11 +83,16 @@ def _cache(release: str | None) -> Iterator[Check]:
         with cache.locked("doctor"):
             pass
         yield Check("cache", Verdict.OK, f"{cache.root} can be written to and locked")
+        if not has_flock(cache.root / LOCKS):
+            text = "no flock here: a process that is killed leaves its lock, which stops others"
+            yield Check("file locks", Verdict.WARNING, text)
     except (PereggrnError, OSError, NotImplementedError) as error:
-        yield Check("cache", Verdict.FAILURE, f"{cache.root}: {' '.join(str(error).split())}")
-    free = free_bytes(cache.root)
-    verdict = Verdict.OK if free > LITTLE_SPACE else Verdict.WARNING
-    yield Check("disk", verdict, f"{free:,} bytes free")
+        where = "" if cache.nowhere else f"{cache.root}: "
+        yield Check("cache", Verdict.FAILURE, where + " ".join(str(error).split()))
+    if cache.nowhere is None:
+        free = free_bytes(cache.root)
+        verdict = Verdict.OK if free > LITTLE_SPACE else Verdict.WARNING
+        yield Check("disk", verdict, f"{free:,} bytes free")
     for name, what in ((PARTS, "unfinished transfers"), (SET_ASIDE, "files set aside")):
         left = [p for r in cache.records() for p in (cache.folder(r) / name).glob("*")]
         left = [p for p in left if p.suffix != ".json"]
