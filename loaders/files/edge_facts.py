@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError
 from pereggrn_data.core.format import CELL_TYPE
 from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC, refuse_other_kind
 from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
+
+if TYPE_CHECKING:
+    import duckdb
 
 MEMORY_LIMIT = "1GB"
 """For DuckDB; what does not fit is spilled to a temporary folder."""
@@ -55,6 +56,8 @@ def read_edge_facts(path: Path) -> EdgeFacts:
     InvalidDataError
         If it is not a parquet file, or damaged.
     """
+    import duckdb
+
     with tempfile.TemporaryDirectory(prefix="pereggrn-") as folder:
         connection, types = _open(path, Path(folder))
         with connection:
@@ -70,6 +73,8 @@ def _open(path: Path, folder: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str
     DuckDB expands patterns in names of files, so that it is given a link of
     which we choose the name.
     """
+    import duckdb
+
     refuse_other_kind(path, "parquet", "a parquet file")
     link = folder / "edges.parquet"
     link.symlink_to(path.resolve())

@@ -17,29 +17,15 @@ from pereggrn_data.core.format import (
     Role,
 )
 from pereggrn_data.core.reports import Finding, Report, sorted_report
-from pereggrn_data.loaders.files import (
-    has_predictions_header,
-    is_parquet,
-    open_expression_parts,
-    parquet_columns,
-    parts_in_memory,
-    parts_of_wide_table,
-    read_edge_facts,
-    required_file,
-    text_ending,
-)
-from pereggrn_data.loaders.network import signs_of_a_network
-from pereggrn_data.validators import (
-    NAME_COLUMNS,
-    RULES,
-    ExpressionParts,
-    check_dataset,
-    check_network,
-    check_predictions,
-)
+from pereggrn_data.loaders.files import is_parquet, required_file
+from pereggrn_data.validators import RULES
 
+# What reads and checks one kind of file is imported when there is such a file: a check
+# before a commit need not wait for the libraries of the other kinds.
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from pereggrn_data.validators import ExpressionParts
 
 IN_MEMORY = "(in memory)"
 PARQUET = ".parquet"
@@ -112,14 +98,22 @@ def validate(
 
 def kind_of(file: Path) -> Kind:
     """Say what kind of file an existing file is, by its content."""
+    from pereggrn_data.loaders.files import parquet_columns, text_ending
+
     if is_parquet(file):
+        from pereggrn_data.validators import NAME_COLUMNS
+
         columns = parquet_columns(file)
         is_network = PERTURBATION not in columns or set(NAME_COLUMNS) <= set(columns)
         return Kind.NETWORK if is_network else Kind.PREDICTIONS
     if text_ending(file) is not None:
+        from pereggrn_data.loaders.network import signs_of_a_network
+
         return Kind.NETWORK if signs_of_a_network(file) else Kind.PREDICTIONS
     if file.suffix.lower() == PARQUET:
         return Kind.NETWORK  # whatever it is instead is said when it is read
+    from pereggrn_data.loaders.files import has_predictions_header
+
     is_predictions = has_predictions_header(file)
     return Kind.PREDICTIONS if is_predictions else Kind.DATASET
 
@@ -132,7 +126,12 @@ def _one_of(names: type[_Name], what: str, given: str) -> _Name:
 
 
 def _network(file: Path) -> list[Finding]:
+    from pereggrn_data.loaders.files import read_edge_facts, text_ending
+    from pereggrn_data.validators import check_network
+
     if text_ending(file) is not None and not is_parquet(file):
+        from pereggrn_data.loaders.network import signs_of_a_network
+
         signs = signs_of_a_network(file)
         got = f"a text table with {signs}: it looks like a network" if signs else "a text table"
         return [RULES["network-not-parquet"].found(got)]
@@ -140,6 +139,12 @@ def _network(file: Path) -> list[Finding]:
 
 
 def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
+    from pereggrn_data.loaders.files import (
+        open_expression_parts,
+        parts_of_wide_table,
+        text_ending,
+    )
+
     if kind is Kind.PREDICTIONS and (text_ending(file) or is_parquet(file)):
         return _check_parts(parts_of_wide_table(file), kind, role)
     implied = Role.TRAIN if file.name == TRAIN_FILE else Role.TEST
@@ -150,6 +155,8 @@ def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
 def _check_parts(
     parts: ExpressionParts, kind: Kind, role: Role | None, implied: Role = Role.TEST
 ) -> list[Finding]:
+    from pereggrn_data.validators import check_dataset, check_predictions
+
     if kind is Kind.PREDICTIONS:
         return check_predictions(parts)
     if isinstance(parts.uns.get(SPLIT_UNS), str):
@@ -166,5 +173,7 @@ def _validate_object(adata: AnnData, kind: Kind | None, role: Role | None) -> Re
             expected="the path of a parquet file" if kind is Kind.NETWORK else "a path or AnnData",
             got=with_article(type(adata).__name__),
         )
+    from pereggrn_data.loaders.files import parts_in_memory
+
     kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
     return sorted_report(IN_MEMORY, kind, _check_parts(parts_in_memory(adata), kind, role))

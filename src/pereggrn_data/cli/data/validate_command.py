@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pereggrn_data.cli.option_parameters import OptionGroup, Said, add_command
 from pereggrn_data.cli.output import complain, emit, emit_json, say
 from pereggrn_data.core.errors import ExitCode, MissingFileError, UsageError
 from pereggrn_data.core.format import Kind, Role
+from pereggrn_data.pipelines.validate_options import ValidateOptions, settings_near
 
 if TYPE_CHECKING:
     from pereggrn_data.core.reports import Report
@@ -27,10 +30,11 @@ class Format(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to a program."""
-    app.command("validate")(validate_command)
+    add_command(app, "validate", validate_command, (OptionGroup(ValidateOptions),))
 
 
 def validate_command(
+    said: Said,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -57,7 +61,8 @@ def validate_command(
     """Check files against the uniform format, and report every problem at once.
 
     With --format json, one file gives an object {path, kind, valid, findings};
-    several give an array of them. Warnings never make the exit code 1.
+    several give an array of them. What [tool.pereggrn] of the nearest pyproject.toml says
+    (ignore = ["CODE"], fail-on = "warning") holds, too: the command line goes before it.
     """
     output = Format.JSON if as_json else output
     if rules:
@@ -69,15 +74,34 @@ def validate_command(
             expected="at least one path",
             fix="pereggrn-data validate data/test.h5ad",
         )
-    reports, missing = _validate_all(paths, kind, role)
+    options = _options(said)
+    found, missing = _validate_all(paths, kind, role)
+    reports = [options.kept(report) for report in found]
+    _say_what_is_left_out(found, options)
     if reports:
         _print(reports, output, as_array=len(paths) > 1)
     for error in missing:
         complain(error)
     if missing:
         raise SystemExit(ExitCode.USAGE)
-    if not all(report.valid for report in reports):
+    if any(options.fails(report) for report in reports):
         raise SystemExit(ExitCode.FINDINGS)
+
+
+def _options(said: Said) -> ValidateOptions:
+    """Return what was said here; else, option by option, what the user's repository says."""
+    settings, file = settings_near(Path.cwd())
+    given = said.of(ValidateOptions)
+    if file is not None and settings.keys() - given.keys():
+        say(f"settings: [tool.pereggrn] of {file}")
+    return ValidateOptions(**{**settings, **given})
+
+
+def _say_what_is_left_out(reports: list[Report], options: ValidateOptions) -> None:
+    left_out = Counter(f.code for r in reports for f in r.findings if f.code in options.ignore)
+    if left_out:
+        counted = ", ".join(f"{code} ({n})" for code, n in left_out.items())
+        say(f"ignored, as asked: {counted}")
 
 
 def _validate_all(
