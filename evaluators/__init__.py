@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.alignment import wrong_labels as wrong_labels
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
     from pereggrn_data.evaluators.grouping import time_text as time_text
+    from pereggrn_data.evaluators.intervals import DRAWS as DRAWS
+    from pereggrn_data.evaluators.intervals import FEWEST_LABELS as FEWEST_LABELS
+    from pereggrn_data.evaluators.intervals import Estimate as Estimate
+    from pereggrn_data.evaluators.intervals import Resampling as Resampling
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.evaluators.scoring import PREDICTIONS as PREDICTIONS
     from pereggrn_data.evaluators.scoring import Scores as Scores
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.splits.types import SPLIT_TYPES as SPLIT_TYPES
     from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR as SMALLEST_DIVISOR
     from pereggrn_data.evaluators.summary import MetricSummary as MetricSummary
+    from pereggrn_data.evaluators.summary import Summary as Summary
     from pereggrn_data.evaluators.summary import signature as signature
     from pereggrn_data.evaluators.summary import summarise as summarise
     from pereggrn_data.evaluators.targets import TargetedGenes as TargetedGenes
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.task import make_task as make_task
     from pereggrn_data.evaluators.task_baselines import Contexts as Contexts
     from pereggrn_data.evaluators.task_baselines import matched_controls as matched_controls
+    from pereggrn_data.evaluators.verdicts import Ceiling as Ceiling
+    from pereggrn_data.evaluators.verdicts import Overall as Overall
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -54,6 +61,12 @@ __getattr__, __dir__ = lazy_names(
             "group_keys",
             "time_text",
         ),
+        "intervals": (
+            "DRAWS",
+            "FEWEST_LABELS",
+            "Estimate",
+            "Resampling",
+        ),
         "metrics.definitions": ("METRICS",),
         "scoring": (
             "PREDICTIONS",
@@ -64,6 +77,7 @@ __getattr__, __dir__ = lazy_names(
         "summary": (
             "MetricSummary",
             "SMALLEST_DIVISOR",
+            "Summary",
             "signature",
             "summarise",
         ),
@@ -75,6 +89,10 @@ __getattr__, __dir__ = lazy_names(
         "task_baselines": (
             "Contexts",
             "matched_controls",
+        ),
+        "verdicts": (
+            "Ceiling",
+            "Overall",
         ),
     },
 )

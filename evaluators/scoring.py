@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.evaluators.alignment import Aligned
+from pereggrn_data.evaluators.cohort import lost_groups
 from pereggrn_data.evaluators.metrics.compute import compute_metrics, compute_whole_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
@@ -46,12 +47,16 @@ class Scores:
         Number of held-out groups.
     notes
         What could not be computed, and why.
+    lost
+        Per metric, in how many held-out groups the truth has a value and the
+        predictions have none.
     """
 
     groups: pd.DataFrame
     targets: pd.DataFrame
     n_expected: int
     notes: tuple[str, ...] = ()
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -111,6 +116,7 @@ def score(
         ),
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
+        lost=lost_groups(task, kept, values[PREDICTIONS], targeted, threads=threads),
     )
 
 

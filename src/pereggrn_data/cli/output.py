@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -90,6 +90,7 @@ def emit_table(
     right: Sequence[str] = (),
     title: str | None = None,
     expendable: Sequence[str] = (),
+    dim: Collection[int] = (),
 ) -> None:
     """Print a table on stdout; on a terminal it fits, unless --wide is said.
 
@@ -105,6 +106,8 @@ def emit_table(
         Line above the table.
     expendable
         Headings of the columns to leave out first where there is no room for all.
+    dim
+        Numbers of the rows that are greyed on a terminal.
     """
     from pereggrn_data.cli.terminal_tables import lay_out
 
@@ -117,7 +120,9 @@ def emit_table(
     longest = max(map(len, (*made.heading, *made.body)))
     lines = [] if title is None else [one_line(title)]
     lines += [typer.style(line, bold=True) for line in made.heading]
-    lines += [rule * min(longest, width or longest), *made.body]
+    lines += [rule * min(longest, width or longest)]
+    for row, line in zip(made.row_of, made.body, strict=True):
+        lines.append(typer.style(line, dim=True) if row in dim else line)
     # typer.echo takes the style away where stdout is no terminal.
     emit("\n".join(lines), styled=True)
     if made.left_out:

@@ -32,11 +32,14 @@ class Layout:
         The lines, without line breaks.
     left_out
         Headings of the columns that are not shown.
+    row_of
+        Which row each line of the body belongs to.
     """
 
     heading: tuple[str, ...]
     body: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    row_of: tuple[int, ...] = ()
 
 
 def lay_out(
@@ -82,9 +85,11 @@ def lay_out(
     widths = widths or [part[0].natural]
     is_right = [columns[i] in right for i in shown]
     heading = _lines([columns[i] for i in shown], widths, is_right)
-    body = [line for row in rows for line in _lines([row[i] for i in shown], widths, is_right)]
+    blocks = [_lines([row[i] for i in shown], widths, is_right) for row in rows]
+    body = [line for block in blocks for line in block]
+    row_of = tuple(k for k, block in enumerate(blocks) for _ in block)
     left_out = tuple(name for i, name in enumerate(columns) if i not in shown)
-    return Layout(tuple(heading), tuple(body), left_out)
+    return Layout(tuple(heading), tuple(body), left_out, row_of)
 
 
 class _Column:

@@ -165,9 +165,13 @@ class TestAdditive:
         options: Any = {"dataset": made.dataset, "targeted_genes": "exclude", "check_scale": False}
         report = score(predictions(made, close), **options)
         assert report.metrics["mae"].percent_change_from_mean > 50
-        assert report.metrics["mae"].beats_baselines is False
+        mae = report.metrics["mae"]
+        assert mae.better_baseline == "additive"
+        assert mae.differences["mean"].value > 0 > mae.differences["additive"].value
         same = score(predictions(made, task.baselines["additive"]), **options)
-        assert same.metrics["mae"].beats_baselines is False
+        assert same.metrics["mae"].differences["additive"].interval == (0, 0)
+        # Three pairs are too few to say more.
+        assert mae.beats_baselines is same.metrics["mae"].beats_baselines is None
 
 
 class TestMergedReplicates:

@@ -10,12 +10,11 @@ import typer
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.shared_options import Collection, Folder, Json
-from pereggrn_data.pipelines.score import ScoreOptions
+from pereggrn_data.pipelines.score import ScoreOptions, short
 from pereggrn_data.pipelines.split import SplitOptions
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.score import ScoreReport
-
 
 GROUPS = (OptionGroup(ScoreOptions), OptionGroup(SplitOptions, panel="The split, made again"))
 
@@ -63,33 +62,37 @@ def score_command(
 
 
 def print_report(report: ScoreReport) -> None:
-    """Print one line per metric, what it means, and the signature."""
-    baselines = list(next(iter(report.metrics.values())).baselines)
-    rows = [
-        (
-            name, _number(m.value), *(_number(m.baselines[b]) for b in baselines),
-            None if m.percent_change_from_mean is None else f"{m.percent_change_from_mean:+.1f}%",
-            f"{m.n}/{report.n_expected}",
-            {True: "yes", False: "no", None: None}[m.beats_baselines],
-        )
-        for name, m in report.metrics.items()
-    ]  # fmt: skip
-    numeric = ["value", *baselines, "vs mean", "scored"]
+    """Print what the scores say in a sentence, one line per metric, and the signature."""
+    rows, headings = report.table()
+    judged = [m for m in report.metrics.values() if m.higher_is_better is not None]
+    dim = [k for k, m in enumerate(judged) if m.ceiling.discriminates is False]
+    emit(report.sentence)
+    emit("")
     emit_table(
-        ["metric", *numeric, "beats baselines"],
+        headings,
         rows,
-        right=numeric,
-        expendable=["scored", *baselines[1:]],
+        right=["value", "mean", "scaled"],
+        expendable=["mean"],
         title=f"{report.dataset}: {report.n_scored} of {report.n_expected} groups scored",
+        dim=dim,
     )
     emit("")
-    emit("vs mean: percent better (+) or worse (-) than the mean baseline.")
+    emit(
+        "vs mean: percent better (+) or worse (-) than the mean baseline, with its 95 % interval "
+        "over perturbations."
+    )
+    emit(
+        f"better: than the better baseline ({', '.join(report.summary.overall.baselines)}), by "
+        "the interval of the difference; ? is undecided, - cannot be told with this metric."
+    )
+    if any("scaled" in heading for heading in headings):
+        emit("scaled: 0 is the mean baseline, 1 a duplicate of the experiment.")
+    described = {n: m for n, m in report.metrics.items() if m.higher_is_better is None}
+    if described:
+        shown = ", ".join(f"{n} {short(m.value) or '-'}" for n, m in described.items())
+        emit(f"These only describe: {shown}.")
     if any(name.startswith("mse") for name in report.metrics):
         emit("mse and mse_top_n are SUMS of squared errors over genes, as in the paper's Table 3.")
     for reason in report.reasons():
         emit(reason)
     emit(f"signature: {report.signature}")
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4g}"

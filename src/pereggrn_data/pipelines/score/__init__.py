@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score.score_predictions import score as score
     from pereggrn_data.pipelines.score.score_report import ScoreReport as ScoreReport
+    from pereggrn_data.pipelines.score.score_report import short as short
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -32,6 +33,9 @@ __getattr__, __dir__ = lazy_names(
         "score_inputs": ("refuse_two_splits",),
         "score_options": ("ScoreOptions",),
         "score_predictions": ("score",),
-        "score_report": ("ScoreReport",),
+        "score_report": (
+            "ScoreReport",
+            "short",
+        ),
     },
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pereggrn_data.core.options import check_choices, documented, normalise, option
+from pereggrn_data.core.options import check_options, documented, normalise, option
 from pereggrn_data.core.prediction_types import TargetedGenes
 
 
@@ -66,7 +66,16 @@ class ScoreOptions:
     step: int | None = option(
         None, minimum=0, help="Which prediction_timescale to score, for files with several."
     )
+    draws: int = option(
+        2000,
+        minimum=200,
+        noun="number of draws",
+        help="Draws of perturbations from which intervals are made.",
+    )
+    draws_seed: int = option(
+        0, minimum=0, help="Seed of these draws; equal seeds give equal intervals."
+    )
 
     def __post_init__(self) -> None:
         normalise(self)
-        check_choices(self)
+        check_options(self)

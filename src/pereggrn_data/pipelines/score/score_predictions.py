@@ -85,7 +85,7 @@ def score(
     task = make_task(data.adata, divided.split, train=data.train)
     checked = check_and_align(inputs, task, wanted)
     scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
-    metrics, remarks = summarise(scores)
+    summary = summarise(scores, draws=wanted.draws, seed=wanted.draws_seed)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
     line = signature(
         divided.split,
@@ -103,8 +103,8 @@ def score(
         signature=line,
         n_scored=n_scored,
         n_expected=n_expected,
-        warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *remarks),
-        metrics=metrics,
+        warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *summary.warnings),
+        summary=summary,
         scores=scores,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import MetricSummary, Scores
+from pereggrn_data.evaluators import MetricSummary, Scores, Summary
 from pereggrn_data.loaders.files import write_table, write_text
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class ScoreReport:
         Number of groups that were scored, and that were held out.
     warnings
         What the reader should know.
-    metrics
-        One summary per metric.
+    summary
+        One line per metric with its verdict, and all of them together.
     scores
         One row per method and group, and per method and gene.
     """
@@ -41,8 +41,18 @@ class ScoreReport:
     n_scored: int
     n_expected: int
     warnings: tuple[str, ...]
-    metrics: dict[str, MetricSummary]
+    summary: Summary
     scores: Scores
+
+    @property
+    def metrics(self) -> dict[str, MetricSummary]:
+        """One summary per metric."""
+        return self.summary.metrics
+
+    @property
+    def sentence(self) -> str:
+        """What the scores say, in plain words."""
+        return self.summary.overall.sentence("The forecast", self.dataset)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, in the layout of ``summary.json``."""
@@ -52,6 +62,8 @@ class ScoreReport:
             "n_scored": self.n_scored,
             "n_expected": self.n_expected,
             "warnings": list(self.warnings),
+            "verdict": {"sentence": self.sentence, **self.summary.overall.to_dict()},
+            "intervals": self.summary.intervals(),
             "metrics": {name: summary.to_dict() for name, summary in self.metrics.items()},
         }
 
@@ -87,13 +99,63 @@ class ScoreReport:
         return paths
 
     def __repr__(self) -> str:
-        frame = self.to_pandas()
-        baselines = [c for c in frame if str(c).endswith("_baseline")]
-        columns = ["value", *baselines, "percent_change_from_mean", "n", "beats_baselines"]
-        table = frame[columns].to_string(na_rep="-")
+        rows, headings = self.table()
+        import pandas as pd
+
+        table = pd.DataFrame(rows, columns=headings).to_string(index=False, na_rep="-")
         notes = "".join(f"\n{reason}" for reason in self.reasons())
         notes += "".join(f"\nwarning: {w}" for w in self.warnings)
         return (
             f"{self.dataset}: {self.n_scored} of {self.n_expected} groups scored\n"
-            f"{table}{notes}\n{self.signature}"
+            f"{self.sentence}\n{table}{notes}\n{self.signature}"
         )
+
+    def table(self) -> tuple[list[tuple[str | None, ...]], list[str]]:
+        """Return one row of text per metric that can be better or worse, and the headings.
+
+        It is made to fit 80 columns; ``to_pandas`` has everything.
+        """
+        judged = {n: m for n, m in self.metrics.items() if m.higher_is_better is not None}
+        with_scale = any(m.ceiling.discriminates is not None for m in judged.values())
+        headings = ["metric", "value", "mean", "vs mean"]
+        headings += ["scaled", "better"] if with_scale else ["better"]
+        rows = []
+        for name, m in judged.items():
+            row = [name, short(m.value), short(m.baselines["mean"]), _change(m)]
+            row += [short(m.ceiling.scaled, "{:.2f}")] if with_scale else []
+            rows.append((*row, _verdict(m)))
+        return rows, headings
+
+
+def short(value: float | None, form: str = "{:.3g}") -> str | None:
+    """Write a number for a table; None where there is none."""
+    return None if value is None else form.format(value)
+
+
+def _verdict(metric: MetricSummary) -> str | None:
+    if metric.ceiling.discriminates is False:
+        return None
+    return {True: "yes", False: "no", None: "?"}[metric.beats_baselines]
+
+
+def _change(metric: MetricSummary) -> str | None:
+    """Write a percent change with its interval.
+
+    Examples
+    --------
+    ``+7.6 % [+1.2, +13.0]``
+    """
+    if metric.percent_change_from_mean is None:
+        return None
+    text = f"{_percent(metric.percent_change_from_mean)} %"
+    if metric.percent_change_interval is None:
+        return text
+    return f"{text} [{', '.join(_percent(end) for end in metric.percent_change_interval)}]"
+
+
+def _percent(value: float) -> str:
+    # No column is wide enough for all digits of a hundredfold change.
+    size = abs(value)
+    return (
+        f"{value:+.1f}" if size < 99.95 else f"{value:+.0f}" if size < 9999.5 else f"{value:+.0e}"
+    )
