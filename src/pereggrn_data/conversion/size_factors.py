@@ -57,8 +57,11 @@ def median_of_ratios(counts: Any) -> Floats:
             got=f"none among {dense.shape[1]} genes and {dense.shape[0]} rows",
             fix="choose --size-factors total, or drop shallow cells before they are summed.",
         )
-    logs = np.log(dense[:, usable])
-    factors: Floats = np.exp(np.median(logs - logs.mean(axis=0), axis=1))
+    # Row by row: logs of all rows at once are as large as the counts, several times.
+    means = np.zeros(int(usable.sum()))
+    for row in dense:
+        means += np.log(row[usable]) / len(dense)
+    factors: Floats = np.exp([np.median(np.log(row[usable]) - means) for row in dense])
     return factors
 
 

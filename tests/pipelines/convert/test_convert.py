@@ -249,6 +249,25 @@ def test_what_cannot_be_meant_is_an_error(change: dict, error: str | None) -> No
         convert(screen(), **options)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"by": "n_cells"}, {"by": "is_control"}, {"by": LEVEL},
+     {"by": "replicate", "replicate": "rep"}],
+)  # fmt: skip
+def test_no_column_takes_the_name_of_another(more: dict) -> None:
+    adata = screen()
+    for column in ("n_cells", "is_control", LEVEL, "replicate"):
+        adata.obs[column] = 1
+    with pytest.raises(UsageError, match="cannot be kept under its name"):
+        convert(adata, **PLAIN, **more)
+
+
+def test_what_is_empty_is_said_to_be() -> None:
+    for empty in (screen()[:0], screen()[:, :0]):
+        with pytest.raises(InvalidDataError, match="is empty"):
+            convert(empty, **PLAIN)
+
+
 def test_unknown_options_have_near_matches() -> None:
     with pytest.raises(UsageError, match="did you mean size_factors"):
         convert(screen(), size_factor="tmm")

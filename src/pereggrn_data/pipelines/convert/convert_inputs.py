@@ -37,6 +37,7 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.format import (
     CELL_TYPE,
     IS_CONTROL,
+    LEVEL,
     PERTURBATION,
     PERTURBATION_TYPE,
     TIMEPOINT,
@@ -48,6 +49,9 @@ from pereggrn_data.validators import Matrix
 CONTROL = "control"
 """Label of controls in the output."""
 REPLICATE = "replicate"
+N_CELLS = "n_cells"
+RESERVED = (PERTURBATION, PERTURBATION_TYPE, IS_CONTROL, LEVEL, N_CELLS)
+"""Columns of the output that are no groups."""
 GENE_FEATURES = "Gene Expression"
 
 
@@ -87,6 +91,13 @@ def choose_values(
     InvalidDataError
         If the values are something else.
     """
+    for where, matrix in source.matrices.items():
+        if 0 in matrix.shape:
+            raise InvalidDataError(
+                f"{where} of {source.name} is empty.",
+                expected="at least one cell and one gene",
+                got=f"{matrix.shape[0]} cells x {matrix.shape[1]} genes",
+            )
     if options.normalised is not None:
         return _normalised(source, options.normalised, report)
     slot = options.counts
@@ -350,18 +361,24 @@ class CellReader:
 
     def _group(self, table: pd.DataFrame, keep: npt.NDArray[np.bool_]) -> list[str]:
         options = self._options
-        named = {
+        named: dict[str, tuple[str | None, str]] = {
             REPLICATE: (options.replicate, "--replicate"),
             CELL_TYPE: (options.cell_type, "--cell-type"),
             TIMEPOINT: (options.timepoint, "--timepoint"),
-        } | {name: (name, "--by") for name in options.by}
+        }
+        for name in options.by:
+            if name in RESERVED or named.get(name, (None, ""))[0] is not None:
+                raise UsageError(
+                    f"--by {name} cannot be kept under its name.",
+                    expected="columns other than those that the output has anyway",
+                    fix="leave it out, or rename the column.",
+                )
+            named[name] = (name, "--by")
         grouping = []
         for output, (column, flag) in named.items():
             if column is None:
                 continue
             required_column(column, self._columns, flag)
-            if output in (PERTURBATION, PERTURBATION_TYPE, IS_CONTROL):
-                raise UsageError(f"{flag} {output} is grouped by anyway.", fix="leave it out.")
             values = self._obs[column].astype(object)
             self._drop(keep, values.isna().to_numpy(dtype=bool),
                        f"cells without a value in obs[{column!r}]")  # fmt: skip

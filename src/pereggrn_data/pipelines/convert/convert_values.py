@@ -42,13 +42,17 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.loaders.files import matrix_in_memory
-from pereggrn_data.pipelines.convert.convert_inputs import ChosenCells, ChosenGenes, ChosenValues
+from pereggrn_data.pipelines.convert.convert_inputs import (
+    N_CELLS,
+    ChosenCells,
+    ChosenGenes,
+    ChosenValues,
+)
 from pereggrn_data.validators import Block, Matrix
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-N_CELLS = "n_cells"
 EXACT_IN_FLOAT32 = 2**24
 
 
