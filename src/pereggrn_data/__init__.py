@@ -7,6 +7,8 @@ Everything here is imported when it is first used, so that
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,3 +98,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LAZY, "__version__"])
+
+
+class _CatalogRoom(ModuleType):
+    """The room ``pereggrn_data.catalog``, which is also the verb that opens it for intake."""
+
+    def __call__(self, collection: str | None = None) -> Any:
+        from pereggrn_data.pipelines.collection.intake_readers import catalog
+
+        return catalog(collection)
+
+
+# The name belongs to the room as soon as anything imports it, so that the room itself answers.
+importlib.import_module("pereggrn_data.catalog")
+sys.modules["pereggrn_data.catalog"].__class__ = _CatalogRoom

@@ -9,10 +9,13 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.catalog import AnyEntry, DatasetEntry, NetworkEntry, load_catalog
+from pereggrn_data.catalog import AnyEntry, DatasetEntry, EntryKind, NetworkEntry, load_catalog
 from pereggrn_data.core.errors import UsageError, or_list
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
     from anndata import AnnData
 
     from pereggrn_data.loaders.network import Form
@@ -43,9 +46,14 @@ def intake_yaml() -> str:
     """Return the text of the intake catalog."""
     import yaml
 
+    return HEADER + yaml.safe_dump(intake_values(), sort_keys=False, allow_unicode=True, width=99)
+
+
+def intake_values() -> dict[str, Any]:
+    """Return what the shipped catalog says: published and embedded datasets and networks."""
     catalog = load_catalog()
     read = [e for e in catalog.entries.values() if isinstance(e, (DatasetEntry, NetworkEntry))]
-    values = {
+    return {
         "version": 2,
         "metadata": {
             "name": "pereggrn",
@@ -59,10 +67,75 @@ def intake_yaml() -> str:
         "entries": {_token(e): _entry(e) for e in read},
         "user_parameters": {},
     }
-    return HEADER + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=99)
 
 
-def read_dataset_entry(name: str, *, backed: str | None = None) -> AnnData:
+def values_here(collection: str | None = None) -> dict[str, Any]:
+    """Return what can be read here by name: also tables, and all that a local collection adds.
+
+    Parameters
+    ----------
+    collection
+        Its folder; by default ``PEREGGRN_COLLECTION``.
+
+    Raises
+    ------
+    MissingFileError
+        If that is named, and not there.
+    """
+    from pereggrn_data.pipelines.collection.listing import list_entries
+
+    values = intake_values()
+    for row in list_entries(collection=collection):
+        if row.name in values["entries"] and collection is None:
+            continue
+        kwargs: dict[str, Any] = {"name": row.name, "collection": collection}
+        if row.kind == EntryKind.NETWORK:
+            values["data"][f"data-{row.name}"] = _named_data(kwargs)
+            kwargs = {"data": f"{{data(data-{row.name})}}"}
+        reader, output = _READERS[row.kind]
+        about = {"description": f"{row.kind}, {row.state}", "species": row.species}
+        values["aliases"][row.name] = row.name
+        values["entries"][row.name] = _described(reader, kwargs, output, about)
+    return values
+
+
+def read_table_entry(name: str, *, collection: str | None = None) -> dict[str, pd.DataFrame]:
+    """Read the tables of an entry.
+
+    Returns
+    -------
+    dict
+        By name of the file, without its ending. A list of names is a table with the
+        column ``gene``.
+
+    Raises
+    ------
+    NotFetchedError
+        If it has not been fetched.
+    UsageError
+        If a file is not a table.
+    """
+    from pereggrn_data.pipelines.collection.resolve import entry_paths
+
+    return {path.stem: _table(path) for path in entry_paths(name, collection=collection)}
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix == ".txt":
+        return pd.DataFrame({"gene": path.read_text("utf-8").split()})
+    separators = {".csv": ",", ".tsv": "\t"}
+    if path.suffix not in separators:
+        raise UsageError(f"{path} is not a table.", expected=or_list([*separators, ".parquet"]))
+    return pd.read_csv(path, sep=separators[path.suffix])
+
+
+def read_dataset_entry(
+    name: str, *, backed: str | None = None, collection: str | None = None
+) -> AnnData:
     """Read a dataset by name.
 
     Parameters
@@ -80,16 +153,16 @@ def read_dataset_entry(name: str, *, backed: str | None = None) -> AnnData:
     from pereggrn_data.pipelines.collection.open_datasets import dataset_path, load
 
     if backed is None:
-        return load(name)
+        return load(name, collection=collection)
     if backed != "r":
         raise UsageError("Cached files are not to be changed.", expected='backed="r"', got=backed)
     import anndata
 
-    adata: AnnData = anndata.read_h5ad(dataset_path(name), backed="r")
+    adata: AnnData = anndata.read_h5ad(dataset_path(name, collection=collection), backed="r")
     return adata
 
 
-def read_network_entry(name: str, *, to: Form = "pandas") -> Any:
+def read_network_entry(name: str, *, to: Form = "pandas", collection: str | None = None) -> Any:
     """Read the edges of a network by name.
 
     Parameters
@@ -112,7 +185,7 @@ def read_network_entry(name: str, *, to: Form = "pandas") -> Any:
 
     if to not in FORMS:
         raise UsageError("That is no form of a table.", expected=or_list(FORMS), got=to)
-    return open_network(name).edges(to=to)
+    return open_network(name, collection=collection).edges(to=to)
 
 
 def _token(entry: AnyEntry) -> str:
@@ -120,23 +193,43 @@ def _token(entry: AnyEntry) -> str:
 
 
 def _data(entry: NetworkEntry) -> dict[str, Any]:
+    return _named_data({"name": entry.name})
+
+
+def _named_data(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {
         "datatype": f"{READERS}:NetworkData",
-        "kwargs": {"name": entry.name},
+        "kwargs": kwargs,
         "metadata": {},
         "user_parameters": {},
     }
 
 
 def _entry(entry: DatasetEntry | NetworkEntry) -> dict[str, Any]:
+    reader, output = _READERS[entry.kind]
     is_dataset = isinstance(entry, DatasetEntry)
+    kwargs = {"name": entry.name} if is_dataset else {"data": f"{{data(data-{entry.name})}}"}
+    about = {"description": entry.title, "species": entry.species_shown}
+    return _described(reader, kwargs, output, about)
+
+
+def _described(
+    reader: str, kwargs: dict[str, Any], output: str, about: dict[str, Any]
+) -> dict[str, Any]:
     return {
-        "reader": f"{READERS}:{'DatasetReader' if is_dataset else 'NetworkReader'}",
-        "kwargs": {"name": entry.name} if is_dataset else {"data": f"{{data(data-{entry.name})}}"},
-        "output_instance": "anndata:AnnData" if is_dataset else "pandas:DataFrame",
-        "metadata": {"description": entry.title, "species": entry.species_shown},
+        "reader": f"{READERS}:{reader}",
+        "kwargs": kwargs,
+        "output_instance": output,
+        "metadata": about,
         "user_parameters": {},
     }
+
+
+_READERS: dict[EntryKind, tuple[str, str]] = {
+    EntryKind.DATASET: ("DatasetReader", "anndata:AnnData"),
+    EntryKind.NETWORK: ("NetworkReader", "pandas:DataFrame"),
+    EntryKind.TABLE: ("TableReader", "builtins:dict"),
+}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,17 @@ class PereggrnCatalog(Catalog):  # type: ignore[misc]
         """Read the catalog that comes with the package."""
         from pereggrn_data.pipelines.collection.intake_catalog import catalog_path
 
-        read = Catalog.from_yaml_file(catalog_path())
+        return cls._of(Catalog.from_yaml_file(catalog_path()))
+
+    @classmethod
+    def here(cls, collection: str | None = None) -> PereggrnCatalog:
+        """Describe all that can be read here by name, those of a local collection included."""
+        from pereggrn_data.pipelines.collection.intake_catalog import values_here
+
+        return cls._of(Catalog.from_dict(values_here(collection)))
+
+    @classmethod
+    def _of(cls, read: Catalog) -> PereggrnCatalog:
         return cls(
             entries=read.entries,
             aliases=read.aliases,
@@ -49,8 +59,14 @@ class NetworkData(BaseData):  # type: ignore[misc]
 
     structure: ClassVar[set[str]] = {"table"}
 
-    def __init__(self, name: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        metadata: dict[str, Any] | None = None,
+        collection: str | None = None,
+    ) -> None:
         self.name = name
+        self.collection = collection
         super().__init__(metadata=metadata)
 
 
@@ -82,7 +98,7 @@ class NetworkReader(BaseReader):  # type: ignore[misc]
     to = "pandas"
 
     def _read(self, data: NetworkData, to: str | None = None, **kwargs: Any) -> Any:
-        return self._func(data.name, to=to or self.to, **kwargs)
+        return self._func(data.name, to=to or self.to, collection=data.collection, **kwargs)
 
 
 class NetworkToDuckDB(NetworkReader):
@@ -92,7 +108,34 @@ class NetworkToDuckDB(NetworkReader):
     to = "relation"
 
 
+class TableReader(BaseReader):  # type: ignore[misc]
+    """Reads the tables of an entry by name, into a dict of DataFrames."""
+
+    output_instance = "builtins:dict"
+    func = "pereggrn_data.pipelines.collection.intake_catalog:read_table_entry"
+
+    def _read(self, name: str, **kwargs: Any) -> Any:
+        return self._func(name, **kwargs)
+
+
+def catalog(collection: str | None = None) -> PereggrnCatalog:
+    """Return a catalog of intake with every name that can be read here.
+
+    Parameters
+    ----------
+    collection
+        Folder of a local collection; by default ``PEREGGRN_COLLECTION``.
+
+    Returns
+    -------
+    intake.readers.entry.Catalog
+        Local, embedded and published datasets, networks and tables; what each
+        name stands for is found when it is read.
+    """
+    return PereggrnCatalog.here(collection)
+
+
 def __getattr__(name: str) -> Any:
     if name == "cat":
-        return PereggrnCatalog.shipped()
+        return PereggrnCatalog.here()
     raise AttributeError(name)
