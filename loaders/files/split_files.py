@@ -11,6 +11,7 @@ from typing import Any
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.loaders.files.signatures import refuse_other_kind
 from pereggrn_data.loaders.files.user_paths import existing_path, required_file
 from pereggrn_data.loaders.files.writing import write_text
 
@@ -38,6 +39,8 @@ def read_split(path: Path) -> Split:
     """
     found = existing_path(path)
     file = required_file(path / SPLIT_FILE if found is not None and found.is_dir() else path)
+    # Other text is no JSON, which the parser says better.
+    refuse_other_kind(file, ("json", "text", "unknown", "empty"), "a split.json")
     try:
         text = file.read_text(encoding="utf-8-sig")
         values = json.loads(text, object_pairs_hook=_without_repeats)

@@ -14,6 +14,7 @@ from pereggrn_data.loaders.files import (
     TEXT_ENDINGS,
     explained,
     first_rows,
+    recognise,
     refuse_other_kind,
     required_file,
     text_ending,
@@ -145,9 +146,12 @@ def checked_path(path: Path) -> Path:
     """
     path = required_file(path)
     if not is_parquet_name(path) and text_ending(path) is None:
+        found = recognise(path)
         raise UsageError(
             f"The format of {path} is not known.",
             expected=f"a name that ends with {', '.join(TEXT_ENDINGS)} (or one of these and .gz) "
             f"or {PARQUET}",
+            got=found.what,
+            fix=f"{found.fix}.",
         )
     return path

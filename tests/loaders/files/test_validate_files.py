@@ -176,9 +176,9 @@ def test_storage_does_not_matter(
     found = {f.code: f for f in validate(subject).findings}
     if where == "backed":
         subject.file.close()
-    assert set(found) == {"level-differs-from-X", "X-not-finite", "X-not-log", "X-negative"}
+    assert set(found) == {"level-differs-from-X", "X-not-finite", "X-outliers", "X-negative"}
     assert found["X-not-finite"].examples == ("cell_3 x D = nan",)
-    assert found["X-not-log"].examples == ("cell_4 x C = 15.5",)
+    assert found["X-outliers"].examples == ("cell_4 x C = 15.5",)
     assert found["X-negative"].examples == ("cell_5 x A = -1",)
     assert found["level-differs-from-X"].n == 1
 
