@@ -41,6 +41,7 @@ BLOCK = 16 << 20
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 _EXPECTED = "a complete table in UTF-8, with columns separated by one kind of mark"
 
 _Read = TypeVar("_Read")
@@ -235,7 +236,7 @@ def text_table(
         columns, n_header_rows = [str(i + 1) for i in range(max(map(len, rows)))], 0
     data = rows[n_header_rows:]
     named = [name.strip() for name in (rows[0] if columns is None else columns)]
-    names = _fitted(named, data, path)
+    names = _fitted(named, data, path, labels)
     sample = tuple((*row, *[""] * (len(names) - len(row)))[: len(names)] for row in data)
     shown = [i for i, name in enumerate(names) if name or i == 0]
     for i in set(range(len(names))) - set(shown):
@@ -270,7 +271,9 @@ def explained(path: Path, read: Callable[[], _Read]) -> _Read:
         ) from error
 
 
-def _fitted(header: list[str], data: list[list[str]], path: Path) -> list[str]:
+def _fitted(
+    header: list[str], data: list[list[str]], path: Path, labels: Sequence[str]
+) -> list[str]:
     """Return as many names as rows have cells; an empty name is a column without one."""
     if not data:
         return header
@@ -280,8 +283,7 @@ def _fitted(header: list[str], data: list[list[str]], path: Path) -> list[str]:
         return header[:width]
     if extra > 0 and not any(cell.strip() for row in data for cell in row[len(header) :]):
         return [*header, *[""] * extra]  # separators at the end of rows
-    counted = [row[0] for row in data]
-    if extra == 1 and counted == [str(i + 1) for i in range(len(data))]:
+    if extra == 1 and _has_row_names(header, data, labels):
         return ["", *header]  # R writes row names without a heading
     if extra > 0:
         raise InvalidDataError(
@@ -291,6 +293,18 @@ def _fitted(header: list[str], data: list[list[str]], path: Path) -> list[str]:
             fix="name the column that has no name, or remove what is too much.",
         )
     return header
+
+
+def _has_row_names(header: list[str], data: list[list[str]], labels: Sequence[str]) -> bool:
+    """Say whether the cell too many is the first: rows are counted, or labels are behind it.
+
+    A table of edges with a name too few could have its values without a name as well.
+    """
+    names = [row[0] for row in data]
+    if names == [str(i + 1) for i in range(len(data))]:
+        return True
+    are_labels = not any(_NUMBER.fullmatch(row[1]) for row in data)
+    return header[0] in labels and are_labels and len(set(names)) == len(names)
 
 
 def _unnamed(path: Path, number: int) -> InvalidDataError:

@@ -44,6 +44,7 @@ WRITERS = {
     "rows of nothing": PLAIN + ",,,\n,,,\n\n",
     "a stated separator": "sep=;\r\n" + FRAME.to_csv(index=False, sep=";", decimal=","),
     "R": FRAME.set_axis([1, 2, 3]).to_csv(sep=" ", na_rep="NA").removeprefix(" "),
+    "R, with names": FRAME.set_axis(["r1", "r2", "r3"]).to_csv().removeprefix(","),
     "an index of pandas": FRAME.to_csv(),
 }
 
