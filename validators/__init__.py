@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_values import check_scale as check_scale
     from pereggrn_data.validators.predictions import check_predictions as check_predictions
     from pereggrn_data.validators.predictions import parse_header as parse_header
+    from pereggrn_data.validators.rules import CAN_INSIST as CAN_INSIST
     from pereggrn_data.validators.rules import RULES as RULES
     from pereggrn_data.validators.rules import rules_table as rules_table
 
@@ -79,6 +80,7 @@ __getattr__, __dir__ = lazy_names(
             "parse_header",
         ),
         "rules": (
+            "CAN_INSIST",
             "RULES",
             "rules_table",
         ),

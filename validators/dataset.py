@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from pereggrn_data.validators.expression import (
     place,
     raw_findings,
     repeated_findings,
+    sampled_raw,
     shape_findings,
     x_findings,
 )
@@ -49,7 +50,7 @@ from pereggrn_data.validators.label_rules import (
     names_in,
 )
 from pereggrn_data.validators.parts import ExpressionParts
-from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators.rules import RULES, Use
 from pereggrn_data.validators.x_scale import Scanned, scale_findings
 
 
@@ -86,29 +87,60 @@ def check_dataset(
     return found + of_raw
 
 
-def check_usable(parts: ExpressionParts, role: Role = Role.TEST) -> list[Finding]:
-    """Check what would keep a dataset from being split and scored.
+SLIGHT_LEVEL_DIFFERENCE = 0.1
+"""Stated levels that differ from X by less (natural log) move scores only a little."""
+
+
+def check_usable(
+    parts: ExpressionParts, role: Role = Role.TEST, insist: Collection[str] = ()
+) -> list[Finding]:
+    """Check what keeps a dataset from being split and scored, or should be known of the scores.
 
     Parameters
     ----------
     parts
-        The dataset's parts; raw counts are not looked at.
+        The dataset's parts; of raw counts only the first observations are looked at.
     role
         A training file may hold controls only.
+    insist
+        Codes that the user insists on.
 
     Returns
     -------
     list of Finding
-        Errors all, whether the rule is one or a warning; only of rules with
-        ``blocks_use``.
+        Errors keep it from being used. Warnings are of what validation calls an error
+        and the rule (:attr:`Rule.use`) lets pass, or the user insists on.
     """
-    found, _ = _label_findings(parts, role, None)
-    of_x, _ = x_findings(parts)
-    return [
-        replace(finding, severity=Severity.ERROR)
-        for finding in [*found, *of_x]
-        if RULES[finding.code].blocks_use and not _is_spare(finding)
-    ]
+    found, stated = _label_findings(parts, role, None)
+    of_x, x = x_findings(parts, stated.rows, stated.columns)
+    found += of_x
+    slight: set[str] = set()
+    if x is not None:
+        if not _truth(parts.uns.get(SKIP_LOG_CHECK)):
+            where = place(parts.obs.index, parts.var.index)
+            found += scale_findings(parts, Scanned(x, sampled_raw(parts)), where)
+        found += levels_in_x_findings(parts.obs, parts.var.index, stated, x.at)
+        away = np.abs(x.at - stated.levels)
+        if not (away[np.isfinite(away)] > SLIGHT_LEVEL_DIFFERENCE).any():
+            slight.add("level-differs-from-X")
+    judged = (_in_use(f, slight, insist) for f in found if not _is_spare(f))
+    return [finding for finding in judged if finding is not None]
+
+
+def _in_use(finding: Finding, slight: Collection[str], insist: Collection[str]) -> Finding | None:
+    """Return a finding as it is told where the dataset is used; None if it is not."""
+    code, rule = finding.code, RULES[finding.code]
+    if rule.use is Use.REFUSED:
+        return replace(finding, severity=Severity.ERROR)
+    is_error = finding.severity is Severity.ERROR
+    if rule.use is Use.STOPPED and is_error and code not in slight:
+        if code in insist:
+            return replace(finding, severity=Severity.WARNING, got=f"insisted on: {finding.got}")
+        fix = f"{finding.fix} To go on all the same, say --insist {code} (in Python: insist)."
+        return replace(finding, fix=fix)
+    if rule.use is Use.IGNORED or not (is_error or rule.warns_in_use):
+        return None
+    return replace(finding, severity=Severity.WARNING)
 
 
 def _is_spare(finding: Finding) -> bool:

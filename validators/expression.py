@@ -17,9 +17,10 @@ from pereggrn_data.validators.matrix import (
     EXPRESSION_PROBLEMS,
     Count,
     Scan,
+    sample_of,
     scan,
 )
-from pereggrn_data.validators.parts import READ_FAILURES, ExpressionParts, Matrix
+from pereggrn_data.validators.parts import READ_FAILURES, Block, ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
 from pereggrn_data.validators.schemas import SEPARATORS_IN_NAMES
 
@@ -123,6 +124,27 @@ def raw_findings(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
     found += _count_finding("raw-negative", result, "negative", f"down to {result.low:.6g}", where)
     found += _count_finding("raw-not-integer", result, "fraction", "fractions", where)
     return found, result
+
+
+def sampled_raw(parts: ExpressionParts) -> Scan | None:
+    """Look at the first observations of raw only; None where there is nothing to see."""
+    if parts.raw is None or parts.raw_genes is None or not parts.raw.is_numeric:
+        return None
+    if parts.raw.shape != (len(parts.obs), len(parts.raw_genes)):
+        return None
+    try:
+        block = next(iter(parts.raw.blocks()), None)
+        sample = None if block is None else sample_of(block)
+        if sample is None:
+            return None
+        few = Matrix(
+            sample.values.shape,
+            parts.raw.dtype,
+            lambda: iter([Block(0, sample.column, sample.values)]),
+        )
+        return scan(few, problems=COUNT_PROBLEMS)
+    except READ_FAILURES:
+        return None  # validation names it; nothing is computed with raw
 
 
 def _raw_gene_findings(genes: pd.Index[Any], raw_genes: pd.Index[Any]) -> list[Finding]:

@@ -106,7 +106,7 @@ def scan(
     for block in matrix.blocks():
         values = _stored(block)
         n_nonzero += int(np.count_nonzero(values))
-        sample = sample or _sample(block)
+        sample = sample or sample_of(block)
         for name, mask in _masks(values, problems):
             _add(counts[name], block, values, mask)
         if values.size:
@@ -127,7 +127,8 @@ def scan(
     )
 
 
-def _sample(block: Block) -> Sample | None:
+def sample_of(block: Block) -> Sample | None:
+    """Copy the first observations of the first block; None of another one."""
     values = block.values
     if block.row or not values.shape[0]:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.format import (
@@ -14,6 +15,19 @@ from pereggrn_data.core.format import (
     PerturbationType,
 )
 from pereggrn_data.core.reports import Finding, Severity
+
+
+class Use(StrEnum):
+    """What `split`, `predict` and `score` do with a dataset that breaks a rule."""
+
+    REFUSED = "refused"
+    """They stop: there would be no result, or a wrong one."""
+    STOPPED = "stops"
+    """They stop unless the user insists: the numbers would mean nothing."""
+    TOLD = "warns"
+    """They go on, and say it."""
+    IGNORED = "-"
+    """They go on: it touches nothing that they compute with."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,12 @@ class Rule:
     blocks_use
         Whether a dataset that breaks it can be neither split nor scored, even where
         validation only warns: the result would be wrong, or there would be none.
+    stops_use
+        Whether numbers that are computed with such a dataset mean nothing, so that one has
+        to insist on them.
+    warns_in_use
+        Whether it is said when the dataset is used, although validation only warns; of
+        errors it is said anyway, unless they are about raw counts.
     """
 
     code: str
@@ -49,6 +69,20 @@ class Rule:
     fix: str
     needs_dataset: bool = False
     blocks_use: bool = False
+    stops_use: bool = False
+    warns_in_use: bool = False
+
+    @property
+    def use(self) -> Use:
+        """What commands do with a dataset that breaks the rule."""
+        if self.blocks_use:
+            return Use.REFUSED
+        if self.stops_use:
+            return Use.STOPPED
+        touches = Kind.DATASET in self.kinds and self.slot in ("obs", "var", "uns", "X")
+        if self.warns_in_use or (touches and self.severity is Severity.ERROR):
+            return Use.TOLD
+        return Use.IGNORED
 
     def found(
         self,
@@ -79,7 +113,7 @@ class Rule:
 _D, _P, _N = (Kind.DATASET,), (Kind.PREDICTIONS,), (Kind.NETWORK,)
 _DP = (Kind.DATASET, Kind.PREDICTIONS)
 _E, _W = Severity.ERROR, Severity.WARNING
-_SCORED, _BLOCKS = True, True
+_SCORED, _BLOCKS, _STOPS, _WARNS = True, True, True, True
 
 _TYPES = ", ".join(PerturbationType)
 
@@ -119,18 +153,19 @@ _RULES = (
          "what is not known is no perturbation."),
     Rule("perturbation-like-control", _D, _W, "obs", "controls marked by is_control",
          "set is_control = True in these rows, if they are controls; else they are held out and "
-         "scored as a perturbation."),
+         "scored as a perturbation.", warns_in_use=_WARNS),
     Rule("perturbation-names-control", _D, _E, "obs", "labels that name genes only",
          "remove the control from the label and its level: 'AHR' for 'AHR,ctrl'; else one gene "
          "counts as a combination."),
     Rule("perturbation-separator", _D, _W, "obs", "genes joined by commas",
          "join the genes by commas, 'AHR,KLF1' for 'AHR+KLF1'; else the label names one gene, "
-         "which nothing measures."),
+         "which nothing measures.", warns_in_use=_WARNS),
     Rule("perturbed-names-of-another-kind", _D, _W, "obs", "perturbed genes that are in var",
          "name genes in labels as in var, and fill both lists anew; a split can hold out "
          "measured genes only."),
     Rule("is-control-contradicts-label", _D, _E, "obs", "controls and perturbations of "
-         "different labels", "correct is_control, or the label, of the rows that are wrong."),
+         "different labels", "correct is_control, or the label, of the rows that are wrong.",
+         stops_use=_STOPS),
     Rule("is-control-not-bool", _D, _E, "obs", "true or false (bool) in every row",
          "convert it: adata.obs['is_control'] = adata.obs['is_control'].astype(bool), "
          "after looking at what it holds (text 'False' becomes True).", blocks_use=_BLOCKS),
@@ -151,7 +186,8 @@ _RULES = (
          "write 'nan,nan' for two genes of unknown level."),
     Rule("level-differs-from-X", _D, _E, "obs", "for overexpression and knockdown, the value "
          f"in X within {LEVEL_TOLERANCE:g}",
-         "copy the level from X after the last normalisation, or set it to nan."),
+         "copy the level from X after the last normalisation, or set it to nan.",
+         stops_use=_STOPS),
     Rule("train-missing-column", _D, _E, "obs", "timepoint and cell_type in the "
          "training file of a time series",
          "add the column; if this is no time series, validate it with --role test."),
@@ -209,12 +245,14 @@ _RULES = (
     Rule("X-not-finite", _D, _E, "X", "finite values", "remove or impute them before log.",
          blocks_use=_BLOCKS),
     Rule("X-not-log", _D, _E, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
-         "normalise and take log1p; if the values are right, set uns['skip_log_check'] = True."),
+         "normalise and take log1p; if the values are right, set uns['skip_log_check'] = True.",
+         stops_use=_STOPS),
     Rule("X-other-log", _D, _E, "X", "natural logarithms, taken once",
-         "convert X to ln(1 + x); if the values are right, set uns['skip_log_check'] = True."),
+         "convert X to ln(1 + x); if the values are right, set uns['skip_log_check'] = True.",
+         stops_use=_STOPS),
     Rule("X-z-scores", _D, _E, "X", "natural-log expression, not scaled",
          "take X before scanpy.pp.scale; if the values are right, set "
-         "uns['skip_log_check'] = True."),
+         "uns['skip_log_check'] = True.", stops_use=_STOPS),
     Rule("X-outliers", _D, _W, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
          "look at these values; if they are right, set uns['skip_log_check'] = True."),
     Rule("X-negative", _D, _W, "X", "values of 0 or more",
@@ -320,17 +358,24 @@ _RULES = (
 RULES: dict[str, Rule] = {rule.code: rule for rule in _RULES}
 """All rules by code, in the order of the documentation."""
 
+CAN_INSIST = tuple(rule.code for rule in _RULES if rule.use is Use.STOPPED)
+"""Codes that one can insist on."""
+
 
 def rules_table() -> str:
     """Return the documentation's table of rules, as Markdown."""
-    lines = ["| code | severity | blocks use | checked for | where | expected | how to mend it |"]
+    lines = ["| code | severity | in use | checked for | where | expected | how to mend it |"]
     lines.append("|" + "---|" * 7)
     lines.extend(
-        f"| `{r.code}` | {r.severity} | {'yes' if r.blocks_use else 'no'} | {_checked_for(r)} "
+        f"| `{r.code}` | {r.severity} | {_used(r)} | {_checked_for(r)} "
         f"| {r.slot} | {r.expected} | {r.fix} |"
         for r in RULES.values()
     )
     return "\n".join(lines)
+
+
+def _used(rule: Rule) -> str:
+    return str(rule.use) if Kind.DATASET in rule.kinds else ""
 
 
 def _checked_for(rule: Rule) -> str:

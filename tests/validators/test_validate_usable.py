@@ -13,14 +13,15 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from pereggrn_data import load, validate
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data import check_split, load, predict, validate
+from pereggrn_data.core.errors import ExitCode, InvalidDataError, UnknownNameError
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.loaders.files.anndata_files import Dataset, plain_frame
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
 from pereggrn_data.pipelines.score.score_predictions import score
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split
-from pereggrn_data.validators.rules import RULES
+from pereggrn_data.validators.rules import CAN_INSIST, RULES, Use
 
 Make = Callable[[], AnnData]
 Change = Callable[[AnnData], None]
@@ -117,8 +118,11 @@ def without_raw(adata: AnnData) -> None:
 
 STILL_USED: list[tuple[Change, str]] = [
     (without_raw, "raw-missing"),
-    (x(lambda m: m + 20), "X-not-log"),
-    (x(lambda m: m + 1), "level-differs-from-X"),
+    (
+        column("perturbation", ["ctrl", "ctrl", "A", "B", "A,B", "unassigned"]),
+        "perturbation-unknown",
+    ),
+    (rank([-1, 0, 1, 2]), "rank-negative"),
     (uns("perturbed_but_not_measured_genes", ["Z", "Y"]), "listed-not-perturbed"),
     (lambda a: a.uns.__delitem__("perturbed_but_not_measured_genes"), "uns-missing-key"),
 ]
@@ -133,7 +137,76 @@ def test_invalid_but_usable(
     path = tmp_path / "d.h5ad"
     adata.write_h5ad(path)
     assert code in {f.code for f in validate(path).errors}
-    assert split(str(path)).split.test_observations
+    made = split(str(path))
+    assert made.split.test_observations
+    told = RULES[code].use is Use.TOLD and code != "uns-missing-key"
+    assert any(f"{code} in" in w for w in made.warnings) == told
+    report = score(filled(made), split=made, check_scale=False)
+    assert any(f"{code} in" in w for w in report.warnings) == told
+    notes = predict(split=made, model="mean").notes
+    assert any(f"{code} in" in note for note in notes) == told
+
+
+def filled(made: SplitDataset) -> AnnData:
+    template = made.template
+    template.X[:] = np.arange(template.n_vars) / 3
+    return template
+
+
+def marked(adata: AnnData) -> None:
+    adata.obs["perturbation"] = ["ctrl", "A", "A", "B", "A,B", "B"]
+
+
+STOPPED: list[tuple[Change, str]] = [
+    (x(lambda m: m + 20), "X-not-log"),
+    (x(lambda m: np.rint(m * 4)), "X-not-log"),
+    (uns("log1p", {"base": 2}), "X-other-log"),
+    (x(lambda m: m + 1), "level-differs-from-X"),
+    (marked, "is-control-contradicts-label"),
+]
+
+
+@pytest.mark.parametrize(("change", "code"), STOPPED)
+def test_meaningless_unless_one_insists(
+    small_dataset: Make, tmp_path: Path, change: Change, code: str
+) -> None:
+    adata = small_dataset()
+    change(adata)
+    path = tmp_path / "d.h5ad"
+    adata.write_h5ad(path)
+    stops = sorted({f.code for f in validate(path).errors} & set(CAN_INSIST))
+    assert code in stops
+    for data in (path, adata):
+        with pytest.raises(InvalidDataError, match=f"--insist {code} ") as caught:
+            split(data)
+        assert caught.value.exit_code == ExitCode.FINDINGS
+    made = split(path, insist=stops)
+    warning = next(w for w in made.warnings if code in w)
+    assert "insisted on" in warning
+    predictions = filled(made)
+    assert warning in score(predictions, split=made, check_scale=False).warnings
+    assert warning in predict(split=made, model="mean").notes
+    with pytest.raises(InvalidDataError, match=f"--insist {code} "):
+        score(predictions, dataset=path, check_scale=False)
+    again = score(predictions, dataset=path, insist=stops, check_scale=False)
+    assert warning in again.to_dict()["warnings"]
+    made.write(tmp_path / "task")
+    assert check_split(tmp_path / "task", path).valid
+
+
+def test_a_slight_difference_of_levels_is_only_told(small_dataset: Make) -> None:
+    adata = small_dataset()
+    adata.X = np.asarray(adata.X) + 0.01
+    assert "level-differs-from-X" in {f.code for f in validate(adata).errors}
+    assert any("level-differs-from-X" in w for w in split(adata).warnings)
+
+
+def test_one_can_insist_on_known_codes_only(small_dataset: Make) -> None:
+    with pytest.raises(UnknownNameError, match="no finding to insist on named 'X-not-lgo'") as e:
+        split(small_dataset(), insist="X-not-lgo")
+    assert "X-not-log" in str(e.value)
+    with pytest.raises(UnknownNameError):
+        split(small_dataset(), insist="no-controls")
 
 
 def test_only_duplicated_observations_are_harder_here_than_in_validation() -> None:

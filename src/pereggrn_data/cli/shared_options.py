@@ -21,6 +21,15 @@ Collection = Annotated[
         help="Folder of a local collection; by default PEREGGRN_COLLECTION.",
     ),
 ]
+Insist = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--insist",
+        metavar="CODE",
+        help="Use the dataset although this finding makes its numbers meaningless, such as "
+        "X-not-log; recorded among the warnings; may be given several times.",
+    ),
+]
 Release = Annotated[
     str | None,
     typer.Option(

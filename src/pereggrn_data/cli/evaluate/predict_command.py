@@ -11,7 +11,7 @@ import typer
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
-from pereggrn_data.cli.shared_options import Collection, Json
+from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -74,6 +74,7 @@ def predict_command(
         Path | None,
         typer.Option("--output", "-o", help="The predictions; default predictions_MODEL.h5ad."),
     ] = None,
+    insist: Insist = None,
     collection: Collection = None,
     as_json: Json = False,
 ) -> None:
@@ -111,6 +112,7 @@ def predict_command(
             save_model=save_model,
             jobs=jobs,
             progress=progress,
+            insist=insist or (),
             collection=collection,
             output=output,
             **{**of_model, "seed": seed if model_seed is None else model_seed},

@@ -9,7 +9,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
-from pereggrn_data.cli.shared_options import Collection, Folder, Json
+from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions, short
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -29,6 +29,7 @@ def score_command(
         Path | None, typer.Option("--split", help="A split.json that the predictions are for.")
     ] = None,
     output: Folder = None,
+    insist: Insist = None,
     collection: Collection = None,
     as_json: Json = False,
 ) -> None:
@@ -49,6 +50,7 @@ def score_command(
         split=split_file,
         split_options=said.options(SplitOptions),
         options=said.options(ScoreOptions),
+        insist=insist or (),
         collection=collection,
     )
     files = report.write(folder)

@@ -9,7 +9,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, warn
-from pereggrn_data.cli.shared_options import Collection, Folder, Json
+from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
 from pereggrn_data.pipelines.split import SplitOptions
 
 GROUPS = (OptionGroup(SplitOptions),)
@@ -23,6 +23,7 @@ def split_command(
         typer.Option("--check", help="Verify this split.json for the dataset; write nothing."),
     ] = None,
     output: Folder = None,
+    insist: Insist = None,
     collection: Collection = None,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +43,7 @@ def split_command(
     options = SplitOptions(**said.of(SplitOptions))
     # Before the work, which would be lost; the default folder is made here.
     check_writable(output or Path("here"))
-    made = split(dataset, options=options, collection=collection)
+    made = split(dataset, options=options, insist=insist or (), collection=collection)
     folder = output or Path(f"{made.dataset.name}_{options.type}_seed{options.seed}")
     files = made.write(folder)
     for warning in made.warnings:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.catalog import EntryKind, load_catalog
-from pereggrn_data.core.errors import MissingFileError, UsageError
+from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
 from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder
@@ -21,7 +22,7 @@ from pereggrn_data.loaders.files import (
     sha256_of_file,
 )
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
-from pereggrn_data.validators import check_usable
+from pereggrn_data.validators import CAN_INSIST, check_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -99,7 +100,8 @@ def _in_memory(given: object) -> Dataset:
         )
     adata = own_copy(given)
     dataset = Dataset(IN_MEMORY, None, "", adata)
-    require_usable(dataset)  # else there may be nothing to hash
+    # Else there may be nothing to hash. What one can insist on is judged where it is used.
+    require_usable(dataset, insist=CAN_INSIST)
     return replace(dataset, sha256=content_sha256(adata))
 
 
@@ -204,13 +206,36 @@ def _with_hash(candidate: str | Path, sha256: str) -> tuple[Path | None, str]:
     return None, f"no file {candidate}" if found is None else f"{candidate} with sha256 {found}"
 
 
-def require_usable(dataset: Dataset, role: Role = Role.TEST) -> None:
+def require_usable(
+    dataset: Dataset, role: Role = Role.TEST, insist: Collection[str] = ()
+) -> tuple[str, ...]:
     """Check that a dataset can be split and scored; a training file may hold only controls.
+
+    Parameters
+    ----------
+    dataset
+        What is used.
+    role
+        A training file may hold controls only.
+    insist
+        Codes of findings that would stop it, and that the user insists on.
+
+    Returns
+    -------
+    tuple of str
+        What is wrong with it nevertheless, for whoever reads the results.
 
     Raises
     ------
     InvalidDataError
         Naming every problem that prevents it; ``pereggrn-data validate`` says more.
+    UnknownNameError
+        For a code that one cannot insist on.
     """
-    found = check_usable(parts_in_memory(dataset.adata, raw=False), role)
-    sorted_report(dataset.path or dataset.name, Kind.DATASET, found).raise_if_invalid()
+    for code in insist:
+        if code not in CAN_INSIST:
+            raise UnknownNameError("finding to insist on", code, CAN_INSIST)
+    found = check_usable(parts_in_memory(dataset.adata), role, insist)
+    report = sorted_report(dataset.path or dataset.name, Kind.DATASET, found)
+    report.raise_if_invalid()
+    return tuple(map(str, report.warnings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -48,6 +48,7 @@ def predict(
     save_model: str | Path | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
+    insist: str | Collection[str] = (),
     collection: str | None = None,
     output: str | Path | None = None,
     options: ModelOptions | None = None,
@@ -79,6 +80,9 @@ def predict(
         How many genes to fit at once.
     progress
         Told how far the fit is.
+    insist
+        Codes of findings that keep the dataset from being used, because numbers
+        would mean nothing (such as ``"X-not-log"``), to go on all the same.
     collection
         Folder of the local collection.
     output
@@ -109,7 +113,7 @@ def predict(
         if save_model is not None:
             check_can_save(Path(save_model), method, wanted.arguments)
     refuse_two_splits(split, split_options)
-    made = _divided(dataset, split, split_options, collection)
+    made = _divided(dataset, split, split_options, insist, collection)
     sources = (*made.sources, *(user_path(p) for p in (split, model_file) if _is_path(p)))
     refuse_overwriting([save_model, output], sources)
     if output is not None and program is not None and program.keep is not None:
@@ -149,6 +153,7 @@ def _divided(
     dataset: str | Path | Dataset | AnnData | None,
     split: str | Path | Split | SplitDataset | None,
     options: SplitOptions | None,
+    insist: str | Collection[str],
     collection: str | None,
 ) -> SplitDataset:
     if isinstance(split, SplitDataset):
@@ -159,7 +164,7 @@ def _divided(
         raise UsageError("It is not said what to predict.", expected="a dataset, or its split")
     chosen = read_split(Path(split)) if isinstance(split, (str, Path)) else split
     opened = open_dataset(dataset, collection=collection)
-    return divide(opened, chosen, options, collection=collection)
+    return divide(opened, chosen, options, insist=insist, collection=collection)
 
 
 def _by_program(work: Work, program: Program) -> Forecast:

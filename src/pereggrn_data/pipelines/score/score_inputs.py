@@ -29,7 +29,7 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
 from pereggrn_data.loaders.files import Dataset, predictions_of, read_predictions, read_split
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
-from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
+from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -74,6 +74,7 @@ def gather(
     split: str | Path | Split | SplitDataset | None = None,
     options: SplitOptions | None = None,
     step: int | None = None,
+    insist: str | Collection[str] = (),
     collection: str | None = None,
 ) -> ScoreInputs:
     """Read predictions, and find the dataset and the split that they belong to.
@@ -88,6 +89,8 @@ def gather(
         How to make the split again, instead of `split`.
     step
         Which time step to score.
+    insist
+        Codes of findings of the dataset to pass over.
     collection
         Folder of the local collection.
 
@@ -102,7 +105,7 @@ def gather(
     refuse_two_splits(split, options)
     given = one_step(read_any(predictions), step)
     require_perturbations(given)
-    divided = dataset_and_split(given, dataset, split, options, collection)
+    divided = dataset_and_split(given, dataset, split, options, collection, insist)
     data = divided.prepared
     sides = [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
     named = [(obs[PERTURBATION], obs[IS_CONTROL].to_numpy(bool)) for obs in sides]
@@ -252,6 +255,7 @@ def dataset_and_split(
     split: str | Path | Split | SplitDataset | None,
     options: SplitOptions | None,
     collection: str | None,
+    insist: str | Collection[str] = (),
 ) -> SplitDataset:
     """Find both, and make sure that they belong together and that promises hold.
 
@@ -264,11 +268,12 @@ def dataset_and_split(
     """
     if isinstance(split, SplitDataset):
         dataset = split.dataset if dataset is None else dataset
+        insist = (*split.insist, *insisted(insist))
         split = split.split
     named = read_split(Path(split)) if isinstance(split, (str, Path)) else split
     chosen = _the_split(predictions, named, options)
     opened = _the_dataset(predictions, dataset, chosen, collection)
-    return divide(opened, chosen, options, collection=collection)
+    return divide(opened, chosen, options, insist=insist, collection=collection)
 
 
 def _the_split(

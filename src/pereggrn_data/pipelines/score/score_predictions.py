@@ -6,6 +6,7 @@ predictions are checked and put into its order, scored, summarised, reported.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def score(
     split: str | Path | Split | SplitDataset | None = None,
     split_options: SplitOptions | None = None,
     options: ScoreOptions | None = None,
+    insist: str | Collection[str] = (),
     collection: str | None = None,
     threads: int | None = None,
     **choices: Any,
@@ -57,6 +59,9 @@ def score(
         How to make the split again, for files that do not carry one.
     options
         All options in one object, instead of the names below.
+    insist
+        Codes of findings that keep the dataset from being used, because numbers
+        would mean nothing (such as ``"X-not-log"``), to go on all the same.
     collection
         Folder of the local collection.
     threads
@@ -78,6 +83,7 @@ def score(
         split=split,
         options=split_options,
         step=wanted.step,
+        insist=insist,
         collection=collection,
     )
     divided, given = inputs.divided, inputs.predictions

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.split.split_dataset import SplitDataset as SplitDataset
     from pereggrn_data.pipelines.split.split_options import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.split.splitting import divide as divide
+    from pereggrn_data.pipelines.split.splitting import insisted as insisted
     from pereggrn_data.pipelines.split.splitting import split as split
     from pereggrn_data.pipelines.split.splitting import split_by_options as split_by_options
 
@@ -31,6 +32,7 @@ __getattr__, __dir__ = lazy_names(
         "split_options": ("SplitOptions",),
         "splitting": (
             "divide",
+            "insisted",
             "split",
             "split_by_options",
         ),

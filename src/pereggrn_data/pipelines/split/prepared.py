@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Prepared:
     train_sha256
         Of that file.
     warnings
-        What was lost, or could not be read.
+        What was lost or could not be read, and what is wrong with the dataset.
     """
 
     adata: AnnData
@@ -38,7 +39,9 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(dataset: Dataset, type: str, rules: SplitRules) -> Prepared:
+def prepare(
+    dataset: Dataset, type: str, rules: SplitRules, insist: Collection[str] = ()
+) -> Prepared:
     """Merge replicates, or open the training file, as a split asks for it.
 
     Raises
@@ -48,19 +51,23 @@ def prepare(dataset: Dataset, type: str, rules: SplitRules) -> Prepared:
     UsageError
         If there is no training file.
     """
-    require_usable(dataset)
+    doubts = require_usable(dataset, insist=insist)
     if split_type(type).separate_training:
-        train = training_file(dataset)
-        left = tuple(dict.fromkeys((*dataset.left, *train.left)))
+        train, others = training_file(dataset, insist)
+        doubts += tuple(f"{TRAIN_FILE}: {doubt}" for doubt in others if doubt not in doubts)
+        left = tuple(dict.fromkeys((*dataset.left, *train.left, *doubts)))
         return Prepared(dataset.adata, train.adata, train.sha256, warnings=left)
+    doubts = (*dataset.left, *doubts)
     if not rules.merge_replicates:
-        return Prepared(dataset.adata, warnings=dataset.left)
+        return Prepared(dataset.adata, warnings=doubts)
     merged, notes = merge_replicates(dataset.adata, rules.keep_apart)
-    return Prepared(merged, warnings=(*dataset.left, *notes))
+    return Prepared(merged, warnings=(*doubts, *notes))
 
 
-def training_file(dataset: Dataset) -> Dataset:
-    """Open the ``train.h5ad`` beside a dataset's ``test.h5ad``."""
+def training_file(
+    dataset: Dataset, insist: Collection[str] = ()
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Open the ``train.h5ad`` beside a dataset's ``test.h5ad``, and say what is wrong with it."""
     given = user_path(dataset.path) if dataset.path else None
     path = existing_file(given.with_name(TRAIN_FILE)) if given else None
     if path is None or path == given:
@@ -71,7 +78,7 @@ def training_file(dataset: Dataset) -> Dataset:
             fix="choose another --type, or put both files into one folder.",
         )
     train = read_dataset(path)
-    require_usable(train, Role.TRAIN)
+    doubts = require_usable(train, Role.TRAIN, insist)
     needed = (PERTURBATION, IS_CONTROL, *CONTEXTS)
     for which, opened in (("test", dataset), ("training", train)):
         missing = [column for column in needed if column not in opened.adata.obs]
@@ -81,4 +88,4 @@ def training_file(dataset: Dataset) -> Dataset:
                 expected=f"obs columns {', '.join(needed)}",
                 got=f"none named {', '.join(missing)}",
             )
-    return train
+    return train, doubts

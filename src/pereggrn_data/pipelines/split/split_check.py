@@ -28,6 +28,7 @@ from pereggrn_data.evaluators.splits import (
 from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
+from pereggrn_data.validators import CAN_INSIST
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,7 +112,8 @@ def check_split(
     chosen = read_split(Path(path))
     opened = open_dataset(dataset, collection=collection)
     require_same_dataset(chosen, opened)
-    prepared = prepare(opened, chosen.type, chosen.rules)
+    # Whether the expression means anything is not asked of a split.
+    prepared = prepare(opened, chosen.type, chosen.rules, CAN_INSIST)
     require_same_training_file(chosen, prepared)
     at = locate(prepared.adata, chosen, prepared.train)
     promises = (*UNIVERSAL, *split_type(chosen.type).promises)

@@ -61,26 +61,34 @@ class SplitDataset:
     split
         Which observations are held out.
     warnings
-        What the reader of the split should know.
+        What the reader of the split, and of scores, should know.
+    insist
+        Codes of findings of the dataset that were insisted on.
     """
 
     dataset: Dataset
     split: Split
     warnings: tuple[str, ...] = ()
+    insist: tuple[str, ...] = ()
 
     @classmethod
     def of_prepared(
-        cls, dataset: Dataset, split: Split, prepared: Prepared, warnings: tuple[str, ...] = ()
+        cls,
+        dataset: Dataset,
+        split: Split,
+        prepared: Prepared,
+        warnings: tuple[str, ...] = (),
+        insist: tuple[str, ...] = (),
     ) -> SplitDataset:
         """Take what was prepared along: merging replicates once is enough."""
-        made = cls(dataset, split, warnings)
+        made = cls(dataset, split, warnings, insist)
         made.__dict__["prepared"] = prepared
         return made
 
     @cached_property
     def prepared(self) -> Prepared:
         """What the split divides: the dataset, with its replicates merged if that was asked."""
-        return prepare(self.dataset, self.split.type, self.split.rules)
+        return prepare(self.dataset, self.split.type, self.split.rules, self.insist)
 
     @cached_property
     def _at(self) -> Located:

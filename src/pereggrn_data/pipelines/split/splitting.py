@@ -6,6 +6,7 @@ split is checked, and all of it is handed on together.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def split(
     type: str | None = None,
     *,
     options: SplitOptions | None = None,
+    insist: str | Collection[str] = (),
     collection: str | None = None,
     **choices: Any,
 ) -> SplitDataset:
@@ -47,6 +49,9 @@ def split(
         Name of the split type, by default ``interventional``.
     options
         All options in one object, instead of `type` and the names below.
+    insist
+        Codes of findings that keep the dataset from being used, because numbers
+        would mean nothing (such as ``"X-not-log"``), to go on all the same.
     collection
         Folder of the local collection.
     {options}
@@ -64,18 +69,28 @@ def split(
         choices["type"] = type
     wanted = one_of(SplitOptions, options, choices)
     opened = open_dataset(dataset, collection=collection)
-    return split_by_options(opened, wanted, collection=collection)
+    return split_by_options(opened, wanted, insist=insist, collection=collection)
 
 
 def split_by_options(
-    dataset: Dataset, options: SplitOptions, *, collection: str | None = None
+    dataset: Dataset,
+    options: SplitOptions,
+    *,
+    insist: str | Collection[str] = (),
+    collection: str | None = None,
 ) -> SplitDataset:
     """As :func:`split`, with its options in one object."""
     require_applicable(options.type, options)
-    prepared = prepare(dataset, options.type, options.rules)
+    codes = insisted(insist)
+    prepared = prepare(dataset, options.type, options.rules, codes)
     made, warnings = make_split(dataset, prepared, options, collection=collection)
     require_promises(made, prepared, source="The split")
-    return SplitDataset.of_prepared(dataset, made, prepared, warnings)
+    return SplitDataset.of_prepared(dataset, made, prepared, warnings, codes)
+
+
+def insisted(codes: str | Collection[str]) -> tuple[str, ...]:
+    """Return the codes that are insisted on; a single one may stand by itself."""
+    return (codes,) if isinstance(codes, str) else tuple(codes)
 
 
 def divide(
@@ -83,6 +98,7 @@ def divide(
     split: Split | None,
     options: SplitOptions | None = None,
     *,
+    insist: str | Collection[str] = (),
     collection: str | None = None,
 ) -> SplitDataset:
     """Make a split, or make sure that one belongs to the dataset and keeps its promises.
@@ -95,6 +111,8 @@ def divide(
         That somebody made; None to make one.
     options
         How to make it.
+    insist
+        As :func:`split` has it.
     collection
         Folder of the local collection.
 
@@ -106,9 +124,12 @@ def divide(
         If it breaks a promise.
     """
     if split is None:
-        return split_by_options(dataset, options or SplitOptions(), collection=collection)
+        return split_by_options(
+            dataset, options or SplitOptions(), insist=insist, collection=collection
+        )
     require_same_dataset(split, dataset)
-    prepared = prepare(dataset, split.type, split.rules)
+    codes = insisted(insist)
+    prepared = prepare(dataset, split.type, split.rules, codes)
     require_same_training_file(split, prepared)
     require_promises(split, prepared, source="The split that was given")
-    return SplitDataset.of_prepared(dataset, split, prepared)
+    return SplitDataset.of_prepared(dataset, split, prepared, prepared.warnings, codes)
