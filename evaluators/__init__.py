@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.intervals import Estimate as Estimate
     from pereggrn_data.evaluators.intervals import Resampling as Resampling
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
+    from pereggrn_data.evaluators.per_gene import PREDICTED_BY as PREDICTED_BY
     from pereggrn_data.evaluators.scoring import PREDICTIONS as PREDICTIONS
     from pereggrn_data.evaluators.scoring import Scores as Scores
     from pereggrn_data.evaluators.scoring import score as score
@@ -68,6 +69,7 @@ __getattr__, __dir__ = lazy_names(
             "Resampling",
         ),
         "metrics.definitions": ("METRICS",),
+        "per_gene": ("PREDICTED_BY",),
         "scoring": (
             "PREDICTIONS",
             "Scores",

@@ -21,7 +21,7 @@ from pereggrn_data.loaders.files.h5ad_elements import (
     open_h5ad,
 )
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
-from pereggrn_data.loaders.files.prediction_files import read_predictions
+from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
 from pereggrn_data.loaders.files.signatures import hdf5_problem
 from pereggrn_data.validators import READ_FAILURES, RULES, ExpressionParts, Matrix
 
@@ -118,15 +118,15 @@ def parts_in_memory(adata: AnnData, *, raw: bool = True) -> ExpressionParts:
     )
 
 
-def parts_of_wide_table(path: Path) -> ExpressionParts:
-    """Return the parts of predictions in a ``.csv`` or ``.parquet`` file, which is read.
+def parts_of_wide_table(given: Path | pd.DataFrame) -> ExpressionParts:
+    """Return the parts of predictions in a table: a file, which is read, or a DataFrame.
 
     Raises
     ------
     InvalidDataError
         If it is not a table of predictions.
     """
-    table = read_predictions(path)
+    table = read_predictions(given) if isinstance(given, Path) else predictions_of(given)
     return ExpressionParts(
         obs=table.obs,
         var=pd.DataFrame(index=pd.Index(list(table.genes), dtype=object)),

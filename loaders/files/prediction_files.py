@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from pereggrn_data.core.format import (
     CELL_TYPE,
     IS_CONTROL,
     LEVEL,
+    MODEL_UNS,
     ORACLE_UNS,
     PEREGGRN_UNS,
     PERTURBATION,
@@ -29,7 +32,9 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
+from pereggrn_data.core.printable import one_line
 from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
+from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.signatures import other_kind, recognise, refuse_other_kind
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
@@ -89,7 +94,8 @@ def read_predictions(path: Path) -> Predictions:
             )
     if path.stat().st_size == 0:
         raise other_kind(path, recognise(path), "predictions")
-    return readers.get(ending, _read_text)(path)
+    read = readers.get(ending, _read_text)(path)
+    return replace(read, sha256=sha256_of_file(path))
 
 
 def predictions_of(given: Any) -> Predictions:
@@ -144,7 +150,18 @@ def _from_adata(adata: AnnData, source: str) -> Predictions:
         origin=_origin(adata.uns, source),
         oracle=None if ORACLE_UNS not in adata.uns else f"{adata.uns[ORACLE_UNS]!s:.60}",
         has_row_names=not isinstance(obs.index, pd.RangeIndex),
+        model=_model(adata.uns.get(MODEL_UNS)),
     )
+
+
+def _model(said: Any) -> str | None:
+    """Return the method's name from ``uns["pereggrn_model"]``; None if it names none."""
+    try:
+        values = json.loads(str(said))
+    except (ValueError, RecursionError):
+        return None
+    name = values.get("model") if isinstance(values, dict) else None
+    return one_line(name)[:200] if isinstance(name, str) and name.strip() else None
 
 
 def _refuse_empty(shape: tuple[int, ...], source: str) -> None:

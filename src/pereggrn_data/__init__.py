@@ -13,9 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pereggrn_data.conversion import ConvertOptions as ConvertOptions
+    from pereggrn_data.core.errors import IntegrityError as IntegrityError
+    from pereggrn_data.core.errors import InvalidDataError as InvalidDataError
+    from pereggrn_data.core.errors import NetworkError as NetworkError
     from pereggrn_data.core.errors import PereggrnError as PereggrnError
+    from pereggrn_data.core.errors import UnknownNameError as UnknownNameError
+    from pereggrn_data.core.errors import UsageError as UsageError
+    from pereggrn_data.core.prediction_types import Predictions as Predictions
+    from pereggrn_data.core.reports import Finding as Finding
+    from pereggrn_data.core.reports import Report as Report
+    from pereggrn_data.core.reports import Severity as Severity
     from pereggrn_data.core.splits import Split as Split
+    from pereggrn_data.core.splits import SplitRules as SplitRules
     from pereggrn_data.evaluators import METRICS as METRICS
+    from pereggrn_data.evaluators import MetricSummary as MetricSummary
+    from pereggrn_data.evaluators import Scores as Scores
+    from pereggrn_data.loaders.files import Dataset as Dataset
     from pereggrn_data.loaders.network import Network as Network
     from pereggrn_data.pipelines.collection import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection import fetch as fetch
@@ -30,7 +43,10 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict import Program as Program
     from pereggrn_data.pipelines.predict import predict as predict
     from pereggrn_data.pipelines.score import ScoreOptions as ScoreOptions
+    from pereggrn_data.pipelines.score import ScoreReport as ScoreReport
     from pereggrn_data.pipelines.score import score as score
+    from pereggrn_data.pipelines.split import SplitCheck as SplitCheck
+    from pereggrn_data.pipelines.split import SplitDataset as SplitDataset
     from pereggrn_data.pipelines.split import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.split import check_split as check_split
     from pereggrn_data.pipelines.split import split as split
@@ -39,15 +55,31 @@ if TYPE_CHECKING:
 _LAZY = {
     "ConvertOptions": "pereggrn_data.conversion",
     "Converted": "pereggrn_data.pipelines.convert",
+    "Dataset": "pereggrn_data.loaders.files",
+    "Finding": "pereggrn_data.core.reports",
+    "IntegrityError": "pereggrn_data.core.errors",
+    "InvalidDataError": "pereggrn_data.core.errors",
     "METRICS": "pereggrn_data.evaluators",
+    "MetricSummary": "pereggrn_data.evaluators",
     "ModelOptions": "pereggrn_data.pipelines.predict",
     "Network": "pereggrn_data.loaders.network",
+    "NetworkError": "pereggrn_data.core.errors",
     "PereggrnError": "pereggrn_data.core.errors",
     "PredictedExpression": "pereggrn_data.pipelines.predict",
+    "Predictions": "pereggrn_data.core.prediction_types",
     "Program": "pereggrn_data.pipelines.predict",
+    "Report": "pereggrn_data.core.reports",
     "ScoreOptions": "pereggrn_data.pipelines.score",
+    "ScoreReport": "pereggrn_data.pipelines.score",
+    "Scores": "pereggrn_data.evaluators",
+    "Severity": "pereggrn_data.core.reports",
     "Split": "pereggrn_data.core.splits",
+    "SplitCheck": "pereggrn_data.pipelines.split",
+    "SplitDataset": "pereggrn_data.pipelines.split",
     "SplitOptions": "pereggrn_data.pipelines.split",
+    "SplitRules": "pereggrn_data.core.splits",
+    "UnknownNameError": "pereggrn_data.core.errors",
+    "UsageError": "pereggrn_data.core.errors",
     "catalog_path": "pereggrn_data.pipelines.collection",
     "check_split": "pereggrn_data.pipelines.split",
     "convert": "pereggrn_data.pipelines.convert",
@@ -64,14 +96,30 @@ __all__ = [
     "METRICS",
     "ConvertOptions",
     "Converted",
+    "Dataset",
+    "Finding",
+    "IntegrityError",
+    "InvalidDataError",
+    "MetricSummary",
     "ModelOptions",
     "Network",
+    "NetworkError",
     "PereggrnError",
     "PredictedExpression",
+    "Predictions",
     "Program",
+    "Report",
     "ScoreOptions",
+    "ScoreReport",
+    "Scores",
+    "Severity",
     "Split",
+    "SplitCheck",
+    "SplitDataset",
     "SplitOptions",
+    "SplitRules",
+    "UnknownNameError",
+    "UsageError",
     "__version__",
     "catalog_path",
     "check_split",

@@ -66,7 +66,7 @@ def test_split_then_score(run: Any, tmp_path: Path) -> None:
         assert name in out
     assert "SUMS of squared errors" in out
     assert "signature: software:pereggrn-data" in out
-    assert "filled_scores/summary.json" in err
+    assert "filled.h5ad_scores/summary.json" in err
     code, as_json, err = run("score", str(path), "--json", "-o", "elsewhere")
     assert code == 0
     printed = strict(as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import PREDICTIONS_FORMAT_VERSION
@@ -13,6 +13,7 @@ from pereggrn_data.core.splits import Split
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 
 class TargetedGenes(StrEnum):
@@ -38,18 +39,27 @@ class Origin:
         the template was made (None for embedded data).
     split
         What was held out.
+    absolute_path
+        The same path from the root of the file system. Like `path` it is only where
+        to look: a file there is used if its hash is the one that is recorded.
     """
 
     dataset: str
     sha256: str
     path: str | None
     split: Split
+    absolute_path: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, in the layout of ``uns["pereggrn"]``."""
         return {
             "format_version": PREDICTIONS_FORMAT_VERSION,
-            "dataset": {"name": self.dataset, "sha256": self.sha256, "path": self.path},
+            "dataset": {
+                "name": self.dataset,
+                "sha256": self.sha256,
+                "path": self.path,
+                **({} if self.absolute_path is None else {"absolute_path": self.absolute_path}),
+            },
             "split": self.split.to_dict(),
         }
 
@@ -80,12 +90,13 @@ class Origin:
         split = Split.from_dict(
             values.get("split"), source=f'the split in uns["pereggrn"] of {source}'
         )
-        path = values["dataset"].get("path")
+        path, absolute = (values["dataset"].get(key) for key in ("path", "absolute_path"))
         return cls(
             dataset=str(values["dataset"].get("name", split.dataset)),
             sha256=str(values["dataset"].get("sha256", split.sha256)),
             path=None if path is None else str(path),
             split=split,
+            absolute_path=None if absolute is None else str(absolute),
         )
 
 
@@ -110,6 +121,10 @@ class Predictions:
     oracle
         What of the held-out expression the predictions were made from, as the
         file says; None for forecasts.
+    model
+        Name of the method that made them, as the file says.
+    sha256
+        Of the file's bytes; None for predictions in memory.
     """
 
     path: str
@@ -119,3 +134,17 @@ class Predictions:
     origin: Origin | None
     has_row_names: bool = True
     oracle: str | None = None
+    model: str | None = None
+    sha256: str | None = None
+
+
+class PredictionResult(Protocol):
+    """What ``pereggrn_data.predict`` returns, as ``score`` takes it: it knows what it predicts."""
+
+    @property
+    def adata(self) -> AnnData:
+        """(rows, genes) a filled-in template."""
+
+    @property
+    def made(self) -> Any:
+        """The dataset and its split, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError, with_article
 from pereggrn_data.core.format import (
@@ -23,8 +23,11 @@ from pereggrn_data.validators import RULES
 # What reads and checks one kind of file is imported when there is such a file: a check
 # before a commit need not wait for the libraries of the other kinds.
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
+    from pereggrn_data.loaders.files import Dataset
+    from pereggrn_data.pipelines.split import SplitDataset
     from pereggrn_data.validators import ExpressionParts
 
 IN_MEMORY = "(in memory)"
@@ -34,7 +37,7 @@ _Name = TypeVar("_Name", bound=StrEnum)
 
 
 def validate(
-    path: str | os.PathLike[str] | AnnData,
+    path: str | os.PathLike[str] | AnnData | pd.DataFrame | Dataset | SplitDataset,
     kind: str | Kind | None = None,
     role: str | Role | None = None,
 ) -> Report:
@@ -166,12 +169,25 @@ def _check_parts(
     return check_dataset(parts, role or implied, time_series=True if role else None)
 
 
-def _validate_object(adata: AnnData, kind: Kind | None, role: Role | None) -> Report:
+def _validate_object(given: Any, kind: Kind | None, role: Role | None) -> Report:
+    # Only what is in memory needs these, and they take long to import.
+    import pandas as pd
+
+    from pereggrn_data.pipelines.split import SplitDataset
+
+    if isinstance(given, SplitDataset):
+        given = given.train
+    adata = getattr(given, "adata", given)  # of a dataset, or of predictions
+    if isinstance(adata, pd.DataFrame) and kind in (None, Kind.PREDICTIONS):
+        found = _check_parts(parts_of_wide_table(adata), Kind.PREDICTIONS, role)
+        return sorted_report(IN_MEMORY, Kind.PREDICTIONS, found)
     if kind is Kind.NETWORK or not (hasattr(adata, "obs") and hasattr(adata, "uns")):
         raise UsageError(
             "This cannot be validated.",
-            expected="the path of a parquet file" if kind is Kind.NETWORK else "a path or AnnData",
-            got=with_article(type(adata).__name__),
+            expected="the path of a parquet file"
+            if kind is Kind.NETWORK
+            else "a path, AnnData, or what load, split or predict returned",
+            got=with_article(type(given).__name__),
         )
     from pereggrn_data.loaders.files import parts_in_memory
 

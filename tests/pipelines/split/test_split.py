@@ -246,7 +246,9 @@ class TestFiles:
         changed.X[is_test] = changed.X[is_test] + 1.0
         changed.var["means"] = np.asarray(changed.X.mean(axis=0)).ravel()
         trains = [
-            SplitDataset(Dataset("d", None, "0", a), demo_split.split).train
+            SplitDataset(
+                Dataset("d", None, "0", a), demo_split.split, insist=("level-differs-from-X",)
+            ).train
             for a in (adata, changed)
         ]
         np.testing.assert_array_equal(trains[0].X, trains[1].X)

@@ -30,7 +30,10 @@ def print_predicted(
     """Print what was made, and what the user should know of it."""
     n_rows, n_genes = predicted.adata.shape
     for note in predicted.notes:
-        say(f"note: {note}")
+        if predicted.made is not None and note in predicted.made.warnings:
+            warn(note)
+        else:
+            say(f"note: {note}")
     if as_json:
         emit_json(
             {

@@ -41,7 +41,7 @@ def score_command(
     from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.score import score
 
-    folder = output or Path(f"{predictions.stem}_scores")
+    folder = output or Path(f"{predictions.name}_scores")
     # Before the work, which would be lost.
     check_writable(folder)
     report = score(
@@ -53,7 +53,10 @@ def score_command(
         insist=insist or (),
         collection=collection,
     )
-    files = report.write(folder)
+    before = report.replaces(folder)
+    if before is not None:
+        warn(f"{folder} held scores of {before}; they are replaced.")
+    files = report.write(folder, replace=True)
     if as_json:
         emit_json(report.to_dict())
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,7 +128,12 @@ def _labelled(dataset: Dataset, name: str, folder: Path | None) -> Dataset:
 
 
 def find_dataset(
-    name: str, sha256: str, path: str | None, *, collection: str | None = None
+    name: str,
+    sha256: str,
+    path: str | None,
+    *,
+    elsewhere: Iterable[str | Path] = (),
+    collection: str | None = None,
 ) -> Dataset:
     """Find the dataset that a split was made of: by name, then at the path it was read from.
 
@@ -138,6 +143,8 @@ def find_dataset(
         As the split says.
     path
         As the template says; it is opened only if its hash is the wanted one.
+    elsewhere
+        More paths where it may be, under the same condition.
     collection
         Folder of the local collection.
 
@@ -156,6 +163,12 @@ def find_dataset(
         if file is not None:
             return _labelled(read_dataset(file, given_as=str(file)), name, folder)
         seen.append(what)
+    for candidate in dict.fromkeys(map(str, elsewhere)):
+        file, what = _with_hash(candidate, sha256)
+        if file is not None:
+            return _labelled(read_dataset(file, given_as=str(file)), name, folder)
+        if "with sha256" in what:  # what is not there was a guess of ours
+            seen.append(what)
     if any(place.found_in is FoundIn.EMBEDDED for place in found):
         embedded = _embedded()
         if embedded.sha256 == sha256:

@@ -17,6 +17,8 @@ from pereggrn_data.loaders.files import refuse_overwriting, user_path, write_h5a
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from pereggrn_data.pipelines.split import SplitDataset
+
 
 @dataclass(frozen=True)
 class PredictedExpression:
@@ -39,6 +41,8 @@ class PredictedExpression:
         Numbers of steps, each of which has rows of its own.
     sources
         Files that were read, which :meth:`write` does not overwrite.
+    made
+        The dataset and its split, so that ``pereggrn_data.score`` needs no more.
     """
 
     adata: AnnData
@@ -48,6 +52,7 @@ class PredictedExpression:
     seconds: float
     steps: tuple[int, ...] = (1,)
     sources: tuple[Path, ...] = ()
+    made: SplitDataset | None = None
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a wide table: what each row predicts, then one column per gene.

@@ -30,7 +30,7 @@ from pereggrn_data.pipelines.predict.model_options import DEFAULT_MODEL, ModelOp
 from pereggrn_data.pipelines.predict.model_store import check_can_save
 from pereggrn_data.pipelines.predict.predicted import PredictedExpression
 from pereggrn_data.pipelines.score import refuse_two_splits
-from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
+from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @takes(ModelOptions, without=("model",))
 def predict(
-    dataset: str | Path | Dataset | AnnData | None = None,
+    dataset: str | Path | Dataset | AnnData | SplitDataset | None = None,
     model: str | None = None,
     *,
     split: str | Path | Split | SplitDataset | None = None,
@@ -59,8 +59,8 @@ def predict(
     Parameters
     ----------
     dataset
-        A name or a path, or data in memory; not needed with what
-        ``pereggrn_data.split`` returned.
+        A name or a path, or data in memory; or what ``pereggrn_data.split``
+        returned, here or as `split`, which is both.
     model
         Name of a method, by default ``RidgeCV``; see ``pereggrn-eval models``.
     split
@@ -136,6 +136,7 @@ def predict(
         seconds=time.monotonic() - began,
         steps=steps,
         sources=sources,
+        made=made,
     )
 
 
@@ -150,15 +151,20 @@ def _is_path(given: object) -> TypeGuard[str | Path]:
 
 
 def _divided(
-    dataset: str | Path | Dataset | AnnData | None,
+    dataset: str | Path | Dataset | AnnData | SplitDataset | None,
     split: str | Path | Split | SplitDataset | None,
     options: SplitOptions | None,
     insist: str | Collection[str],
     collection: str | None,
 ) -> SplitDataset:
+    if isinstance(dataset, SplitDataset):
+        if split is None and options is None:
+            return dataset
+        dataset = dataset.dataset
     if isinstance(split, SplitDataset):
         if dataset is None:
             return split
+        insist = (*split.insist, *insisted(insist))
         split = split.split
     if dataset is None:
         raise UsageError("It is not said what to predict.", expected="a dataset, or its split")

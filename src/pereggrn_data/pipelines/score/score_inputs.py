@@ -70,7 +70,7 @@ class ScoreInputs:
 def gather(
     predictions: Any,
     *,
-    dataset: str | Path | Dataset | AnnData | None = None,
+    dataset: str | Path | Dataset | AnnData | SplitDataset | None = None,
     split: str | Path | Split | SplitDataset | None = None,
     options: SplitOptions | None = None,
     step: int | None = None,
@@ -82,7 +82,7 @@ def gather(
     Parameters
     ----------
     predictions
-        A path, an AnnData object, a DataFrame, or read already.
+        A path, an AnnData object, a DataFrame, what ``predict`` returned, or read already.
     dataset, split
         By default what the file says of itself.
     options
@@ -103,6 +103,13 @@ def gather(
         hold what its type promises.
     """
     refuse_two_splits(split, options)
+    if is_result(predictions):
+        if dataset is None and split is None and options is None:
+            split = predictions.made
+        predictions = predictions.adata
+    if isinstance(dataset, SplitDataset):
+        split = dataset if split is None and options is None else split
+        dataset = dataset.dataset
     given = one_step(read_any(predictions), step)
     require_perturbations(given)
     divided = dataset_and_split(given, dataset, split, options, collection, insist)
@@ -154,6 +161,11 @@ def labelled_as_in_dataset(
         **{PERTURBATION: labels.map(lambda name: renamed.get(name, name))}
     )
     return replace(predictions, obs=obs), notes
+
+
+def is_result(given: Any) -> bool:
+    """Say whether this is what ``pereggrn_data.predict`` returns, which is above this room."""
+    return hasattr(given, "adata") and hasattr(given, "made")
 
 
 def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
@@ -315,14 +327,37 @@ def _the_dataset(
     if dataset is not None:
         return open_dataset(dataset, collection=collection)
     if split is not None:
-        path = predictions.origin.path if predictions.origin is not None else None
-        return find_dataset(split.dataset, split.sha256, path, collection=collection)
+        origin = predictions.origin
+        return find_dataset(
+            split.dataset,
+            split.sha256,
+            None if origin is None else origin.path,
+            elsewhere=_elsewhere(predictions, split),
+            collection=collection,
+        )
     raise UsageError(
         f"{predictions.path} does not say which dataset it predicts.",
         expected="--dataset NAME_OR_PATH, or predictions in a filled-in template",
         got=f"neither an option nor uns['pereggrn'] in {Path(predictions.path).name}",
         fix="name the dataset, and the split by --split split.json (or --type and --seed).",
     )
+
+
+def _elsewhere(predictions: Predictions, split: Split) -> list[Path]:
+    """Return where the dataset may be too: at its absolute path, and beside the predictions.
+
+    A template is often sent with its dataset, or lies in a folder beside it.
+    """
+    origin, found = predictions.origin, []
+    names = [f"{split.dataset}.h5ad"]
+    if origin is not None and origin.path is not None:
+        names = [origin.path, *(Path(p).name for p in (origin.path,)), *names]
+    if origin is not None and origin.absolute_path is not None:
+        found.append(Path(origin.absolute_path))
+    if predictions.sha256 is not None:
+        folder = Path(predictions.path).absolute().parent
+        found += [place / name for place in (folder, folder.parent) for name in names]
+    return found
 
 
 def without_empty_columns(obs: pd.DataFrame, scored: Bools) -> pd.DataFrame:

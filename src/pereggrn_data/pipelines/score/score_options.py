@@ -76,6 +76,12 @@ class ScoreOptions:
         0, minimum=0, help="Seed of these draws; equal seeds give equal intervals."
     )
 
+    name: str | None = option(
+        None,
+        help="Name of the method, in summary.json and scores.csv; by default what made the "
+        "file, as it says, or the file's name.",
+    )
+
     def __post_init__(self) -> None:
         normalise(self)
         check_options(self)

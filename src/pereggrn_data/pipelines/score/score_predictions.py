@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.options import one_of, takes
-from pereggrn_data.core.prediction_types import Predictions
+from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import TargetedGenes, make_task, signature, summarise
+from pereggrn_data.evaluators import PREDICTIONS, TargetedGenes, make_task, signature, summarise
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 @takes(ScoreOptions)
 def score(
-    predictions: str | Path | Predictions | AnnData | pd.DataFrame,
+    predictions: str | Path | Predictions | AnnData | pd.DataFrame | PredictionResult,
     *,
-    dataset: str | Path | Dataset | AnnData | None = None,
+    dataset: str | Path | Dataset | AnnData | SplitDataset | None = None,
     split: str | Path | Split | SplitDataset | None = None,
     split_options: SplitOptions | None = None,
     options: ScoreOptions | None = None,
@@ -47,7 +47,8 @@ def score(
     ----------
     predictions
         A ``.h5ad``, ``.parquet`` or ``.csv`` file, an AnnData object (for example
-        a filled-in template), or a wide DataFrame.
+        a filled-in template), a wide DataFrame, or what ``pereggrn_data.predict``
+        returned.
         One row per test observation, one per perturbation, or many per
         perturbation, which are averaged.
     dataset
@@ -112,7 +113,14 @@ def score(
         warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *summary.warnings),
         summary=summary,
         scores=scores,
+        name=wanted.name or given.model or _file_stem(given),
+        file=given.path if given.sha256 is not None else None,
+        file_sha256=given.sha256,
     )
+
+
+def _file_stem(predictions: Predictions) -> str:
+    return PREDICTIONS if predictions.sha256 is None else Path(predictions.path).stem
 
 
 def _oracle(predictions: Predictions) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import MetricSummary, Scores, Summary
+from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
 from pereggrn_data.loaders.files import write_table, write_text
 
 if TYPE_CHECKING:
@@ -34,6 +37,11 @@ class ScoreReport:
         One line per metric with its verdict, and all of them together.
     scores
         One row per method and group, and per method and gene.
+    name
+        Of the method that was scored.
+    file, file_sha256
+        The predictions file, as the user named it, and the hash of its bytes; None for
+        predictions in memory.
     """
 
     dataset: str
@@ -43,6 +51,15 @@ class ScoreReport:
     warnings: tuple[str, ...]
     summary: Summary
     scores: Scores
+    name: str = PREDICTIONS
+    file: str | None = None
+    file_sha256: str | None = None
+
+    @property
+    def targets_by(self) -> str:
+        """Whether genes were scored by predictions of each ``observation``, or of a ``group``."""
+        targets = self.scores.targets
+        return str(targets.loc[targets["method"] == PREDICTIONS, PREDICTED_BY].iloc[0])
 
     @property
     def metrics(self) -> dict[str, MetricSummary]:
@@ -59,6 +76,10 @@ class ScoreReport:
         return {
             "signature": self.signature,
             "dataset": self.dataset,
+            "name": self.name,
+            "file": self.file,
+            "file_sha256": self.file_sha256,
+            "targets_by": self.targets_by,
             "n_scored": self.n_scored,
             "n_expected": self.n_expected,
             "warnings": list(self.warnings),
@@ -83,8 +104,44 @@ class ScoreReport:
                     of.setdefault(reason, []).append(name)
         return [f"{', '.join(names)}: {reason}." for reason, names in of.items()]
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``."""
+    def group_table(self) -> pd.DataFrame:
+        """Return the scores of groups, each row with the name of its method and the file."""
+        groups = self.scores.groups
+        named = groups["method"].where(groups["method"] != PREDICTIONS, self.name)
+        return groups.assign(name=named, file=self.file or "", file_sha256=self.file_sha256 or "")
+
+    def replaces(self, folder: str | Path) -> str | None:
+        """Return the predictions file whose scores lie in a folder, if it is another one."""
+        try:
+            text = (Path(folder) / SUMMARY_FILE).read_text(encoding="utf-8")
+            before = json.loads(text)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError):
+            return f"something else in {SUMMARY_FILE}"
+        file, digest = (
+            (before.get(key) if isinstance(before, dict) else None)
+            for key in ("file", "file_sha256")
+        )
+        if not isinstance(file, str):
+            return None if file is None and self.file is None else "predictions without a file"
+        same_place = self.file is not None and Path(file).absolute() == Path(self.file).absolute()
+        return None if same_place or digest == self.file_sha256 else one_line(file)
+
+    def write(self, folder: str | Path, *, replace: bool = False) -> list[Path]:
+        """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``.
+
+        Parameters
+        ----------
+        folder
+            Where the files go.
+        replace
+            Whether scores of another file that lie there are meant to go; else a
+            UserWarning names it.
+        """
+        before = None if replace else self.replaces(folder)
+        if before is not None:
+            warnings.warn(f"{folder} held scores of {before}; they are replaced.", stacklevel=2)
         folder = Path(folder)
         paths = [
             folder / f"{GROUPS_FILE}.parquet",
@@ -92,8 +149,9 @@ class ScoreReport:
             folder / TARGETS_FILE,
             folder / SUMMARY_FILE,
         ]
-        write_table(self.scores.groups, paths[0])
-        write_table(self.scores.groups, paths[1])
+        groups = self.group_table()
+        write_table(groups, paths[0])
+        write_table(groups, paths[1])
         write_table(self.scores.targets, paths[2])
         write_text(dumps(self.to_dict()) + "\n", paths[3])
         return paths

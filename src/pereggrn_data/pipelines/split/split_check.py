@@ -28,10 +28,15 @@ from pereggrn_data.evaluators.splits import (
 from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
+from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.validators import CAN_INSIST
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+IN_MEMORY = "the split"
+"""What a split is called that was not read from a file."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +94,20 @@ class SplitCheck:
 
 
 def check_split(
-    path: str | Path, dataset: str | Path | Dataset | AnnData, *, collection: str | None = None
+    path: str | Path | Split | SplitDataset,
+    dataset: str | Path | Dataset | AnnData | None = None,
+    *,
+    collection: str | None = None,
 ) -> SplitCheck:
     """Verify a split that somebody else made.
 
     Parameters
     ----------
     path
-        A ``split.json``.
+        A ``split.json``, what was read of one, or what ``pereggrn_data.split`` returned.
     dataset
-        The dataset it says it was made for: a name, a path, or opened.
+        The dataset it says it was made for: a name, a path, or opened. By default that of
+        what ``pereggrn_data.split`` returned, else the one that the split names.
     collection
         Folder of the local collection.
 
@@ -109,8 +118,11 @@ def check_split(
     IntegrityError
         If it was made for another file; both hashes are shown.
     """
-    chosen = read_split(Path(path))
-    opened = open_dataset(dataset, collection=collection)
+    if isinstance(path, SplitDataset):
+        dataset = path.dataset if dataset is None else dataset
+        path = path.split
+    chosen = path if isinstance(path, Split) else read_split(Path(path))
+    opened = open_dataset(chosen.dataset if dataset is None else dataset, collection=collection)
     require_same_dataset(chosen, opened)
     # Whether the expression means anything is not asked of a split.
     prepared = prepare(opened, chosen.type, chosen.rules, CAN_INSIST)
@@ -118,7 +130,7 @@ def check_split(
     at = locate(prepared.adata, chosen, prepared.train)
     promises = (*UNIVERSAL, *split_type(chosen.type).promises)
     return SplitCheck(
-        path=str(path),
+        path=IN_MEMORY if isinstance(path, Split) else str(path),
         split=chosen,
         findings=tuple(broken_promises(chosen, prepared, at)),
         promises=tuple(p.text for p in promises),

@@ -167,7 +167,9 @@ class SplitDataset:
     @property
     def origin(self) -> Origin:
         """What the template says of itself."""
-        return Origin(self.dataset.name, self.dataset.sha256, self.dataset.path, self.split)
+        path = self.dataset.path
+        absolute = None if not path else str(user_path(path).absolute())
+        return Origin(self.dataset.name, self.dataset.sha256, path, self.split, absolute)
 
     @property
     def template(self) -> AnnData:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @takes(SplitOptions, without=("type",))
 def split(
-    dataset: str | Path | Dataset | AnnData,
+    dataset: str | Path | Dataset | AnnData | SplitDataset,
     type: str | None = None,
     *,
     options: SplitOptions | None = None,
@@ -44,7 +44,7 @@ def split(
     Parameters
     ----------
     dataset
-        A name or a path, or a dataset already opened.
+        A name or a path, or a dataset already opened; of one that was split, the whole.
     type
         Name of the split type, by default ``interventional``.
     options
@@ -68,6 +68,8 @@ def split(
     if type is not None:
         choices["type"] = type
     wanted = one_of(SplitOptions, options, choices)
+    if isinstance(dataset, SplitDataset):
+        dataset = dataset.dataset
     opened = open_dataset(dataset, collection=collection)
     return split_by_options(opened, wanted, insist=insist, collection=collection)
 
