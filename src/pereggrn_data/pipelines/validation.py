@@ -173,6 +173,7 @@ def _validate_object(given: Any, kind: Kind | None, role: Role | None) -> Report
     # Only what is in memory needs these, and they take long to import.
     import pandas as pd
 
+    from pereggrn_data.loaders.files import parts_in_memory, parts_of_wide_table
     from pereggrn_data.pipelines.split import SplitDataset
 
     if isinstance(given, SplitDataset):
@@ -189,7 +190,5 @@ def _validate_object(given: Any, kind: Kind | None, role: Role | None) -> Report
             else "a path, AnnData, or what load, split or predict returned",
             got=with_article(type(given).__name__),
         )
-    from pereggrn_data.loaders.files import parts_in_memory
-
     kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
     return sorted_report(IN_MEMORY, kind, _check_parts(parts_in_memory(adata), kind, role))
