@@ -11,7 +11,7 @@ from pereggrn_data.catalog import EntryKind
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache import collection_folder
 from pereggrn_data.loaders.network import Network
-from pereggrn_data.pipelines.collection.resolve import FoundIn, readable, resolve
+from pereggrn_data.pipelines.collection.resolve import EMPTY_NETWORK, FoundIn, readable, resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,10 +30,11 @@ def open_network(
     Parameters
     ----------
     network
-        A name in the local collection or of a fetched network, ``"empty"``, the path of a parquet
-        file or of a folder of them, a DataFrame or Arrow table with the
-        columns regulator, target and (optionally) weight and cell_type, or a
-        list of any of these, which is their union.
+        A name in the local collection or of a fetched network, ``"demo"`` (from which
+        the embedded dataset is simulated), ``"empty"``, the path of a parquet file or of
+        a folder of them, a DataFrame or Arrow table with the columns regulator, target
+        and (optionally) weight and cell_type, or a list of any of these, which is their
+        union.
     subnetworks
         Only these parts, for example ``["Adipose_Subcutaneous"]``.
     collection
@@ -89,10 +90,21 @@ def available_networks(collection: str | None = None) -> dict[str, Mapping[str, 
 def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str | None) -> Network:
     found = resolve(name, EntryKind.NETWORK, collection=collection, paths=True)
     if found.found_in is FoundIn.EMBEDDED:
-        return Network.empty()
+        return Network.empty() if name == EMPTY_NETWORK else _demo(subnetworks)
     if found.path is not None:
         return Network.from_parquet(found.path, subnetworks=subnetworks)
     return Network.from_files(found.files, name=name, subnetworks=subnetworks)
+
+
+def _demo(subnetworks: str | Iterable[str] | None) -> Network:
+    """Make the network that the embedded dataset is simulated from."""
+    import pyarrow as pa
+
+    from pereggrn_data.simulate.demo_dataset import NAME, demo_network
+
+    edges = pa.Table.from_pandas(demo_network(), preserve_index=False)
+    made = Network.from_table(edges, name=NAME)
+    return made if subnetworks is None else made.subset(subnetwork=subnetworks)
 
 
 def _from_table(table: Any) -> Network:

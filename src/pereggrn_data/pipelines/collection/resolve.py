@@ -34,6 +34,9 @@ NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: TEST_FILE}
 """The file without which an entry that is asked for by its kind cannot be read."""
 
 EMPTY_NETWORK = "empty"
+DEMO_NETWORK = "demo"
+"""The true network of the embedded dataset, which has the same name."""
+
 NETWORKS_OF_GENES = ("dense", "random")
 """Networks that are made in Python, because they need genes."""
 
@@ -146,7 +149,7 @@ def resolve(
     _refuse_absent(given, kind, folder)
     if (entry := _published(given, kind)) is not None:
         raise not_fetched(entry)
-    if kind is EntryKind.NETWORK and given == EMPTY_NETWORK:
+    if kind is EntryKind.NETWORK and given in (EMPTY_NETWORK, DEMO_NETWORK):
         return Resolved(name=given, kind=kind, found_in=FoundIn.EMBEDDED)
     if kind is not None and paths:
         return _by_path(given, kind, folder)
