@@ -123,7 +123,7 @@ def _local_facts(local: LocalEntry) -> dict[str, Any]:
         "name": local.name,
         "folder": str(local.folder),
         "kind": str(local.kind),
-        "absent_because": local.absent_because,
+        **({"absent_because": local.absent_because} if local.absent_because else {}),
         "files": [
             {"name": name, "path": str(path), "size": path.stat().st_size}
             for name, path in local.files.items()
