@@ -42,12 +42,19 @@ def exit_codes_table() -> str:
 
 def option_tables() -> dict[str, Callable[[], str]]:
     """Return what writes the table of each public class of options, by its name."""
-    found: dict[str, Callable[[], str]] = {}
-    for name in pereggrn_data.__all__:
-        public = getattr(pereggrn_data, name)
-        if is_dataclass(public) and all("option" in f.metadata for f in fields(public)):
-            found[f"options of {name}"] = lambda public=public: options_table(public)
-    return found
+    public = [getattr(pereggrn_data, name) for name in pereggrn_data.__all__]
+    options = [
+        cls
+        for cls in public
+        if is_dataclass(cls) and all("option" in f.metadata for f in fields(cls))
+    ]
+    # What another class of options extends stands in the table of that one.
+    bases = {base for cls in options for base in cls.__mro__[1:]}
+    return {
+        f"options of {cls.__name__}": lambda cls=cls: options_table(cls)
+        for cls in options
+        if cls not in bases
+    }
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

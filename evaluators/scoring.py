@@ -185,10 +185,8 @@ def measure(
     """
     observed = truth.observed[kept]
     left_out = entries_left_out(task.targets.of_groups(kept), observed.shape, targeted)
-    reference, perturbed = (
-        values[kept] if values is not None and values.ndim == 2 else values
-        for values in (truth.reference, task.perturbed_mean)
-    )
+    reference = _of_groups(truth.reference, kept)
+    perturbed = None if task.perturbed_mean is None else _of_groups(task.perturbed_mean, kept)
     defined = {name: defined_groups(effect) for name, effect in effects.items()}
     # A group that a method says nothing of is computed as zero, then taken out again.
     shown = {
@@ -208,6 +206,11 @@ def measure(
         for metric in of_method:
             of_method[metric] = np.where(defined[name], of_method[metric], np.nan)
     return values, notes
+
+
+def _of_groups(values: Floats, kept: Any) -> Floats:
+    """Return the rows of some groups, where there is one per group."""
+    return np.asarray(values[kept] if values.ndim == 2 else values)
 
 
 def _frame(

@@ -292,7 +292,7 @@ class _Column:
         other = self.others[baseline]
         difference = self.sign * (self.values - other)
         difference[np.abs(difference) <= EQUAL_WITHIN * np.abs(other)] = 0.0
-        return difference
+        return np.asarray(difference)
 
     def percent(self) -> tuple[Floats, Floats]:
         """Return what is divided by what for the percent change from the mean, (groups,) each."""

@@ -139,7 +139,7 @@ def _nearer(distances: Distances, own: Ints, ties: Ties) -> Floats:
     nearer = np.count_nonzero((values < to_own) & ~equal, axis=1).astype(float)
     if ties is Ties.ORDER:
         before = np.arange(values.shape[1]) < own[:, None]
-        return nearer + np.count_nonzero(equal & before, axis=1)
+        return np.asarray(nearer + np.count_nonzero(equal & before, axis=1))
     share = {Ties.HALF: 0.5, Ties.LOST: 1.0, Ties.WON: 0.0}[ties]
     return np.asarray(nearer + share * np.count_nonzero(equal, axis=1))
 
@@ -180,7 +180,7 @@ def _cosine(predicted: Floats, candidates: Floats) -> Distances:
 
 def _unit(rows: Floats) -> Floats:
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norm, out=np.zeros(rows.shape), where=norm > 0)
+    return np.asarray(np.divide(rows, norm, out=np.zeros(rows.shape), where=norm > 0))
 
 
 Distances = tuple[Floats, Floats]

@@ -152,7 +152,7 @@ class _CatalogRoom(ModuleType):
     """The room ``pereggrn_data.catalog``, which is also the verb that opens it for intake."""
 
     def __call__(self, collection: str | None = None) -> Any:
-        from pereggrn_data.pipelines.collection.intake_readers import catalog
+        from pereggrn_data.pipelines.collection import catalog
 
         return catalog(collection)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pereggrn_data.cli.surroundings import explained
+from pereggrn_data.cli.machine_errors import explained
 from pereggrn_data.core.errors import ExitCode
 
 PROGRAM = "from pereggrn_data.cli.data.data_app import main; main()"

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from pereggrn_data.cli.surroundings import explained, open_closed_streams, stdout_checked
+from pereggrn_data.cli.machine_errors import explained, open_closed_streams, stdout_checked
 from pereggrn_data.core.errors import ExitCode, PereggrnError
 from pereggrn_data.core.printable import one_line, printable, printable_json
 from pereggrn_data.core.strict_json import dumps

@@ -10,7 +10,7 @@ import typer
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
-from pereggrn_data.pipelines.score import ScoreOptions, short
+from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def score_command(
 
 def print_report(report: ScoreReport) -> None:
     """Print what the scores say in a sentence, one line per metric, and the signature."""
+    from pereggrn_data.pipelines.score import short
+
     rows, headings = report.table()
     judged = [m for m in report.metrics.values() if m.higher_is_better is not None]
     dim = [k for k, m in enumerate(judged) if m.ceiling.discriminates is False]

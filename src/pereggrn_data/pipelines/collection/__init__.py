@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection.health_checks import doctor as doctor
     from pereggrn_data.pipelines.collection.intake_catalog import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection.intake_catalog import intake_yaml as intake_yaml
+    from pereggrn_data.pipelines.collection.intake_readers import catalog as catalog
     from pereggrn_data.pipelines.collection.listing import Listed as Listed
     from pereggrn_data.pipelines.collection.listing import State as State
     from pereggrn_data.pipelines.collection.listing import list_entries as list_entries
@@ -85,6 +86,7 @@ __getattr__, __dir__ = lazy_names(
             "catalog_path",
             "intake_yaml",
         ),
+        "intake_readers": ("catalog",),
         "listing": (
             "Listed",
             "State",

@@ -92,7 +92,7 @@ def values_here(collection: str | None = None) -> dict[str, Any]:
         if row.kind == EntryKind.NETWORK:
             values["data"][f"data-{row.name}"] = _named_data(kwargs)
             kwargs = {"data": f"{{data(data-{row.name})}}"}
-        reader, output = _READERS[row.kind]
+        reader, output = _READERS[EntryKind(row.kind)]
         about = {"description": f"{row.kind}, {row.state}", "species": row.species}
         values["aliases"][row.name] = row.name
         values["entries"][row.name] = _described(reader, kwargs, output, about)
