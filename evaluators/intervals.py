@@ -101,7 +101,11 @@ class Resampling:
     def __init__(
         self, labels: Sequence[Hashable] | npt.NDArray[Any], *, draws: int = DRAWS, seed: int = 0
     ) -> None:
-        codes, names = pd.factorize(np.asarray(labels, dtype=object), use_na_sentinel=False)
+        # Sorted, so that the order in which groups stand makes no difference.
+        known = np.asarray(labels)
+        codes, names = pd.factorize(
+            known.astype(str) if known.dtype == object else known, sort=True
+        )
         self.code, self.n_labels = codes, len(names)
         self.draws, self.seed = draws, seed
 
@@ -243,7 +247,7 @@ class Resampling:
     def _by_label(self, values: Floats) -> Floats:
         """Add the groups of each label up, (labels, columns)."""
         if self.n_labels == len(self.code):
-            return values
+            return values[np.argsort(self.code)]
         sums = np.zeros((self.n_labels, values.shape[1]))
         np.add.at(sums, self.code, values)
         return sums

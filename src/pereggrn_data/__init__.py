@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection import fetch as fetch
     from pereggrn_data.pipelines.collection import load as load
     from pereggrn_data.pipelines.collection import open_network as open_network
+    from pereggrn_data.pipelines.compare import compare as compare
     from pereggrn_data.pipelines.convert import Converted as Converted
     from pereggrn_data.pipelines.convert import convert as convert
     from pereggrn_data.pipelines.predict import ModelOptions as ModelOptions
@@ -82,6 +83,7 @@ _LAZY = {
     "UsageError": "pereggrn_data.core.errors",
     "catalog_path": "pereggrn_data.pipelines.collection",
     "check_split": "pereggrn_data.pipelines.split",
+    "compare": "pereggrn_data.pipelines.compare",
     "convert": "pereggrn_data.pipelines.convert",
     "fetch": "pereggrn_data.pipelines.collection",
     "load": "pereggrn_data.pipelines.collection",
@@ -123,6 +125,7 @@ __all__ = [
     "__version__",
     "catalog_path",
     "check_split",
+    "compare",
     "convert",
     "fetch",
     "load",

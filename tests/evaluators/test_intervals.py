@@ -37,7 +37,7 @@ class TestAgainstALoop:
     def test_mean_with_weights(self, shift: float) -> None:
         rng = np.random.default_rng(0)
         values, weights = rng.normal(shift, size=20), rng.integers(1, 9, size=20).astype(float)
-        sampler = Resampling(range(20), draws=500, seed=3)
+        sampler = Resampling(np.arange(20), draws=500, seed=3)
         low, high, p = by_hand(sampler, values * weights, weights)
         (found,) = sampler.mean(values, weights)
         assert found.value == pytest.approx(np.average(values, weights=weights))
@@ -85,6 +85,15 @@ class TestAgainstALoop:
         np.testing.assert_array_equal(counts, np.vstack(list(sampler.counts())))
         other = np.vstack(list(Resampling(["a", "b", "c"], draws=5000, seed=8).counts()))
         assert (other != counts).any()
+
+    def test_the_order_of_groups_does_not_matter(self) -> None:
+        rng = np.random.default_rng(5)
+        values, weights = rng.exponential(size=24), rng.integers(1, 5, size=24).astype(float)
+        labels = np.array([f"G{i % 9}" for i in range(24)], dtype=object)
+        order = rng.permutation(24)
+        (one,) = Resampling(labels, draws=300).mean(values, weights)
+        (two,) = Resampling(labels[order], draws=300).mean(values[order], weights[order])
+        assert one.interval == pytest.approx(two.interval)
 
     def test_columns_do_not_depend_on_each_other(self) -> None:
         rng = np.random.default_rng(4)

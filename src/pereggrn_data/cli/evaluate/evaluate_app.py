@@ -1,10 +1,11 @@
-"""The program `pereggrn-eval`: split, predict, score, demo, and what there is to choose from."""
+"""The program `pereggrn-eval`: split, predict, score, compare, demo, and what to choose from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
+from pereggrn_data.cli.evaluate.compare_command import compare_command, submission_command
 from pereggrn_data.cli.evaluate.models_command import models_command
 from pereggrn_data.cli.option_parameters import add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, run, say
@@ -19,6 +20,8 @@ add_command(app, "split", split_command.split_command, split_command.GROUPS)
 add_command(app, "predict", predict_command.predict_command, predict_command.GROUPS)
 app.command("models")(models_command)
 add_command(app, "score", score_command.score_command, score_command.GROUPS)
+app.command("compare")(compare_command)
+app.command("submission")(submission_command)
 
 
 @app.command("demo")

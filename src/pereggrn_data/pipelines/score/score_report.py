@@ -69,7 +69,8 @@ class ScoreReport:
     @property
     def sentence(self) -> str:
         """What the scores say, in plain words."""
-        return self.summary.overall.sentence("The forecast", self.dataset)
+        method = "The forecast" if self.name == PREDICTIONS else one_line(self.name)
+        return self.summary.overall.sentence(method, self.dataset)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, in the layout of ``summary.json``."""

@@ -1,0 +1,304 @@
+"""Line up runs whose signatures agree: several methods, several seeds, several datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.evaluators import DRAWS, PREDICTIONS, MetricSummary, Scores, summarise
+from pereggrn_data.evaluators.metrics import METRICS, Direction
+from pereggrn_data.loaders.files import write_table, write_text
+from pereggrn_data.pipelines.compare.scored_runs import (
+    ScoredRun,
+    in_order,
+    known_metrics,
+    read_run,
+    require_groups,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDINGS = (".csv", ".json", ".md")
+
+
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    allow: Collection[str] = (),
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare what several runs of `score` wrote.
+
+    Parameters
+    ----------
+    runs
+        Folders or ``summary.json`` files; ``NAME=PATH`` names the method. Runs of one
+        method on one dataset are pooled: those of several splits as blocks, which
+        every other method must have too, those of equal signatures as repeats, which
+        are averaged group by group.
+    allow
+        Parts of the signature in which runs may differ all the same, such as
+        ``"software"``.
+    draws, seed
+        Of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row per dataset, metric and method, the mean and the median of the training
+        data among them: ``value`` with ``low`` and ``high`` (95 %), ``rank`` (1 plus
+        the number of methods that are better beyond both intervals; equal where
+        intervals overlap), ``percent_change_from_mean`` with ``percent_low`` and
+        ``percent_high``, ``beats_baselines``, ``n_groups``, ``n_perturbations`` and
+        ``runs``.
+
+    Raises
+    ------
+    InvalidDataError
+        If signatures differ in a part that is not allowed to, naming it.
+    UsageError
+        If there is nothing to compare, or blocks cannot be pooled.
+    """
+    import pandas as pd
+
+    if not runs:
+        raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
+    read = [read_run(run) for run in runs]
+    _require_agreement(read, set(allow))
+    rows: list[dict[str, Any]] = []
+    for dataset in dict.fromkeys(run.dataset for run in read):
+        here = [run for run in read if run.dataset == dataset]
+        methods = {
+            m: [r for r in here if r.method == m] for m in dict.fromkeys(r.method for r in here)
+        }
+        of_dataset = []
+        for method, own in methods.items():
+            of_dataset += _rows(method, own, draws, seed)
+        # The baselines are the same for all methods, with the signatures.
+        first = next(iter(methods.values()))
+        if first[0].groups is not None:
+            for baseline in first[0].baselines:
+                of_dataset += _rows(baseline, first, draws, seed, of=baseline)
+        rows += [{"dataset": dataset, **row} for row in _ranked(of_dataset)]
+    return pd.DataFrame(rows)
+
+
+def _require_agreement(runs: Sequence[ScoredRun], allow: set[str]) -> None:
+    """Check that, on each dataset, every method has runs with the same signatures."""
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        here = [run for run in runs if run.dataset == dataset]
+        blocks: dict[str, set[tuple[tuple[str, str], ...]]] = {}
+        for run in here:
+            blocks.setdefault(run.method, set()).add(_block(run, allow))
+        wanted = set().union(*blocks.values())
+        for run in here:
+            lacking = wanted - blocks[run.method]
+            if not lacking:
+                continue
+            own = dict(_block(run, allow))
+            # The nearest of the others says what is the matter.
+            other = dict(min(lacking, key=lambda b: len(set(b) ^ set(own.items()))))
+            parts = [p for p in {**own, **other} if own.get(p) != other.get(p)]
+            whose = [r for r in here if dict(_block(r, allow)) == other]
+            shown = [
+                f"{p}: {own.get(p, '(absent)')} in {run.path}, "
+                f"{other.get(p, '(absent)')} in {whose[0].path}"
+                for p in parts
+            ]
+            raise InvalidDataError(
+                f"Runs on {dataset} cannot be compared: their signatures differ in "
+                f"{', '.join(parts)}.",
+                expected="every method with the same signatures",
+                got="others",
+                details=shown,
+                fix="score all of them alike, or say "
+                + " ".join(f"--allow {p}" for p in parts)
+                + " if that makes no difference.",
+            )
+
+
+def _block(run: ScoredRun, allow: set[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((k, v) for k, v in run.parts.items() if k not in allow))
+
+
+def _rows(
+    method: str, runs: Sequence[ScoredRun], draws: int, seed: int, *, of: str = PREDICTIONS
+) -> list[dict[str, Any]]:
+    """Summarise one method on one dataset; `of` names a baseline to take instead of it."""
+    if len(runs) == 1 and runs[0].groups is None:
+        return [_from_summary(method, name, m) for name, m in runs[0].summary["metrics"].items()]
+    frame = _pooled(runs)
+    if of != PREDICTIONS:
+        own = frame[frame["method"] == of].assign(method=PREDICTIONS)
+        frame = _joined([own, frame[frame["method"] != PREDICTIONS]])
+    summary = summarise(Scores(frame, frame.iloc[:0], 0), draws=draws, seed=seed)
+    n_labels = summary.overall.n_labels
+    return [
+        _row(method, name, m, n_labels, len(runs), is_baseline=of != PREDICTIONS)
+        for name, m in summary.metrics.items()
+    ]
+
+
+def _row(
+    method: str, metric: str, m: MetricSummary, n_labels: int, runs: int, *, is_baseline: bool
+) -> dict[str, Any]:
+    low, high = m.interval or (None, None)
+    percent_low, percent_high = m.percent_change_interval or (None, None)
+    return {
+        "metric": metric,
+        "method": method,
+        "is_baseline": is_baseline,
+        "value": m.value,
+        "low": low,
+        "high": high,
+        "percent_change_from_mean": m.percent_change_from_mean,
+        "percent_low": percent_low,
+        "percent_high": percent_high,
+        # A baseline is not judged by itself.
+        "beats_baselines": None if is_baseline else m.beats_baselines,
+        "n_groups": m.n,
+        "n_perturbations": n_labels,
+        "runs": runs,
+    }
+
+
+def _from_summary(method: str, metric: str, m: Any) -> dict[str, Any]:
+    low, high = m.get("interval") or (None, None)
+    percent_low, percent_high = m.get("percent_change_interval") or (None, None)
+    return {
+        "metric": metric,
+        "method": method,
+        "is_baseline": False,
+        "value": m["value"],
+        "low": low,
+        "high": high,
+        "percent_change_from_mean": m.get("percent_change_from_mean"),
+        "percent_low": percent_low,
+        "percent_high": percent_high,
+        "beats_baselines": m.get("beats_baselines"),
+        "n_groups": m.get("n"),
+        "n_perturbations": None,
+        "runs": 1,
+    }
+
+
+def _pooled(runs: Sequence[ScoredRun]) -> pd.DataFrame:
+    """Put blocks below each other, and average repeats of one block group by group."""
+    blocks: dict[str, list[Any]] = {}
+    for run in runs:
+        frame = in_order(require_groups(run, "pool several runs of one method"))
+        blocks.setdefault(str(run.summary["signature"]), []).append(frame)
+    averaged = []
+    for frames in blocks.values():
+        first = frames[0].copy()
+        for metric in known_metrics(first):
+            # A group that one repeat has no value for has no average either.
+            first[metric] = sum(f[metric].to_numpy(float) for f in frames) / len(frames)
+        averaged.append(first)
+    return _joined(averaged)
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give ranks metric by metric: 1 plus the number of methods that are surely better."""
+    metrics = dict.fromkeys(row["metric"] for row in rows)
+    ranked = []
+    for metric in metrics:
+        here = [row for row in rows if row["metric"] == metric]
+        known = METRICS.get(metric)
+        for row in here:
+            rank = None
+            if known is not None and known.direction is not None and row["low"] is not None:
+                higher = known.direction is Direction.HIGHER
+                rank = 1 + sum(_surely_better(other, row, higher=higher) for other in here)
+            ranked.append({**row, "rank": rank})
+    return ranked
+
+
+def _surely_better(one: dict[str, Any], other: dict[str, Any], *, higher: bool) -> bool:
+    if one["low"] is None or other["low"] is None:
+        return False
+    return bool(one["low"] > other["high"] if higher else one["high"] < other["low"])
+
+
+def side_by_side(table: pd.DataFrame) -> dict[str, tuple[list[str], list[list[str | None]]]]:
+    """Return what is shown of each dataset: headings, and one row of text per metric.
+
+    Cells are a value with its interval, and the rank behind a ``#``.
+    """
+    shown = {}
+    for dataset, here in table.groupby("dataset", sort=False):
+        methods = list(dict.fromkeys(here["method"]))
+        rows: list[list[str | None]] = []
+        for metric, of_metric in here.groupby("metric", sort=False):
+            if of_metric["rank"].isna().all():
+                continue
+            cells = {r["method"]: _cell(r) for r in of_metric.to_dict("records")}
+            rows.append([str(metric), *(cells.get(m) for m in methods)])
+        shown[str(dataset)] = (["metric", *methods], rows)
+    return shown
+
+
+def _cell(row: Any) -> str | None:
+    import pandas as pd
+
+    if pd.isna(row["value"]):
+        return None
+    text = f"{row['value']:.3g}"
+    if not pd.isna(row["low"]):
+        text += f" [{row['low']:.3g}, {row['high']:.3g}]"
+    return text if pd.isna(row["rank"]) else f"{text} #{int(row['rank'])}"
+
+
+def write_comparison(table: pd.DataFrame, path: Path) -> Path:
+    """Write a comparison as ``.csv`` or ``.json`` (all of it) or ``.md`` (side by side).
+
+    Raises
+    ------
+    UsageError
+        For another ending, or if it cannot be written.
+    """
+    if path.suffix not in ENDINGS:
+        raise UsageError(
+            f"A comparison cannot be written to {path.name}.",
+            expected=f"an ending among {first_few(ENDINGS)}",
+            got=path.suffix or "none",
+        )
+    if path.suffix == ".csv":
+        write_table(table, path)
+    elif path.suffix == ".json":
+        write_text(dumps(table.astype(object).to_dict("records")) + "\n", path)
+    else:
+        write_text(as_markdown(table), path)
+    return path
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Return one Markdown table per dataset."""
+    lines: list[str] = []
+    for dataset, (headings, rows) in side_by_side(table).items():
+        lines += [f"## {_escaped(dataset)}", "", _line(headings), "|" + "---|" * len(headings)]
+        lines += [*(_line(["-" if c is None else c for c in row]) for row in rows), ""]
+    note = (
+        "Values with 95 % intervals over perturbations; #1 is the best rank, and shared where "
+        "intervals overlap."
+    )
+    return "\n".join([*lines, note, ""])
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(_escaped(str(c)) for c in cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,283 @@
+"""Folders with scores that a repository can collect, and the check that its CI runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
+from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.core.version import software
+from pereggrn_data.evaluators import PREDICTIONS, Scores, summarise
+from pereggrn_data.evaluators.metrics import METRICS
+from pereggrn_data.loaders.files import existing_path, write_table, write_text
+from pereggrn_data.pipelines.compare.scored_runs import (
+    SCORES_FILE,
+    SUMMARY_FILE,
+    ScoredRun,
+    group_columns,
+    known_metrics,
+    read_run,
+    require_groups,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METHOD_FILE, SIGNATURE_FILE, RESULTS_FILE = (
+    "method.toml",
+    "signature.txt",
+    "evaluation_results.json",
+)
+FILES = (METHOD_FILE, SIGNATURE_FILE, SUMMARY_FILE, SCORES_FILE, RESULTS_FILE)
+TOLERANCE = 1e-6
+"""Relative difference between a stated value and the one that its scores give."""
+
+_LINK = re.compile(r"https?://[^\s]+\.[^\s]+")
+
+
+@dataclass(frozen=True)
+class About:
+    """What ``method.toml`` says of a method.
+
+    Parameters
+    ----------
+    name, version
+        Of the method.
+    link
+        Where it is described, ``https://...``.
+    command
+        How its predictions were made.
+    """
+
+    name: str
+    version: str
+    link: str
+    command: str
+
+    def problems(self) -> list[str]:
+        """Say what is missing."""
+        found = [
+            f"{METHOD_FILE}: {f.name} is empty."
+            for f in fields(self)
+            if not str(getattr(self, f.name)).strip()
+        ]
+        if self.link.strip() and not _LINK.fullmatch(self.link.strip()):
+            found.append(f"{METHOD_FILE}: link is no address: {self.link!r}.")
+        return found
+
+    def to_toml(self) -> str:
+        """Return the content of ``method.toml``."""
+        # A string of JSON is one of TOML, but for this one character.
+        return "".join(
+            f"{name} = {dumps(value).replace(chr(127), '')}\n"
+            for name, value in asdict(self).items()
+        )
+
+
+def write_submission(run: str | Path, folder: str | Path, about: About) -> list[Path]:
+    """Write a folder with the scores of a run, and who made them.
+
+    Parameters
+    ----------
+    run
+        A folder that `score` wrote.
+    folder
+        Where the files go.
+    about
+        The method.
+
+    Returns
+    -------
+    list of Path
+        ``method.toml``, ``signature.txt``, ``summary.json``, ``scores.parquet`` and
+        ``evaluation_results.json``.
+
+    Raises
+    ------
+    UsageError
+        If something is not said of the method, or scores of groups are missing.
+    """
+    problems = about.problems()
+    if problems:
+        raise UsageError(
+            "The method is not described.",
+            expected="a name, a version, a link and the command",
+            details=problems,
+        )
+    read = read_run(run)
+    groups = require_groups(read, "write a submission")
+    folder = Path(folder)
+    paths = [folder / name for name in FILES]
+    write_text(about.to_toml(), paths[0])
+    write_text(f"{read.summary['signature']}\n", paths[1])
+    write_text(dumps(read.summary) + "\n", paths[2])
+    write_table(groups, paths[3])
+    write_text(dumps(evaluation_results(read, groups)) + "\n", paths[4])
+    return paths
+
+
+def check_submission(folder: str | Path) -> list[str]:
+    """Check a submission: all files, a method that is described, and scores that add up.
+
+    Values, baselines and intervals of the summary are computed again from the scores of
+    groups.
+
+    Returns
+    -------
+    list of str
+        Every problem; empty for a good submission.
+    """
+    folder = Path(folder)
+    missing = [name for name in FILES if existing_path(folder / name) is None]
+    if missing:
+        return [f"{name} is missing." for name in missing]
+    problems = _problems_of_method(folder / METHOD_FILE)
+    try:
+        run = read_run(folder)
+        groups = require_groups(run, "check a submission")
+    except PereggrnError as error:
+        return [*problems, *str(error).splitlines()[:1]]
+    stated = (folder / SIGNATURE_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    if stated != run.summary["signature"]:
+        problems.append(f"{SIGNATURE_FILE} is not the signature in {SUMMARY_FILE}.")
+    problems += _problems_of_values(run, groups)
+    problems += _problems_of_results(folder / RESULTS_FILE, run, groups)
+    return problems
+
+
+def _problems_of_method(file: Path) -> list[str]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [f"{METHOD_FILE} is no TOML: {error}."]
+    wanted = [f.name for f in fields(About)]
+    absent = [n for n in wanted if not isinstance(values.get(n), str)]
+    if absent:
+        return [f"{METHOD_FILE} does not say {', '.join(absent)}."]
+    return About(**{name: values[name] for name in wanted}).problems()
+
+
+def _problems_of_values(run: ScoredRun, groups: pd.DataFrame) -> list[str]:
+    """Compare the summary with what the scores give."""
+    said = run.summary
+    how = said.get("intervals", {})
+    draws, seed = how.get("draws"), how.get("seed")
+    if not isinstance(draws, int) or not isinstance(seed, int) or not 0 < draws <= 100_000:
+        return [f"{SUMMARY_FILE} does not say how its intervals were made."]
+    problems = []
+    n = int((groups["method"] == PREDICTIONS).sum())
+    if said.get("n_scored") != n:
+        problems.append(
+            f"{SUMMARY_FILE} says n_scored {said.get('n_scored')}, and scores have {n}."
+        )
+    made = summarise(Scores(groups, groups.iloc[:0], n), draws=draws, seed=seed)
+    for name, stated in said["metrics"].items():
+        if name not in made.metrics:
+            problems.append(f"{name} is no metric that this version knows.")
+            continue
+        computed = made.metrics[name].to_dict()
+        for key, value in computed.items():
+            if (key == "value" or key.endswith(("_baseline", "interval"))) and key in stated:
+                if key.startswith("scaled") or _alike(stated[key], value):
+                    continue
+                problems.append(f"{name}: {key} is {stated[key]}, and its scores give {value}.")
+    return problems
+
+
+def _problems_of_results(file: Path, run: ScoredRun, groups: pd.DataFrame) -> list[str]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        return [f"{RESULTS_FILE} is no JSON: {error}."]
+    if not isinstance(values, dict) or "metrics" not in values:
+        return [f"{RESULTS_FILE} has no metrics."]
+    computed = json.loads(dumps(evaluation_results(run, groups)))
+    return [] if values["metrics"] == computed["metrics"] else [
+        f"{RESULTS_FILE} does not hold the metrics that the scores give."
+    ]  # fmt: skip
+
+
+def _alike(stated: Any, computed: Any) -> bool:
+    if stated is None or computed is None:
+        return stated is None and computed is None
+    try:
+        return bool(np.allclose(stated, computed, rtol=TOLERANCE, atol=1e-12))
+    except (TypeError, ValueError):
+        return False
+
+
+STATISTICS = {
+    "count": ("Count", "Number of groups, those without a value included.", "sum"),
+    "null_count": ("Null count", "Number of groups without a value.", "sum"),
+    "weighted_mean": (
+        "Weighted mean",
+        "Mean over the groups that have a value, weighted by their observations.",
+        "none",
+    ),
+}
+
+
+def evaluation_results(run: ScoredRun, groups: pd.DataFrame) -> dict[str, Any]:
+    """Return scores in the layout of cell-eval2's ``evaluation_results.json``, version 1.
+
+    ``suite``, ``statistics``, ``axes`` and ``metrics`` with the version of each, as
+    the documentation of cell-eval2 0.20 describes them. The suite is ours, and so are the
+    metrics.
+    """
+    own = groups[groups["method"] == PREDICTIONS]
+    labels = own[group_columns(own)].astype(str).agg(" / ".join, axis=1).tolist()
+    name, _, version = software().rpartition(" ")
+    metrics = {}
+    for metric in (METRICS[n] for n in known_metrics(own) if n in run.summary["metrics"]):
+        values = [float(v) if np.isfinite(v) else None for v in own[metric.name].to_numpy(float)]
+        headline: dict[str, Any] = {
+            "statistic": "weighted_mean",
+            "direction": None if metric.direction is None else str(metric.direction),
+        }
+        bounds = {"min": metric.lower, "max": metric.upper}
+        headline |= {key: bound for key, bound in bounds.items() if bound is not None}
+        metrics[metric.name] = {
+            "version": metric.version,
+            "headline": headline,
+            "display_name": metric.name.replace("_", " "),
+            "description": metric.description,
+            "statistics": {
+                "count": len(values),
+                "null_count": values.count(None),
+                "weighted_mean": run.summary["metrics"][metric.name]["value"],
+            },
+            "axis": "group",
+            "values": values,
+        }
+    if not metrics:
+        raise InvalidDataError(f"{run.path} has no metric that this version knows.")
+    return {
+        "schema_version": 1,
+        "suite": {
+            "name": name.replace("-", "_"),
+            "version": version,
+            "commit": None,
+            "settings": {"signature": run.summary["signature"], "dataset": run.dataset},
+        },
+        "statistics": {
+            key: {"display_name": shown, "description": about, "combine": combine}
+            for key, (shown, about, combine) in STATISTICS.items()
+        },
+        "axes": {
+            "group": {
+                "display_name": "Group",
+                "description": "Held-out observations of one "
+                + ", ".join(group_columns(own))
+                + ".",
+                "labels": labels,
+            }
+        },
+        "metrics": metrics,
+    }
