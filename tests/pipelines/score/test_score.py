@@ -461,7 +461,8 @@ class TestSummary:
         summary = json.loads(files[3].read_text())
         assert summary == json.loads(dumps(report.to_dict()))
         assert list(summary) == [
-            "signature", "dataset", "n_scored", "n_expected", "warnings", "verdict", "intervals",
+            "signature", "dataset", "name", "file", "file_sha256", "targets_by", "n_scored",
+            "n_expected", "warnings", "verdict", "intervals",
             "metrics",
         ]  # fmt: skip
         for m in summary["metrics"].values():
