@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.alignment import observations_named as observations_named
     from pereggrn_data.evaluators.alignment import place_rows as place_rows
     from pereggrn_data.evaluators.alignment import wrong_labels as wrong_labels
+    from pereggrn_data.evaluators.calibration import Calibration as Calibration
+    from pereggrn_data.evaluators.calibration import calibrate as calibrate
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
     from pereggrn_data.evaluators.grouping import time_text as time_text
     from pereggrn_data.evaluators.intervals import DRAWS as DRAWS
@@ -57,6 +59,10 @@ __getattr__, __dir__ = lazy_names(
             "observations_named",
             "place_rows",
             "wrong_labels",
+        ),
+        "calibration": (
+            "Calibration",
+            "calibrate",
         ),
         "grouping": (
             "group_keys",

@@ -39,7 +39,7 @@ def mean_of_controls(train: Rows, given: Rows) -> Floats:
             got=f"none of {len(train_obs)}",
         )
     controls = train_matrix[np.flatnonzero(is_control)]
-    return column_means(_stacked(controls, given[1]) if len(given[0]) else controls)
+    return column_means(stacked(controls, given[1]) if len(given[0]) else controls)
 
 
 def training_baselines(
@@ -50,7 +50,7 @@ def training_baselines(
     if contexts is None:
         labels = train[0][PERTURBATION].to_numpy(dtype=object)
         return {name: rule(train[1], labels, genes) for name, rule in rules.items()}
-    known = pd.concat([train[0], given[0]]), _stacked(train[1], given[1])
+    known = pd.concat([train[0], given[0]]), stacked(train[1], given[1])
     return {name: within_contexts(contexts, known, genes, rule) for name, rule in rules.items()}
 
 
@@ -90,6 +90,11 @@ class Contexts:
         """Return, for each context, the positions of the observations in it."""
         code = pd.Index(self.keys).get_indexer(pd.Index(list(group_keys(obs, CONTEXTS))))
         return [np.flatnonzero(code == k) for k in range(len(self.keys))]
+
+    def single(self) -> Ints:
+        """Return (groups,) the context of each group, -1 where it is in several."""
+        only = np.count_nonzero(self._shares, axis=1) == 1
+        return np.where(only, self._shares.argmax(axis=1), -1).astype(np.intp)
 
     def averaged(self, values: Floats) -> Floats:
         """Average values per context over the observations of each group.
@@ -244,7 +249,8 @@ EXTRA_BASELINES: dict[str, Callable[..., tuple[Floats, tuple[str, ...]]]] = {
 """By the name under which a split type asks for them, beside the mean and the median."""
 
 
-def _stacked(first: Matrix, second: Matrix) -> Matrix:
+def stacked(first: Matrix, second: Matrix) -> Matrix:
+    """Put rows below rows; sparse where one of them is."""
     if sparse.issparse(first) or sparse.issparse(second):
         return sparse.vstack([sparse.csr_array(first), sparse.csr_array(second)], format="csr")
     return np.vstack([first, second])

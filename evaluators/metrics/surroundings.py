@@ -145,27 +145,77 @@ def t_scores(matrix: Matrix, group_of: Ints, groups: int, contexts: Ints) -> Flo
         (groups, genes). 0 where neither side varies; NaN in the rows of groups
         with fewer than two observations on either side.
     """
-    used = np.flatnonzero(group_of >= 0)
-    if used.size < len(group_of):
-        matrix, group_of = matrix[used], group_of[used]
-    n = np.bincount(group_of, minlength=groups).astype(float)[:, None]
-    sums = np.nan_to_num(mean_by_group(matrix, group_of, groups)) * n
-    squares = np.nan_to_num(mean_by_group(_squared(matrix), group_of, groups)) * n
-    result = np.full(sums.shape, np.nan)
+    of_groups = Moments.of(matrix, group_of, groups)
+    result = np.full(of_groups.sums.shape, np.nan)
     for context in np.unique(contexts):
         here = np.flatnonzero(contexts == context)
-        total, all_squares, count = sums[here].sum(0), squares[here].sum(0), n[here].sum()
+        together = of_groups.total(here)
         for k in here:
-            if n[k, 0] < 2 or count - n[k, 0] < 2:
+            n = of_groups.n[k]
+            if n < 2 or together.n[0] - n < 2:
                 continue
-            mean, variance = _mean_and_variance(sums[k], squares[k], n[k, 0])
-            rest, of_rest = _mean_and_variance(
-                total - sums[k], all_squares - squares[k], count - n[k, 0]
-            )
+            mean, variance = of_groups.mean_and_variance(k)
+            rest, of_rest = together.without(of_groups, k).mean_and_variance(0)
             with np.errstate(invalid="ignore", divide="ignore"):
-                score = (mean - rest) / np.sqrt((variance + of_rest) / n[k, 0])
+                score = (mean - rest) / np.sqrt((variance + of_rest) / n)
             result[k] = np.where(np.isfinite(score), score, 0.0)
     return result
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the observations of groups, from which means and variances follow.
+
+    Parameters
+    ----------
+    n
+        (groups,) number of observations.
+    sums, squares
+        (groups, genes) sums of expression and of its squares.
+    """
+
+    n: Floats
+    sums: Floats
+    squares: Floats
+
+    @classmethod
+    def of(cls, matrix: Matrix, group_of: Ints, groups: int) -> Moments:
+        """Sum up observations; those of a negative group are not looked at."""
+        used = np.flatnonzero(group_of >= 0)
+        if used.size < len(group_of):
+            matrix, group_of = matrix[used], group_of[used]
+        n = np.bincount(group_of, minlength=groups).astype(np.float64)
+        sums, squares = (
+            np.nan_to_num(mean_by_group(part, group_of, groups)) * n[:, None]
+            for part in (matrix, _squared(matrix))
+        )
+        return cls(n, sums, squares)
+
+    def total(self, groups: Ints) -> Moments:
+        """Take some groups together."""
+        parts = (self.n[groups, None], self.sums[groups], self.squares[groups])
+        n, sums, squares = (part.sum(axis=0) for part in parts)
+        return Moments(n, sums[None], squares[None])
+
+    def without(self, others: Moments, group: int) -> Moments:
+        """Take one group out of a single one."""
+        return Moments(
+            self.n - others.n[group],
+            self.sums - others.sums[group],
+            self.squares - others.squares[group],
+        )
+
+    def means(self) -> Floats:
+        """Return (groups, genes) means, NaN where nothing is observed."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.sums / self.n[:, None])
+
+    def mean_and_variance(self, group: int) -> tuple[Floats, Floats]:
+        """Return the mean, and the variance with divisor n - 1, of a group, (genes,) each."""
+        mean = self.sums[group] / self.n[group]
+        variance = (self.squares[group] - self.sums[group] * mean) / (self.n[group] - 1)
+        variance[variance <= _NO_VARIANCE * np.square(mean)] = 0.0
+        return mean, variance
 
 
 def _squared(matrix: Matrix) -> Matrix:
@@ -173,13 +223,6 @@ def _squared(matrix: Matrix) -> Matrix:
         doubled = matrix.astype(np.float64)
         return doubled.multiply(doubled).tocsr()
     return np.square(np.asarray(matrix, dtype=np.float64))
-
-
-def _mean_and_variance(total: Floats, squares: Floats, n: float) -> tuple[Floats, Floats]:
-    mean = total / n
-    variance = (squares - total * mean) / (n - 1)
-    variance[variance <= _NO_VARIANCE * np.square(mean)] = 0.0
-    return mean, variance
 
 
 def deg_weights(scores: Floats, left_out: Bools | None = None) -> Floats:

@@ -21,6 +21,7 @@ CACHE_VARIABLE = "PEREGGRN_CACHE"
 LOCKS = ".locks"
 PARTS = "parts"
 ARCHIVES = "archives"
+CALIBRATIONS = "calibrations"
 INDEX_FILE = "release.json"
 HASHES_FILE = "hashes.json"
 SET_ASIDE = "set-aside"
@@ -81,6 +82,10 @@ class Cache:
         return self._below(
             self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}-{stop}.part"
         )
+
+    def calibration(self, key: str) -> Path:
+        """Return where a calibration of metrics is kept, or would be."""
+        return self._below(self.root / CALIBRATIONS, f"{key}.json")
 
     def _below(self, folder: Path, *names: str) -> Path:
         """Return a path in a folder of ours: the last guard against names from outside."""

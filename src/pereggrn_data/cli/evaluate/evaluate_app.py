@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
+from pereggrn_data.cli.evaluate import (
+    calibrate_command,
+    predict_command,
+    score_command,
+    split_command,
+)
 from pereggrn_data.cli.evaluate.compare_command import compare_command, submission_command
 from pereggrn_data.cli.evaluate.models_command import models_command
 from pereggrn_data.cli.option_parameters import add_command
@@ -22,6 +27,7 @@ app.command("models")(models_command)
 add_command(app, "score", score_command.score_command, score_command.GROUPS)
 app.command("compare")(compare_command)
 app.command("submission")(submission_command)
+add_command(app, "calibrate", calibrate_command.calibrate_command, calibrate_command.GROUPS)
 
 
 @app.command("demo")

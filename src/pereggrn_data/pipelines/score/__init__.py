@@ -1,6 +1,7 @@
 """Score predictions against the held-out part of a dataset.
 
-The verb is `score`, which returns a `ScoreReport`; `bars_of`, `text_chart` and
+The verbs are `score`, which returns a `ScoreReport`, and `calibrate`, which says what the
+metrics can tell apart; `bars_of`, `text_chart` and
 `draw_png` show one. For the command line, and for pipelines that do a whole job.
 """
 
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
+    from pereggrn_data.pipelines.score.calibrating import calibrate as calibrate
+    from pereggrn_data.pipelines.score.calibration_file import (
+        CalibrationReport as CalibrationReport,
+    )
     from pereggrn_data.pipelines.score.chart import Bar as Bar
     from pereggrn_data.pipelines.score.chart import bars_of as bars_of
     from pereggrn_data.pipelines.score.chart import draw_png as draw_png
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "calibrating": ("calibrate",),
+        "calibration_file": ("CalibrationReport",),
         "chart": (
             "Bar",
             "bars_of",

@@ -1,0 +1,249 @@
+"""Technical duplicates: one half of the observations as a prediction of the other half.
+
+Each half of a perturbation's observations has its own half of the controls, as two
+independent experiments would: controls that both share make them agree where nothing
+but the controls' noise is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
+from pereggrn_data.evaluators.controls import SEED
+from pereggrn_data.evaluators.metrics.effects import log_fold_change
+from pereggrn_data.evaluators.metrics.surroundings import Moments, t_scores
+from pereggrn_data.evaluators.scoring import Truth
+from pereggrn_data.evaluators.task import Task
+from pereggrn_data.evaluators.task_baselines import Contexts, stacked
+
+DRAWS = 5
+"""Number of ways in which observations are halved."""
+
+DUPLICATE, INTERPOLATED = "duplicate", "interpolated"
+HALF = {"mean": "half_mean", "control": "half_control", "observed": "half_observed"}
+"""What controls are called where they are scored on the same half as the duplicate."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One way of halving, ready to be scored.
+
+    Parameters
+    ----------
+    truth
+        The half that is scored against, over its half of the controls.
+    kept
+        (groups,) which groups both halves observe.
+    effects
+        Per method, (kept groups, genes) predicted log fold change over the
+        reference of the truth.
+    """
+
+    truth: Truth
+    kept: Bools
+    effects: Mapping[str, Floats]
+
+
+def draws(task: Task) -> Iterator[Draw]:
+    """Halve the observations of a task in five ways.
+
+    Parameters
+    ----------
+    task
+        What was held out.
+
+    Yields
+    ------
+    Draw
+        Nothing where no group can be halved, or the controls cannot.
+    """
+    if not (np.bincount(task.group_of) > 1).any():
+        return
+    controls = known_controls(task)
+    for seed in np.random.SeedSequence(SEED).generate_state(DRAWS):
+        draw = _draw(task, controls, np.random.default_rng(seed))
+        if draw is not None:
+            yield draw
+
+
+def _draw(task: Task, controls: KnownControls, rng: np.random.Generator) -> Draw | None:
+    in_first, in_second = controls.halved(rng)
+    half = halved(task.group_of, rng)
+    groups = len(task.groups)
+    # The larger half is the truth: its weights need two observations.
+    truth_of, other_of = (np.where(half == h, task.group_of, -1) for h in (0, 1))
+    first, second = (Moments.of(task.test_matrix, of, groups) for of in (truth_of, other_of))
+    kept = (second.n > 0) & np.all(
+        [np.isfinite(side.reference).all(axis=-1) for side in (in_first, in_second)], axis=0
+    )
+    if not kept.any():
+        return None
+    observed = np.full(first.sums.shape, np.nan)
+    reference = in_first.reference
+    observed[kept] = log_fold_change(first.means()[kept], _of_groups(reference, kept))
+    truth = Truth(observed, reference, t_scores(task.test_matrix, truth_of, groups, task.contexts))
+    duplicate = log_fold_change(second.means()[kept], _of_groups(in_second.reference, kept))
+    predicted = np.broadcast_to(_of_groups(task.baselines["mean"], kept), duplicate.shape)
+    mean = log_fold_change(predicted, _of_groups(reference, kept))
+    effects = {
+        DUPLICATE: duplicate,
+        HALF["mean"]: mean,
+        HALF["control"]: np.zeros(duplicate.shape),
+        HALF["observed"]: observed[kept],
+    }
+    sure = certainty(second, in_second, np.flatnonzero(kept))
+    if np.isfinite(sure).any():
+        effects[INTERPOLATED] = sure * duplicate + (1 - sure) * mean
+    return Draw(truth, kept, effects)
+
+
+def certainty(half: Moments, controls: HalfOfControls, groups: Ints) -> Floats:
+    """Say how surely each gene of a half differs from its half of the controls.
+
+    Parameters
+    ----------
+    half
+        Of all groups.
+    controls
+        Its half of the controls.
+    groups
+        (kept,) which groups.
+
+    Returns
+    -------
+    ndarray
+        (kept, genes) 1 - p, p of Welch's t test after Benjamini-Hochberg; NaN in
+        groups with fewer than two observations on either side.
+    """
+    result = np.full((len(groups), half.sums.shape[1]), np.nan)
+    for row, k in enumerate(groups):
+        context = controls.context_of[k]
+        if context < 0 or half.n[k] < 2 or controls.moments.n[context] < 2:
+            continue
+        (mean, variance), (base, of_base) = (
+            half.mean_and_variance(k),
+            controls.moments.mean_and_variance(context),
+        )
+        a, b = variance / half.n[k], of_base / controls.moments.n[context]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = np.abs(mean - base) / np.sqrt(a + b)
+            df = (a + b) ** 2 / (a**2 / (half.n[k] - 1) + b**2 / (controls.moments.n[context] - 1))
+            p = 2 * special.stdtr(df, -t)
+        # Genes that do not vary on either side prove nothing.
+        p = np.where(np.isfinite(p), np.minimum(p, 1.0), 1.0)
+        result[row] = 1 - stats.false_discovery_control(p)
+    return result
+
+
+@dataclass(frozen=True)
+class HalfOfControls:
+    """One half of the known controls.
+
+    Parameters
+    ----------
+    moments
+        Per context.
+    reference
+        (genes,) mean, or (groups, genes) that of each group's contexts; NaN where
+        none is in this half.
+    context_of
+        (groups,) the context of each group; -1 where it has several.
+    """
+
+    moments: Moments
+    reference: Floats
+    context_of: Ints
+
+
+@dataclass(frozen=True)
+class KnownControls:
+    """The controls that log fold changes are over.
+
+    Parameters
+    ----------
+    matrix
+        (controls, genes) natural-log expression.
+    code
+        (controls,) context of each; negative: not used.
+    contexts
+        Of the test observations where every group has its own controls, else None.
+    groups
+        Number of groups.
+    """
+
+    matrix: Matrix
+    code: Ints
+    contexts: Contexts | None
+    groups: int
+
+    def halved(self, rng: np.random.Generator) -> tuple[HalfOfControls, HalfOfControls]:
+        """Divide the controls of every context into two halves."""
+        half = halved(self.code, rng)
+        n_contexts = 1 if self.contexts is None else len(self.contexts.keys)
+        first, second = (
+            self._side(Moments.of(self.matrix, np.where(half == h, self.code, -1), n_contexts))
+            for h in (0, 1)
+        )
+        return first, second
+
+    def _side(self, moments: Moments) -> HalfOfControls:
+        means = moments.means()
+        if self.contexts is None:
+            return HalfOfControls(moments, means[0], np.zeros(self.groups, dtype=np.intp))
+        return HalfOfControls(moments, self.contexts.averaged(means), self.contexts.single())
+
+
+def known_controls(task: Task) -> KnownControls:
+    """Collect the controls that the log fold changes of a task are over."""
+    train, given = task.known_controls()
+    matrix = stacked(train[1], given[1])
+    groups = len(task.groups)
+    if task.matched_control_mean is None:
+        return KnownControls(matrix, np.zeros(matrix.shape[0], dtype=np.intp), None, groups)
+    contexts = Contexts(task.test_obs, task.group_of, groups)
+    code = np.full(matrix.shape[0], -1, dtype=np.intp)
+    # Those measured with the test observations; training controls where there is none.
+    for rows, offset in ((contexts.rows_in(train[0]), 0),
+                         (contexts.rows_in(given[0]), len(train[0]))):  # fmt: skip
+        for k, of_context in enumerate(rows):
+            if of_context.size:
+                code[code == k] = -1
+                code[of_context + offset] = k
+    return KnownControls(matrix, code, contexts, groups)
+
+
+def _of_groups(values: Floats, groups: Bools) -> Floats:
+    return values if values.ndim == 1 else values[groups]
+
+
+def halved(strata: Ints, rng: np.random.Generator) -> Ints:
+    """Send half of each stratum, and the odd one out, to half 0, and the rest to half 1.
+
+    Parameters
+    ----------
+    strata
+        (n,) stratum of each observation.
+    rng
+        Draws which.
+
+    Returns
+    -------
+    ndarray
+        (n,) 0 or 1.
+    """
+    shuffled = rng.permutation(len(strata))
+    order = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    codes = strata[order]
+    starts = (
+        np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else np.empty(0, int)
+    )
+    sizes = np.diff(np.r_[starts, len(codes)])
+    position = np.arange(len(codes)) - np.repeat(starts, sizes)
+    half = np.empty(len(strata), dtype=np.intp)
+    half[order] = position >= np.repeat((sizes + 1) // 2, sizes)
+    return half

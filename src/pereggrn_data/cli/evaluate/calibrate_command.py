@@ -1,0 +1,78 @@
+"""The command `pereggrn-eval calibrate`: what metrics can tell apart, before any prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pereggrn_data.cli.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
+from pereggrn_data.cli.shared_options import Collection, Folder, Json
+from pereggrn_data.pipelines.score import ScoreOptions
+from pereggrn_data.pipelines.split import SplitOptions
+
+_ONLY_OF_PREDICTIONS = tuple(
+    name for name in ScoreOptions.__dataclass_fields__ if name != "targeted_genes"
+)
+GROUPS = (
+    OptionGroup(ScoreOptions, without=_ONLY_OF_PREDICTIONS),
+    OptionGroup(SplitOptions, panel="The split"),
+)
+
+
+def calibrate_command(
+    said: Said,
+    dataset: Annotated[str, typer.Argument(help="Name or path of a dataset.")],
+    split_file: Annotated[
+        Path | None, typer.Option("--split", help="A split.json; by default a split is made.")
+    ] = None,
+    output: Folder = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute it anew, and do not keep it.")
+    ] = False,
+    collection: Collection = None,
+    as_json: Json = False,
+) -> None:
+    """Say which metrics can see anything on a dataset, without any prediction.
+
+    Scores controls and technical duplicates by every metric, and writes
+    calibration.json. Kept in the cache: scores of the same split take it from there.
+    """
+    from pereggrn_data.loaders.files import check_writable
+    from pereggrn_data.pipelines.score import calibrate
+
+    folder = output or Path(f"{Path(dataset).stem}_calibration")
+    check_writable(folder)
+    report = calibrate(
+        dataset,
+        split=split_file,
+        split_options=said.options(SplitOptions),
+        **said.of(ScoreOptions),
+        collection=collection,
+        use_cache=not no_cache,
+    )
+    files = report.write(folder)
+    if as_json:
+        emit_json({k: v for k, v in report.to_dict().items() if k not in ("groups", "values")})
+    else:
+        emit(report.sentence())
+        emit("")
+        headings = report.headings
+        emit_table(
+            list(headings),
+            report.rows(),
+            right=list(headings[1:]),
+            expendable=["permuted", "control", "observed", "half mean", "duplicate wins"],
+            title=f"{report.dataset}: {len(report.calibration.groups)} held-out groups",
+        )
+        emit("")
+        emit(
+            "duplicate: half of the replicates as a forecast of the other half; half mean: the "
+            "training mean against the same half; range: 0 as the mean, 1 as the truth."
+        )
+        emit(f"signature: {report.signature}")
+    for warning in report.warnings:
+        warn(warning)
+    say("wrote " + ", ".join(str(f) for f in files))

@@ -1,0 +1,135 @@
+"""Calibrate a dataset and split: controls and duplicates through the code that scores.
+
+The verb is :func:`calibrate`; scores take the calibration of their task from
+:func:`calibration_of`. It is made once and kept in the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pereggrn_data.core.version import software
+from pereggrn_data.evaluators import TargetedGenes, Task, make_task, signature
+from pereggrn_data.evaluators import calibrate as calibrate_task
+from pereggrn_data.loaders.files import Dataset, read_split
+from pereggrn_data.pipelines.collection import open_dataset
+from pereggrn_data.pipelines.score.calibration_file import (
+    CalibrationReport,
+    keep,
+    kept,
+    read_calibration,
+    require_same,
+)
+from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
+from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from pereggrn_data.core.splits import Split
+
+
+def calibrate(
+    dataset: str | Path | Dataset | AnnData | SplitDataset,
+    *,
+    split: str | Path | Split | None = None,
+    split_options: SplitOptions | None = None,
+    targeted_genes: str = "reveal",
+    collection: str | None = None,
+    threads: int | None = None,
+    use_cache: bool = True,
+) -> CalibrationReport:
+    """Say which metrics can tell a good forecast from the training mean, without a forecast.
+
+    Parameters
+    ----------
+    dataset
+        Name or path; or what ``pereggrn_data.split`` returned.
+    split
+        A ``split.json``; by default a split is made.
+    split_options
+        How to make it.
+    targeted_genes
+        What is done with directly perturbed genes, as in ``score``.
+    collection
+        Folder of the local collection.
+    threads
+        By default one per processor.
+    use_cache
+        Whether one that was made before is taken, and this one is kept.
+
+    Raises
+    ------
+    UsageError
+        If the dataset or the split cannot be found, or do not belong together.
+    InvalidDataError
+        If the split does not hold what its type promises.
+    """
+    rule = TargetedGenes(targeted_genes)
+    refuse_two_splits(split, split_options)
+    if isinstance(dataset, SplitDataset):
+        divided = dataset
+    else:
+        named = read_split(Path(split)) if isinstance(split, (str, Path)) else split
+        opened = open_dataset(dataset, collection=collection)
+        divided = divide(opened, named, split_options, collection=collection)
+    task = make_task(divided.prepared.adata, divided.split, train=divided.prepared.train)
+    return calibration_of(task, divided, rule, threads=threads, use_cache=use_cache)
+
+
+def calibration_of(
+    task: Task,
+    divided: SplitDataset,
+    targeted: TargetedGenes,
+    *,
+    file: Path | None = None,
+    threads: int | None = None,
+    use_cache: bool = True,
+) -> CalibrationReport:
+    """Return the calibration of a task: read, kept from before, or made.
+
+    Parameters
+    ----------
+    task
+        What was held out.
+    divided
+        The dataset and its split.
+    targeted
+        What is done with directly perturbed genes.
+    file
+        A ``calibration.json`` to take instead.
+    threads
+        By default one per processor.
+    use_cache
+        Whether one that was made before is taken, and this one is kept.
+
+    Raises
+    ------
+    UsageError
+        If the file was made for something else.
+    """
+    n = len(task.groups)
+    line = signature(
+        task.split,
+        dataset_shown_as=divided.dataset.shown_as,
+        software=software(),
+        targeted=str(targeted),
+        fill="none",
+        group_by=task.group_by,
+        scored=(n, n),
+        groups=(),
+        trained=divided.trained_instead,
+    )
+    if file is not None:
+        report = read_calibration(file)
+        require_same(report, line, str(file))
+        return report
+    if use_cache and (before := kept(line)) is not None:
+        return before
+    made = calibrate_task(task, targeted=targeted, threads=threads)
+    warnings = (*divided.warnings, *made.notes)
+    report = CalibrationReport(divided.dataset.shown_as, line, made, warnings)
+    problem = keep(report) if use_cache else None
+    return report if problem is None else replace(report, warnings=(*warnings, problem))

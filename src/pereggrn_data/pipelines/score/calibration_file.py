@@ -1,0 +1,242 @@
+"""``calibration.json``: what the metrics can tell apart on a dataset, and where it is kept.
+
+A calibration belongs to a dataset, a split, a rule for targeted genes and the
+definitions of all metrics. Its key says all of it, so that one that was made for
+something else is never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.evaluators import METRICS, Calibration
+from pereggrn_data.loaders.cache import open_cache, write_shared_text
+from pereggrn_data.loaders.files import required_file, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CALIBRATION_FILE = "calibration.json"
+_FORMAT = "pereggrn-data calibration 1"
+_COLUMNS = ("control", "mean", "permuted", "observed", "duplicate", "half_mean")
+"""Values that are shown; the file has all of them."""
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What the metrics can tell apart on one dataset and split.
+
+    Parameters
+    ----------
+    dataset
+        Its name.
+    signature
+        What was scored, as in the signature of scores.
+    calibration
+        Values of all controls, group by group.
+    warnings
+        What the reader should know.
+    """
+
+    dataset: str
+    signature: str
+    calibration: Calibration
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Hash of what it belongs to: the signature, and the version of every metric."""
+        return calibration_key(self.signature)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, in the layout of ``calibration.json``."""
+        made = self.calibration
+        return {
+            "format": _FORMAT,
+            "key": self.key,
+            "signature": self.signature,
+            "dataset": self.dataset,
+            "n_groups": len(made.groups),
+            "n_replicated": made.n_replicated,
+            "warnings": list(self.warnings),
+            "metrics": {name: m.to_dict() for name, m in made.summaries().items()},
+            "groups": {c: made.groups[c].tolist() for c in made.groups},
+            "values": made.values,
+            "notes": list(made.notes),
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row per metric."""
+        import pandas as pd
+
+        rows = {name: m.to_dict() for name, m in self.calibration.summaries().items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return what a table shows, one row per metric: see :attr:`headings`."""
+        return [
+            (
+                name,
+                *(_shown(m.values.get(column)) for column in _COLUMNS),
+                _shown(m.dynamic_range, "{:.2f}"),
+                _shown(m.duplicate_wins, "{:.0%}"),
+                {True: "yes", False: "no", None: "not known"}[m.discriminates],
+            )
+            for name, m in self.calibration.summaries().items()
+        ]
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """What the columns of :meth:`rows` are called."""
+        return (
+            "metric", *(name.replace("_", " ") for name in _COLUMNS), "range", "duplicate wins",
+            "discriminates",
+        )  # fmt: skip
+
+    def sentence(self) -> str:
+        """Say in plain words what can be told apart."""
+        found = self.calibration.discriminates
+        able = [name for name, (yes, _) in found.items() if yes]
+        unknown = [name for name, (yes, _) in found.items() if yes is None]
+        groups = len(self.calibration.groups)
+        if len(unknown) == len(found):
+            reasons = dict.fromkeys(reason for _, reason in found.values() if reason)
+            return (
+                f"Nothing is known of what metrics can tell apart on {self.dataset}: "
+                f"{'; '.join(reasons)}."
+            )
+        return (
+            f"By {len(able)} of {len(found) - len(unknown)} metrics, one half of the replicates "
+            f"of {self.dataset} forecasts the other better than the training mean does "
+            f"({self.calibration.n_replicated} of {groups} groups are replicated)."
+        )
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write ``calibration.json``."""
+        path = Path(folder) / CALIBRATION_FILE
+        write_text(dumps(self.to_dict(), indent=None) + "\n", path)
+        return [path]
+
+    def __repr__(self) -> str:
+        return f"{self.sentence()}\n{self.to_pandas().to_string(na_rep='-')}\n{self.signature}"
+
+
+def calibration_key(signature: str) -> str:
+    """Hash what a calibration belongs to, (64,) hexadecimal digits."""
+    versions = ",".join(f"{m.name}:{m.version}" for m in METRICS.values())
+    return hashlib.sha256(f"{_FORMAT}|{signature}|{versions}".encode()).hexdigest()
+
+
+def read_calibration(path: str | Path) -> CalibrationReport:
+    """Read ``calibration.json``: a file, or the one in a folder.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidDataError
+        If it is no calibration.
+    """
+    path = Path(path)
+    file = required_file(path / CALIBRATION_FILE if path.is_dir() else path)
+    try:
+        return _parsed(json.loads(file.read_text(encoding="utf-8-sig")))
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidDataError(
+            f"{path} is no calibration: {error}.",
+            expected=f"a {CALIBRATION_FILE} as written by `pereggrn-eval calibrate`",
+        ) from error
+
+
+def _parsed(values: Any) -> CalibrationReport:
+    import pandas as pd
+
+    if not isinstance(values, Mapping) or values.get("format") != _FORMAT:
+        raise ValueError(f"it does not say that its format is {_FORMAT!r}")
+    groups = pd.DataFrame(values["groups"])
+    by_method = {
+        str(method): {
+            str(metric): _numbers(of_metric, len(groups)) for metric, of_metric in of.items()
+        }
+        for method, of in values["values"].items()
+    }
+    made = CalibrationReport(
+        dataset=str(values["dataset"]),
+        signature=str(values["signature"]),
+        calibration=Calibration(groups, by_method, tuple(map(str, values["notes"]))),
+        warnings=tuple(map(str, values["warnings"])),
+    )
+    if values["key"] != made.key:
+        raise ValueError("it was made by other definitions of metrics, or changed since")
+    return made
+
+
+def _numbers(values: Any, n: int) -> Any:
+    """Return (n,) floats, NaN for null."""
+    array = np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"a metric has {len(array)} values, and there are {n} groups")
+    return array
+
+
+def require_same(report: CalibrationReport, signature: str, source: str) -> None:
+    """Check that a calibration was made for what is scored.
+
+    Raises
+    ------
+    UsageError
+        If it was not.
+    """
+    if report.key != calibration_key(signature):
+        raise UsageError(
+            f"{source} was made for something else than what is scored.",
+            expected=signature,
+            got=report.signature,
+            fix="calibrate again, or leave out --calibration.",
+        )
+
+
+def kept(signature: str) -> CalibrationReport | None:
+    """Return the calibration that the cache has, if there is one that can be read."""
+    try:
+        report = read_calibration(_place(signature))
+        require_same(report, signature, "The kept calibration")
+    except (InvalidDataError, UsageError):
+        # It is made anew, and replaced.
+        return None
+    return report
+
+
+def keep(report: CalibrationReport) -> str | None:
+    """Keep a calibration in the cache.
+
+    Returns
+    -------
+    str or None
+        Why it cannot be kept.
+    """
+    place = _place(report.signature)
+    try:
+        open_cache().make_folder(place.parent)
+        write_shared_text(dumps(report.to_dict(), indent=None), place)
+    except (UsageError, OSError) as error:
+        said = str(error).splitlines()[0]
+        return f"The calibration is not kept for the next score: {said}"
+    return None
+
+
+def _place(signature: str) -> Path:
+    return open_cache().calibration(calibration_key(signature))
+
+
+def _shown(value: float | None, form: str = "{:.3g}") -> str:
+    return "-" if value is None else form.format(value)
