@@ -137,7 +137,7 @@ def of_scperteval(inputs: Inputs) -> dict[str, Any]:
         cfg = type("Config", (), {"truth": "gt_all_cells"})
         current_pert = 0
 
-        def de(self, pert: int, source: str, reference: str) -> Any:
+        def de(self, pert: int, *_: str) -> Any:
             others = np.delete(inputs.observed, pert, axis=0).reshape(-1, len(inputs.genes))
             return de_ttest_overestim(inputs.observed[pert], others)
 

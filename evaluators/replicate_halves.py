@@ -16,7 +16,7 @@ from scipy import special, stats
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.evaluators.controls import SEED
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
-from pereggrn_data.evaluators.metrics.surroundings import Moments, t_scores
+from pereggrn_data.evaluators.metrics.metric_surroundings import Moments, t_scores
 from pereggrn_data.evaluators.scoring import Truth
 from pereggrn_data.evaluators.task import Task
 from pereggrn_data.evaluators.task_baselines import Contexts, stacked

@@ -15,8 +15,8 @@ from pereggrn_data.evaluators.cohort import lost_groups
 from pereggrn_data.evaluators.metrics.compute import compute_metrics, compute_whole_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
+from pereggrn_data.evaluators.metrics.metric_surroundings import Surroundings, t_scores
 from pereggrn_data.evaluators.metrics.profile_metrics import Candidates, Profiles
-from pereggrn_data.evaluators.metrics.surroundings import Surroundings, t_scores
 from pereggrn_data.evaluators.per_gene import score_genes
 from pereggrn_data.evaluators.targets import (
     TargetedGenes,

@@ -481,6 +481,7 @@ def signature(
     scored: tuple[int, int],
     groups: Iterable[str],
     trained: Collection[str] = (),
+    genes_of: int | None = None,
 ) -> str:
     """Write the one line that says what was scored: equal lines, comparable scores.
 
@@ -502,7 +503,10 @@ def signature(
         Names of the groups scored; they count where not all were.
     trained
         What trained, where that is not simply all that is not held out.
+    genes_of
+        Number of genes that were modelled, where not all of them are scored.
     """
+    all_genes = genes_of is None or genes_of == len(split.genes)
     everything = scored[0] == scored[1]
     parts = (
         f"software:{software}",
@@ -514,7 +518,7 @@ def signature(
         f"targeted:{targeted}",
         f"fill:{fill}",
         f"by:{'+'.join(group_by)}",
-        f"genes:{len(split.genes)}:{_hash(split.genes)[:8]}",
+        f"genes:{len(split.genes)}{'' if all_genes else f'/{genes_of}'}:{_hash(split.genes)[:8]}",
         f"scored:{scored[0]}/{scored[1]}" + ("" if everything else f":{_hash(groups)[:8]}"),
     )
     # A name is part of a line, and must not look like two parts or two lines.

@@ -63,9 +63,16 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def users_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder where the user's cache would be: calibrations are kept from test to test."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's own settings out of the tests."""
+def _no_collection(monkeypatch: pytest.MonkeyPatch, users_cache: Path) -> None:
+    """Keep the user's own settings out of the tests, and the tests out of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(users_cache))
     monkeypatch.delenv("PEREGGRN_COLLECTION", raising=False)
     monkeypatch.delenv("PEREGGRN_CACHE", raising=False)
     monkeypatch.delenv("PEREGGRN_BASE_URL", raising=False)

@@ -17,8 +17,8 @@ from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock
 from pereggrn_data.evaluators.metrics.metric import Metric, Needs
+from pereggrn_data.evaluators.metrics.metric_surroundings import Surroundings
 from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
-from pereggrn_data.evaluators.metrics.surroundings import Surroundings
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_BLOCK = 64

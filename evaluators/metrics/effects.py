@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 
 if TYPE_CHECKING:
-    from pereggrn_data.evaluators.metrics.surroundings import BlockSurroundings
+    from pereggrn_data.evaluators.metrics.metric_surroundings import BlockSurroundings
 
 Array = npt.NDArray[Any]
 

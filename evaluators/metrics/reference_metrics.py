@@ -19,7 +19,7 @@ from pereggrn_data.evaluators.metrics.metric import (
     one,
     zero,
 )
-from pereggrn_data.evaluators.metrics.surroundings import EXPRESSED, part_of
+from pereggrn_data.evaluators.metrics.metric_surroundings import EXPRESSED, part_of
 
 
 def pearson_perturbed_reference(block: EffectBlock) -> Floats:

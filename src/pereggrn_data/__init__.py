@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     )
     from pereggrn_data.pipelines.predict import Program as Program
     from pereggrn_data.pipelines.predict import predict as predict
+    from pereggrn_data.pipelines.score import CalibrationReport as CalibrationReport
     from pereggrn_data.pipelines.score import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score import ScoreReport as ScoreReport
+    from pereggrn_data.pipelines.score import calibrate as calibrate
     from pereggrn_data.pipelines.score import score as score
     from pereggrn_data.pipelines.split import SplitCheck as SplitCheck
     from pereggrn_data.pipelines.split import SplitDataset as SplitDataset
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.validation import validate as validate
 
 _LAZY = {
+    "CalibrationReport": "pereggrn_data.pipelines.score",
     "ConvertOptions": "pereggrn_data.conversion",
     "Converted": "pereggrn_data.pipelines.convert",
     "Dataset": "pereggrn_data.loaders.files",
@@ -81,6 +84,7 @@ _LAZY = {
     "SplitRules": "pereggrn_data.core.splits",
     "UnknownNameError": "pereggrn_data.core.errors",
     "UsageError": "pereggrn_data.core.errors",
+    "calibrate": "pereggrn_data.pipelines.score",
     "catalog_path": "pereggrn_data.pipelines.collection",
     "check_split": "pereggrn_data.pipelines.split",
     "compare": "pereggrn_data.pipelines.compare",
@@ -96,6 +100,7 @@ _LAZY = {
 
 __all__ = [
     "METRICS",
+    "CalibrationReport",
     "ConvertOptions",
     "Converted",
     "Dataset",
@@ -123,6 +128,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "calibrate",
     "catalog_path",
     "check_split",
     "compare",

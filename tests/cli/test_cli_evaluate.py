@@ -187,3 +187,31 @@ def test_as_installed_programs(tmp_path: Path) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 0
+
+
+def test_calibrate_and_score_with_it(run: Any, tmp_path: Path) -> None:
+    code, out, err = run("calibrate", "demo")
+    assert code == 0
+    assert "metrics, one half of the replicates of demo forecasts the other" in out
+    assert "demo_calibration/calibration.json" in err
+    code, as_json, _ = run("calibrate", "demo", "--json", "-o", "again")
+    assert code == 0
+    printed = strict(as_json)
+    written = strict((tmp_path / "again/calibration.json").read_text())
+    assert printed == {k: v for k, v in written.items() if k not in ("groups", "values")}
+    run("split", "demo", "-o", "s")
+    path = str(fill(tmp_path / "s"))
+    code, _, _ = run("score", path, "--calibration", "again/calibration.json", "-o", "with")
+    assert code == 0
+    found = strict((tmp_path / "with/summary.json").read_text())["metrics"]["mse"]
+    assert found["discriminates"] is True
+    assert found["duplicate"] is not None
+    code, _, err = run(
+        "score", path, "--calibration", "again", "--targeted-genes", "exclude", "-o", "other"
+    )
+    assert code == 2
+    assert "something else than what is scored" in err
+    code, _, _ = run("score", path, "--no-calibration", "-o", "without")
+    assert code == 0
+    found = strict((tmp_path / "without/summary.json").read_text())["metrics"]["mse"]
+    assert found["discriminates"] is None

@@ -16,7 +16,7 @@ from scipy import stats
 from pereggrn_data.evaluators.calibration import Calibration, calibrate, dynamic_range
 from pereggrn_data.evaluators.controls import CONTROLS, nearest_training, permuted
 from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.metrics.surroundings import Moments
+from pereggrn_data.evaluators.metrics.metric_surroundings import Moments
 from pereggrn_data.evaluators.replicate_halves import (
     DRAWS,
     DUPLICATE,

@@ -23,6 +23,7 @@ from pereggrn_data.evaluators.metrics.effects import (
     top_masks,
 )
 from pereggrn_data.evaluators.metrics.metric import Direction, Metric, Needs
+from pereggrn_data.evaluators.metrics.metric_surroundings import Surroundings
 from pereggrn_data.evaluators.metrics.profile_metrics import (
     Profiles,
     Training,
@@ -30,7 +31,6 @@ from pereggrn_data.evaluators.metrics.profile_metrics import (
     distance_in_pca,
     principal_components,
 )
-from pereggrn_data.evaluators.metrics.surroundings import Surroundings
 
 GENE_METRICS = block_metrics()
 WHOLE_METRICS = [m for m in METRICS.values() if m.compute_whole is not None]

@@ -9,7 +9,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
-from pereggrn_data.cli.shared_options import Collection, Folder, Json
+from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -32,6 +32,7 @@ def calibrate_command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute it anew, and do not keep it.")
     ] = False,
+    insist: Insist = None,
     collection: Collection = None,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +51,7 @@ def calibrate_command(
         split=split_file,
         split_options=said.options(SplitOptions),
         **said.of(ScoreOptions),
+        insist=insist or (),
         collection=collection,
         use_cache=not no_cache,
     )
@@ -73,6 +75,6 @@ def calibrate_command(
             "training mean against the same half; range: 0 as the mean, 1 as the truth."
         )
         emit(f"signature: {report.signature}")
-    for warning in report.warnings:
+    for warning in report.to_dict()["warnings"]:
         warn(warning)
     say("wrote " + ", ".join(str(f) for f in files))

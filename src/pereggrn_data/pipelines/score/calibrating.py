@@ -6,12 +6,25 @@ The verb is :func:`calibrate`; scores take the calibration of their task from
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import TargetedGenes, Task, make_task, signature
+from pereggrn_data.evaluators import (
+    METRICS,
+    PREDICTIONS,
+    Aligned,
+    Ceiling,
+    Scores,
+    TargetedGenes,
+    Task,
+    make_task,
+    signature,
+)
 from pereggrn_data.evaluators import calibrate as calibrate_task
 from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.collection import open_dataset
@@ -37,6 +50,7 @@ def calibrate(
     split: str | Path | Split | None = None,
     split_options: SplitOptions | None = None,
     targeted_genes: str = "reveal",
+    insist: str | Collection[str] = (),
     collection: str | None = None,
     threads: int | None = None,
     use_cache: bool = True,
@@ -53,6 +67,8 @@ def calibrate(
         How to make it.
     targeted_genes
         What is done with directly perturbed genes, as in ``score``.
+    insist
+        Codes of findings that would stop, and shall not.
     collection
         Folder of the local collection.
     threads
@@ -74,7 +90,7 @@ def calibrate(
     else:
         named = read_split(Path(split)) if isinstance(split, (str, Path)) else split
         opened = open_dataset(dataset, collection=collection)
-        divided = divide(opened, named, split_options, collection=collection)
+        divided = divide(opened, named, split_options, insist=insist, collection=collection)
     task = make_task(divided.prepared.adata, divided.split, train=divided.prepared.train)
     return calibration_of(task, divided, rule, threads=threads, use_cache=use_cache)
 
@@ -121,6 +137,7 @@ def calibration_of(
         scored=(n, n),
         groups=(),
         trained=divided.trained_instead,
+        genes_of=len(divided.split.genes),
     )
     if file is not None:
         report = read_calibration(file)
@@ -129,7 +146,29 @@ def calibration_of(
     if use_cache and (before := kept(line)) is not None:
         return before
     made = calibrate_task(task, targeted=targeted, threads=threads)
-    warnings = (*divided.warnings, *made.notes)
-    report = CalibrationReport(divided.dataset.shown_as, line, made, warnings)
+    report = CalibrationReport(divided.dataset.shown_as, line, made, divided.warnings)
     problem = keep(report) if use_cache else None
-    return report if problem is None else replace(report, warnings=(*warnings, problem))
+    return report if problem is None else replace(report, remarks=(*report.remarks, problem))
+
+
+def ceilings_of(report: CalibrationReport, scores: Scores, aligned: Aligned) -> dict[str, Ceiling]:
+    """Say, per metric, where scores are between the training mean and a duplicate.
+
+    Parameters
+    ----------
+    report
+        The calibration of the task that was scored.
+    scores
+        Of the predictions and of the baselines.
+    aligned
+        Which groups were scored.
+    """
+    sides = []
+    for method in (PREDICTIONS, "mean"):
+        frame = scores.groups[scores.groups["method"] == method]
+        side = {}
+        for name in (c for c in frame if c in METRICS):
+            side[str(name)] = np.full(len(aligned.scored), np.nan)
+            side[str(name)][aligned.scored] = frame[name].to_numpy(np.float64)
+        sides.append(side)
+    return report.calibration.ceilings(*sides)

@@ -44,13 +44,16 @@ class CalibrationReport:
     calibration
         Values of all controls, group by group.
     warnings
-        What the reader should know.
+        What the reader of the split should know.
+    remarks
+        What the reader of scores should know, too.
     """
 
     dataset: str
     signature: str
     calibration: Calibration
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -67,7 +70,7 @@ class CalibrationReport:
             "dataset": self.dataset,
             "n_groups": len(made.groups),
             "n_replicated": made.n_replicated,
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self.calibration.notes, *self.remarks],
             "metrics": {name: m.to_dict() for name, m in made.summaries().items()},
             "groups": {c: made.groups[c].tolist() for c in made.groups},
             "values": made.values,
@@ -173,7 +176,7 @@ def _parsed(values: Any) -> CalibrationReport:
         dataset=str(values["dataset"]),
         signature=str(values["signature"]),
         calibration=Calibration(groups, by_method, tuple(map(str, values["notes"]))),
-        warnings=tuple(map(str, values["warnings"])),
+        warnings=(),
     )
     if values["key"] != made.key:
         raise ValueError("it was made by other definitions of metrics, or changed since")

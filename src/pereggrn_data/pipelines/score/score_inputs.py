@@ -51,7 +51,9 @@ class ScoreInputs:
     flagged
         (rows,) which predictions are marked as controls, and predict what is held out.
     notes
-        How labels were understood.
+        How labels were understood, and what is left out.
+    shared_genes
+        The genes that are scored, where these are not all that were modelled.
     """
 
     predictions: Predictions
@@ -59,6 +61,13 @@ class ScoreInputs:
     is_control: Bools
     flagged: Bools
     notes: tuple[str, ...] = ()
+    shared_genes: tuple[str, ...] | None = None
+
+    @property
+    def split(self) -> Split:
+        """What is held out, of the genes that are scored."""
+        split = self.divided.split
+        return split if self.shared_genes is None else replace(split, genes=self.shared_genes)
 
     @property
     def everyone(self) -> list[pd.DataFrame]:
@@ -166,6 +175,35 @@ def labelled_as_in_dataset(
 def is_result(given: Any) -> bool:
     """Say whether this is what ``pereggrn_data.predict`` returns, which is above this room."""
     return hasattr(given, "adata") and hasattr(given, "made")
+
+
+def only_shared_genes(inputs: ScoreInputs) -> ScoreInputs:
+    """Keep the genes that were modelled and that the predictions have.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is none.
+    """
+    given, modelled = inputs.predictions, inputs.divided.split.genes
+    present = set(map(str, given.genes))
+    shared = tuple(gene for gene in modelled if gene in present)
+    if not shared:
+        raise InvalidDataError(
+            f"{given.path} has none of the genes that were modelled.",
+            expected=f"some of {first_few(modelled)}",
+            got=first_few(map(str, given.genes)),
+            fix="name genes as the split does.",
+        )
+    kept = pd.Index(given.genes).isin(shared)
+    columns = np.flatnonzero(kept)
+    note = f"{len(shared)} of {len(modelled)} genes are scored: those that the predictions have."
+    return replace(
+        inputs,
+        predictions=replace(given, genes=given.genes[columns], matrix=given.matrix[:, columns]),
+        shared_genes=shared,
+        notes=(*inputs.notes, note),
+    )
 
 
 def refuse_two_splits(split: object, options: SplitOptions | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pereggrn_data.core.options import check_options, documented, normalise, option
 from pereggrn_data.core.prediction_types import TargetedGenes
@@ -14,6 +15,13 @@ class PredictionScale(StrEnum):
 
     EXPRESSION = "expression"
     LOGFC = "logfc"
+
+
+class Genes(StrEnum):
+    """Which genes are scored."""
+
+    ALL = "all"
+    INTERSECTION = "intersection"
 
 
 class Fill(StrEnum):
@@ -62,6 +70,24 @@ class ScoreOptions:
         flags=("--no-scale-check",),
         help="Refuse what looks like counts or z-scores.",
         help_off="Accept what looks like counts or z-scores.",
+    )
+    genes: str = option(
+        str(Genes.ALL),
+        choices=Genes,
+        noun="choice of genes",
+        help="all that were modelled, or intersection: those that the predictions have, too. "
+        "Such scores compare only with scores of the same genes.",
+    )
+    calibrate: bool = option(
+        True,
+        flags=("--no-calibration",),
+        help="Score controls and technical duplicates, too, to say which metrics can tell "
+        "anything apart; made once per dataset and split.",
+        help_off="Do not say how well a duplicate of the experiment would do.",
+    )
+    calibration: Path | None = option(
+        None,
+        help="A calibration.json of the same dataset and split, instead of the kept one.",
     )
     step: int | None = option(
         None, minimum=0, help="Which prediction_timescale to score, for files with several."

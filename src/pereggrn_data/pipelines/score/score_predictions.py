@@ -14,12 +14,20 @@ from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import PREDICTIONS, TargetedGenes, make_task, signature, summarise
+from pereggrn_data.evaluators import (
+    PREDICTIONS,
+    Ceiling,
+    TargetedGenes,
+    make_task,
+    signature,
+    summarise,
+)
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
-from pereggrn_data.pipelines.score.score_inputs import gather
-from pereggrn_data.pipelines.score.score_options import ScoreOptions
+from pereggrn_data.pipelines.score.score_inputs import gather, only_shared_genes
+from pereggrn_data.pipelines.score.score_options import Genes, ScoreOptions
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 
@@ -87,15 +95,22 @@ def score(
         insist=insist,
         collection=collection,
     )
+    if wanted.genes == Genes.INTERSECTION:
+        inputs = only_shared_genes(inputs)
     divided, given = inputs.divided, inputs.predictions
     data, shown_as = divided.prepared, divided.dataset.shown_as
-    task = make_task(data.adata, divided.split, train=data.train)
+    task = make_task(data.adata, inputs.split, train=data.train)
     checked = check_and_align(inputs, task, wanted)
     scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
-    summary = summarise(scores, draws=wanted.draws, seed=wanted.draws_seed)
+    ceilings: dict[str, Ceiling] = {}
+    remarks: tuple[str, ...] = ()
+    if wanted.calibrate:
+        report = calibration_of(task, divided, rule, file=wanted.calibration, threads=threads)
+        ceilings, remarks = ceilings_of(report, scores, checked.aligned), report.remarks
+    summary = summarise(scores, ceilings=ceilings, draws=wanted.draws, seed=wanted.draws_seed)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
     line = signature(
-        divided.split,
+        inputs.split,
         dataset_shown_as=shown_as,
         software=software(),
         targeted=str(rule),
@@ -104,13 +119,20 @@ def score(
         scored=(n_scored, n_expected),
         groups=map(str, task.keys[checked.aligned.scored]),
         trained=divided.trained_instead,
+        genes_of=len(divided.split.genes),
     )
     return ScoreReport(
         dataset=shown_as,
         signature=line,
         n_scored=n_scored,
         n_expected=n_expected,
-        warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *summary.warnings),
+        warnings=(
+            *divided.warnings,
+            *_oracle(given),
+            *checked.warnings,
+            *summary.warnings,
+            *remarks,
+        ),
         summary=summary,
         scores=scores,
         name=wanted.name or given.model or _file_stem(given),

@@ -13,7 +13,11 @@ from sklearn.metrics import r2_score
 
 from pereggrn_data.evaluators.metrics.compute import compute_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.metrics.surroundings import Surroundings, deg_weights, t_scores
+from pereggrn_data.evaluators.metrics.metric_surroundings import (
+    Surroundings,
+    deg_weights,
+    t_scores,
+)
 
 
 def values(o: Any, e: Any, around: Surroundings, left_out: Any = None) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def t_scores(matrix: Matrix, group_of: Ints, groups: int, contexts: Ints) -> Flo
     for context in np.unique(contexts):
         here = np.flatnonzero(contexts == context)
         together = of_groups.total(here)
-        for k in here:
+        for k in here.tolist():
             n = of_groups.n[k]
             if n < 2 or together.n[0] - n < 2:
                 continue
