@@ -22,7 +22,7 @@ from pereggrn_data.core.options import options_table
 from pereggrn_data.evaluators.metrics import metrics_table
 from pereggrn_data.evaluators.splits import UNIVERSAL, split_types_table
 from pereggrn_data.pipelines.collection import catalog_tables_by_name
-from pereggrn_data.validators import rules_table
+from pereggrn_data.validators import format_tables, rules_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLE = re.compile(
@@ -66,6 +66,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "rules": rules_table,
     "layouts of counts": layouts_table,
     **option_tables(),
+    **{name: lambda table=table: table for name, table in format_tables().items()},
     **{name: lambda table=table: table for name, table in catalog_tables_by_name().items()},
 }
 

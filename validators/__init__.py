@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.dataset import check_dataset as check_dataset
     from pereggrn_data.validators.dataset import check_usable as check_usable
     from pereggrn_data.validators.dataset import naming_findings as naming_findings
+    from pereggrn_data.validators.format_columns import FORMAT_COLUMNS as FORMAT_COLUMNS
+    from pereggrn_data.validators.format_columns import format_tables as format_tables
     from pereggrn_data.validators.network import CHECKED_COLUMNS as CHECKED_COLUMNS
     from pereggrn_data.validators.network import NAME_COLUMNS as NAME_COLUMNS
     from pereggrn_data.validators.network import WEIGHT as WEIGHT
@@ -48,6 +50,7 @@ __getattr__, __dir__ = lazy_names(
             "check_usable",
             "naming_findings",
         ),
+        "format_columns": ("FORMAT_COLUMNS", "format_tables"),
         "network": (
             "CHECKED_COLUMNS",
             "ColumnFacts",

@@ -50,7 +50,7 @@ from pereggrn_data.validators.label_rules import (
     names_in,
 )
 from pereggrn_data.validators.parts import ExpressionParts
-from pereggrn_data.validators.rules import RULES, Use
+from pereggrn_data.validators.rules import RULES, Use, with_conversion
 from pereggrn_data.validators.x_scale import Scanned, scale_findings
 
 
@@ -84,7 +84,7 @@ def check_dataset(
             where = place(parts.obs.index, parts.var.index)
             found += scale_findings(parts, Scanned(x, raw), where)
         found += levels_in_x_findings(parts.obs, parts.var.index, stated, x.at)
-    return found + of_raw
+    return [with_conversion(finding) for finding in found + of_raw]
 
 
 SLIGHT_LEVEL_DIFFERENCE = 0.1
@@ -123,7 +123,7 @@ def check_usable(
         away = np.abs(x.at - stated.levels)
         if not (away[np.isfinite(away)] > SLIGHT_LEVEL_DIFFERENCE).any():
             slight.add("level-differs-from-X")
-    judged = (_in_use(f, slight, insist) for f in found if not _is_spare(f))
+    judged = (_in_use(with_conversion(f), slight, insist) for f in found if not _is_spare(f))
     return [finding for finding in judged if finding is not None]
 
 

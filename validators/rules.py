@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
@@ -15,6 +15,7 @@ from pereggrn_data.core.format import (
     PerturbationType,
 )
 from pereggrn_data.core.reports import Finding, Severity
+from pereggrn_data.validators.format_columns import FORMAT_COLUMNS
 
 
 class Use(StrEnum):
@@ -59,6 +60,9 @@ class Rule:
     warns_in_use
         Whether it is said when the dataset is used, although validation only warns; of
         errors it is said anyway, unless they are about raw counts.
+    mended_by
+        Options of `pereggrn-data convert` that mend a dataset; empty where it does so
+        without one, and None where it does not.
     """
 
     code: str
@@ -71,6 +75,7 @@ class Rule:
     blocks_use: bool = False
     stops_use: bool = False
     warns_in_use: bool = False
+    mended_by: tuple[str, ...] | None = None
 
     @property
     def use(self) -> Use:
@@ -110,6 +115,25 @@ class Rule:
         )
 
 
+def with_conversion(finding: Finding) -> Finding:
+    """Say of a dataset's finding which options of `pereggrn-data convert` mend it, if any do."""
+    options = RULES[finding.code].mended_by
+    if options is None:
+        return finding
+    if finding.code == "obs-missing-column":
+        options = tuple(
+            c.convert_option
+            for c in FORMAT_COLUMNS
+            if c.kind is Kind.DATASET and c.name == finding.column and c.convert_option
+        )
+    return replace(finding, fix=f"{finding.fix} {_conversion(options)}")
+
+
+def _conversion(options: Iterable[str]) -> str:
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+    return f"Or let `pereggrn-data convert` do it{f' ({flags})' if flags else ''}."
+
+
 _D, _P, _N = (Kind.DATASET,), (Kind.PREDICTIONS,), (Kind.NETWORK,)
 _DP = (Kind.DATASET, Kind.PREDICTIONS)
 _E, _W = Severity.ERROR, Severity.WARNING
@@ -127,67 +151,70 @@ _RULES = (
          "nothing, if it is not needed: it is left out of whatever is made of this file."),
     # Observations
     Rule("obs-missing-column", _DP, _E, "obs", "every required column",
-         "add the column to obs.", blocks_use=_BLOCKS),
+         "add the column to obs.", blocks_use=_BLOCKS, mended_by=()),
     Rule("obs-names-duplicated", _DP, _W, "obs", "unique names of observations",
          "call adata.obs_names_make_unique(); a split lists observations by name.",
          blocks_use=_BLOCKS),
     Rule("perturbation-missing", _DP, _E, "obs", "a label in every row",
          "label every row; controls have a label too, for example 'control'.",
-         blocks_use=_BLOCKS),
+         blocks_use=_BLOCKS, mended_by=("missing_label",)),
     Rule("perturbation-not-text", _DP, _E, "obs", "text: a gene, or genes joined by commas",
-         "convert the labels to text.", blocks_use=_BLOCKS),
+         "convert the labels to text.", blocks_use=_BLOCKS, mended_by=("perturbation",)),
     Rule("perturbation-white-space", _DP, _E, "obs", "labels without white space",
-         "remove the white space, for example 'GATA1,KLF1' for 'GATA1, KLF1'."),
+         "remove the white space, for example 'GATA1,KLF1' for 'GATA1, KLF1'.",
+         mended_by=("separator",)),
     Rule("perturbation-empty-name", _DP, _E, "obs", "no empty name among the genes of a label",
-         "name every gene, and remove commas at the ends and double commas."),
+         "name every gene, and remove commas at the ends and double commas.",
+         mended_by=("separator",)),
     Rule("perturbation-repeated-gene", _DP, _W, "obs", "each gene of a label once",
-         "remove the repeated gene and its level."),
+         "remove the repeated gene and its level.", mended_by=("separator",)),
     Rule("perturbation-order", _DP, _E, "obs", "one label for one set of genes",
          "write the genes of a label in one order; else a split can hold out one spelling "
-         "and train on the other."),
+         "and train on the other.", mended_by=("separator",)),
     Rule("perturbation-spelling", _DP, _E, "obs", "one label for one perturbation",
          "write each gene in one way, without white space; else a split can hold out one "
          "spelling and train on the other."),
     Rule("perturbation-unknown", _D, _E, "obs", "a perturbation in every row that is no control",
          "remove these observations, or mark them by is_control = True if they are controls: "
-         "what is not known is no perturbation."),
+         "what is not known is no perturbation.", mended_by=("missing_label",)),
     Rule("perturbation-like-control", _D, _W, "obs", "controls marked by is_control",
          "set is_control = True in these rows, if they are controls; else they are held out and "
-         "scored as a perturbation.", warns_in_use=_WARNS),
+         "scored as a perturbation.", warns_in_use=_WARNS, mended_by=("control",)),
     Rule("perturbation-names-control", _D, _E, "obs", "labels that name genes only",
          "remove the control from the label and its level: 'AHR' for 'AHR,ctrl'; else one gene "
-         "counts as a combination."),
+         "counts as a combination.", mended_by=("control", "separator")),
     Rule("perturbation-separator", _D, _W, "obs", "genes joined by commas",
          "join the genes by commas, 'AHR,KLF1' for 'AHR+KLF1'; else the label names one gene, "
-         "which nothing measures.", warns_in_use=_WARNS),
+         "which nothing measures.", warns_in_use=_WARNS, mended_by=("separator",)),
     Rule("perturbed-names-of-another-kind", _D, _W, "obs", "perturbed genes that are in var",
          "name genes in labels as in var, and fill both lists anew; a split can hold out "
-         "measured genes only."),
+         "measured genes only.", mended_by=("symbols", "strip_guide_suffix")),
     Rule("is-control-contradicts-label", _D, _E, "obs", "controls and perturbations of "
          "different labels", "correct is_control, or the label, of the rows that are wrong.",
-         stops_use=_STOPS),
+         stops_use=_STOPS, mended_by=("control",)),
     Rule("is-control-not-bool", _D, _E, "obs", "true or false (bool) in every row",
          "convert it: adata.obs['is_control'] = adata.obs['is_control'].astype(bool), "
-         "after looking at what it holds (text 'False' becomes True).", blocks_use=_BLOCKS),
+         "after looking at what it holds (text 'False' becomes True).", blocks_use=_BLOCKS,
+         mended_by=("control",)),
     Rule("no-controls", _D, _E, "obs", "at least one control",
-         "mark the controls by is_control = True.", blocks_use=_BLOCKS),
+         "mark the controls by is_control = True.", blocks_use=_BLOCKS, mended_by=("control",)),
     Rule("only-controls", _D, _E, "obs", "at least one observation that is not a control",
          "a training file of a time series may hold controls only: name it train.h5ad, or "
          "validate it with --role train.", blocks_use=_BLOCKS),
     Rule("perturbation-type-unknown", _D, _E, "obs", f"one of {_TYPES}, in every row",
-         "use one of these words, also for controls."),
+         "use one of these words, also for controls.", mended_by=("type",)),
     Rule("level-not-a-number", _D, _E, "obs", "a number, or numbers joined by commas; "
          "NaN where unknown", "write numbers, or nan where the level is unknown.",
-         blocks_use=_BLOCKS),
+         blocks_use=_BLOCKS, mended_by=()),
     Rule("level-count", _D, _E, "obs", "as many levels as genes in every row",
          "write one level per gene, in the order of the genes, for example '0.0,nan'.",
-         blocks_use=_BLOCKS),
+         blocks_use=_BLOCKS, mended_by=()),
     Rule("level-unknown-for-several-genes", _D, _W, "obs", "one level per gene, nan where unknown",
-         "write 'nan,nan' for two genes of unknown level."),
+         "write 'nan,nan' for two genes of unknown level.", mended_by=()),
     Rule("level-differs-from-X", _D, _E, "obs", "for overexpression and knockdown, the value "
          f"in X within {LEVEL_TOLERANCE:g}",
          "copy the level from X after the last normalisation, or set it to nan.",
-         stops_use=_STOPS),
+         stops_use=_STOPS, mended_by=()),
     Rule("train-missing-column", _D, _E, "obs", "timepoint and cell_type in the "
          "training file of a time series",
          "add the column; if this is no time series, validate it with --role test."),
@@ -196,46 +223,49 @@ _RULES = (
     Rule("timepoint-not-numeric", _DP, _W, "obs", "numbers",
          "convert the time points to numbers."),
     Rule("obs-missing-values", _DP, _W, "obs", "a value in every row",
-         "fill in the missing values, or remove the column: rows are grouped by it."),
+         "fill in the missing values, or remove the column: rows are grouped by it.",
+         mended_by=("cell_type", "timepoint")),
     # Genes
     Rule("var-missing-column", _D, _E, "var", "every required column",
          "add the column: rank genes by variability, 0 or 1 for the most variable one.",
-         blocks_use=_BLOCKS),
+         blocks_use=_BLOCKS, mended_by=("rank",)),
     Rule("var-names-duplicated", _D, _E, "var", "unique gene names",
          "combine or rename the genes that share a name (adata.var_names_make_unique() "
-         "renames, so that perturbations no longer find them).", blocks_use=_BLOCKS),
+         "renames, so that perturbations no longer find them).", blocks_use=_BLOCKS,
+         mended_by=("duplicates",)),
     Rule("var-name-empty", _DP, _E, "var", "no empty gene name", "name the gene or remove it."),
     Rule("var-name-unusable", _DP, _W, "var", "gene names without commas and white space",
          "rename these genes: no perturbation label can name them."),
     Rule("rank-missing", _D, _E, "var", "a rank for every gene",
          "rank every gene. If scanpy left NaN (flavor='seurat_v3' ranks n_top_genes only): "
          "n_top_genes=adata.n_vars, or fillna(adata.n_vars) to put the others last.",
-         blocks_use=_BLOCKS),
+         blocks_use=_BLOCKS, mended_by=("rank",)),
     Rule("rank-not-a-number", _D, _E, "var", "finite numbers, lowest = most variable",
-         "write the ranks as numbers.", blocks_use=_BLOCKS),
+         "write the ranks as numbers.", blocks_use=_BLOCKS, mended_by=("rank",)),
     Rule("rank-negative", _D, _E, "var", "ranks of 0 or more",
-         "rank from 0 or 1 upwards; a variance is not a rank."),
+         "rank from 0 or 1 upwards; a variance is not a rank.", mended_by=("rank",)),
     # Lists of genes
     Rule("uns-missing-key", _D, _E, "uns", "both lists of gene names (they may be empty)",
-         "add the list to uns.", blocks_use=_BLOCKS),
+         "add the list to uns.", blocks_use=_BLOCKS, mended_by=()),
     Rule("uns-not-names", _D, _E, "uns", "a list of gene names", "store a list of text.",
-         blocks_use=_BLOCKS),
-    Rule("uns-names-duplicated", _D, _W, "uns", "each gene once", "remove the duplicates."),
+         blocks_use=_BLOCKS, mended_by=()),
+    Rule("uns-names-duplicated", _D, _W, "uns", "each gene once", "remove the duplicates.",
+         mended_by=()),
     Rule("measured-not-in-var", _D, _E, "uns", "genes that are in var",
-         "move these genes to perturbed_but_not_measured_genes."),
+         "move these genes to perturbed_but_not_measured_genes.", mended_by=()),
     Rule("unmeasured-in-var", _D, _E, "uns", "genes that are not in var",
-         "move these genes to perturbed_and_measured_genes."),
+         "move these genes to perturbed_and_measured_genes.", mended_by=()),
     Rule("listed-not-perturbed", _D, _E, "uns", "genes that some perturbation label names",
-         "remove these genes from the list, or correct the labels."),
+         "remove these genes from the list, or correct the labels.", mended_by=()),
     Rule("perturbed-not-listed", _D, _W, "uns", "every gene that is perturbed",
-         "add these genes to the list; a split holds out listed genes only."),
+         "add these genes to the list; a split holds out listed genes only.", mended_by=()),
     Rule("skip-log-check-not-bool", _D, _W, "uns", "true or false (it is ignored)",
          "store a bool."),
     Rule("overlap-contradicted", _D, _W, "uns", "true where labels name several genes",
-         "set uns['perturbations_overlap'] = True."),
+         "set uns['perturbations_overlap'] = True.", mended_by=()),
     # Expression
     Rule("X-missing", _DP, _E, "X", "a matrix", "store natural-log expression in X.",
-         blocks_use=_BLOCKS),
+         blocks_use=_BLOCKS, mended_by=("counts",)),
     Rule("X-empty", _DP, _E, "X", "at least one observation and one gene",
          "check the filters that were applied.", blocks_use=_BLOCKS),
     Rule("X-shape", _DP, _E, "X", "as many rows as obs and as many columns as var",
@@ -246,20 +276,20 @@ _RULES = (
          blocks_use=_BLOCKS),
     Rule("X-not-log", _D, _E, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
          "normalise and take log1p; if the values are right, set uns['skip_log_check'] = True.",
-         stops_use=_STOPS),
+         stops_use=_STOPS, mended_by=("counts",)),
     Rule("X-other-log", _D, _E, "X", "natural logarithms, taken once",
          "convert X to ln(1 + x); if the values are right, set uns['skip_log_check'] = True.",
-         stops_use=_STOPS),
+         stops_use=_STOPS, mended_by=("counts", "normalised")),
     Rule("X-z-scores", _D, _E, "X", "natural-log expression, not scaled",
          "take X before scanpy.pp.scale; if the values are right, set "
-         "uns['skip_log_check'] = True.", stops_use=_STOPS),
+         "uns['skip_log_check'] = True.", stops_use=_STOPS, mended_by=("counts",)),
     Rule("X-outliers", _D, _W, "X", f"natural-log expression, below {LARGEST_LOG_EXPRESSION:g}",
          "look at these values; if they are right, set uns['skip_log_check'] = True."),
     Rule("X-negative", _D, _W, "X", "values of 0 or more",
          "nothing, if these are log ratios or array intensities."),
     # Raw counts
     Rule("raw-missing", _D, _E, "raw", "raw counts for all genes",
-         "set adata.raw = adata before normalising."),
+         "set adata.raw = adata before normalising.", mended_by=("counts",)),
     Rule("raw-shape", _D, _E, "raw", "as many rows as obs and as many columns as raw.var",
          "write the file again with anndata."),
     Rule("raw-not-numeric", _D, _E, "raw", "real numbers", "store counts as numbers."),
@@ -269,7 +299,7 @@ _RULES = (
     Rule("raw-not-integer", _D, _W, "raw", "whole counts",
          "nothing, if these are estimated counts, log ratios or array intensities."),
     Rule("raw-genes-missing", _D, _W, "raw", "all genes of var, before any selection of genes",
-         "set adata.raw before selecting genes."),
+         "set adata.raw before selecting genes.", mended_by=("counts",)),
     # Predictions
     Rule("predictions-header-missing", _P, _W, "uns", "what is predicted, as in "
          "predictions_template.h5ad", "name the dataset and the split when scoring, or fill in "
@@ -368,7 +398,7 @@ def rules_table() -> str:
     lines.append("|" + "---|" * 7)
     lines.extend(
         f"| `{r.code}` | {r.severity} | {_used(r)} | {_checked_for(r)} "
-        f"| {r.slot} | {r.expected} | {r.fix} |"
+        f"| {r.slot} | {r.expected} | {_mended(r)} |"
         for r in RULES.values()
     )
     return "\n".join(lines)
@@ -376,6 +406,10 @@ def rules_table() -> str:
 
 def _used(rule: Rule) -> str:
     return str(rule.use) if Kind.DATASET in rule.kinds else ""
+
+
+def _mended(rule: Rule) -> str:
+    return rule.fix if rule.mended_by is None else f"{rule.fix} {_conversion(rule.mended_by)}"
 
 
 def _checked_for(rule: Rule) -> str:

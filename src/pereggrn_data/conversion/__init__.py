@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from pereggrn_data.conversion.guide_labels import ReadLabel as ReadLabel
     from pereggrn_data.conversion.guide_labels import choose_column as choose_column
     from pereggrn_data.conversion.guide_labels import choose_control as choose_control
+    from pereggrn_data.conversion.guide_labels import looks_like_control as looks_like_control
     from pereggrn_data.conversion.guide_labels import required_column as required_column
     from pereggrn_data.conversion.guide_labels import type_of as type_of
+    from pereggrn_data.conversion.guide_labels import without_guide as without_guide
     from pereggrn_data.conversion.input_layouts import LAYOUTS as LAYOUTS
     from pereggrn_data.conversion.input_layouts import layouts_table as layouts_table
     from pereggrn_data.conversion.input_layouts import options_of_layout as options_of_layout
@@ -76,8 +78,10 @@ __getattr__, __dir__ = lazy_names(
             "ReadLabel",
             "choose_column",
             "choose_control",
+            "looks_like_control",
             "required_column",
             "type_of",
+            "without_guide",
         ),
         "input_layouts": ("LAYOUTS", "layouts_table", "options_of_layout"),
         "moved_targets": ("stated_levels", "unmoved_rows"),

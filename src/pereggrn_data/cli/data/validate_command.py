@@ -56,6 +56,14 @@ def validate_command(
         Format, typer.Option("--format", help="How to print the findings, on stdout.")
     ] = Format.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+    suggest: Annotated[
+        bool,
+        typer.Option(
+            "--suggest",
+            help="Print, of each dataset with findings that `convert` mends, the command that "
+            "converts it.",
+        ),
+    ] = False,
     rules: Annotated[bool, typer.Option("--rules", help="List all rules, and exit.")] = False,
 ) -> None:
     """Check files against the uniform format, and report every problem at once.
@@ -78,8 +86,12 @@ def validate_command(
     found, missing = _validate_all(paths, kind, role)
     reports = [options.kept(report) for report in found]
     _say_what_is_left_out(found, options)
+    if suggest and output is not Format.TEXT:
+        raise UsageError("--suggest prints text.", expected="--format text", got=str(output))
     if reports:
         _print(reports, output, as_array=len(paths) > 1)
+    if suggest:
+        _suggest(reports)
     for error in missing:
         complain(error)
     if missing:
@@ -133,6 +145,24 @@ def _print(reports: list[Report], output: Format, *, as_array: bool) -> None:
         emit(text, styled=output is Format.TEXT)
     if output is not Format.TEXT or len(reports) > 1:
         say(summary(reports))
+
+
+def _suggest(reports: list[Report]) -> None:
+    from pereggrn_data.validators import RULES
+
+    for report in reports:
+        codes = [f.code for f in report.findings]
+        mended = [c for c in codes if RULES[c].mended_by is not None or c == "file-unreadable"]
+        if report.kind is not Kind.DATASET or not mended:
+            say(f"{report.path}: nothing that `pereggrn-data convert` mends")
+            continue
+        from pereggrn_data.pipelines.convert import suggestion_lines
+
+        command, lines = suggestion_lines(report.path)
+        if command is not None:
+            emit(f"\n{command}")
+        for line in lines:
+            say(line)
 
 
 def _list_rules(output: Format) -> None:

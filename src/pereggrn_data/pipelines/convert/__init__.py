@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.convert.converting import Converted as Converted
     from pereggrn_data.pipelines.convert.converting import check_outputs as check_outputs
     from pereggrn_data.pipelines.convert.converting import convert as convert
+    from pereggrn_data.pipelines.convert.suggesting import Suggestion as Suggestion
+    from pereggrn_data.pipelines.convert.suggesting import suggest as suggest
+    from pereggrn_data.pipelines.convert.suggesting import suggestion_lines as suggestion_lines
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {"converting": ("Converted", "check_outputs", "convert")}
+    __name__,
+    {
+        "converting": ("Converted", "check_outputs", "convert"),
+        "suggesting": ("Suggestion", "suggest", "suggestion_lines"),
+    },
 )
