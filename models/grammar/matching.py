@@ -145,7 +145,7 @@ def _transported(expression: Matrix, queries: Ints, candidates: Ints) -> Ints:
     except ImportError:
         raise MissingExtraError(
             "Matching by optimal transport needs the package POT.",
-            fix="install it: python -m pip install 'pereggrn-data[ot]'",
+            fix="install it: python -m pip install POT",
         ) from None
     cost = ot.dist(dense(expression, queries), dense(expression, candidates))
     plan: npt.NDArray[np.float64] = ot.emd(

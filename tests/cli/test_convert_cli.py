@@ -87,7 +87,7 @@ def test_an_invalid_result_is_not_written(typed, counts: Path, tmp_path: Path) -
 
 
 def test_what_is_missing_is_said_with_its_option(typed, counts: Path, tmp_path: Path) -> None:
-    code, _, said = typed("convert", counts, "-o", tmp_path / "out.h5ad")
+    code, _, said = typed("convert", counts, "-o", tmp_path / "out.h5ad", "--rank", "variance")
     assert code == 2
     assert "--type" in said
     code, _, said = typed("convert", counts, "-o", tmp_path / "out.txt", *OPTIONS)

@@ -132,7 +132,7 @@ def _loess() -> Any:
         raise MissingExtraError(
             "Genes cannot be ranked by seurat_v3 without scikit-misc.",
             expected="the extra 'convert'",
-            fix="pip install 'pereggrn-data[convert]', or rank by --rank variance.",
+            fix="pip install scikit-misc, or rank by --rank variance.",
         ) from error
     return loess
 

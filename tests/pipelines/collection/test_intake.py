@@ -156,11 +156,9 @@ def test_another_environment_with_only_our_wheel(
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["module"].startswith(str(site))
-    assert (
-        told["listed"]
-        == told["bonus"]
-        == len(load_catalog().datasets) + len(load_catalog().networks) + 1
-    )
+    # The catalog that is made anew has the names of the local collection besides.
+    assert told["listed"] == len(load_catalog().datasets) + len(load_catalog().networks) + 1
+    assert told["bonus"] >= told["listed"]
     assert told["shape"] == told["by_name"] == [22, 30]
     assert told["backed"]
     assert told["edges"] == told["relation"] == 50
