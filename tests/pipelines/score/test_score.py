@@ -15,7 +15,12 @@ from scipy import sparse
 
 import pereggrn_data
 from pereggrn_data.core.baselines import training_mean
-from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
+from pereggrn_data.core.errors import (
+    IntegrityError,
+    InvalidDataError,
+    UnknownNameError,
+    UsageError,
+)
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators.grouping import group_rows, key_text, time_text
@@ -316,6 +321,7 @@ def small_dataset() -> tuple[Dataset, Any]:
     genes = [f"G{i}" for i in range(5)]
     var = pd.DataFrame({"highly_variable_rank": range(5)}, index=genes)
     x = np.random.default_rng(0).uniform(0.5, 2, size=(6, 5))
+    x[5, 0] = 5.0  # as stated
     uns = {"perturbed_and_measured_genes": np.array(["G0"], dtype=object)}
     adata = anndata.AnnData(X=x, obs=obs, var=var, uns=uns)
     dataset = Dataset("small", None, "0" * 64, adata)
@@ -479,9 +485,8 @@ class TestSummary:
             table.columns
         )
         assert table["timepoint"].dtype.kind in "if"
-        pd.testing.assert_frame_equal(
-            pd.read_csv(files[1]).select_dtypes("number"), table.select_dtypes("number")
-        )
+        numbers = table.select_dtypes("number")
+        pd.testing.assert_frame_equal(pd.read_csv(files[1])[list(numbers)], numbers)
         assert len(pd.read_parquet(files[2])) == 3 * filled.n_vars
         assert "28 of 28 groups" in repr(report)
         assert len(report.to_pandas()) == len(summary["metrics"])
@@ -517,11 +522,11 @@ class TestFinding:
         assert score(predictions).dataset == "mine"
         moved = tmp_path / "moved.h5ad"
         path.rename(moved)
-        with pytest.raises(UsageError, match="fetch mine") as caught:
+        with pytest.raises(UsageError, match="name the file by --dataset") as caught:
             score(predictions)
         assert mine.split.sha256 in str(caught.value)
         assert score(predictions, dataset=moved).dataset == "moved"
-        with pytest.raises(UsageError) as caught:
+        with pytest.raises(IntegrityError) as caught:
             score(predictions, dataset="demo")
         assert made.split.sha256 in str(caught.value)
         assert mine.split.sha256 in str(caught.value)
