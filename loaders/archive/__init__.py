@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.archive.lock_files import LOCK_VARIABLE as LOCK_VARIABLE
     from pereggrn_data.loaders.archive.lock_files import lock_in_force as lock_in_force
     from pereggrn_data.loaders.archive.lock_files import read_lock as read_lock
+    from pereggrn_data.loaders.archive.record_files import RecordFetcher as RecordFetcher
+    from pereggrn_data.loaders.archive.record_files import RecordFile as RecordFile
+    from pereggrn_data.loaders.archive.record_files import is_record_file as is_record_file
     from pereggrn_data.loaders.archive.records import download_links as download_links
     from pereggrn_data.loaders.archive.records import look_up_record as look_up_record
     from pereggrn_data.loaders.archive.records import parse_record as parse_record
@@ -38,6 +41,11 @@ __getattr__, __dir__ = lazy_names(
             "LOCK_VARIABLE",
             "lock_in_force",
             "read_lock",
+        ),
+        "record_files": (
+            "RecordFetcher",
+            "RecordFile",
+            "is_record_file",
         ),
         "records": (
             "download_links",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.folders import HASHES_FILE as HASHES_FILE
     from pereggrn_data.loaders.cache.folders import INDEX_FILE as INDEX_FILE
     from pereggrn_data.loaders.cache.folders import LOCKS as LOCKS
+    from pereggrn_data.loaders.cache.folders import MEMBERS as MEMBERS
     from pereggrn_data.loaders.cache.folders import PARTS as PARTS
     from pereggrn_data.loaders.cache.folders import SET_ASIDE as SET_ASIDE
     from pereggrn_data.loaders.cache.folders import Cache as Cache
@@ -76,6 +77,7 @@ __getattr__, __dir__ = lazy_names(
             "ARCHIVES",
             "Cache",
             "GROUP_FILE",
+            "MEMBERS",
             "HASHES_FILE",
             "INDEX_FILE",
             "LOCKS",

@@ -18,6 +18,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.reports import Finding, Report, sorted_report
 from pereggrn_data.loaders.files import is_parquet, required_file
+from pereggrn_data.pipelines.collection import path_of_record_file
 from pereggrn_data.validators import RULES
 
 # What reads and checks one kind of file is imported when there is such a file: a check
@@ -84,7 +85,8 @@ def validate(
     stated = None if role is None else _one_of(Role, "role", role)
     if not isinstance(path, (str, os.PathLike)):
         return _validate_object(path, chosen, stated)
-    file = required_file(path)
+    # The path of a command line may have taken the name for one.
+    file = path_of_record_file(str(path)) or required_file(path)
     try:
         chosen = chosen or kind_of(file)
         found = _network(file) if chosen is Kind.NETWORK else _expression(file, chosen, stated)

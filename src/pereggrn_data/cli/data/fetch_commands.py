@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.archive import FetchedFile
     from pereggrn_data.pipelines.collection import FetchPlan
 
-Names = Annotated[list[str] | None, typer.Argument(help="Names of datasets, networks or tables.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Names of datasets, networks or tables; or zenodo:RECORD/FILE."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +32,9 @@ def register(app: typer.Typer) -> None:
 def fetch_command(
     names: Names = None,
     everything: Annotated[bool, typer.Option("--all", help="All that the release holds.")] = False,
+    member: Annotated[
+        str | None, typer.Option(help="Of zenodo:RECORD/FILE.zip: bring only this file inside it.")
+    ] = None,
     release: Release = None,
     lock: Lock = None,
     offline: Annotated[
@@ -38,6 +44,9 @@ def fetch_command(
     as_json: Json = False,
 ) -> None:
     """Bring published datasets, networks or tables into the cache, each on its own, verified.
+
+    zenodo:RECORD/FILE brings any file of any record of the archive, verified by the
+    record's md5; that name then works wherever a path does, in `convert` too.
 
     Prints the paths of the files. What was interrupted goes on where it
     stopped; what is here already is only checked.
@@ -49,6 +58,7 @@ def fetch_command(
         everything=everything,
         release=release,
         lock=lock,
+        member=member,
         offline=offline,
         say=say,
         warn=insist,

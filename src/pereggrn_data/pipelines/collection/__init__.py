@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     )
     from pereggrn_data.pipelines.collection.open_networks import open_network as open_network
     from pereggrn_data.pipelines.collection.open_networks import query_networks as query_networks
+    from pereggrn_data.pipelines.collection.record_files_here import (
+        path_of_record_file as path_of_record_file,
+    )
     from pereggrn_data.pipelines.collection.resolve import FoundIn as FoundIn
     from pereggrn_data.pipelines.collection.resolve import Resolved as Resolved
     from pereggrn_data.pipelines.collection.resolve import entry_paths as entry_paths
@@ -105,6 +108,7 @@ __getattr__, __dir__ = lazy_names(
             "open_network",
             "query_networks",
         ),
+        "record_files_here": ("path_of_record_file",),
         "resolve": (
             "FoundIn",
             "Resolved",

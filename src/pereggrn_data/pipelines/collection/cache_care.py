@@ -14,6 +14,7 @@ from pereggrn_data.loaders.cache import (
     HASHES_FILE,
     INDEX_FILE,
     LOCKS,
+    MEMBERS,
     PARTS,
     SET_ASIDE,
     Cache,
@@ -22,6 +23,7 @@ from pereggrn_data.loaders.cache import (
     not_fetched,
     open_cache,
 )
+from pereggrn_data.pipelines.collection.record_files_here import FILE_KIND
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,11 @@ def _rows(cache: Cache, record: str) -> Iterator[CachedRow]:
     for archive in sorted((cache.folder(record) / ARCHIVES).glob("*")):
         size = archive.stat().st_size
         yield CachedRow(archive.name, "archive", record, 1, size, str(archive.parent))
+    for local in HashStore(cache, record).all():
+        file = cache.file(record, local)
+        if local.startswith(f"{MEMBERS}/") and file.exists():
+            size = file.stat().st_size
+            yield CachedRow(file.name, FILE_KIND, record, 1, size, str(file.parent))
 
 
 def _recorded(cache: Cache, record: str, name: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pereggrn_data.catalog import AnyEntry, Group, load_catalog
 from pereggrn_data.core.errors import UnknownNameError, UsageError
@@ -13,10 +14,17 @@ from pereggrn_data.loaders.archive import (
     EntryPlan,
     FetchedFile,
     NotInReleaseError,
+    RecordFile,
     TransferProgress,
+    is_record_file,
 )
-from pereggrn_data.loaders.cache import collection_folder, free_bytes, read_collection
+from pereggrn_data.loaders.cache import collection_folder, free_bytes, open_cache, read_collection
 from pereggrn_data.loaders.remote import HttpSettings
+from pereggrn_data.pipelines.collection.record_files_here import (
+    FILE_KIND,
+    fetch_record_file,
+    record_files,
+)
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
 DISK_RESERVE = 1 << 26
@@ -80,6 +88,7 @@ def fetch(
     everything: bool = False,
     release: str | None = None,
     lock: str | Path | None = None,
+    member: str | None = None,
     offline: bool = False,
     say: Say = silent,
     warn: Say | None = None,
@@ -92,7 +101,11 @@ def fetch(
     Parameters
     ----------
     names
-        One name or several; aliases work and say so.
+        One name or several; aliases work and say so. ``zenodo:RECORD/FILE`` is any
+        file of any record of the archive, ``zenodo:RECORD/FILE.zip#PATH`` one file
+        inside a zip file.
+    member
+        Path inside the zip file that is named.
     everything
         All that the release holds.
     release
@@ -118,9 +131,21 @@ def fetch(
     IntegrityError
         If a file is not what was promised.
     """
-    entries = _entries([names] if isinstance(names, str) else list(names), everything, say)
+    asked = [names] if isinstance(names, str) else list(names)
+    of_records = record_files([n for n in asked if is_record_file(n)], member)
+    fetched = [
+        _fetch_record_file(
+            wanted, lock=lock, offline=offline, say=say, warn=warn or say, progress=progress,
+            settings=settings,
+        )
+        for wanted in of_records
+    ]  # fmt: skip
+    rest = [n for n in asked if not is_record_file(n)]
+    if fetched and not rest and not everything:
+        return fetched
+    entries = _entries(rest, everything, say)
     if not entries:  # all of them are embedded: no release, and no lock of one, is used
-        return []
+        return fetched
     service = open_service(
         release,
         lock=lock,
@@ -131,13 +156,13 @@ def fetch(
         settings=settings,
     )
     try:
-        with _explaining_disk_errors(service):
+        with _explaining_disk_errors(service.cache.root):
             plan = _plan(service, entries, everything, say)
         if not confirm(plan):
             raise UsageError("Nothing was fetched: it was not confirmed.", fix="add --yes.")
         _check_room(service, plan)
-        with _explaining_disk_errors(service):
-            return [_fetch_one(service, p) for p in plan.entries]
+        with _explaining_disk_errors(service.cache.root):
+            return fetched + [_fetch_one(service, p) for p in plan.entries]
     finally:
         service.http.close()
 
@@ -147,14 +172,20 @@ def _fetch_one(service: Service, plan: EntryPlan) -> FetchedEntry:
     return FetchedEntry(plan.entry.name, str(plan.entry.kind), service.files.record, files)
 
 
+def _fetch_record_file(wanted: RecordFile, **how: Any) -> FetchedEntry:
+    with _explaining_disk_errors(open_cache().root):
+        file = fetch_record_file(wanted, **how)
+    return FetchedEntry(str(wanted), FILE_KIND, wanted.record, (file,))
+
+
 @contextmanager
-def _explaining_disk_errors(service: Service) -> Iterator[None]:
+def _explaining_disk_errors(root: Path) -> Iterator[None]:
     """Turn a full disk, or a cache that is not ours to write to, into an error of the user's."""
     try:
         yield
     except OSError as error:
         raise UsageError(
-            f"The cache {service.cache.root} cannot be used.",
+            f"The cache {root} cannot be used.",
             got=str(error),
             fix="make room or get write access, or name another folder by PEREGGRN_CACHE; "
             "what has arrived is kept.",

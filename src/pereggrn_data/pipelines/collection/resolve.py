@@ -29,6 +29,7 @@ from pereggrn_data.loaders.cache import (
     unchanged,
 )
 from pereggrn_data.loaders.files import existing_file, existing_path
+from pereggrn_data.pipelines.collection.record_files_here import path_of_record_file
 
 NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: TEST_FILE}
 """The file without which an entry that is asked for by its kind cannot be read."""
@@ -123,7 +124,8 @@ def resolve(
     collection
         Folder of the local collection; by default ``PEREGGRN_COLLECTION``.
     paths
-        Whether a dataset or network may be given by path.
+        Whether a dataset or network may be given by path, or by the name of a file of a
+        record that has been fetched (``zenodo:RECORD/FILE``).
 
     Raises
     ------
@@ -138,6 +140,10 @@ def resolve(
     MissingFileError
         If the path, or the folder of the local collection, does not exist.
     """
+    if paths and kind is not None and (file := path_of_record_file(given)) is not None:
+        return Resolved(
+            name=given, kind=kind, found_in=FoundIn.PATH, files={file.name: file}, path=file
+        )
     # What can only be a path needs no collection, not even one that is named wrongly.
     folder = None if "/" in given else collection_folder(collection)
     for found in places(given, kind, folder):
@@ -179,6 +185,8 @@ def entry_paths(
     NotFetchedError
         If it is published but not fetched.
     """
+    if (fetched := path_of_record_file(name)) is not None:
+        return [fetched]
     found = resolve(name, collection=collection)
     if found.found_in is FoundIn.LOCAL and found.name != name:
         say(f"{name} is called {found.name} in {found.folder}.")

@@ -11,6 +11,7 @@ from pereggrn_data.catalog import AnyEntry, Group, LockedArchive, LockedMember, 
 from pereggrn_data.loaders.archive import is_as_recorded
 from pereggrn_data.loaders.cache import (
     ARCHIVES,
+    MEMBERS,
     HashStore,
     cached_files,
     find_cached,
@@ -108,6 +109,9 @@ def _verify_record(record: str, lock: str | Path | None, say: Say) -> Iterator[V
     for entry in load_catalog().entries.values():
         if cached_files(entry, service.cache.folder(record)):
             yield from _verify_entry(service, entry)
+    for local in HashStore(service.cache, record).all():
+        if local.startswith(f"{MEMBERS}/"):
+            yield _verify_file(service, local.rsplit("/", 1)[-1], local, None)
     known = service.files.known()
     for whole in sorted((service.cache.folder(record) / ARCHIVES).glob("*")):
         yield _verify_archive(record, whole, known.archive(whole.name) if known else None)
@@ -128,7 +132,7 @@ def _verify_entry(service: Service, entry: AnyEntry) -> list[VerifiedFile]:
     files = cached_files(entry, service.cache.folder(record))
     known = [p for p in HashStore(service.cache, record).all() if p in members or p in files]
     return [
-        _verify_file(service, entry, local, members.get(local))
+        _verify_file(service, entry.name, local, members.get(local))
         for local in sorted({*files, *known})
     ]
 
@@ -140,7 +144,7 @@ def _members(service: Service, entry: AnyEntry) -> dict[str, LockedMember]:
 
 
 def _verify_file(
-    service: Service, entry: AnyEntry, local: str, member: LockedMember | None
+    service: Service, name: str, local: str, member: LockedMember | None
 ) -> VerifiedFile:
     record = service.files.record
     store = HashStore(service.cache, record)
@@ -157,7 +161,7 @@ def _verify_file(
             state, against = _by_crc(path, member)
         elif state is FileState.OK and known is not None:
             store.mark_verified(local)
-    return VerifiedFile(entry.name, record, local, path, state, sha256, expected, against)
+    return VerifiedFile(name, record, local, path, state, sha256, expected, against)
 
 
 def _by_crc(path: Path, member: LockedMember | None) -> tuple[FileState, str | None]:

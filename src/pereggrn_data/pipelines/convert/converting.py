@@ -31,6 +31,7 @@ from pereggrn_data.loaders.files import (
     write_h5ad,
     write_text,
 )
+from pereggrn_data.pipelines.collection import path_of_record_file
 from pereggrn_data.pipelines.convert.convert_inputs import (
     CellReader,
     ChosenValues,
@@ -146,7 +147,8 @@ def convert(
     Parameters
     ----------
     source
-        An AnnData object (which is not changed), or the path of an ``.h5ad`` file, a
+        An AnnData object (which is not changed), the name of a fetched file
+        (``zenodo:RECORD/FILE``), or the path of an ``.h5ad`` file, a
         zarr store, Cell Ranger's ``.h5`` file or folder with ``matrix.mtx``, or a
         table of counts (CSV, TSV, parquet).
     obs
@@ -192,14 +194,15 @@ def convert(
     asked = ConvertOptions(**said)
     asked.check()
     report = ConversionReport()
-    table = None if obs is None else user_path(obs)
-    with open_counts(source, obs=table, genes_in_rows=asked.genes_in_rows) as opened:
+    table = None if obs is None else path_of_record_file(obs) or user_path(obs)
+    fetched = path_of_record_file(source) if isinstance(source, (str, os.PathLike)) else None
+    with open_counts(fetched or source, obs=table, genes_in_rows=asked.genes_in_rows) as opened:
         asked = _with_layout(asked, said, opened, report)
         values = choose_values(opened, asked, report)
         decided, limits = _completed(asked, values)
         adata = _dataset(opened, values, decided, limits, report)
     validation = validate(adata)
-    return Converted(adata, report, decided, validation, _made(source))
+    return Converted(adata, report, decided, validation, _made(source, fetched))
 
 
 def _dataset(
@@ -263,11 +266,11 @@ def _completed(asked: ConvertOptions, values: ChosenValues) -> tuple[ConvertOpti
     return replace(asked, rank=rank, size_factors=factors, counts=values.slot), limits
 
 
-def _made(source: Any) -> dict[str, str]:
+def _made(source: Any, fetched: Path | None) -> dict[str, str]:
     made = {"by": software()}
     if isinstance(source, (str, os.PathLike)):
-        path = user_path(source)
-        made["input"] = str(path)
+        path = fetched or user_path(source)
+        made["input"] = str(path if fetched is None else source)
         if path.is_file():
             made["sha256"] = sha256_of_file(path)
     return made

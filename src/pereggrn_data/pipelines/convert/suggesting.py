@@ -37,7 +37,9 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.format import PERTURBATION_TYPE, PerturbationType
 from pereggrn_data.core.labels import looks_missing
 from pereggrn_data.core.options import options_of
+from pereggrn_data.loaders.archive import is_record_file
 from pereggrn_data.loaders.files import CountSource, open_counts, sample_of
+from pereggrn_data.pipelines.collection import path_of_record_file
 
 _GROUPS = {
     "replicate": ("replicate", "rep", "biological_replicate", "donor"),
@@ -74,6 +76,8 @@ class Suggestion:
     @property
     def output(self) -> str:
         """Name of the file that the command writes."""
+        if is_record_file(self.source):
+            return f"{Path(re.split('[/#]', self.source)[-1]).stem}_uniform.h5ad"
         name = Path(self.source).name
         stem = re.sub(r"\.(h5ad|h5|zarr|csv|tsv|txt|parquet)(\.gz)?$", "", name)
         return str(Path(self.source).with_name(f"{stem}_uniform.h5ad"))
@@ -119,7 +123,7 @@ def suggest(source: str | os.PathLike[str]) -> Suggestion:
         If it is of no known kind.
     """
     found = Suggestion(str(source))
-    with open_counts(source) as opened:
+    with open_counts(path_of_record_file(source) or source) as opened:
         slot = _values(opened, found)
         genes = _genes(opened, slot, found)
         column = _labels(opened, genes, found)
