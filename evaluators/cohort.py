@@ -8,15 +8,18 @@ predictions lack in it is counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.evaluators.metrics.compute import compute_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.targets import TargetedGenes, entries_left_out
 from pereggrn_data.evaluators.task import Task
+
+if TYPE_CHECKING:
+    from pereggrn_data.evaluators.scoring import Truth
 
 
 def lost_groups(
@@ -25,6 +28,7 @@ def lost_groups(
     values: Mapping[str, Floats],
     targeted: TargetedGenes,
     *,
+    truth: Truth,
     threads: int | None = None,
 ) -> dict[str, int]:
     """Count, per metric, the held-out groups that belong to it and have no value.
@@ -39,6 +43,8 @@ def lost_groups(
         Per metric, (scored groups,) values of the predictions.
     targeted
         What is done with directly perturbed genes.
+    truth
+        All that was observed.
     threads
         By default one per processor.
 
@@ -57,12 +63,16 @@ def lost_groups(
         return {}
     # Where nothing is said of single groups, nothing is known but that they were not predicted.
     lost = {name: int((~scored).sum()) for name in values}
-    reference = task.reference(rows)
-    observed = log_fold_change(task.observed[rows], reference)
+    observed = truth.observed[rows]
     left_out = entries_left_out(task.targets.of_groups(rows), observed.shape, targeted)
     by_genes = [METRICS[name] for name in values if METRICS[name].compute is not None]
     perfect = compute_metrics(
-        observed, {"observed": observed}, left_out, metrics=by_genes, threads=threads
+        observed,
+        {"observed": observed},
+        left_out,
+        metrics=by_genes,
+        around=truth.surroundings(task, rows),
+        threads=threads,
     )["observed"]
     for name, of_metric in perfect.items():
         lost[name] = int((np.isfinite(of_metric) & missing[name][rows]).sum())

@@ -116,7 +116,7 @@ def score(
         ),
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
-        lost=lost_groups(task, kept, values[PREDICTIONS], targeted, threads=threads),
+        lost=lost_groups(task, kept, values[PREDICTIONS], targeted, truth=truth, threads=threads),
     )
 
 
@@ -138,6 +138,16 @@ class Truth:
     observed: Floats
     reference: Floats
     t_scores: Floats
+
+    def surroundings(self, task: Task, groups: Bools) -> Surroundings:
+        """Return what metrics may know of some groups besides O and E."""
+        perturbed = task.perturbed_mean
+        return Surroundings(
+            _of_groups(self.reference, groups),
+            task.control_mean,
+            None if perturbed is None else _of_groups(perturbed, groups),
+            self.t_scores[groups],
+        )
 
 
 def observed_truth(task: Task) -> Truth:
@@ -185,21 +195,19 @@ def measure(
     """
     observed = truth.observed[kept]
     left_out = entries_left_out(task.targets.of_groups(kept), observed.shape, targeted)
-    reference = _of_groups(truth.reference, kept)
-    perturbed = None if task.perturbed_mean is None else _of_groups(task.perturbed_mean, kept)
+    around = truth.surroundings(task, kept)
     defined = {name: defined_groups(effect) for name, effect in effects.items()}
     # A group that a method says nothing of is computed as zero, then taken out again.
     shown = {
         name: effect if defined[name].all() else np.where(defined[name][:, None], effect, 0)
         for name, effect in effects.items()
     }
-    around = Surroundings(reference, task.control_mean, perturbed, truth.t_scores[kept])
     values = compute_metrics(observed, shown, left_out, around=around, threads=threads)
     seen = defined_groups(truth.observed)
     among = Candidates(
         truth.observed[seen], task.contexts[seen], task.panel, (np.cumsum(seen) - 1)[kept]
     )
-    profiles = Profiles(task.training, reference, observed, shown, left_out, among)
+    profiles = Profiles(task.training, around.reference, observed, shown, left_out, among)
     whole, notes = compute_whole_metrics(profiles)
     for name, of_method in values.items():
         of_method.update(whole[name])

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.calibration import Calibration, calibrate, dynamic_range
 from pereggrn_data.evaluators.controls import CONTROLS, nearest_training, permuted
 from pereggrn_data.evaluators.metrics.definitions import METRICS
@@ -27,6 +28,7 @@ from pereggrn_data.evaluators.replicate_halves import (
     halved,
     known_controls,
 )
+from pereggrn_data.evaluators.scoring import score
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import Task, make_task
 from pereggrn_data.pipelines.split import split
@@ -283,3 +285,12 @@ def test_long_frame(calibrated: Calibration) -> None:
 def test_nothing_is_drawn_twice_differently(clear: Task, calibrated: Calibration) -> None:
     again: Any = calibrate(clear, threads=2)
     pd.testing.assert_frame_equal(again.frame(), calibrated.frame())
+
+
+def test_what_does_not_vary_under_weights_is_lost_not_left_out(clear: Task) -> None:
+    """The cohort of a weighted metric is fixed by the truth: no effect has no correlation."""
+    flat = clear.observed.copy()
+    flat[0] = clear.control_mean
+    scored = score(clear, Aligned(np.ones(len(flat), dtype=bool), flat, None))
+    assert scored.lost["weighted_pearson"] == 1
+    assert "weighted_mse" not in scored.lost
