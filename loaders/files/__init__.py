@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.expression_parts import (
         parts_of_wide_table as parts_of_wide_table,
     )
+    from pereggrn_data.loaders.files.h5ad_elements import open_h5ad as open_h5ad
     from pereggrn_data.loaders.files.integrity import CHUNK as CHUNK
     from pereggrn_data.loaders.files.integrity import check_magic as check_magic
     from pereggrn_data.loaders.files.integrity import crc32_of_file as crc32_of_file
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.split_files import SPLIT_FILE as SPLIT_FILE
     from pereggrn_data.loaders.files.split_files import read_split as read_split
     from pereggrn_data.loaders.files.split_files import read_test_set as read_test_set
+    from pereggrn_data.loaders.files.split_files import split_of_training as split_of_training
     from pereggrn_data.loaders.files.split_files import write_split as write_split
     from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.text_tables import explained as explained
@@ -75,9 +77,11 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.user_paths import visible_files as visible_files
     from pereggrn_data.loaders.files.writing import check_writable as check_writable
     from pereggrn_data.loaders.files.writing import check_writable_file as check_writable_file
+    from pereggrn_data.loaders.files.writing import with_parts as with_parts
     from pereggrn_data.loaders.files.writing import write_table as write_table
     from pereggrn_data.loaders.files.writing import write_text as write_text
     from pereggrn_data.loaders.files.writing import written_in_one_step as written_in_one_step
+    from pereggrn_data.loaders.files.writing import written_together as written_together
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -109,6 +113,7 @@ __getattr__, __dir__ = lazy_names(
             "parts_in_memory",
             "parts_of_wide_table",
         ),
+        "h5ad_elements": ("open_h5ad",),
         "integrity": (
             "CHUNK",
             "check_magic",
@@ -137,6 +142,7 @@ __getattr__, __dir__ = lazy_names(
         "split_files": (
             "SPLIT_FILE",
             "read_split",
+            "split_of_training",
             "read_test_set",
             "write_split",
         ),
@@ -162,9 +168,11 @@ __getattr__, __dir__ = lazy_names(
         "writing": (
             "check_writable",
             "check_writable_file",
+            "with_parts",
             "write_table",
             "write_text",
             "written_in_one_step",
+            "written_together",
         ),
     },
 )

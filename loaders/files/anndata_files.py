@@ -27,6 +27,7 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.loaders.files.blocks import whole_matrix
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
+from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
 from pereggrn_data.loaders.files.plain_frames import plain_frame as plain_frame
 from pereggrn_data.loaders.files.plain_frames import refuse_levels
@@ -225,7 +226,21 @@ def write_h5ad(adata: AnnData, path: Path) -> None:
     The file appears under its name only when it is complete; `adata` stays as it is.
     """
     with written_in_one_step(path) as temporary:
-        with_plain_strings(_of_same_arrays(adata)).write_h5ad(temporary, compression="gzip")
+        _write_elements(temporary, with_plain_strings(_of_same_arrays(adata)))
+
+
+def _write_elements(path: Path, adata: AnnData) -> None:
+    """Write a file as ``AnnData.write_h5ad`` does, by way of our own handle on it."""
+    from anndata.io import write_elem
+
+    adata.strings_to_categoricals()
+    if adata.raw is not None:
+        adata.strings_to_categoricals(adata.raw.var)
+    with writing_hdf5(path) as file:
+        write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+        for name in ("X", "raw"):
+            if getattr(adata, name) is None:
+                file.pop(name, None)  # older anndata cannot read what stands in its place
 
 
 def _of_same_arrays(adata: AnnData) -> AnnData:
@@ -251,12 +266,11 @@ def write_unfilled_h5ad(
     value, so the file stays small whatever its shape.
     """
     import anndata
-    import h5py
 
     shape = (len(obs), len(var))
     with written_in_one_step(path) as temporary:
-        with_plain_strings(anndata.AnnData(obs=obs, var=var, uns=uns)).write_h5ad(temporary)
-        with h5py.File(temporary, "a") as file:
+        _write_elements(temporary, with_plain_strings(anndata.AnnData(obs=obs, var=var, uns=uns)))
+        with writing_hdf5(temporary, "a") as file:
             file.pop("X", None)
             x = file.create_dataset(
                 "X", shape, np.float64, chunks=True, compression="gzip", fillvalue=np.nan

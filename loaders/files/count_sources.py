@@ -20,6 +20,7 @@ from pereggrn_data.loaders.files.blocks import (
     matrix_in_memory,
 )
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
+from pereggrn_data.loaders.files.hdf5_files import open_hdf5
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
 from pereggrn_data.loaders.files.text_tables import text_ending, text_table
@@ -99,7 +100,7 @@ def open_counts(
         return
     refuse_other_kind(path, "hdf5", "an .h5ad file, or an .h5 file of Cell Ranger")
     if _is_cell_ranger(path):
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             yield _joined(_explained(path, lambda: _of_cell_ranger(file, str(path))), obs)
         return
     with open_h5ad(path) as reader:
@@ -109,7 +110,7 @@ def open_counts(
 def _is_cell_ranger(path: Path) -> bool:
     """Say whether an HDF5 file has barcodes beside a matrix, as Cell Ranger's have."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             groups = [g for g in file.values() if isinstance(g, h5py.Group)]
             return "obs" not in file and any("barcodes" in g for g in groups)
     except READ_FAILURES:

@@ -20,6 +20,7 @@ from pereggrn_data.loaders.files.h5ad_elements import (
     H5adReader,
     open_h5ad,
 )
+from pereggrn_data.loaders.files.hdf5_files import open_hdf5
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
 from pereggrn_data.loaders.files.signatures import hdf5_problem
@@ -140,7 +141,7 @@ def parts_of_wide_table(given: Path | pd.DataFrame) -> ExpressionParts:
 def has_predictions_header(path: Path) -> bool:
     """Say whether an HDF5 file has ``uns["pereggrn"]``; False if it cannot be opened."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return isinstance(file.get("uns"), h5py.Group) and PEREGGRN_UNS in file["uns"]
     except READ_FAILURES:
         return False

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,10 +35,12 @@ from pereggrn_data.core.format import (
     REQUIRED_OBS,
     SCANPY_LOG,
     SKIP_LOG_CHECK,
+    SPLIT_SHA256_UNS,
     SPLIT_UNS,
     TIMEPOINT,
 )
 from pereggrn_data.core.reports import Finding
+from pereggrn_data.loaders.files.hdf5_files import open_hdf5, refuse_foreign_values
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import (
     hdf5_layout,
@@ -52,7 +54,10 @@ from pereggrn_data.validators import READ_FAILURES, RULES
 WITH_RULES: Mapping[str, tuple[str, ...]] = {
     "obs": (*REQUIRED_OBS, CELL_TYPE, TIMEPOINT),
     "var": (HIGHLY_VARIABLE_RANK,),
-    "uns": (MEASURED, NOT_MEASURED, OVERLAP, SKIP_LOG_CHECK, SCANPY_LOG, PEREGGRN_UNS, SPLIT_UNS),
+    "uns": (
+        *(MEASURED, NOT_MEASURED, OVERLAP, SKIP_LOG_CHECK, SCANPY_LOG),
+        *(PEREGGRN_UNS, SPLIT_UNS, SPLIT_SHA256_UNS),
+    ),
 }
 """Columns and keys that are needed: where one is there and cannot be read, that is an error."""
 
@@ -88,19 +93,12 @@ def open_h5ad(path: Path) -> Iterator[H5adReader]:
         If it is another kind of file, or so damaged that nothing can be read.
     """
     refuse_other_kind(required_file(path), "hdf5", "an .h5ad file, which is an HDF5 file")
-    try:
-        file = h5py.File(path, "r")
-    except READ_FAILURES as error:
-        raise hdf5_problem(path, error) from error
-    try:
+    with ExitStack() as opened:
         try:
-            reader = H5adReader(file, path)
+            reader = H5adReader(opened.enter_context(open_hdf5(path)), path)
         except READ_FAILURES as error:
             raise hdf5_problem(path, error) from error
         yield reader
-    finally:
-        with suppress(*READ_FAILURES):  # all was read that could be
-            file.close()
 
 
 class H5adReader:
@@ -363,7 +361,11 @@ class _Columns:
         apart = element.attrs.get("categories")
         if isinstance(element, h5py.Dataset):
             if isinstance(apart, h5py.Reference):
-                return _categorical(element[()], element.file[apart])
+                # It need not be among the elements that were looked through.
+                categories = element.file[apart]
+                if isinstance(categories, h5py.Dataset):
+                    refuse_foreign_values(categories.id, Path(element.file.filename), name)
+                return _categorical(element[()], categories)
             stored = self.group.get(CATEGORIES_APART)
             if isinstance(stored, h5py.Group) and name in stored:
                 return _categorical(element[()], stored[name])

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import IntegrityError, InvalidDataError, PereggrnError
+from pereggrn_data.core.format import PEREGGRN_UNS, SPLIT_SHA256_UNS
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
 from pereggrn_data.loaders.files.user_paths import existing_path, required_file
-from pereggrn_data.loaders.files.writing import write_text
+from pereggrn_data.loaders.files.writing import recorded_parts, with_parts, write_text
+from pereggrn_data.validators import parse_header
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -36,6 +40,8 @@ def read_split(path: Path) -> Split:
         If there is no such file, or it cannot be read.
     InvalidDataError
         If it is not JSON, or not a split.
+    IntegrityError
+        If a file beside it that goes with it is not the one that was written with it.
     """
     found = existing_path(path)
     file = required_file(path / SPLIT_FILE if found is not None and found.is_dir() else path)
@@ -49,12 +55,52 @@ def read_split(path: Path) -> Split:
             f"{path} is not JSON: {error}.",
             expected="a split.json as written by `pereggrn-eval split`",
         ) from error
-    return Split.from_dict(values, source=str(path))
+    split = Split.from_dict(values, source=str(path))
+    # Under another name, or elsewhere, its neighbours are nobody's business.
+    if file.name == SPLIT_FILE:
+        for name, sha256 in recorded_parts(values).items():
+            _require_part(file.with_name(name), sha256, split)
+    return split
 
 
-def write_split(split: Split, path: Path) -> None:
-    """Write ``split.json``."""
-    write_text(dumps(split.to_dict()) + "\n", path)
+def write_split(split: Split, path: Path, *, parts: Iterable[Path] = ()) -> None:
+    """Write ``split.json``, with the sha256 of the files that go with it."""
+    write_text(dumps(with_parts(split.to_dict(), parts)) + "\n", path)
+
+
+def _require_part(part: Path, sha256: str, split: Split) -> None:
+    """Check that a file beside ``split.json`` is the one that was written with it.
+
+    A template may have been filled in since: then it says itself which split it is of.
+    """
+    if not part.is_file() or (found := sha256_of_file(part)) == sha256:
+        return
+    uns = _uns_of(part) if part.suffix == ".h5ad" else {}
+    if PEREGGRN_UNS in uns and parse_header(uns[PEREGGRN_UNS]).split.is_same_as(split):
+        return
+    raise IntegrityError(
+        f"{part} is not the file that was written with {SPLIT_FILE}.",
+        expected=f"sha256 {sha256}",
+        got=f"sha256 {found}",
+        fix="make the split again; if the file is another one on purpose, move split.json to a "
+        "folder of its own.",
+    )
+
+
+def split_of_training(path: Path) -> str | None:
+    """Return the digest of the split whose training part a file says it is; None if none."""
+    try:
+        said = _uns_of(path).get(SPLIT_SHA256_UNS) if path.is_file() else None
+    except PereggrnError:  # whoever reads it will hear what is wrong with it
+        return None
+    return said if isinstance(said, str) else None
+
+
+def _uns_of(path: Path) -> dict[str, Any]:
+    from pereggrn_data.loaders.files.h5ad_elements import open_h5ad
+
+    with open_h5ad(path) as reader:
+        return reader.uns(every=False)
 
 
 NAME_COLUMNS = ("observation", "obs_names", "index", "name")

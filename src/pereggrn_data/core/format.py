@@ -36,6 +36,8 @@ PEREGGRN_UNS: Final = "pereggrn"
 """Key of ``uns`` under which a predictions file says what it predicts (a JSON string)."""
 SPLIT_UNS: Final = "pereggrn_split"
 """Key of ``uns`` by which a file says that it is the training part of a split: its type."""
+SPLIT_SHA256_UNS: Final = "pereggrn_split_sha256"
+"""Key of ``uns`` by which the training part of a split says of which one: its digest."""
 
 TEST_FILE: Final = "test.h5ad"
 """Name of a dataset's main file: of a time series, the perturbed observations."""

@@ -6,6 +6,8 @@ consulted, ranks recomputed.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -283,6 +285,11 @@ class Split:
         Who made it, and the order of its lists, do not matter.
         """
         return self._content() == other._content()
+
+    def digest(self) -> str:
+        """Return the sha256 of what the split says, equal for splits that are the same."""
+        text = json.dumps(self._content(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _content(self) -> dict[str, Any]:
         content = {k: v for k, v in self.to_dict().items() if k != "software"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -197,3 +199,39 @@ def test_collection_variable_stops_only_what_needs_it(
     assert "PEREGGRN_COLLECTION names /nonexist" in str(result.exception)
     with pytest.raises(PereggrnError, match="--collection names"):
         open_dataset("other", collection="/nonexist/2")
+
+
+class TestFullDisk:
+    PROGRAM = """
+import resource, signal, sys
+from pathlib import Path
+import anndata, numpy as np
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.files import write_h5ad
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+adata = anndata.AnnData(np.random.default_rng(0).normal(size=(200, 100)))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    write_h5ad(adata, Path(sys.argv[1]))
+except UsageError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
+    @pytest.mark.parametrize("limit", [0, 100, 3_000, 50_000])
+    def test_h5ad_that_does_not_fit_is_an_error_and_no_crash(
+        self, tmp_path: Path, limit: int
+    ) -> None:
+        target = tmp_path / "x.h5ad"
+        done = subprocess.run(
+            [sys.executable, "-c", self.PROGRAM, str(target), str(limit)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        assert f"{target} cannot be written" in done.stdout
+        assert "File too large" in done.stdout
+        assert not list(tmp_path.iterdir())

@@ -33,6 +33,7 @@ from pereggrn_data.evaluators.summary import compare, summarise, weighted_mean
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import make_task
 from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.pipelines.score.score_predictions import score
 from pereggrn_data.pipelines.score.score_report import ScoreReport
@@ -465,6 +466,8 @@ class TestSummary:
             "scores.parquet", "scores.csv", "targets.parquet", "summary.json",
         ]  # fmt: skip
         summary = json.loads(files[3].read_text())
+        parts = summary.pop("files")
+        assert parts == {f.name: {"sha256": sha256_of_file(f)} for f in files[:3]}
         assert summary == json.loads(dumps(report.to_dict()))
         assert list(summary) == [
             "signature", "dataset", "name", "file", "file_sha256", "targets_by", "n_scored",

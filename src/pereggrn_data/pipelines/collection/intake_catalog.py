@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.catalog import AnyEntry, DatasetEntry, EntryKind, NetworkEntry, load_catalog
 from pereggrn_data.core.errors import UsageError, or_list
+from pereggrn_data.loaders.files import open_h5ad
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +159,9 @@ def read_dataset_entry(
         raise UsageError("Cached files are not to be changed.", expected='backed="r"', got=backed)
     import anndata
 
-    adata: AnnData = anndata.read_h5ad(dataset_path(name, collection=collection), backed="r")
+    path = dataset_path(name, collection=collection)
+    with open_h5ad(path):  # refuses one that refers to values outside of itself
+        adata: AnnData = anndata.read_h5ad(path, backed="r")
     return adata
 
 

@@ -15,19 +15,32 @@ import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, near_matches
+from pereggrn_data.core.errors import (
+    IntegrityError,
+    InvalidDataError,
+    UsageError,
+    first_few,
+    near_matches,
+)
 from pereggrn_data.core.format import (
     IS_CONTROL,
     OBSERVATION,
     OPTIONAL_GROUP_COLUMNS,
     PERTURBATION,
     PREDICTION_STEP,
+    TRAIN_FILE,
 )
 from pereggrn_data.core.labels import same_genes
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
-from pereggrn_data.loaders.files import Dataset, predictions_of, read_predictions, read_split
+from pereggrn_data.loaders.files import (
+    Dataset,
+    predictions_of,
+    read_predictions,
+    read_split,
+    split_of_training,
+)
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
 
@@ -315,6 +328,8 @@ def dataset_and_split(
         If one of them cannot be found, or they do not belong together.
     InvalidDataError
         If the split does not hold what its type promises.
+    IntegrityError
+        If the training data beside the predictions are those of another split.
     """
     if isinstance(split, SplitDataset):
         dataset = split.dataset if dataset is None else dataset
@@ -322,6 +337,8 @@ def dataset_and_split(
         split = split.split
     named = read_split(Path(split)) if isinstance(split, (str, Path)) else split
     chosen = _the_split(predictions, named, options)
+    if chosen is not None:
+        _refuse_other_training(predictions, chosen)
     opened = _the_dataset(predictions, dataset, chosen, collection)
     return divide(opened, chosen, options, insist=insist, collection=collection)
 
@@ -354,6 +371,27 @@ def _made_by(split: Split, options: SplitOptions) -> bool:
     made = (split.type, split.seed, split.heldout_fraction, split.num_genes, split.rules)
     asked = (options.type, options.seed, options.heldout_fraction, options.num_genes)
     return options.test_set is None and made == (*asked, options.rules)
+
+
+def _refuse_other_training(predictions: Predictions, split: Split) -> None:
+    """Check that the training data in the folder of predictions are not another split's.
+
+    Who fills in a template trains on the file beside it. What our own methods forecast is
+    trained on its own split, wherever it lies.
+    """
+    if predictions.sha256 is None or predictions.model is not None:
+        return
+    beside = Path(predictions.path).absolute().with_name(TRAIN_FILE)
+    trained_on = split_of_training(beside)
+    if trained_on not in (None, split.digest()):
+        raise IntegrityError(
+            f"{beside} is the training part of another split than {predictions.path} predicts: "
+            "a model that was trained on it may have seen what it is to forecast.",
+            expected=f"the training part of {split!r}",
+            got=f"that of a split with the sha256 {trained_on}",
+            fix="train on the train.h5ad that was written with the template; if you did, move "
+            "the predictions to a folder of their own.",
+        )
 
 
 def _the_dataset(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
-from pereggrn_data.loaders.files import write_table, write_text
+from pereggrn_data.loaders.files import with_parts, write_table, write_text, written_together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,6 +132,9 @@ class ScoreReport:
     def write(self, folder: str | Path, *, replace: bool = False) -> list[Path]:
         """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``.
 
+        They are one thing: all appear together, and ``summary.json`` names the sha256 of
+        the others.
+
         Parameters
         ----------
         folder
@@ -151,10 +154,12 @@ class ScoreReport:
             folder / SUMMARY_FILE,
         ]
         groups = self.group_table()
-        write_table(groups, paths[0])
-        write_table(groups, paths[1])
-        write_table(self.scores.targets, paths[2])
-        write_text(dumps(self.to_dict()) + "\n", paths[3])
+        with written_together(folder, SUMMARY_FILE) as place:
+            *tables, summary = (place / path.name for path in paths)
+            write_table(groups, tables[0])
+            write_table(groups, tables[1])
+            write_table(self.scores.targets, tables[2])
+            write_text(dumps(with_parts(self.to_dict(), tables)) + "\n", summary)
         return paths
 
     def __repr__(self) -> str:

@@ -20,6 +20,7 @@ from pereggrn_data.core.format import (
     PEREGGRN_UNS,
     PERTURBATION,
     PERTURBATION_TYPE,
+    SPLIT_SHA256_UNS,
     SPLIT_UNS,
     TIMEPOINT,
     TRAIN_FILE,
@@ -39,6 +40,7 @@ from pereggrn_data.loaders.files import (
     write_split,
     write_text,
     write_unfilled_h5ad,
+    written_together,
 )
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 
@@ -120,18 +122,14 @@ class SplitDataset:
         rank = (
             rank_by_variance(source.X[self._at.train]) if self.split.rules.rank_on_train else None
         )
-        return cut_down(
-            source, self._at.train, self._at.train_genes, split_type=self.split.type, rank=rank
-        )
+        return cut_down(source, self._at.train, self._at.train_genes, split=self.split, rank=rank)
 
     @cached_property
     def given_controls(self) -> AnnData | None:
         """Controls that are known and do not train, of a time series; else None."""
         if not len(self._at.given):
             return None
-        return cut_down(
-            self.prepared.adata, self._at.given, self._at.genes, split_type=self.split.type
-        )
+        return cut_down(self.prepared.adata, self._at.given, self._at.genes, split=self.split)
 
     @cached_property
     def test_perturbations(self) -> pd.DataFrame:
@@ -190,7 +188,8 @@ class SplitDataset:
     def write(self, folder: str | Path) -> list[Path]:
         """Write ``train.h5ad``, ``test_perturbations.csv``, the template and ``split.json``.
 
-        A time series has ``given_controls.h5ad`` besides.
+        A time series has ``given_controls.h5ad`` besides. They are one thing: all appear
+        together, and ``split.json`` names the sha256 of the others.
 
         Returns
         -------
@@ -203,16 +202,17 @@ class SplitDataset:
             If one of them would replace a file of the dataset.
         """
         folder = Path(folder)
-        paths = [folder / n for n in (TRAIN_FILE, TO_PREDICT_FILE, TEMPLATE_FILE, SPLIT_FILE)]
-        refuse_overwriting([*paths, folder / GIVEN_FILE], self.sources)
-        write_h5ad(self.train, paths[0])
-        write_text(self.test_perturbations.to_csv(), paths[1])
-        write_unfilled_h5ad(paths[2], **self.template_parts())
-        write_split(self.split, paths[3])
-        if self.given_controls is not None:
-            paths.append(folder / GIVEN_FILE)
-            write_h5ad(self.given_controls, paths[-1])
-        return paths
+        given = self.given_controls
+        names = [TRAIN_FILE, TO_PREDICT_FILE, TEMPLATE_FILE, SPLIT_FILE]
+        refuse_overwriting([folder / n for n in (*names, GIVEN_FILE)], self.sources)
+        with written_together(folder, SPLIT_FILE, optional=(GIVEN_FILE,)) as place:
+            write_h5ad(self.train, place / TRAIN_FILE)
+            write_text(self.test_perturbations.to_csv(), place / TO_PREDICT_FILE)
+            write_unfilled_h5ad(place / TEMPLATE_FILE, **self.template_parts())
+            if given is not None:
+                write_h5ad(given, place / GIVEN_FILE)
+            write_split(self.split, place / SPLIT_FILE, parts=sorted(place.iterdir()))
+        return [folder / name for name in (*names, *([GIVEN_FILE] if given is not None else []))]
 
     def to_pandas(self) -> pd.DataFrame:
         """As :attr:`test_perturbations`."""
@@ -222,9 +222,7 @@ class SplitDataset:
         return f"{self.split!r}; trains on {self.n_train} observations"
 
 
-def cut_down(
-    adata: AnnData, rows: Any, genes: Any, *, split_type: str, rank: Any = None
-) -> AnnData:
+def cut_down(adata: AnnData, rows: Any, genes: Any, *, split: Split, rank: Any = None) -> AnnData:
     """Keep some observations and genes, and nothing that was computed from others.
 
     Parameters
@@ -233,9 +231,10 @@ def cut_down(
         (n, all genes) a dataset.
     rows, genes
         Positions to keep.
-    split_type
-        Written to ``uns["pereggrn_split"]``, so that nobody takes the result for a
-        whole dataset or for the training file of a time series.
+    split
+        Its type is written to ``uns["pereggrn_split"]``, so that nobody takes the result
+        for a whole dataset or for the training file of a time series, and its digest to
+        ``uns["pereggrn_split_sha256"]``, so that nobody takes it for another split's.
     rank
         (all genes,) ``highly_variable_rank`` to write instead of the dataset's
         own, which was computed from all observations.
@@ -260,7 +259,7 @@ def cut_down(
         for k, v in adata.uns.items()
         if isinstance(v, (str, bool, np.bool_))
     }
-    uns[SPLIT_UNS] = split_type
+    uns[SPLIT_UNS], uns[SPLIT_SHA256_UNS] = split.type, split.digest()
     for key in (MEASURED, NOT_MEASURED):
         listed = [str(g) for g in np.asarray(adata.uns.get(key, [])).ravel()]
         uns[key] = np.array([g for g in listed if g in hit], dtype=object)

@@ -1,0 +1,196 @@
+"""Open HDF5 files that came from anywhere: a file reads only itself.
+
+HDF5 can keep values in other files: in raw external storage, behind external links, in
+virtual datasets. A stranger's file could so show any file of its reader, no checksum
+covers what is behind, and a link to a pipe waits for ever. Every file is looked through
+before a value of it is read, and refused if it has one of them.
+
+Also here: how a file of ours is written so that a full disk is an error and no crash.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+from h5py import h5d, h5g, h5l, h5o
+
+from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.validators import READ_FAILURES
+
+MOST_ELEMENTS = 1_000_000
+"""Elements of a file; AnnData has some hundreds."""
+
+
+class ForeignPartError(InvalidDataError):
+    """A file refers to values outside of itself."""
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, after a look at where its values are.
+
+    Raises
+    ------
+    ForeignPartError
+        If some are in another file, or in a virtual dataset.
+    Exception
+        Whatever h5py raises if it cannot be opened, or is damaged.
+    """
+    file = h5py.File(path, "r")
+    try:
+        refuse_foreign_parts(file, path)
+        yield file
+    finally:
+        with suppress(*READ_FAILURES):  # all was read that could be
+            file.close()
+
+
+def refuse_foreign_parts(file: h5py.File, path: Path) -> None:
+    """Check that an open file has all its values in itself, without following a link.
+
+    Raises
+    ------
+    ForeignPartError
+        If it has not.
+    InvalidDataError
+        If it has more than :data:`MOST_ELEMENTS` elements.
+    """
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = [("", file.id)]
+    while waiting:
+        where, group = waiting.pop()
+        for name in group:
+            called = f"{where}/{name.decode(errors='replace')}"
+            kind = group.links.get_info(name).type
+            if kind not in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
+                raise _foreign(path, called, "a link to another file")
+            if kind == h5l.TYPE_SOFT:
+                continue  # what it leads to, if anything, is in this file
+            element = h5o.open(group, name)
+            address = h5o.get_info(element).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if len(seen) > MOST_ELEMENTS:
+                raise InvalidDataError(
+                    f"{path} has too many elements.", expected=f"at most {MOST_ELEMENTS}"
+                )
+            if isinstance(element, h5d.DatasetID):
+                refuse_foreign_values(element, path, called)
+            elif isinstance(element, h5g.GroupID):
+                waiting.append((called, element))
+
+
+def refuse_foreign_values(dataset: h5d.DatasetID, path: Path, name: str) -> None:
+    """Check that the values of a dataset are in its own file.
+
+    Raises
+    ------
+    ForeignPartError
+        If they are not.
+    """
+    how = dataset.get_create_plist()
+    if how.get_layout() == h5d.VIRTUAL:
+        raise _foreign(path, name, "a virtual dataset, put together of others")
+    if how.get_layout() == h5d.CONTIGUOUS and how.get_external_count():
+        raise _foreign(path, name, "values that are stored in another file")
+
+
+def _foreign(path: Path, name: str, got: str) -> ForeignPartError:
+    return ForeignPartError(
+        f"{path} refers to values outside of itself.",
+        expected="a file with all its values in it",
+        got=f"{got}: {name}",
+        fix="nothing of it was read. If you trust it, copy all into one file with h5py or "
+        "anndata; else ask whoever sent it.",
+    )
+
+
+@contextmanager
+def writing_hdf5(path: Path, mode: str = "w") -> Iterator[h5py.File]:
+    """Open a file of ours for writing.
+
+    HDF5 keeps what it could not write, tries again when the interpreter ends, and crashes
+    there. It is therefore not told when the disk is full; whoever called is, at the end.
+
+    Parameters
+    ----------
+    path
+        The file.
+    mode
+        ``"w"`` for a new one, ``"a"`` to go on with one.
+
+    Raises
+    ------
+    OSError
+        If not everything could be written.
+    """
+    with path.open("rb+" if mode == "a" else "wb+", buffering=0) as raw:
+        forgiving = _ForgivingFile(raw)
+        try:
+            with h5py.File(forgiving, mode) as file:
+                yield file
+        except READ_FAILURES as error:
+            raise (forgiving.failure or error) from None
+        if forgiving.failure is not None:
+            raise forgiving.failure
+
+
+class _ForgivingFile(io.RawIOBase):
+    """Takes everything, and keeps the first failure for later."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self.raw = raw
+        self.failure: OSError | None = None
+        self.at = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Note where to read or write next."""
+        end = os.fstat(self.raw.fileno()).st_size if whence == os.SEEK_END else 0
+        self.at = offset + end
+        return self.at
+
+    def tell(self) -> int:
+        """Return where to read or write next."""
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read; what could not be written is zeros."""
+        self.raw.seek(self.at)
+        got = self.raw.readinto(buffer) or 0
+        self.at += len(buffer)
+        memoryview(buffer)[got:] = bytes(len(buffer) - got)
+        return len(buffer)
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or keep why that cannot be."""
+        view, done = memoryview(data).cast("B"), 0
+        with self._noting_failure():
+            self.raw.seek(self.at)
+            while self.failure is None and done < len(view):
+                done += self.raw.write(view[done:]) or 0
+        self.at += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length of the file."""
+        length = self.at if size is None else size
+        with self._noting_failure():
+            self.raw.truncate(length)
+        return length
+
+    def flush(self) -> None:
+        """Do nothing: nothing is kept back."""
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = self.failure or error
