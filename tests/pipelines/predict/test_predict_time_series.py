@@ -39,6 +39,7 @@ def part(labels: list[str], cell_type: str, timepoint: list[int], level: float) 
     adata = anndata.AnnData(X=x.astype(np.float32), obs=obs, var=pd.DataFrame(index=GENES))
     adata.var["highly_variable_rank"] = np.arange(len(GENES))
     adata.raw = adata.copy()
+    adata.uns["skip_log_check"] = True  # round numbers, up to 31
     adata.uns["perturbed_and_measured_genes"] = hit
     adata.uns["perturbed_but_not_measured_genes"] = []
     return adata

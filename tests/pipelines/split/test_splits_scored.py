@@ -36,6 +36,7 @@ from pereggrn_data.pipelines.split import SplitOptions
 from pereggrn_data.pipelines.split.split_check import check_split
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split
+from pereggrn_data.validators import CAN_INSIST
 
 GENES = ["A", "B", "C", "D", "E"]
 
@@ -304,7 +305,7 @@ class TestNoLeak:
         self, kind: str, merged: bool, tmp_path: Path
     ) -> None:
         """Changing held-out expression changes neither train.h5ad, template nor genes."""
-        options: dict[str, Any] = {"rank_on_train": True, "num_genes": 4}
+        options: dict[str, Any] = {"rank_on_train": True, "num_genes": 4, "insist": CAN_INSIST}
         apart = SPLIT_TYPES[kind].separate_training
         file = series(tmp_path / "series") if apart else None
         adata = dataset([*PAIRS, "B", "C"]) if file is None else read_h5ad(file)

@@ -82,5 +82,7 @@ class TestTampering:
         data = dataset(["c", "G0", "G0", "G1", "G1"])
         data.obs["is_control"] = [True, False, True, False, False]
         for seed in range(6):
-            made = split(opened(data), "stratified", seed=seed)
+            made = split(
+                opened(data), "stratified", seed=seed, insist="is-control-contradicts-label"
+            )
             assert "G0" not in made.split.heldout_perturbations
