@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.calibration import Calibration as Calibration
     from pereggrn_data.evaluators.calibration import calibrate as calibrate
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
+    from pereggrn_data.evaluators.grouping import mean_by_group as mean_by_group
     from pereggrn_data.evaluators.grouping import time_text as time_text
     from pereggrn_data.evaluators.intervals import DRAWS as DRAWS
     from pereggrn_data.evaluators.intervals import FEWEST_LABELS as FEWEST_LABELS
@@ -66,6 +67,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "grouping": (
             "group_keys",
+            "mean_by_group",
             "time_text",
         ),
         "intervals": (

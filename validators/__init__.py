@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_rows import check_genes as check_genes
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
+    from pereggrn_data.validators.prediction_shortcuts import check_alike as check_alike
+    from pereggrn_data.validators.prediction_shortcuts import check_clipped as check_clipped
+    from pereggrn_data.validators.prediction_shortcuts import check_copies as check_copies
+    from pereggrn_data.validators.prediction_shortcuts import (
+        check_mixed_scales as check_mixed_scales,
+    )
     from pereggrn_data.validators.prediction_values import Scale as Scale
     from pereggrn_data.validators.prediction_values import check_controls as check_controls
     from pereggrn_data.validators.prediction_values import check_fold_changes as check_fold_changes
@@ -70,6 +76,12 @@ __getattr__, __dir__ = lazy_names(
             "check_genes",
             "check_row_names",
             "check_rows",
+        ),
+        "prediction_shortcuts": (
+            "check_alike",
+            "check_clipped",
+            "check_copies",
+            "check_mixed_scales",
         ),
         "prediction_values": (
             "Scale",

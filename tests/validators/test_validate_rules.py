@@ -15,7 +15,11 @@ TESTS = Path(__file__).parents[1]
 @pytest.mark.parametrize("code", RULES)
 def test_every_rule_is_tested(code: str) -> None:
     """The tables of these files assert the codes that they name."""
-    files = [*TESTS.rglob("test_validate_*.py"), TESTS / "pipelines/score/test_score_bad_input.py"]
+    files = [
+        *TESTS.rglob("test_validate_*.py"),
+        TESTS / "pipelines/score/test_score_bad_input.py",
+        TESTS / "pipelines/score/test_score_shortcuts.py",
+    ]
     text = "".join(p.read_text(encoding="utf-8") for p in files)
     assert json.dumps(code) in text
 

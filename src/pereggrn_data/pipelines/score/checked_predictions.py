@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats
-from pereggrn_data.core.format import PERTURBATION, Kind
+from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PERTURBATION_TYPE, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
 from pereggrn_data.evaluators import (
@@ -20,6 +20,7 @@ from pereggrn_data.evaluators import (
     align,
     fill_with_controls,
     group_keys,
+    mean_by_group,
     observations_named,
     place_rows,
     wrong_labels,
@@ -28,10 +29,14 @@ from pereggrn_data.pipelines.score.score_inputs import ScoreInputs
 from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, ScoreOptions
 from pereggrn_data.validators import (
     Scale,
+    check_alike,
+    check_clipped,
     check_controls,
+    check_copies,
     check_flags,
     check_fold_changes,
     check_genes,
+    check_mixed_scales,
     check_numbers,
     check_row_names,
     check_rows,
@@ -102,7 +107,40 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         warnings.append(f"{filled} missing values were replaced by the mean of training controls.")
     in_file = placement.test_of if placement.is_plain else None
     warnings += _reordered(columns, in_file)
-    return Checked(align(expression, placement, task), tuple(warnings))
+    aligned = align(expression, placement, task)
+    warnings += [str(f) for f in _shortcuts(aligned, values, task)]
+    return Checked(aligned, tuple(warnings))
+
+
+def _shortcuts(aligned: Aligned, values: Floats, task: Task) -> list[Finding]:
+    """Look for what scores alone do not show; see the validators."""
+    kept = aligned.scored
+    names = [" / ".join(key) for key in task.keys[kept]]
+    labels = task.keys.get_level_values(PERTURBATION)
+    columns = [c for c in task.group_by if c not in (PERTURBATION, PERTURBATION_TYPE)]
+    contexts = (
+        pd.factorize(group_keys(task.groups, columns))[0] if columns else np.zeros(len(kept))
+    )
+    targeted = np.zeros(task.observed.shape, dtype=bool)
+    targeted[task.targets.rows, task.targets.columns] = True
+    trained = task.train_obs[PERTURBATION].astype(object)
+    trained = trained[~task.train_obs[IS_CONTROL].to_numpy(bool)]
+    of_row, training = pd.factorize(trained)
+    rows = np.flatnonzero(~task.train_obs[IS_CONTROL].to_numpy(bool))
+    means = mean_by_group(task.train_matrix[rows], of_row, len(training))
+    number = {label: k for k, label in enumerate([*dict.fromkeys(labels)])}
+    own = np.array([number[label] for label in labels])
+    theirs = np.array([number.get(label, -1) for label in training], dtype=int)
+    profiles = aligned.profiles
+    return [
+        *check_mixed_scales(profiles, task.observed, task.control_mean, names),
+        *check_clipped(values),
+        *check_copies(profiles, own[kept], task.observed, own, names,
+                      [" / ".join(key) for key in task.keys], "predictions-of-another"),
+        *check_copies(profiles, own[kept], means, theirs, names, list(training),
+                      "predictions-of-training"),
+        *check_alike(profiles, contexts[kept], targeted[kept]),
+    ]  # fmt: skip
 
 
 def _structural_findings(
