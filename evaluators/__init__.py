@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.alignment import wrong_labels as wrong_labels
     from pereggrn_data.evaluators.calibration import Calibration as Calibration
     from pereggrn_data.evaluators.calibration import calibrate as calibrate
+    from pereggrn_data.evaluators.dataset_quality import Quality as Quality
+    from pereggrn_data.evaluators.dataset_quality import quality as quality
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
     from pereggrn_data.evaluators.grouping import mean_by_group as mean_by_group
     from pereggrn_data.evaluators.grouping import time_text as time_text
@@ -78,6 +80,10 @@ __getattr__, __dir__ = lazy_names(
         ),
         "metrics.definitions": ("METRICS",),
         "per_gene": ("PREDICTED_BY",),
+        "dataset_quality": (
+            "Quality",
+            "quality",
+        ),
         "scoring": (
             "PREDICTIONS",
             "Scores",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pereggrn_data.core.splits import SplitRules as SplitRules
     from pereggrn_data.evaluators import METRICS as METRICS
     from pereggrn_data.evaluators import MetricSummary as MetricSummary
+    from pereggrn_data.evaluators import Quality as Quality
     from pereggrn_data.evaluators import Scores as Scores
     from pereggrn_data.loaders.files import Dataset as Dataset
     from pereggrn_data.loaders.network import Network as Network
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from pereggrn_data.pipelines.predict import Program as Program
     from pereggrn_data.pipelines.predict import predict as predict
+    from pereggrn_data.pipelines.quality_control import qc as qc
     from pereggrn_data.pipelines.score import CalibrationReport as CalibrationReport
     from pereggrn_data.pipelines.score import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score import ScoreReport as ScoreReport
@@ -72,6 +74,7 @@ _LAZY = {
     "PredictedExpression": "pereggrn_data.pipelines.predict",
     "Predictions": "pereggrn_data.core.prediction_types",
     "Program": "pereggrn_data.pipelines.predict",
+    "Quality": "pereggrn_data.evaluators",
     "Report": "pereggrn_data.core.reports",
     "ScoreOptions": "pereggrn_data.pipelines.score",
     "ScoreReport": "pereggrn_data.pipelines.score",
@@ -93,6 +96,7 @@ _LAZY = {
     "load": "pereggrn_data.pipelines.collection",
     "open_network": "pereggrn_data.pipelines.collection",
     "predict": "pereggrn_data.pipelines.predict",
+    "qc": "pereggrn_data.pipelines.quality_control",
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validation",
@@ -115,6 +119,7 @@ __all__ = [
     "PredictedExpression",
     "Predictions",
     "Program",
+    "Quality",
     "Report",
     "ScoreOptions",
     "ScoreReport",
@@ -137,6 +142,7 @@ __all__ = [
     "load",
     "open_network",
     "predict",
+    "qc",
     "score",
     "split",
     "validate",

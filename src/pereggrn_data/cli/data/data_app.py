@@ -8,6 +8,7 @@ from pereggrn_data.cli.data import (
     convert_command,
     fetch_commands,
     network_commands,
+    quality_command,
     service_commands,
     validate_command,
 )
@@ -25,6 +26,7 @@ service_commands.register(app)
 network_commands.register(app)
 validate_command.register(app)
 convert_command.register(app)
+quality_command.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,53 @@
+"""`pereggrn-data qc`: how good is a dataset?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to a program."""
+    app.command("qc")(quality_command)
+
+
+def quality_command(
+    dataset: Annotated[str, typer.Argument(help="Name or path of a dataset.")],
+    output: Folder = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the pairs that are compared, and the halves of controls.")
+    ] = 0,
+    collection: Collection = None,
+    insist: Insist = None,
+    as_json: Json = False,
+) -> None:
+    """Say how good a dataset is: targets, effects, replicates, stereotypes, labels.
+
+    Prints one line per question. With --output, every table is written as CSV:
+    summary, targets, effects, replicates, stereotypical, mean_baseline and labels;
+    --json prints them all.
+    """
+    from pereggrn_data.pipelines.quality_control import qc, write_quality
+
+    made = qc(dataset, seed=seed, collection=collection, insist=insist or ())
+    for note in made.notes:
+        say(note)
+    files = write_quality(made, output) if output is not None else []
+    if as_json:
+        tables = {
+            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            for name, table in made.tables.items()
+        }
+        emit_json(tables)
+        return
+    rows = [
+        (what, int(of), None if value != value else f"{value:.3g}")
+        for what, of, value in made.tables["summary"].itertuples(index=False)
+    ]
+    emit_table(("what", "of", "value"), rows, right=["of", "value"])
+    for file in files:
+        emit(str(file))
