@@ -23,6 +23,7 @@ from pereggrn_data.evaluators.replicate_halves import (
     DUPLICATE,
     HALF,
     INTERPOLATED,
+    KnownControls,
     certainty,
     draws,
     halved,
@@ -31,6 +32,7 @@ from pereggrn_data.evaluators.replicate_halves import (
 from pereggrn_data.evaluators.scoring import score
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import Task, make_task
+from pereggrn_data.evaluators.task_baselines import Contexts
 from pereggrn_data.pipelines.split import split
 
 GENES = [f"G{i}" for i in range(40)]
@@ -294,3 +296,22 @@ def test_what_does_not_vary_under_weights_is_lost_not_left_out(clear: Task) -> N
     scored = score(clear, Aligned(np.ones(len(flat), dtype=bool), flat, None))
     assert scored.lost["weighted_pearson"] == 1
     assert "weighted_mse" not in scored.lost
+
+
+def test_in_a_time_series_each_context_halves_its_own_controls() -> None:
+    """Group 0 is in the first context, group 1 in the second, group 2 in both."""
+    places = {"cell_type": list("kklmkl"), "timepoint": [1, 1, 2, 3, 1, 2]}
+    obs = pd.DataFrame(places)
+    contexts = Contexts(obs, np.array([0, 0, 1, 3, 2, 2]), 4)
+    assert contexts.single().tolist() == [0, 1, -1, 2]
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(9, 3))
+    # Four controls of the first context, four of the second, one of the third.
+    code = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    first, second = KnownControls(matrix, code, contexts, 4).halved(rng)
+    of_k, of_l = matrix[:4].mean(axis=0), matrix[4:8].mean(axis=0)
+    whole = (first.reference + second.reference) / 2
+    np.testing.assert_allclose(whole[:3], [of_k, of_l, (of_k + of_l) / 2])
+    # One control cannot be halved: one of the halves has none.
+    assert np.isnan(second.reference[3]).all()
+    assert np.isfinite(first.reference).all()
