@@ -42,6 +42,8 @@ constraints:
 
 tables: install
 	$(BIN)/python docs/tables.py
+	$(BIN)/python -m pereggrn_data.pipelines.collection.intake_catalog > intake.yaml.new
+	mv intake.yaml.new catalog/intake.yaml
 
 clean:
 	rm -rf $(VENV) build dist pereggrn-demo *.egg-info
