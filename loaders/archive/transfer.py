@@ -13,6 +13,7 @@ from typing import Protocol
 from pereggrn_data.catalog import LockedArchive
 from pereggrn_data.core.errors import NetworkError
 from pereggrn_data.loaders.archive.zip_index import check_size
+from pereggrn_data.loaders.cache import open_without_links
 from pereggrn_data.loaders.remote import Part, PassingError, RemoteFile, Validator
 
 WORTHWHILE = 1 << 16
@@ -161,7 +162,8 @@ class Transfer:
             return part.validator
 
     def _append(self, part: Part) -> None:
-        with self.part.open("ab") as out:
+        appending = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(open_without_links(self.part, appending), "ab") as out:
             for chunk in part.chunks():
                 out.write(chunk)
                 self.progress.advance(len(chunk))

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.local_collections import local_entry as local_entry
     from pereggrn_data.loaders.cache.local_collections import read_collection as read_collection
     from pereggrn_data.loaders.cache.process_locks import has_flock as has_flock
+    from pereggrn_data.loaders.cache.process_locks import (
+        open_without_links as open_without_links,
+    )
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -103,6 +106,6 @@ __getattr__, __dir__ = lazy_names(
             "local_entry",
             "read_collection",
         ),
-        "process_locks": ("has_flock",),
+        "process_locks": ("has_flock", "open_without_links"),
     },
 )

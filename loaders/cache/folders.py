@@ -7,14 +7,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
 from pereggrn_data.core.errors import IntegrityError, UsageError
-from pereggrn_data.loaders.cache.process_locks import LOCK_MODE, one_of_locks
+from pereggrn_data.loaders.cache.process_locks import LOCK_MODE, one_of_locks, open_without_links
 from pereggrn_data.loaders.files import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
@@ -176,12 +176,19 @@ class Cache:
         """Wait until `interval` seconds have passed since any process last called this."""
         with self.locked("api", waiting_for="our turn to ask the service"):
             stamp = self._lock_file("api.time")
-            if stamp.exists():
-                since = time.time() - stamp.stat().st_mtime
+            try:
+                handle = open_without_links(stamp, os.O_RDWR)
+                since = time.time() - os.fstat(handle).st_mtime
                 time.sleep(max(0.0, min(interval, interval - since)))
-            stamp.touch()
-            with suppress(PermissionError):  # its owner has done so
-                stamp.chmod(LOCK_MODE)
+            except FileNotFoundError:
+                handle = open_without_links(stamp, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                os.fchmod(handle, LOCK_MODE)
+            except PermissionError:  # of somebody who does not share it
+                return
+            try:
+                os.utime(handle)
+            finally:
+                os.close(handle)
 
     def _lock_file(self, name: str) -> Path:
         folder = self.root / LOCKS

@@ -10,6 +10,7 @@ flock stay when they are not held.
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,33 @@ def one_of_locks(
         held.release()
 
 
+def open_without_links(path: Path, flags: int) -> int:
+    """Open a file in a folder that others may write to, and return its handle.
+
+    Raises
+    ------
+    UsageError
+        If it is a link: whoever made it could let us change a file elsewhere.
+    OSError
+        If it cannot be opened.
+    """
+    try:
+        return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP or path.is_symlink():
+            raise _link_instead(path) from None
+        raise
+
+
+def _link_instead(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is a link, and not a file of the cache.",
+        expected="a file",
+        got="a link, which is not followed",
+        fix="find out who has put it there, and remove it.",
+    )
+
+
 def has_flock(folder: Path) -> bool:
     """Say whether files in a folder can be locked by flock; False where there is no flock."""
     try:
@@ -87,6 +115,8 @@ def has_flock(folder: Path) -> bool:
 def _lock(file: Path, *, by_existing: bool) -> BaseFileLock:
     from filelock import FileLock, SoftFileLock
 
+    if file.is_symlink():
+        raise _link_instead(file)
     if by_existing:
         return SoftFileLock(file.with_name(file.name + HELD_BY_EXISTING), mode=LOCK_MODE)
     return FileLock(file, mode=LOCK_MODE)

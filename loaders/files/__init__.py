@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.integrity import check_magic as check_magic
     from pereggrn_data.loaders.files.integrity import crc32_of_file as crc32_of_file
     from pereggrn_data.loaders.files.integrity import md5_of_file as md5_of_file
+    from pereggrn_data.loaders.files.integrity import promised_file as promised_file
     from pereggrn_data.loaders.files.integrity import settle as settle
     from pereggrn_data.loaders.files.integrity import settle_folder as settle_folder
     from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
@@ -119,6 +120,7 @@ __getattr__, __dir__ = lazy_names(
             "check_magic",
             "crc32_of_file",
             "md5_of_file",
+            "promised_file",
             "settle",
             "settle_folder",
             "sha256_of_file",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zlib
 from pathlib import Path
 
@@ -40,6 +41,33 @@ def check_magic(path: Path, name: str) -> None:
         expected=SIGNATURES_BY_NAME[wanted].what if wanted else "data",
         got=f"a file that begins with {head[:20]!r}",
     )
+
+
+def promised_file(given: str | Path, sha256: str) -> Path | None:
+    """Return the path of a file that another file names, if it is the promised one.
+
+    Only a regular file counts, and no link: whoever sent the other file may name anything
+    of ours. Nothing is told of what is there instead.
+
+    Parameters
+    ----------
+    given
+        As it was named.
+    sha256
+        Of its bytes, in hex.
+    """
+    try:
+        path = Path(given).expanduser()
+        # Without O_NONBLOCK, a pipe would let us wait for ever.
+        no_link = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        handle = os.open(path, os.O_RDONLY | no_link)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return path if found == sha256 else None
 
 
 def sha256_of_file(path: Path) -> str:

@@ -10,10 +10,12 @@ paths are bound to variables, so that neither becomes SQL.
 
 from __future__ import annotations
 
-import os
+import atexit
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -355,13 +357,23 @@ def asked(
     return cursor.sql(f"WITH {', '.join(relations)} {statement}")
 
 
+@cache
+def _spill_folder() -> Path:
+    """Make the folder into which large sorts of this process may spill.
+
+    Not the working directory; and private, of a name that nobody can guess, because the
+    folder for temporary files is everybody's.
+    """
+    folder = tempfile.mkdtemp(prefix="pereggrn-networks-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def connection() -> DuckDBPyConnection:
     """Connect to a database in memory that reads files and what is registered only."""
     import duckdb
 
-    # Large sorts may spill, but not into the working directory.
-    spill = Path(tempfile.gettempdir()) / f"pereggrn-networks-{os.getpid()}"
-    opened = duckdb.connect(":memory:", config={"temp_directory": str(spill)})
+    opened = duckdb.connect(":memory:", config={"temp_directory": str(_spill_folder())})
     opened.execute("SET parquet_metadata_cache = true")
     opened.execute("SET python_enable_replacements = false")
     return opened

@@ -9,18 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin
 
 from pereggrn_data.core.errors import NetworkError, UsageError
+from pereggrn_data.core.printable import without_password
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.remote.http_failures import (
     RETRIED_STATUS,
     InterruptedTransferError,
     OfflineError,
     PassingError,
+    certificate_refused,
     check_status,
     connection_failures,
     gave_up,
     host_of,
+    not_encrypted,
     retry_after,
     transfer_failures,
     unreachable,
@@ -74,9 +78,32 @@ def base_url() -> str:
     url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
     if not url.startswith(("https://", "http://")):
         raise UsageError(
-            f"{BASE_URL_VARIABLE} is not an address.", expected="https://...", got=repr(url)
+            f"{BASE_URL_VARIABLE} is not an address.",
+            expected="https://...",
+            got=repr(without_password(url)),
         )
     return url.rstrip("/")
+
+
+def is_https(url: str) -> bool:
+    """Say whether an address is one of encrypted HTTP."""
+    return url.lower().startswith("https://")
+
+
+def _new_session() -> requests.Session:
+    """Return a session that follows no redirect from https to anything else."""
+    import requests
+
+    class EncryptedSession(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            target = super().get_redirect_target(resp)
+            if target is not None and is_https(resp.url):
+                onward = urljoin(resp.url, target)
+                if not is_https(onward):
+                    raise not_encrypted(resp.url, onward)
+            return target
+
+    return EncryptedSession()
 
 
 def user_agent() -> str:
@@ -176,6 +203,8 @@ class Http:
             try:
                 response = self._send(url, headers)
             except connection_failures() as error:
+                if (refused := certificate_refused(url, error)) is not None:
+                    raise refused from None
                 if last:
                     raise unreachable(url, error) from None
                 self._wait(attempt, None, f"{host_of(url)} does not answer")
@@ -195,22 +224,19 @@ class Http:
         raise UsageError("The number of tries must be 1 or more.")
 
     def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
-        import requests
-
+        # Links come from records, too: before a plain request is sent.
+        if not is_https(url) and is_https(base_url()):
+            raise not_encrypted(base_url(), url)
         if self._session is None:
-            self._session = requests.Session()
+            self._session = _new_session()
             self._session.headers["User-Agent"] = user_agent()
             # A range counts bytes of the file, so nothing may compress it on the way.
             self._session.headers["Accept-Encoding"] = "identity"
         timeout = (self.settings.connect_timeout, self.settings.read_timeout)
         response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
-        if url.startswith("https://") and not response.url.startswith("https://"):
+        if is_https(url) and not is_https(response.url):
             response.close()
-            raise NetworkError(
-                f"{host_of(url)} sent us on to {response.url}, which is not encrypted.",
-                expected="https",
-                fix="check what answers in its place; nothing was downloaded.",
-            )
+            raise not_encrypted(url, response.url)
         return response
 
     def persist(self, action: Callable[[], T]) -> T:

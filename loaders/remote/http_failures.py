@@ -44,6 +44,10 @@ class LinkTroubleError(NetworkError):
     """A link did not work after some tries; another one, or a later run, may."""
 
 
+class UnsafeLinkError(NetworkError):
+    """A connection that would not be encrypted, or whose certificate is not accepted."""
+
+
 class PassingError(NetworkError):
     """A failure that may not happen again at the next try."""
 
@@ -104,6 +108,28 @@ def retry_after(response: requests.Response) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def not_encrypted(url: str, target: str) -> UnsafeLinkError:
+    """Say that a host sends us from https to something else."""
+    return UnsafeLinkError(
+        f"{host_of(url)} sent us on to {target}, which is not encrypted.",
+        expected="https",
+        fix="check what answers in its place; nothing was downloaded.",
+    )
+
+
+def certificate_refused(url: str, error: BaseException) -> UnsafeLinkError | None:
+    """Return the error for a certificate that is not accepted, which no second try mends."""
+    import requests
+
+    if not isinstance(error, requests.exceptions.SSLError) or "certif" not in str(error).lower():
+        return None
+    return UnsafeLinkError(
+        f"{host_of(url)} has a certificate that is not accepted.",
+        got=_short(error),
+        fix="check what answers in its place; REQUESTS_CA_BUNDLE names your own authorities.",
+    )
 
 
 def unreachable(url: str, error: BaseException) -> LinkTroubleError:

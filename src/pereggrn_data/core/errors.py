@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
-from pereggrn_data.core.printable import one_line
+from pereggrn_data.core.printable import one_line, without_password
 
 EXAMPLES_SHOWN = 10
 """How many offending names a message or a finding shows."""
@@ -137,9 +137,32 @@ class MissingExtraError(UsageError):
 
 
 class NetworkError(PereggrnError):
-    """A server could not be reached, or refused (exit code 3)."""
+    """A server could not be reached, or refused (exit code 3).
+
+    Addresses are shown without the password that they may hold.
+    """
 
     exit_code = ExitCode.NETWORK
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        fix: str | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
+        expected, got, fix = (
+            t if t is None else without_password(t) for t in (expected, got, fix)
+        )
+        super().__init__(
+            without_password(what),
+            expected=expected,
+            got=got,
+            fix=fix,
+            details=[without_password(line) for line in details],
+        )
 
 
 class IntegrityError(PereggrnError):

@@ -12,6 +12,20 @@ _KEPT = "\n\t"
 _HIDDEN_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+_PASSWORD = re.compile(r"(?<=://)[^/\s?#]*@")
+
+
+def without_password(text: str) -> str:
+    """Leave out who logs in, and by which password, from the addresses in a text.
+
+    Examples
+    --------
+    >>> without_password("https://me:secret@example.org/x is not there")
+    'https://example.org/x is not there'
+    """
+    return _PASSWORD.sub("", text)
+
+
 def one_line(text: object) -> str:
     r"""Show control characters, line breaks and lone surrogates as escapes.
 

@@ -140,7 +140,7 @@ class TestWhereTheDatasetIs:
         monkeypatch.chdir("/")
         with pytest.raises(UsageError, match="is not here") as caught:
             score(file)
-        assert f"{on_disk / 'study.h5ad'} with sha256" in str(caught.value)
+        assert f"{on_disk / 'study.h5ad'}, which is not the promised file" in str(caught.value)
 
 
 class TestWhatScoresSayOfThemselves:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.catalog import EntryKind, load_catalog
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data.core.errors import (
+    IntegrityError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+)
 from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder
@@ -18,6 +24,7 @@ from pereggrn_data.loaders.files import (
     existing_file,
     own_copy,
     parts_in_memory,
+    promised_file,
     read_dataset,
     sha256_of_file,
 )
@@ -142,7 +149,8 @@ def find_dataset(
     name, sha256
         As the split says.
     path
-        As the template says; it is opened only if its hash is the wanted one.
+        As the template says; it is used only if it is a regular file, no link, with the
+        wanted hash.
     elsewhere
         More paths where it may be, under the same condition.
     collection
@@ -156,19 +164,21 @@ def find_dataset(
     seen: list[str] = []
     folder = _collection_if_there(collection, seen)
     found = list(places(name, EntryKind.DATASET, folder))
-    candidates: list[str | Path] = [p.files[TEST_FILE] for p in found if TEST_FILE in p.files]
-    candidates += [path] if path else []
-    for candidate in candidates:
+    for candidate in [p.files[TEST_FILE] for p in found if TEST_FILE in p.files]:
         file, what = _with_hash(candidate, sha256)
         if file is not None:
             return _labelled(read_dataset(file, given_as=str(file)), name, folder)
         seen.append(what)
-    for candidate in dict.fromkeys(map(str, elsewhere)):
-        file, what = _with_hash(candidate, sha256)
-        if file is not None:
-            return _labelled(read_dataset(file, given_as=str(file)), name, folder)
-        if "with sha256" in what:  # what is not there was a guess of ours
-            seen.append(what)
+    # From here on, a file says where to look: a stranger may have written that.
+    for guess in dict.fromkeys(map(str, [*([path] if path else []), *elsewhere])):
+        place = promised_file(guess, sha256)
+        if place is not None:
+            read = _labelled(read_dataset(place, given_as=str(place)), name, folder)
+            if read.sha256 != sha256:
+                raise IntegrityError(f"{place} changed while it was read.")
+            return _brought_along(read)
+        if guess == path or os.path.lexists(guess):  # else it was a guess of ours
+            seen.append(f"{guess}, which is not the promised file")
     if any(place.found_in is FoundIn.EMBEDDED for place in found):
         embedded = _embedded()
         if embedded.sha256 == sha256:
@@ -180,6 +190,16 @@ def find_dataset(
         got="; ".join(seen) or "nothing by that name",
         fix=_how_to_name(name),
     )
+
+
+def _brought_along(dataset: Dataset) -> Dataset:
+    """Show a dataset that a file led to as local if it bears the name of a published one.
+
+    Its hash is right, but the same file said which hash that is.
+    """
+    if dataset.local_to is not None or load_catalog().get(dataset.name) is None:
+        return dataset
+    return replace(dataset, local_to=f"sha256 {dataset.sha256[:12]}")
 
 
 def _how_to_name(name: str) -> str:

@@ -166,7 +166,7 @@ class SplitDataset:
     def origin(self) -> Origin:
         """What the template says of itself."""
         path = self.dataset.path
-        absolute = None if not path else str(user_path(path).absolute())
+        absolute = None if not path else str(user_path(path).resolve())
         return Origin(self.dataset.name, self.dataset.sha256, path, self.split, absolute)
 
     @property
