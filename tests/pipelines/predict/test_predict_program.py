@@ -426,7 +426,7 @@ def test_the_model_of_the_documentation_reads_every_label(tmp_path: Path) -> Non
         },
         index=[f"o{i}" for i in range(len(labels))],
     )
-    x = np.arange(len(labels) * len(genes), dtype=float).reshape(len(labels), -1) % 7
+    x = np.arange(len(labels) * len(genes), dtype=float).reshape(len(labels), -1) % 7 + 0.5
     data = anndata.AnnData(X=x, obs=obs, var=pd.DataFrame(index=genes))
     data.var["highly_variable_rank"] = np.arange(len(genes))
     data.raw = data.copy()
