@@ -173,8 +173,13 @@ def levels_in_x_findings(
 
 
 def names_in(value: Any) -> list[str] | None:
-    """Return a list of gene names stored in ``uns``, or None if it is something else."""
-    if isinstance(value, (str, bytes, Mapping)) or value is None:
+    """Return a list of gene names stored in ``uns``, or None if it is something else.
+
+    A single name is a list of one: R writes vectors of length 1 as single values.
+    """
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (bytes, Mapping)) or value is None:
         return None
     try:
         items = list(np.asarray(value, dtype=object).ravel()) if np.ndim(value) == 1 else None

@@ -176,7 +176,7 @@ def judge_body(body: Body, n_large: int | None = None, n_values: int | None = No
     """
     because = []
     if body.is_whole:
-        because.append(f"{body.whole:.3g} of the values that are not 0 are whole numbers")
+        because.append(f"{100 * body.whole:.4g}% of the values that are not 0 are whole numbers")
     if n_large is not None and n_values and n_large > max(1, LARGE_SHARE * n_values):
         share = n_large / n_values
         because.append(

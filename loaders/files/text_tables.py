@@ -3,7 +3,8 @@
 Spreadsheets, R, pandas and other people's programs each write another "CSV". What is
 found here, for every table of text that is read: commas, tabs, semicolons, bars or single
 spaces; decimal commas; a byte order mark, UTF-16 and gzip whatever the ending says; ``sep=;``
-in front; separators at the end of rows; rows of nothing; and R's row names without a heading.
+or comments (``# ...``) in front; separators at the end of rows; rows of nothing; and R's row
+names without a heading.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": 
 SAMPLE_ROWS, SAMPLE_CHARACTERS = 200, 8 << 20
 """How much of a file is looked at to find out how it is written."""
 
+COMMENT = "#"
+"""What lines in front of a table begin with that are not of it."""
+
 BLOCK = 16 << 20
 """Bytes that are parsed at once; a row of tens of thousands of genes must fit."""
 
@@ -43,6 +47,7 @@ _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 _EXPECTED = "a complete table in UTF-8, with columns separated by one kind of mark"
+_SAVE_AS_UTF8 = "save it as UTF-8 (spreadsheets call it 'CSV UTF-8')."
 
 _Read = TypeVar("_Read")
 
@@ -163,7 +168,7 @@ class TextTable:
             raise InvalidDataError(
                 f"{self.path} cannot be read: {first_few(bytes_only)} is not text in UTF-8.",
                 expected=_EXPECTED,
-                fix="save it as UTF-8 (spreadsheets call it 'CSV UTF-8').",
+                fix=_SAVE_AS_UTF8,
             )
         return table
 
@@ -187,6 +192,8 @@ def first_rows(path: Path, separator: str | None = None) -> tuple[str, int, list
     n_lines = 0
     if stated:
         separator, n_lines, lines = stated[1], 1, lines[1:]
+    n_comments = _n_comments(lines)
+    n_lines, lines = n_lines + n_comments, lines[n_comments:]
     with _long_cells():
         found = {
             mark: explained(path, partial(_split, lines, mark))
@@ -236,6 +243,8 @@ def text_table(
         columns, n_header_rows = [str(i + 1) for i in range(max(map(len, rows)))], 0
     data = rows[n_header_rows:]
     named = [name.strip() for name in (rows[0] if columns is None else columns)]
+    if columns is None and named[0].startswith(COMMENT):
+        named[0] = named[0].lstrip(f"{COMMENT} ")  # a header that looks like a comment
     names = _fitted(named, data, path, labels)
     sample = tuple((*row, *[""] * (len(names) - len(row)))[: len(names)] for row in data)
     shown = [i for i, name in enumerate(names) if name or i == 0]
@@ -267,7 +276,9 @@ def explained(path: Path, read: Callable[[], _Read]) -> _Read:
         if "straddl" in cause:  # Arrow's word for a row that does not end
             cause = "a row does not end; is a quotation mark not closed?"
         raise InvalidDataError(
-            f"{path} cannot be read: {cause:.300}", expected=_EXPECTED
+            f"{path} cannot be read: {cause:.300}",
+            expected=_EXPECTED,
+            fix=_SAVE_AS_UTF8 if isinstance(error, UnicodeError) else None,
         ) from error
 
 
@@ -335,6 +346,16 @@ def _fitness(mark: str, rows: list[list[str]]) -> tuple[bool, bool, bool, int]:
     first = len(rows[0]) if rows else 0
     even = all(abs(len(row) - first) <= 1 for row in rows)
     return first > 1 and even, first > 1, mark != " ", first
+
+
+def _n_comments(lines: Sequence[str]) -> int:
+    """Count the comments in front: a header may begin as they do, and has the width of rows."""
+    n = next((i for i, line in enumerate(lines) if not line.startswith(COMMENT)), len(lines))
+    if not n or n == len(lines):
+        return max(n - 1, 0)
+    last, first = lines[n - 1], lines[n]
+    alike = any(last.count(mark) == first.count(mark) > 0 for mark in SEPARATORS if mark != " ")
+    return n - 1 if alike else n
 
 
 def _split(lines: list[str], mark: str) -> list[list[str]]:

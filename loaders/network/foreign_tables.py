@@ -23,6 +23,16 @@ from pereggrn_data.loaders.files import (
 
 PARQUET = ".parquet"
 
+OTHER_LAYOUTS = {
+    ".sif": "it has no header, and the kind of edge between two genes: name it .txt, and say "
+    "--no-header --regulator 1 --target 3.",
+    ".gmt": "it has a row of targets per regulator: write it as a table with one row per "
+    "regulator and target.",
+    ".graphml": "write it as a table of edges, for example with networkx.to_pandas_edgelist.",
+    ".gml": "write it as a table of edges, for example with networkx.to_pandas_edgelist.",
+}
+"""Files of networks that are no tables with a header, and how to get from them to one."""
+
 
 class ForeignTable(Protocol):
     """A table whose rows stay on disk."""
@@ -152,6 +162,6 @@ def checked_path(path: Path) -> Path:
             expected=f"a name that ends with {', '.join(TEXT_ENDINGS)} (or one of these and .gz) "
             f"or {PARQUET}",
             got=found.what,
-            fix=f"{found.fix}.",
+            fix=OTHER_LAYOUTS.get(path.suffix.lower(), f"{found.fix}."),
         )
     return path

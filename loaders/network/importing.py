@@ -181,8 +181,15 @@ def _edge_list(
         notes += (f"had white space around them, which was removed: {n_trimmed} names",)
     if used["weight"] is None and not unweighted:
         notes += _numbers_left_out(source, list(chosen.values()))
+    network = made_network(pa.table(made), path)
+    n_merged = table.num_rows - network.n_edges
+    if n_merged:
+        notes += (
+            f"{n_merged} rows repeat an edge: each is kept once"
+            + (", with its largest absolute weight." if "weight" in made else "."),
+        )
     return Imported(
-        network=made_network(pa.table(made), path),
+        network=network,
         layout="edge list",
         used=chosen,
         ignored=tuple(name for name in source.columns if name not in chosen.values()),

@@ -132,7 +132,7 @@ def test_whole_numbers_below_15_are_no_logarithms() -> None:
     raw = np.minimum(counts(3, spread=0.5) // 8, 14)
     (finding,) = of_scale(dataset(raw, raw))
     assert finding.code == "X-not-log"
-    assert "whole numbers" in finding.got
+    assert "100% of the values that are not 0 are whole numbers" in finding.got
 
 
 def test_one_extreme_value_is_a_warning() -> None:

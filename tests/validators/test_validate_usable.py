@@ -72,7 +72,7 @@ BLOCKED: list[tuple[Change, str]] = [
     (column("is_control", [False] * 6), "no-controls"),
     (column("perturbation", range(6)), "perturbation-not-text"),
     (column("perturbation", ["ctrl", "ctrl", "A", "B", "A,B", None]), "perturbation-missing"),
-    (uns(MEASURED, "A"), "uns-not-names"),
+    (uns(MEASURED, 1), "uns-not-names"),
     (lambda a: a.uns.__delitem__(MEASURED), "uns-missing-key"),
     (lambda a: a.obs.__delitem__("perturbation_type"), "obs-missing-column"),
     (lambda a: a.var.__delitem__(RANK), "var-missing-column"),

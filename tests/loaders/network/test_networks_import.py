@@ -70,6 +70,7 @@ def test_duplicates_are_merged_and_oddities_noted(tmp_path: Path) -> None:
     assert edges_of(path) == [("1-Mar", "x", 1.0), ("A", "x", -2.0), ("A", "y", 1.0)]
     assert (made.n_rows, made.ignored) == (4, ("note",))
     assert any("1-Mar" in note for note in made.notes)
+    assert any(note.startswith("1 rows repeat an edge") for note in made.notes)
     assert any("white space" in note and "2 names" in note for note in made.notes)
 
 
@@ -116,12 +117,23 @@ def test_files_that_are_not_tables(tmp_path: Path) -> None:
     (tmp_path / "n.xlsx").write_bytes(b"PK")
     with pytest.raises(UsageError, match=r"format of .* is not known"):
         import_table(tmp_path / "n.xlsx")
+    (tmp_path / "n.sif").write_text("A activates x\n")
+    with pytest.raises(UsageError) as caught:
+        import_table(tmp_path / "n.sif")
+    assert "--regulator 1 --target 3" in str(caught.value.fix)
+    (tmp_path / "n.txt").write_text("A activates x\nB inhibits y\n")
+    columns = {"regulator": "1", "target": "3"}
+    assert edges_of(tmp_path / "n.txt", columns=columns, header=False) == [
+        ("A", "x", -1.0),
+        ("B", "y", -1.0),
+    ]
     (tmp_path / "n.parquet").write_bytes(b"not parquet")
     with pytest.raises(InvalidDataError, match="is a text file, not a parquet file"):
         import_table(tmp_path / "n.parquet")
     (tmp_path / "n.csv").write_bytes(b"tf,target\n\xff\xfe,x\n")
-    with pytest.raises(InvalidDataError, match="cannot be read"):
+    with pytest.raises(InvalidDataError, match="cannot be read") as unreadable:
         import_table(tmp_path / "n.csv")
+    assert "UTF-8" in str(unreadable.value.fix)
     (tmp_path / "n.csv.gz").write_bytes(gzip.compress(b"tf,target\nA,x\n" * 99)[:-20])
     with pytest.raises(InvalidDataError, match="cannot be read"):
         import_table(tmp_path / "n.csv.gz")
@@ -329,7 +341,8 @@ def test_factors_are_not_called_as_regulons(tmp_path: Path) -> None:
         ("MYC", "TP53", 2.0),
         ("SOX2", "A", 5.0),
     ]
-    (note,) = made.notes
+    note, merged = made.notes
+    assert merged.startswith("1 rows repeat an edge")
     assert "4 regulators" in note
     assert "1 of them are repressed" in note
 
