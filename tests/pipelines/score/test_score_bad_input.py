@@ -445,3 +445,10 @@ def test_nothing_is_written_for_bad_predictions(
     assert result.exit_code != 0
     assert isinstance(result.exception, InvalidDataError)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["regulator,target,weight\nMYC,TP53,1\n", "TF\ttarget\nA\tB\n"])
+def test_a_network_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "net.csv").write_text(text)
+    with pytest.raises(InvalidDataError, match="looks like a network"):
+        score(tmp_path / "net.csv", dataset="demo")

@@ -248,8 +248,26 @@ def read_any(predictions: Any) -> Predictions:
     if isinstance(predictions, Predictions):
         return predictions
     if isinstance(predictions, (str, Path)):
-        return read_predictions(Path(predictions))
+        try:
+            return read_predictions(Path(predictions))
+        except InvalidDataError as error:
+            _say_if_a_network(Path(predictions), error)
+            raise
     return predictions_of(predictions)
+
+
+def _say_if_a_network(path: Path, error: InvalidDataError) -> None:
+    """Raise instead that a table is a network, where it shows signs of one."""
+    from pereggrn_data.loaders.network import signs_of_a_network
+
+    if signs := signs_of_a_network(path):
+        raise InvalidDataError(
+            f"{path} is not a file of predictions: it looks like a network.",
+            expected="one row per prediction, with 'perturbation' and one column per gene",
+            got=f"a text table with {signs}",
+            fix="name the predictions; a network is for `pereggrn-eval predict --network`, and "
+            "`pereggrn-data networks import` makes a parquet of it.",
+        ) from error
 
 
 def require_perturbations(predictions: Predictions) -> None:
