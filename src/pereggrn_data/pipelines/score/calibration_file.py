@@ -90,7 +90,7 @@ class CalibrationReport:
             (
                 name,
                 *(_shown(m.values.get(column)) for column in _COLUMNS),
-                _shown(m.dynamic_range, "{:.2f}"),
+                _shown(m.dynamic_range, "{:z.2f}"),
                 _shown(m.duplicate_wins, "{:.0%}"),
                 {True: "yes", False: "no", None: "not known"}[m.discriminates],
             )
@@ -213,8 +213,8 @@ def kept(signature: str) -> CalibrationReport | None:
     try:
         report = read_calibration(_place(signature))
         require_same(report, signature, "The kept calibration")
-    except (InvalidDataError, UsageError):
-        # It is made anew, and replaced.
+    except (InvalidDataError, UsageError, OSError):
+        # It is made anew, and replaced; a cache that cannot be used is told of then.
         return None
     return report
 
