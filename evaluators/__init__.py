@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.intervals import Resampling as Resampling
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.evaluators.per_gene import PREDICTED_BY as PREDICTED_BY
+    from pereggrn_data.evaluators.replicate_halves import DUPLICATE as DUPLICATE
     from pereggrn_data.evaluators.scoring import PREDICTIONS as PREDICTIONS
     from pereggrn_data.evaluators.scoring import Scores as Scores
     from pereggrn_data.evaluators.scoring import score as score
     from pereggrn_data.evaluators.splits.types import SPLIT_TYPES as SPLIT_TYPES
+    from pereggrn_data.evaluators.strata import strata_of as strata_of
+    from pereggrn_data.evaluators.strata import summarise_strata as summarise_strata
     from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR as SMALLEST_DIVISOR
     from pereggrn_data.evaluators.summary import MetricSummary as MetricSummary
     from pereggrn_data.evaluators.summary import Summary as Summary
@@ -84,12 +87,17 @@ __getattr__, __dir__ = lazy_names(
             "Quality",
             "quality",
         ),
+        "replicate_halves": ("DUPLICATE",),
         "scoring": (
             "PREDICTIONS",
             "Scores",
             "score",
         ),
         "splits.types": ("SPLIT_TYPES",),
+        "strata": (
+            "strata_of",
+            "summarise_strata",
+        ),
         "summary": (
             "MetricSummary",
             "SMALLEST_DIVISOR",

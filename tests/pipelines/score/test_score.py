@@ -471,8 +471,7 @@ class TestSummary:
         assert summary == json.loads(dumps(report.to_dict()))
         assert list(summary) == [
             "signature", "dataset", "name", "file", "file_sha256", "targets_by", "n_scored",
-            "n_expected", "warnings", "verdict", "intervals",
-            "metrics",
+            "n_expected", "warnings", "verdict", "intervals", "strata", "metrics",
         ]  # fmt: skip
         for m in summary["metrics"].values():
             assert set(m) >= {

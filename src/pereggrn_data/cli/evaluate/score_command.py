@@ -31,6 +31,15 @@ def score_command(
     output: Folder = None,
     insist: Insist = None,
     collection: Collection = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            help="List perturbations: worst, best, or the number of each; or strata, by kind."
+        ),
+    ] = None,
+    show_metric: Annotated[
+        str, typer.Option(help="Metric by which perturbations are listed.")
+    ] = "mae",
     as_json: Json = False,
 ) -> None:
     """Score predictions of held-out perturbations, next to the mean and median baselines.
@@ -41,6 +50,7 @@ def score_command(
     from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.score import score
 
+    _check_show(show, show_metric)
     folder = output or Path(f"{predictions.name}_scores")
     # Before the work, which would be lost.
     check_writable(folder)
@@ -61,6 +71,8 @@ def score_command(
         emit_json(report.to_dict())
     else:
         print_report(report)
+        if show is not None:
+            print_perturbations(report, show, show_metric)
     for warning in report.warnings:
         warn(warning)
     say("wrote " + ", ".join(str(f) for f in files))
@@ -103,3 +115,65 @@ def print_report(report: ScoreReport) -> None:
     for reason in report.reasons():
         emit(reason)
     emit(f"signature: {report.signature}")
+
+
+_SHOWN = 10
+_STRATA = "strata"
+
+
+def _check_show(show: str | None, metric: str) -> None:
+    """Check before the work what is to be listed after it."""
+    from pereggrn_data.core.errors import UnknownNameError, UsageError
+    from pereggrn_data.evaluators.metrics import METRICS
+
+    if show is None:
+        return
+    judged = [n for n, m in METRICS.items() if m.direction is not None]
+    if metric not in judged:
+        raise UnknownNameError("metric", metric, judged)
+    if show not in ("worst", "best", _STRATA) and not (show.isdecimal() and int(show) > 0):
+        raise UsageError(
+            "It is not clear which perturbations to show.",
+            expected="--show worst, best, strata, or a number",
+            got=f"--show {show}",
+        )
+
+
+def print_perturbations(report: ScoreReport, show: str, metric: str) -> None:
+    """Print the perturbations that are forecast worst or best, or kinds of perturbation."""
+    from pereggrn_data.pipelines.score import short
+
+    emit("")
+    if show == _STRATA:
+        rows: list[tuple[str | None, ...]] = []
+        for stratum in report.strata:
+            m = stratum["metrics"][metric]
+            change = m["percent_change_from_mean"]
+            rows.append((
+                f"{stratum['by']}: {stratum['stratum']}", str(stratum["n_groups"]),
+                short(m["value"]), short(m["mean_baseline"]), short(change, "{:+.1f} %"),
+            ))  # fmt: skip
+        headings = ["stratum", "groups", "value", "mean", "vs mean"]
+        emit_table(headings, rows, right=headings[1:], title=f"{metric}, by kind of perturbation")
+        return
+    frame = report.perturbations(metric)
+    number = int(show) if show.isdecimal() else _SHOWN
+    parts = {"worst": frame.head(number), "best": frame.tail(number).iloc[::-1]}
+    end = list(frame.columns).index("n_observations")
+    for name, part in parts.items():
+        if show in parts and name != show:
+            continue
+        rows = [
+            (
+                " / ".join(str(row[c]) for c in frame.columns[:end]),
+                *(
+                    None if row[c] != row[c] else short(row[c])
+                    for c in ("value", "mean", "duplicate", "advantage")
+                ),
+            )
+            for row in part.to_dict("records")
+        ]
+        headings = ["perturbation", "value", "mean", "duplicate", "better by"]
+        emit_table(
+            headings, rows, right=headings[1:], title=f"{name} by {metric}, against the mean"
+        )

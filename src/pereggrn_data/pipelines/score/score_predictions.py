@@ -15,12 +15,15 @@ from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
+    DUPLICATE,
     PREDICTIONS,
     Ceiling,
     TargetedGenes,
     make_task,
     signature,
+    strata_of,
     summarise,
+    summarise_strata,
 )
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.loaders.files import Dataset
@@ -104,9 +107,12 @@ def score(
     scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
     ceilings: dict[str, Ceiling] = {}
     remarks: tuple[str, ...] = ()
+    duplicates: dict[str, Any] = {}
     if wanted.calibrate:
         report = calibration_of(task, divided, rule, file=wanted.calibration, threads=threads)
         ceilings, remarks = ceilings_of(report, scores, checked.aligned), report.remarks
+        known = report.calibration
+        duplicates = {m.name: known.of(DUPLICATE, m.name) for m in known.metrics}
     summary = summarise(scores, ceilings=ceilings, draws=wanted.draws, seed=wanted.draws_seed)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
     line = signature(
@@ -138,6 +144,8 @@ def score(
         name=wanted.name or given.model or _file_stem(given),
         file=given.path if given.sha256 is not None else None,
         file_sha256=given.sha256,
+        strata=summarise_strata(scores, strata_of(task, checked.aligned.scored)),
+        duplicates={n: v[checked.aligned.scored] for n, v in duplicates.items()},
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pereggrn_data.core.arrays import Floats
+from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
@@ -42,6 +45,10 @@ class ScoreReport:
     file, file_sha256
         The predictions file, as the user named it, and the hash of its bytes; None for
         predictions in memory.
+    strata
+        Kinds of perturbation, with the metrics of each.
+    duplicates
+        Per metric, (scored groups,) values of a technical duplicate, where there is one.
     """
 
     dataset: str
@@ -54,6 +61,42 @@ class ScoreReport:
     name: str = PREDICTIONS
     file: str | None = None
     file_sha256: str | None = None
+    strata: Sequence[dict[str, Any]] = ()
+    duplicates: Mapping[str, Floats] = field(default_factory=dict)
+
+    def perturbations(self, metric: str = "mae") -> pd.DataFrame:
+        """Return the groups by one metric, the worst first.
+
+        Parameters
+        ----------
+        metric
+            One that is better one way.
+
+        Returns
+        -------
+        DataFrame
+            What defines a group, ``n_observations``, the ``value`` of the predictions,
+            ``mean``, ``duplicate`` (NaN where there is none) and ``advantage`` over the
+            mean, by which rows are sorted: positive where the predictions are better.
+
+        Raises
+        ------
+        UnknownNameError
+            For another metric.
+        """
+        judged = [n for n, m in self.metrics.items() if m.higher_is_better is not None]
+        if metric not in judged:
+            raise UnknownNameError("metric", metric, judged)
+        groups = self.scores.groups
+        mine = groups[groups["method"] == PREDICTIONS]
+        end = list(mine.columns).index("n_observations") + 1
+        frame = mine[[c for c in mine.columns[:end] if c != "method"]].reset_index(drop=True)
+        frame["value"] = mine[metric].to_numpy(float)
+        frame["mean"] = groups.loc[groups["method"] == "mean", metric].to_numpy(float)
+        frame["duplicate"] = self.duplicates.get(metric, float("nan"))
+        sign = 1 if self.metrics[metric].higher_is_better else -1
+        frame["advantage"] = sign * (frame["value"] - frame["mean"])
+        return frame.sort_values("advantage", kind="stable", ignore_index=True)
 
     @property
     def targets_by(self) -> str:
@@ -86,6 +129,7 @@ class ScoreReport:
             "warnings": list(self.warnings),
             "verdict": {"sentence": self.sentence, **self.summary.overall.to_dict()},
             "intervals": self.summary.intervals(),
+            "strata": list(self.strata),
             "metrics": {name: summary.to_dict() for name, summary in self.metrics.items()},
         }
 

@@ -1,0 +1,130 @@
+"""Which perturbations are forecast well: lists, and kinds of perturbation."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from pereggrn_data.cli.evaluate import evaluate_app
+from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.evaluators import PREDICTIONS
+from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.pipelines.score import ScoreReport, score
+from pereggrn_data.pipelines.split import split
+
+
+@pytest.fixture(scope="module")
+def report() -> ScoreReport:
+    made = split("demo")
+    template = made.template
+    s = made.split
+    truth = np.asarray(made.dataset.adata[list(s.test_observations)][:, list(s.genes)].X, float)
+    rng = np.random.default_rng(0)
+    template.X[:] = truth + rng.normal(scale=0.2, size=template.shape)
+    return score(template)
+
+
+def test_perturbations_are_sorted_by_the_advantage(report: ScoreReport) -> None:
+    frame = report.perturbations("mae")
+    groups = report.scores.groups
+    mine = groups[groups["method"] == PREDICTIONS].set_index("perturbation")["mae"]
+    mean = groups[groups["method"] == "mean"].set_index("perturbation")["mae"]
+    assert len(frame) == report.n_scored
+    assert frame["advantage"].is_monotonic_increasing
+    for row in frame.to_dict("records"):
+        assert row["value"] == mine[row["perturbation"]]
+        assert row["advantage"] == pytest.approx(mean[row["perturbation"]] - row["value"])
+    assert np.isfinite(frame["duplicate"]).all()
+    assert report.perturbations("pearson").iloc[0]["advantage"] <= 0.5
+    with pytest.raises(UnknownNameError):
+        report.perturbations("pvalue_effect_direction")
+
+
+def test_strata_divide_the_groups(report: ScoreReport) -> None:
+    by: dict[str, list[dict[str, Any]]] = {}
+    for stratum in report.strata:
+        by.setdefault(stratum["by"], []).append(stratum)
+    assert "effect size" in by
+    for parts in by.values():
+        assert len(parts) > 1
+        assert sum(p["n_groups"] for p in parts) == report.n_scored
+    sizes = {p["stratum"]: p["n_groups"] for p in by["effect size"]}
+    assert set(sizes) == {"smallest third", "middle third", "largest third"}
+    assert max(sizes.values()) - min(sizes.values()) <= 1
+    assert report.to_dict()["strata"] == list(report.strata)
+
+
+def test_kinds_of_targets_by_hand() -> None:
+    """Singles of a gene that never trained, pairs with one and with two trained genes."""
+    labels = ["ctrl"] * 4 + ["A", "B", "C", "D"] * 2 + ["A,B", "A,D"]
+    rng = np.random.default_rng(0)
+    genes = [*"ABCD", "E", "F"]
+    adata = anndata.AnnData(
+        X=rng.uniform(1, 3, size=(len(labels), len(genes))),
+        obs=pd.DataFrame(
+            {
+                "perturbation": labels,
+                "is_control": [x == "ctrl" for x in labels],
+                "perturbation_type": "knockout",
+                "expression_level_after_perturbation": [
+                    ",".join(["nan"] * (1 + x.count(","))) for x in labels
+                ],
+            },
+            index=[f"o{i}" for i in range(len(labels))],
+        ),
+        var=pd.DataFrame({"highly_variable_rank": range(len(genes))}, index=genes),
+        uns={"perturbed_and_measured_genes": np.array(list("ABCD"), dtype=object),
+             "perturbed_but_not_measured_genes": np.array([], dtype=object)},
+    )  # fmt: skip
+    dataset = Dataset("pairs", None, "0" * 64, adata)
+    held = [f"o{i}" for i, label in enumerate(labels) if label in ("D", "A,B", "A,D")]
+    made = split(dataset, type="custom", test_set=held)
+    template = made.template
+    template.X[:] = rng.uniform(1, 3, size=template.shape)
+    found = score(template, dataset=dataset, check_scale=False, targeted_genes="exclude")
+    kinds = {s["stratum"]: s for s in found.strata if s["by"] == "targets"}
+    assert {name: s["n_groups"] for name, s in kinds.items()} == {
+        "single seen0": 1, "double seen1": 1, "double seen2": 1,
+    }  # fmt: skip
+    groups = found.scores.groups.query("method == 'predictions'").set_index("perturbation")
+    assert kinds["double seen2"]["metrics"]["mae"]["value"] == groups.loc["A,B", "mae"]
+    mean = found.scores.groups.query("method == 'mean'").set_index("perturbation")
+    base = mean.loc["A,B", "mae"]
+    assert kinds["double seen2"]["metrics"]["mae"]["percent_change_from_mean"] == pytest.approx(
+        100 * (base - groups.loc["A,B", "mae"]) / base
+    )
+
+
+def test_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *arguments])
+        code = 0
+        try:
+            evaluate_app.main()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        return (code, *capsys.readouterr())
+
+    template = split("demo").template
+    template.X[:] = 1.0 + np.arange(template.n_vars) / 100
+    template.write_h5ad("p.h5ad")
+    plain = ("score", "p.h5ad", "--no-scale-check")
+    code, out, _ = run(*plain, "--show", "2", "--show-metric", "mse")
+    assert code == 0
+    assert "worst by mse" in out
+    assert "best by mse" in out
+    code, out, _ = run(*plain, "--show", "worst")
+    assert ("worst by mae" in out, "best by mae" in out) == (True, False)
+    code, out, _ = run(*plain, "--show", "strata")
+    assert "effect size: largest third" in out
+    assert run(*plain, "--show", "wrst")[0] == 2
+    assert run(*plain, "--show", "best", "--show-metric", "maee")[0] == 2
