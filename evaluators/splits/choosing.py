@@ -111,7 +111,7 @@ def choose_interventional(request: SplitRequest) -> Sides:
         warnings = (
             f"Only {len(eligible)} of {len(labels)} perturbation labels can be held out, fewer "
             f"than the wanted fraction of {request.heldout_fraction:g}: all of them are, "
-            "and the seed changes nothing.",
+            f"and the seed changes nothing. {_left_for_training(request, labels, eligible)}",
         )
     test = set(eligible) - back_to_training
     torn = _written_also_in_training(request, labels, test)
@@ -130,6 +130,20 @@ def choose_interventional(request: SplitRequest) -> Sides:
         )
     is_test = np.fromiter((p in test for p in request.perturbations), bool)
     return Sides.of_mask(is_test, warnings=warnings)
+
+
+def _left_for_training(request: SplitRequest, labels: list[str], eligible: list[str]) -> str:
+    """Say how many perturbations are left for training, and which fraction leaves more."""
+    perturbed = len(set(map(str, request.perturbations[~request.is_control])))
+    total, most = len(labels), len(eligible)
+    said = f"{perturbed - most} other perturbations are left for training"
+    fraction = math.ceil(100 * (most // 2) / total) / 100
+    held = most - math.ceil((most / total - fraction) * total)
+    if not 0 < held < most:
+        return f"{said}."
+    return (
+        f"{said}; --heldout-fraction {fraction:g} holds out {held} and leaves {perturbed - held}."
+    )
 
 
 def _written_also_in_training(

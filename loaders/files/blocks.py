@@ -41,7 +41,7 @@ def matrix_in_file(element: h5py.Dataset | h5py.Group) -> Matrix:
     return Matrix(shape, data.dtype, lambda: _sparse_blocks(data, indices, indptr[:], shape, kind))
 
 
-def _kind(element: h5py.Group) -> str:
+def _kind(element: Any) -> str:
     """Return how a sparse matrix is compressed, as its marks say."""
     stated = element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))
     encoding = stated.decode() if isinstance(stated, bytes) else str(stated)
@@ -86,6 +86,35 @@ def compressed_matrix(
         ``"csr"`` or ``"csc"``.
     """
     return Matrix(shape, data.dtype, lambda: _sparse_blocks(data, indices, indptr, shape, kind))
+
+
+def matrix_in_zarr(element: Any) -> Matrix:
+    """Describe a dense, CSR or CSC matrix in an open zarr store; it is read in blocks.
+
+    Parameters
+    ----------
+    element
+        Array or group of the store.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or its parts do not fit together.
+    """
+    if hasattr(element, "dtype"):
+        if element.ndim != 2:
+            raise ValueError(f"X has {element.ndim} dimensions, not 2")
+        shape = (int(element.shape[0]), int(element.shape[1]))
+        chunks = (int(element.chunks[0]), int(element.chunks[1]))
+        return Matrix(shape, element.dtype, lambda: _dense_blocks(element, shape, chunks))
+    kind = _kind(element)
+    stored = element.attrs.get("shape")
+    if kind not in ("csr", "csc") or stored is None or len(stored) != 2:
+        raise ValueError(f"a matrix stored as {kind!r}; dense, CSR and CSC are known")
+    data, indices, indptr = (element[key] for key in ("data", "indices", "indptr"))
+    return compressed_matrix(
+        data, indices, np.asarray(indptr[:]), (int(stored[0]), int(stored[1])), kind
+    )
 
 
 def matrix_in_memory(x: Any) -> Matrix:
@@ -139,7 +168,7 @@ def _sparse_blocks(
 ) -> Iterator[Block]:
     """Yield stripes of a compressed matrix, after checking that its indices are in range."""
     n_major, n_minor = shape if kind == "csr" else shape[::-1]
-    _check_pointers(indptr, n_major, len(data), len(indices))
+    _check_pointers(indptr, n_major, data.shape[0], indices.shape[0])
     start = 0
     while start < n_major:
         fitting = int(np.searchsorted(indptr, indptr[start] + VALUES_PER_BLOCK, side="right")) - 1

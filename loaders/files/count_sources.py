@@ -18,6 +18,7 @@ from pereggrn_data.loaders.files.blocks import (
     compressed_matrix,
     matrix_in_file,
     matrix_in_memory,
+    matrix_in_zarr,
 )
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
 from pereggrn_data.loaders.files.hdf5_files import open_hdf5
@@ -172,9 +173,24 @@ def _of_h5ad(reader: H5adReader) -> CountSource:
 
 
 def _of_zarr(path: Path) -> CountSource:
-    import anndata
+    import zarr
+    from anndata.io import read_elem
 
-    return _of_anndata(anndata.read_zarr(path), str(path))
+    store: Any = zarr.open_group(str(path), mode="r")
+    obs, var = plain_frame(read_elem(store["obs"])), plain_frame(read_elem(store["var"]))
+    matrices, tables = {}, {}
+    if "X" in store:
+        matrices["X"], tables["X"] = matrix_in_zarr(store["X"]), var
+    if "raw" in store and "X" in store["raw"]:
+        matrices["raw"] = matrix_in_zarr(store["raw/X"])
+        tables["raw"] = plain_frame(read_elem(store["raw/var"]))
+    for layer in store.get("layers", ()):
+        matrices[LAYER + layer], tables[LAYER + layer] = (
+            matrix_in_zarr(store[f"layers/{layer}"]),
+            var,
+        )
+    log1p = read_elem(store["uns/log1p"]) if "uns/log1p" in store else None
+    return CountSource(str(path), obs, matrices, tables, log1p)
 
 
 def _of_cell_ranger(file: h5py.File, name: str) -> CountSource:

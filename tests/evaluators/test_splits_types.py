@@ -261,6 +261,16 @@ class TestAllowed:
         assert sides.test.tolist() == [0]
         assert "Only 1 of 4" in sides.warnings[0]
 
+    def test_what_is_left_for_training_is_said_and_a_fraction_that_leaves_more(self) -> None:
+        labels = ["ctrl", *"ABCDEFGHI"]
+        sides = make_sides("interventional", request(labels, {"ctrl"}, heldout_fraction=0.95))
+        assert len(sides.test) == 9
+        said = sides.warnings[0]
+        assert "0 other perturbations are left for training" in said
+        assert "--heldout-fraction 0.4 holds out 4 and leaves 5" in said
+        fewer = make_sides("interventional", request(labels, {"ctrl"}, heldout_fraction=0.4))
+        assert len(fewer.test) == 4
+
 
 class TestRules:
     @pytest.mark.parametrize(

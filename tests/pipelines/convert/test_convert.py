@@ -292,6 +292,23 @@ def test_h5ad_and_zarr(tmp_path: Path, expected: np.ndarray) -> None:
         np.testing.assert_array_equal(made.adata.raw.X, expected)
 
 
+@pytest.mark.parametrize("kept", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+def test_every_matrix_of_a_zarr_store(tmp_path: Path, kept) -> None:
+    adata = screen()
+    counts = adata.X.toarray()
+    adata.X = kept(counts)
+    adata.layers["counts"] = kept(counts)
+    adata.raw = adata
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which version of zarr is written is anndata's choice
+        adata.write_zarr(tmp_path / "in.zarr")
+    for slot in ("X", "raw", "layer:counts"):
+        made = convert(tmp_path / "in.zarr", counts=slot, **PLAIN)
+        expected = convert(adata, counts=slot, **PLAIN)
+        np.testing.assert_array_equal(made.adata.raw.X, expected.adata.raw.X)
+        assert made.report.read["matrices"] == expected.report.read["matrices"]
+
+
 def cell_ranger(path: Path, adata: anndata.AnnData, *, guides: bool = True) -> None:
     """Write what Cell Ranger 3 writes: genes by cells in columns, guides beside the genes."""
     n = int(guides)

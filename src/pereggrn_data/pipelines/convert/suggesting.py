@@ -202,7 +202,7 @@ def _labels(opened: CountSource, genes: set[str], found: Suggestion) -> str | No
     fitting = sorted((c for c in share if share[c] > 0), key=lambda c: (-share[c], c not in usual))
     column = next(iter(fitting or usual), None)
     if column is None:
-        found.open_options |= {"perturbation": "COLUMN", "control": "LABEL"}
+        found.open_options.update(perturbation="COLUMN", control="LABEL")
         found.notes.append("--perturbation: no column of obs names genes; columns "
                            f"{first_few(list(obs.columns)) or '(none)'}.")  # fmt: skip
         return None
