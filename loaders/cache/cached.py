@@ -67,6 +67,23 @@ def unchanged(found: CachedEntry, *, only: str | None = None) -> CachedEntry:
     return found
 
 
+def require_recorded(found: CachedEntry, path: Path, sha256: str) -> None:
+    """Check a hash that was computed anyway, as a file was read, against the recorded one.
+
+    Size and time stay the same where a disk loses bits.
+
+    Raises
+    ------
+    ChangedFileError
+        If it is another one.
+    """
+    known = HashStore(open_cache(), found.record).all()
+    for local, file in found.files.items():
+        recorded = known.get(local)
+        if file == path and recorded is not None and recorded.sha256 != sha256:
+            raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
+
+
 def release_at_hand(named: str | None = None) -> Release:
     """Return the release that a command uses.
 

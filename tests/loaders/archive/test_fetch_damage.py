@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def test_a_changed_file_is_not_read(
         change(file)
     with pytest.raises(IntegrityError, match="is not the file that was fetched"):
         open_network("gtex_rna")
+
+
+def test_bits_that_a_disk_loses_are_noticed_when_the_file_is_read(
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
+) -> None:
+    serve(archives)
+    fetch("nakatake")
+    path = target(cache_folder, "nakatake")
+    before = path.stat()
+    change(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(IntegrityError, match="is not the file that was fetched"):
+        load("nakatake")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
-from pereggrn_data.loaders.cache import collection_folder
+from pereggrn_data.loaders.cache import collection_folder, require_recorded
 from pereggrn_data.loaders.files import (
     Dataset,
     content_sha256,
@@ -87,7 +87,10 @@ def open_dataset(
         return _embedded()
     if found.path is not None:
         return read_dataset(found.path, given_as=str(dataset))
-    return _labelled(read_dataset(found.files[TEST_FILE]), found.name, found.folder)
+    read = read_dataset(found.files[TEST_FILE])
+    if found.cached is not None:
+        require_recorded(found.cached, found.files[TEST_FILE], read.sha256)
+    return _labelled(read, found.name, found.folder)
 
 
 def _embedded() -> Dataset:
