@@ -117,7 +117,8 @@ def writing_hdf5(path: Path, mode: str = "w") -> Iterator[h5py.File]:
     """Open a file of ours for writing.
 
     HDF5 keeps what it could not write, tries again when the interpreter ends, and crashes
-    there. It is therefore not told when the disk is full; whoever called is, at the end.
+    there. It is therefore not told when the disk is full, nor of Ctrl-C; whoever called is,
+    at the end.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ class _ForgivingFile(io.RawIOBase):
 
     def __init__(self, raw: io.FileIO) -> None:
         self.raw = raw
-        self.failure: OSError | None = None
+        self.failure: BaseException | None = None
         self.at = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -162,8 +163,10 @@ class _ForgivingFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read; what could not be written is zeros."""
-        self.raw.seek(self.at)
-        got = self.raw.readinto(buffer) or 0
+        got = 0
+        with self._noting_failure():
+            self.raw.seek(self.at)
+            got = self.raw.readinto(buffer) or 0
         self.at += len(buffer)
         memoryview(buffer)[got:] = bytes(len(buffer) - got)
         return len(buffer)
@@ -192,5 +195,5 @@ class _ForgivingFile(io.RawIOBase):
     def _noting_failure(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C too: HDF5 knows no such thing
             self.failure = self.failure or error

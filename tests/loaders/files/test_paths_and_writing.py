@@ -201,6 +201,22 @@ def test_collection_variable_stops_only_what_needs_it(
         open_dataset("other", collection="/nonexist/2")
 
 
+def test_an_interrupt_while_hdf5_writes_is_not_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
+
+    class Interrupted(io.FileIO):
+        def write(self, *_: object) -> int:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "open", lambda self, *_, **__: Interrupted(self, "w+"))
+    with pytest.raises(KeyboardInterrupt), writing_hdf5(tmp_path / "x.h5") as file:
+        file["x"] = np.zeros(1000)
+
+
 class TestFullDisk:
     PROGRAM = """
 import resource, signal, sys
