@@ -60,7 +60,7 @@ def test_seurat_v3_equals_scanpy() -> None:
 
 def test_seurat_v3_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skmisc.loess", None)
-    with pytest.raises(MissingExtraError, match="pereggrn-data\\[convert\\]"):
+    with pytest.raises(MissingExtraError, match="pip install scikit-misc"):
         check_rank("seurat_v3")
     check_rank("variance")
 
