@@ -55,7 +55,8 @@ def strata_of(task: Task, kept: Bools) -> pd.DataFrame:
                 "targets measured": "yes" if found == len(genes) else "some" if found else "no",
             }
         )
-    frame = pd.DataFrame(rows).assign(**{"effect size": _tertiles(_effect_over_noise(task))})
+    frame = pd.DataFrame(rows)
+    frame["effect size"] = pd.Series(_tertiles(_effect_over_noise(task)), dtype=object)
     return frame[kept].reset_index(drop=True)
 
 

@@ -65,7 +65,7 @@ class ScoredRun:
 
 def baselines_of(summary: Mapping[str, Any]) -> list[str]:
     """Return the baselines that a summary names."""
-    first = next(iter(summary["metrics"].values()), {})
+    first: Mapping[str, Any] = next(iter(summary["metrics"].values()), {})
     return [key.removesuffix(_BASELINE) for key in first if key.endswith(_BASELINE)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.arrays import Bools, Floats
+from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PERTURBATION_TYPE, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
