@@ -118,9 +118,9 @@ def _shortcuts(aligned: Aligned, values: Floats, task: Task) -> list[Finding]:
     names = [" / ".join(key) for key in task.keys[kept]]
     labels = task.keys.get_level_values(PERTURBATION)
     columns = [c for c in task.group_by if c not in (PERTURBATION, PERTURBATION_TYPE)]
-    contexts = (
-        pd.factorize(group_keys(task.groups, columns))[0] if columns else np.zeros(len(kept))
-    )
+    contexts: Ints = np.zeros(len(kept), dtype=np.intp)
+    if columns:
+        contexts = pd.factorize(group_keys(task.groups, columns))[0].astype(np.intp)
     targeted = np.zeros(task.observed.shape, dtype=bool)
     targeted[task.targets.rows, task.targets.columns] = True
     trained = task.train_obs[PERTURBATION].astype(object)
