@@ -3,7 +3,8 @@
 Blocks of one page are run one after the other in one empty folder, without a local
 collection. A block that cannot be run says why in the line before it, as
 ``<!-- not run: REASON -->``; ``<!-- run with: CODE -->`` gives a Python block the names
-that stand for the reader's own code.
+that stand for the reader's own code, and ``<!-- saved as: FILE -->`` is for a program
+that the reader saves and a later block runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>not run|run with): (?P<said>[^\n]+) -->\n)?"
+    r"(?:<!-- (?P<mark>not run|run with|saved as): (?P<said>[^\n]+) -->\n)?"
     r"^```(?P<language>console|bash|sh|python)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
@@ -67,6 +68,9 @@ def test_what_is_written_works(page: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for block in blocks(page):
         if block["mark"] == "not run":
+            continue
+        if block["mark"] == "saved as":
+            (folder / block["said"]).write_text(block["text"], "utf-8")
             continue
         done = subprocess.run(
             command(block), cwd=folder, env=environment, capture_output=True, text=True,
