@@ -174,6 +174,19 @@ class Network(EdgeReader):
             )
         return self._plan.sources
 
+    def odd_weights(self) -> tuple[int, int]:
+        """Count the stored edges whose weight is missing, and those whose weight is infinite.
+
+        Edges of a network without weights count as neither.
+        """
+        counts = [source.odd_weights() for source in self._plan.sources]
+        return sum(missing for missing, _ in counts), sum(infinite for _, infinite in counts)
+
+    @property
+    def is_stored_somewhere(self) -> bool:
+        """Whether any file or table is behind it; the empty and the dense network have none."""
+        return bool(self._plan.sources)
+
     # ---- networks from networks
 
     def subset(

@@ -149,12 +149,26 @@ class EdgePlan:
         """Return the edges with possible duplicates, for a caller that merges them."""
         return self.sql(scope, keys)
 
+    @property
+    def below(self) -> tuple[EdgePlan, ...]:
+        """The nodes that this one is computed of."""
+        return ()
+
+    @property
+    def sources(self) -> tuple[EdgeSource, ...]:
+        """The files and tables that edges come from, whatever is computed of them."""
+        return tuple(source for plan in self.below for source in plan.sources)
+
 
 @dataclass(frozen=True)
 class Stored(EdgePlan):
     """Edges in files and tables."""
 
-    sources: tuple[EdgeSource, ...]
+    given: tuple[EdgeSource, ...]
+
+    @property
+    def sources(self) -> tuple[EdgeSource, ...]:
+        return self.given
 
     def sql(self, scope: Scope, keys: Keys) -> str:
         return f"""(SELECT regulator, target, {LARGEST_WEIGHT}, cell_type, network, subnetwork
@@ -246,6 +260,10 @@ class Restricted(EdgePlan):
     origin: EdgePlan
     filter: Filter
 
+    @property
+    def below(self) -> tuple[EdgePlan, ...]:
+        return (self.origin,)
+
     def sql(self, scope: Scope, keys: Keys) -> str:
         wanted = self.filter
         origin = self.origin
@@ -277,6 +295,10 @@ class Merged(EdgePlan):
 
     origins: tuple[EdgePlan, ...]
 
+    @property
+    def below(self) -> tuple[EdgePlan, ...]:
+        return self.origins
+
     def sql(self, scope: Scope, keys: Keys) -> str:
         parts = [f"SELECT {COLUMNS} FROM {o.raw_sql(scope, keys)}" for o in self.origins]
         return unique_sql("(" + " UNION ALL ".join(parts) + ")")
@@ -288,6 +310,10 @@ class Common(EdgePlan):
 
     left: EdgePlan
     right: EdgePlan
+
+    @property
+    def below(self) -> tuple[EdgePlan, ...]:
+        return (self.left, self.right)
 
     def sql(self, scope: Scope, keys: Keys) -> str:
         left, right = self.left.raw_sql(scope, keys), self.right.raw_sql(scope, keys)
@@ -305,6 +331,10 @@ class Symmetrised(EdgePlan):
     """Every edge in both directions."""
 
     origin: EdgePlan
+
+    @property
+    def below(self) -> tuple[EdgePlan, ...]:
+        return (self.origin,)
 
     def sql(self, scope: Scope, keys: Keys) -> str:
         as_is = self.origin.raw_sql(scope, keys)

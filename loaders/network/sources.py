@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
@@ -54,6 +55,13 @@ class EdgeFile:
         """Size on disk."""
         return self.path.stat().st_size
 
+    def odd_weights(self) -> tuple[int, int]:
+        """Count weights that are missing, and that are infinite."""
+        if WEIGHT not in self.columns:
+            return 0, 0
+        with pq.ParquetFile(self.path) as file:
+            return _odd(batch.column(0) for batch in file.iter_batches(columns=[WEIGHT]))
+
 
 @dataclass(frozen=True, eq=False)
 class EdgeTable:
@@ -73,8 +81,21 @@ class EdgeTable:
         """Edges as stored."""
         return int(self.table.num_rows)
 
+    def odd_weights(self) -> tuple[int, int]:
+        """Count weights that are missing, and that are infinite."""
+        return _odd(self.table[WEIGHT].chunks) if WEIGHT in self.columns else (0, 0)
+
 
 EdgeSource = EdgeFile | EdgeTable
+
+
+def _odd(weights: Iterable[pa.Array]) -> tuple[int, int]:
+    missing = infinite = 0
+    for part in weights:
+        numbers = part.cast(pa.float64())
+        missing += pc.sum(pc.is_null(numbers, nan_is_null=True)).as_py() or 0
+        infinite += pc.sum(pc.is_inf(numbers)).as_py() or 0
+    return missing, infinite
 
 
 def edge_paths(path: Path) -> list[Path]:

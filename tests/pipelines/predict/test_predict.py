@@ -329,6 +329,19 @@ def test_the_result_in_python(tmp_path: Path) -> None:
         made.write(tmp_path / "p.csv")
 
 
+def test_odd_weights_of_a_network_are_said(tmp_path: Path) -> None:
+    """Of files and tables, and of what is computed of them."""
+    missing = pd.DataFrame({"regulator": ["X"], "target": ["Y"], "weight": [float("nan")]})
+    missing.to_parquet(tmp_path / "missing.parquet")
+    infinite = missing.assign(target="Z", weight=float("inf"))
+    notes = pereggrn_data.predict(
+        "demo", network=[str(tmp_path / "missing.parquet"), infinite]
+    ).notes
+    assert "no edge between modelled genes" in notes[0]
+    assert "without a weight: 1;" in notes[1]
+    assert "with an infinite weight: 1;" in notes[2]
+
+
 def test_linear_models_are_saved_without_pickle(tmp_path: Path, network: pd.DataFrame) -> None:
     for k, (method, choices) in enumerate(
         [("RidgeCV", FEW), ("RidgeCV", {"network": network}), ("linear_embedding", {}),

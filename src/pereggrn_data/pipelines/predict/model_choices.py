@@ -91,12 +91,22 @@ def network_among(
         )
     regulated = sum(bool(r) for r in network.regulators.values())
     notes = [f"{stored.name} has regulators for {regulated} of {len(genes)} genes."]
-    if not regulated and stored.sources:
+    if not regulated and stored.is_stored_somewhere:
         notes = [
             f"{stored.name} has no edge between modelled genes (are the names of another kind?), "
             "so it is the empty network here."
         ]
-    return network, tuple(notes)
+    return network, (*notes, *_of_weights(stored))
+
+
+def _of_weights(stored: Network) -> list[str]:
+    """Say what ``validate`` calls an error in weights of a network that is used all the same."""
+    missing, infinite = stored.odd_weights()
+    return [
+        f"Edges of {stored.name} {what}: {n}; `pereggrn-data validate` names them."
+        for n, what in ((missing, "without a weight"), (infinite, "with an infinite weight"))
+        if n
+    ]
 
 
 def _typed(edges: pd.DataFrame) -> RegulatorySets:
