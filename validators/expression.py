@@ -11,6 +11,7 @@ import pandas as pd
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.spoiled_names import looks_spoiled
 from pereggrn_data.validators.findings import show
 from pereggrn_data.validators.matrix import (
     COUNT_PROBLEMS,
@@ -36,6 +37,7 @@ def names_findings(parts: ExpressionParts) -> list[Finding]:
         *repeated_findings("obs-names-duplicated", parts.obs.index),
         *_named("var-name-empty", genes, empty),
         *_named("var-name-unusable", genes, unusable & ~empty),
+        *_named("var-name-spoiled", genes, np.array([looks_spoiled(str(g)) for g in genes], bool)),
     ]
 
 

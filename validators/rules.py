@@ -236,6 +236,9 @@ _RULES = (
     Rule("var-name-empty", _DP, _E, "var", "no empty gene name", "name the gene or remove it."),
     Rule("var-name-unusable", _DP, _W, "var", "gene names without commas and white space",
          "rename these genes: no perturbation label can name them."),
+    Rule("var-name-spoiled", _DP, _W, "var", "names of genes, no dates or numbers",
+         "give these genes back their names (1-Mar was MARCH1, today MARCHF1); a spreadsheet "
+         "has changed them.", mended_by=("mend_genes",)),
     Rule("rank-missing", _D, _E, "var", "a rank for every gene",
          "rank every gene. If scanpy left NaN (flavor='seurat_v3' ranks n_top_genes only): "
          "n_top_genes=adata.n_vars, or fillna(adata.n_vars) to put the others last.",

@@ -14,29 +14,8 @@ import pyarrow.compute as pc
 
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.labels import is_accession
+from pereggrn_data.core.spoiled_names import looks_like_date
 from pereggrn_data.loaders.network.graph import Network
-
-MONTHS = (
-    *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
-    *("jän", "mrz", "mär", "märz", "mai", "juni", "juli", "okt", "dez"),
-    *("janv", "févr", "fev", "fév", "mars", "avr", "juin", "juil", "aout", "août", "déc"),
-    *("ene", "abr", "ago", "set", "dic", "marzo", "abril", "mayo", "agosto"),
-    *("gen", "mag", "giu", "lug", "ott", "maggio", "out"),
-    *("mrt", "mei", "maart", "maj", "sty", "lut", "kwi", "cze", "lip", "sie", "wrz", "paź", "gru"),
-)
-"""Months as spreadsheets shorten them: in English, German, French, Spanish, Italian,
-Portuguese, Dutch, the Nordic languages and Polish."""
-
-_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
-_GAP = r"[-./\s]{1,2}"
-DATE = re.compile(
-    rf"\d{{1,2}}{_GAP}({_MONTH})\.?({_GAP}\d{{2,4}})?"  # 1-Mar, 01. Mrz, 2-sept.-2001
-    rf"|({_MONTH})\.?{_GAP}\d{{1,4}}"  # Mar-01
-    r"|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]00:00(:00)?)?"  # 2001-03-01
-    r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}",  # 01.03.2001, 3/1/01
-    re.IGNORECASE,
-)
-"""What spreadsheets make of genes such as MARCH1, SEPT2 and DEC1."""
 
 UNIPROT = re.compile(
     r"(COMPLEX:)?([OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2})([-_].*)?"
@@ -142,7 +121,7 @@ def notes_on(names: Iterable[str]) -> tuple[str, ...]:
     """Say what is strange about the names of genes, as far as their form tells."""
     distinct = sorted(set(names))
     notes = []
-    dates = [name for name in distinct if DATE.fullmatch(name)]
+    dates = [name for name in distinct if looks_like_date(name)]
     if dates:
         notes.append(f"look like dates, as spreadsheets make of genes: {first_few(dates)}")
     for looks, what in (

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from pereggrn_data.conversion import LabelReader, LabelRules, clean_names, unique_groups
 from pereggrn_data.conversion.conversion_options import MISSING_LABELS, SEPARATORS
-from pereggrn_data.conversion.gene_names import spoiled_candidates
 from pereggrn_data.conversion.guide_labels import (
     choose_column,
     choose_control,
@@ -17,6 +16,7 @@ from pereggrn_data.conversion.guide_labels import (
     without_guide,
 )
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.spoiled_names import spoiled_candidates
 
 
 def reader(*controls: str, **rules) -> LabelReader:

@@ -139,6 +139,7 @@ DATASET = [
     (names("var", ["A", "B", "C", "C"]), "var-names-duplicated", None, 1),
     (names("var", ["A", "B", "C", ""]), "var-name-empty", None, 1),
     (names("var", ["A", "B", "C", "D E"]), "var-name-unusable", None, 1),
+    (names("var", ["A", "B", "1-Mrz", "2.31E+13"]), "var-name-spoiled", None, 2),
     (rank([0, 1, 2, np.nan]), "rank-missing", "highly_variable_rank", 1),
     (rank([0, 1, 2, np.inf]), "rank-not-a-number", "highly_variable_rank", 1),
     (rank(["0", "1", "2", "last"]), "rank-not-a-number", "highly_variable_rank", 1),

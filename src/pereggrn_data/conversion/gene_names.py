@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.spoiled_names import spoiled_candidates
 
 SYMBOL_COLUMNS = (
     "gene_symbols", "gene_symbol", "gene_name", "gene_names", "feature_name",
@@ -20,24 +21,6 @@ SYMBOL_COLUMNS = (
 
 _ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?")
 _PREFIX = re.compile(r"(GRCh3[78]|GRCm3[89]|hg19|hg38|mm9|mm10|mm39)[_-]+")
-
-_MONTHS = {
-    "jan": 1, "feb": 2, "mar": 3, "mrz": 3, "mär": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
-    "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12,
-    "dez": 12,
-}  # fmt: skip
-_DAY_MONTH = re.compile(r"(\d{1,2})[-. ]+([^\W\d_]{3,4})\.?")
-_MONTH_DAY = re.compile(r"([^\W\d_]{3,4})[-. ]+(\d{1,2})")
-_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T]00:00:00(?:\.0+)?)?")
-_EXPONENT = re.compile(r"(\d)\.(\d+)E\+?(\d{2})", re.IGNORECASE)
-
-_FAMILIES: dict[int, tuple[tuple[str, range], ...]] = {
-    3: (("MARCH", range(1, 12)), ("MARC", range(1, 3))),
-    9: (("SEPT", range(1, 15)), ("SEP", range(15, 16))),
-    10: (("OCT", range(1, 12)),),
-    12: (("DEC", range(1, 3)),),
-}
-"""Genes whose names look like dates: by month, their families and numbers."""
 
 _TODAY = {
     "MARCH": "MARCHF", "MARC": "MTARC", "SEPT": "SEPTIN", "SEP": "SELENOF", "DEC": "DELEC",
@@ -191,47 +174,6 @@ def _forms(gene: str) -> set[str]:
     if found is None or family is None:
         return {gene}
     return {gene, family if family == "SELENOF" else f"{family}{found[2]}"}
-
-
-def spoiled_candidates(name: str) -> list[str] | None:
-    """Return the genes that a spreadsheet turns into such a name; None if it looks untouched.
-
-    Examples
-    --------
-    >>> spoiled_candidates("5-Mar"), spoiled_candidates("Sep-15"), spoiled_candidates("MYC")
-    (['MARCH5'], ['SEP15'], None)
-    >>> spoiled_candidates("1-Mrz"), spoiled_candidates("2.31E+13")
-    (['MARCH1', 'MARC1'], [])
-    """
-    dates = _dates(name)
-    if dates is not None:
-        genes = [
-            f"{family}{number}"
-            for month, number in dates
-            for family, numbers in _FAMILIES.get(month, ())
-            if number in numbers
-        ]
-        return list(dict.fromkeys(genes))
-    # An identifier such as 2310009E13 lost its digits, which no rule brings back.
-    return [] if _EXPONENT.fullmatch(name) else None
-
-
-def _dates(name: str) -> list[tuple[int, int]] | None:
-    """Return the months and numbers that a name may have been read from."""
-    if found := _DAY_MONTH.fullmatch(name):
-        month, number = _MONTHS.get(found[2].casefold()), int(found[1])
-        return None if month is None else [(month, number)]
-    if found := _MONTH_DAY.fullmatch(name):
-        month, number = _MONTHS.get(found[1].casefold()), int(found[2])
-        return None if month is None else [(month, number)]
-    if found := _ISO.fullmatch(name):
-        year, month, day = (int(part) for part in found.groups())
-        if not 1 <= month <= 12:
-            return None
-        # "Mar-08" becomes 2008-03-01 in some locales, "March 8" the 8th of this year.
-        numbers = [day] if day > 1 else [1, year - 2000]
-        return [(month, number) for number in dict.fromkeys(numbers)]
-    return None
 
 
 def unique_groups(
