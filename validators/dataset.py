@@ -38,7 +38,9 @@ from pereggrn_data.validators.label_meanings import (
     Labels,
     flag_findings,
     kind_findings,
+    may_be_gene,
     meaning_findings,
+    parts_of,
     spelling_findings,
 )
 from pereggrn_data.validators.label_rules import (
@@ -284,16 +286,22 @@ def _list_findings(
     if labels is None:
         return found
     # As in the original, a list may also name what a control's label names.
-    found += list_finding("listed-not-perturbed", key, listed - _genes(labels.used()), total)
+    found += list_finding("listed-not-perturbed", key, listed - _named(labels.used()), total)
     if is_control is None:
         return found
     hit = _genes(Distinct(labels.codes[~is_control], labels.values).used())
-    belongs = hit & in_var if key == MEASURED else hit - in_var
+    belongs = hit & in_var if key == MEASURED else {g for g in hit - in_var if may_be_gene(g)}
     return found + list_finding("perturbed-not-listed", key, belongs - listed - {""}, total)
 
 
 def _genes(labels: Iterable[Any]) -> set[str]:
     return {gene for label in labels if isinstance(label, str) for gene in genes_of(label)}
+
+
+def _named(labels: Iterable[Any]) -> set[str]:
+    """Return genes of labels, and the parts of those that another sign than a comma joins."""
+    genes = _genes(labels)
+    return genes | {part for gene in genes for part in parts_of(gene)}
 
 
 def _flag_findings(uns: Mapping[str, Any], labels: Distinct | None) -> list[Finding]:

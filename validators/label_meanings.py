@@ -6,6 +6,7 @@ are compared with each other, with the flags of controls and with the genes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -163,6 +164,17 @@ def _names_control(label: str, is_control: Callable[[str], bool]) -> bool:
         if len(parts) > 1 and any(map(is_control, parts)):
             return True
     return False
+
+
+def parts_of(name: str) -> list[str]:
+    """Return the names that the usual signs join in one."""
+    return [part.strip() for part in re.split(r"[+|;]", name)]
+
+
+def may_be_gene(name: str) -> bool:
+    """Say whether a name that `var` lacks can be a gene, and belongs in a list of genes."""
+    alone = len(parts_of(name)) == 1
+    return alone and not looks_missing(name) and not looks_like_control(name)
 
 
 def kind_findings(labels: Labels, parts: ExpressionParts) -> list[Finding]:

@@ -316,6 +316,13 @@ def _joined(source: CountSource, obs: Path | None) -> CountSource:
             f"{obs} names cells twice.", expected="one row per cell", got=first_few(twice)
         )
     if not table.index.isin(source.obs.index).any():
+        if any(table.index.isin(var.index).any() for var in source.tables.values()):
+            raise InvalidDataError(
+                f"{obs} names the columns of the counts, not their rows.",
+                expected=f"names as in the rows: {first_few(source.obs.index, 3)}",
+                got=first_few(table.index, 3),
+                fix="if the rows are genes, say --genes-in-rows.",
+            )
         raise InvalidDataError(
             f"{obs} names none of the cells.",
             expected=f"names as in the file: {first_few(source.obs.index, 3)}",

@@ -77,7 +77,11 @@ def test_the_number_of_genes_decides_where_it_is_known() -> None:
     rules = {"separators": ("_",)}
     assert reader("control", **rules).read("AC_1", 1).genes == ("AC_1",)
     assert reader("control", **rules).read("MYC_KLF1", 2).genes == ("KLF1", "MYC")
-    assert reader("control", **rules).read("whatever", 0).is_control
+    unnamed = reader("control", **rules).read("whatever", 0)
+    assert unnamed.is_control
+    assert unnamed.notes == ("taken for a control, as the column of numbers has 0",)
+    assert reader("control", **rules).read("control", 0).notes == ()
+    assert reader("control", **rules).read("unassigned", 0).missing
     assert reader("control", **rules).read("A_B_C", 2).notes
 
 
@@ -110,6 +114,20 @@ def test_one_control_is_proposed_and_several_are_asked_about() -> None:
     assert "--control 'NT' --control 'AAVS1'" in str(several.value)
     with pytest.raises(UsageError, match="no label looks like it"):
         choose_control({"KLF1": 5, "MYC": 9}, "gene")
+
+
+def test_many_numbered_controls_are_proposed_as_one_pattern() -> None:
+    numbered = {f"non-targeting_{i}": 2 for i in range(9)}
+    with pytest.raises(UsageError, match=r"say --control 'non-targeting_\*'\.") as asked:
+        choose_control({**numbered, "MYC": 9}, "gene")
+    assert "..." not in str(asked.value.fix)
+    with pytest.raises(UsageError, match="'NT_0' --control 'NT_1'"):  # NT_MYC is none
+        choose_control({**{f"NT_{i}": 2 for i in range(9)}, "NT_MYC": 9}, "gene")
+
+
+def test_without_columns_a_table_of_cells_is_asked_for() -> None:
+    with pytest.raises(UsageError, match="--obs FILE"):
+        choose_column(None, [], ("gene",), "--perturbation", "the perturbed genes")
 
 
 def test_two_columns_that_fit_are_asked_about() -> None:
@@ -188,6 +206,8 @@ def test_spoiled_names_are_mended_only_on_demand_and_where_one_gene_fits() -> No
 def test_genes_of_one_name() -> None:
     with pytest.raises(InvalidDataError, match="one name"):
         unique_groups(["A", "B", "A"], None, summable=True)
+    with pytest.raises(InvalidDataError, match="a sum would mix different genes"):
+        unique_groups(["1-Mar", "B", "1-Mar"], None, summable=True)
     genes, place, repeated = unique_groups(["A", "B", "A"], "sum", summable=True)
     assert (genes, list(place), repeated) == (["A", "B"], [0, 1, 0], {"A": 2})
     genes, place, _ = unique_groups(["A", "A-1", "A", "A"], "suffix", summable=False)

@@ -187,6 +187,16 @@ DATASET = [
 ]
 
 
+@pytest.mark.parametrize("label", ["unassigned", "A+ctrl", "NT_7"])
+def test_what_is_no_gene_is_not_advised_into_a_list_of_genes(
+    small_dataset: Make, label: str
+) -> None:
+    adata = small_dataset()
+    obs_cell("perturbation", 5, label)(adata)
+    lists = [f for f in validate(adata).findings if f.code == "perturbed-not-listed"]
+    assert not any(label in example for f in lists for example in f.examples)
+
+
 @pytest.mark.parametrize(("change", "code", "column", "n"), DATASET)
 def test_broken_dataset(
     small_dataset: Make, change: Any, code: str, column: str | None, n: int

@@ -153,7 +153,7 @@ MUTATIONS: dict[str, tuple[Callable[[AnnData], Any], set[str]]] = {
     # Rows that were controls count as perturbed now, by genes that no list names.
     "no controls": (
         control(lambda _: False),
-        {"no-controls", "perturbed-not-listed", "perturbation-like-control"},
+        {"no-controls", "perturbation-like-control"},
     ),
     "all controls": (control(lambda _: True), {"only-controls"}),
     "bad type": (bad_type, {"perturbation-type-unknown"}),

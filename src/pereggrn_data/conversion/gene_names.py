@@ -208,6 +208,15 @@ def unique_groups(
     """
     repeated = {name: n for name, n in Counter(names).items() if n > 1}
     if repeated and how is None:
+        spoiled = [name for name in repeated if spoiled_candidates(name) is not None]
+        if spoiled:
+            raise InvalidDataError(
+                "Several genes have one name that a spreadsheet made of theirs.",
+                expected="unique names of genes",
+                got=first_few(spoiled),
+                fix="name a column of var with their ids (--symbols var:COLUMN), or tell them "
+                "apart with --duplicates suffix: a sum would mix different genes.",
+            )
         raise InvalidDataError(
             "Several genes have one name.",
             expected="unique names of genes",

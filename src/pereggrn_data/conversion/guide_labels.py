@@ -114,10 +114,12 @@ class LabelReader:
             return ReadLabel(missing=True)
         text = str(label).strip()
         # A control may have a name that otherwise says nothing, such as "None".
-        if n_genes == 0 or self._is_control(text):
+        if self._is_control(text):
             return ReadLabel()
         if text.casefold() in self._missing:
             return ReadLabel(missing=True)
+        if n_genes == 0:
+            return ReadLabel(notes=("taken for a control, as the column of numbers has 0",))
         return self._parts(text, n_genes)
 
     def _parts(self, text: str, n_genes: int | None) -> ReadLabel:
@@ -224,13 +226,23 @@ def choose_control(counted: Mapping[str, int], column: str) -> str:
             fix="name the controls' label with --control.",
         )
     named = [f"{label} ({counted[label]} rows)" for label in found]
-    flags = " ".join(f"--control {label!r}" for label in found[:3])
+    pattern = _common_pattern(found, counted)
+    flags = " ".join(f"--control {label!r}" for label in pattern or found[:3])
     raise UsageError(
         "It is not said which rows are controls, and several labels look like it.",
         expected="--control LABEL, once for each; `*` stands for any text",
         got=first_few(named),
-        fix=f"if all of them are, say {flags}{' ...' if len(found) > 3 else ''}.",
+        fix=f"if all of them are, say {flags}{' ...' if len(found) > 3 and not pattern else ''}.",
     )
+
+
+def _common_pattern(found: Sequence[str], labels: Iterable[str]) -> list[str]:
+    """Return one pattern for many labels of controls, if it fits no other label."""
+    starts = {re.sub(r"\d+$", "", label) for label in found}
+    start = min(starts)
+    others = set(labels) - set(found)
+    fits = len(found) > 3 and len(starts) == 1 and not any(o.startswith(start) for o in others)
+    return [f"{start}*"] if fits else []
 
 
 def choose_column(
@@ -253,6 +265,13 @@ def choose_column(
     fitting = [name for name in usual if name in columns]
     if len(fitting) == 1:
         return fitting[0], True
+    if not columns:
+        raise UsageError(
+            f"Nothing in the file says {what}.",
+            expected="a table of cells beside the counts",
+            got="no column in obs",
+            fix="give a table whose first column has the names of the cells: --obs FILE.",
+        )
     raise UsageError(
         f"It is not said which column of obs has {what}"
         + (", and several may." if fitting else "."),

@@ -373,6 +373,8 @@ def test_tables(tmp_path: Path, expected: np.ndarray) -> None:
     adata.obs.rename(index=lambda name: f"{name}-1").to_csv(tmp_path / "other.csv")
     with pytest.raises(InvalidDataError, match="names none of the cells"):
         convert(tmp_path / "in.csv", obs=tmp_path / "other.csv", **PLAIN)
+    with pytest.raises(InvalidDataError, match="say --genes-in-rows"):
+        convert(tmp_path / "genes.tsv.gz", obs=tmp_path / "obs.csv", **PLAIN)
     with pytest.raises(InvalidDataError, match="not numbers"):
         convert(tmp_path / "obs.csv", **PLAIN)
 
@@ -488,6 +490,17 @@ def test_a_recipe_repeats_the_conversion(tmp_path: Path) -> None:
         made.write(tmp_path / "out.h5ad")
 
 
+def test_a_recipe_says_what_was_found_too() -> None:
+    adata = screen()
+    adata.var["gene_symbol"] = GENES
+    adata.var_names = [f"ENSG{i:011d}" for i in range(len(GENES))]
+    adata.obs["perturbation_type"] = "knockout"
+    stored = tomllib.loads(convert(adata, rank="variance").recipe)
+    found = {"perturbation": "gene", "control": ["NT"], "type": "perturbation_type",
+             "symbols": "var:gene_symbol", "counts": "X"}  # fmt: skip
+    assert found.items() <= stored.items()
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [("perturbatoin = 'x'", "options that do not exist"), ("cells = 'yes'", "wrong type"),
@@ -516,6 +529,28 @@ def test_every_option_survives_a_recipe(data: st.DataObject) -> None:
     read = tomllib.loads(recipe_text(values, {"by": "x"}))
     assert read.pop("made") == {"by": "x"}
     assert read == values
+
+
+# Nothing is done silently
+
+
+def test_names_that_may_be_several_genes_or_guides_are_noted() -> None:
+    adata = screen(labels=["NT", "MYC", "KLF1_GATA1", "STAT1_g1", "XYZ"])
+    report = convert(adata, **PLAIN).report
+    assert report.decided["perturbed genes"] == "1 measured, 3 not: KLF1_GATA1, STAT1_g1, XYZ"
+    noted = {k: v for k, v in report.assumed.items() if k.startswith("one gene each")}
+    assert list(noted.values()) == [
+        "KLF1_GATA1; --separator _ divides them",
+        "STAT1_g1; --strip-guide-suffix takes their suffixes away",
+    ]
+
+
+def test_cells_of_one_name_are_noted() -> None:
+    adata = screen()
+    adata.obs_names = ["same", "same", *adata.obs_names[2:]]
+    made = convert(adata, cells=True, **PLAIN)
+    assert list(made.adata.obs_names[:2]) == ["same", "same-1"]
+    assert ["same"] in made.report.assumed.values()
 
 
 # Nothing is lost

@@ -32,6 +32,7 @@ from pereggrn_data.conversion import (
     required_column,
     type_of,
     unique_groups,
+    without_guide,
 )
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.format import (
@@ -150,12 +151,15 @@ class ChosenGenes:
         Cleaned name of every column.
     renamed
         Mended names, for labels that have the spoiled ones too.
+    symbols
+        ``var:COLUMN`` where the names come from, unless from the index.
     """
 
     names: list[str]
     place: npt.NDArray[np.intp]
     columns: tuple[str, ...]
     renamed: dict[str, str]
+    symbols: str | None = None
 
 
 def choose_genes(
@@ -178,7 +182,8 @@ def choose_genes(
     """
     table = source.tables[values.slot]
     index = [str(name) for name in table.index]
-    names, ids = _symbols(table, index, hints, options, report)
+    names, symbols = _symbols(table, index, hints, options, report)
+    ids = index if symbols else None
     read = clean_names(
         names, ids=ids, prefix=options.gene_prefix, mend=options.mend_genes, hints=hints
     )
@@ -195,7 +200,7 @@ def choose_genes(
         report.decided["genes of one name"] = f"{options.duplicates}: {first_few(repeated)}"
     place = np.full(len(index), -1, dtype=np.intp)
     place[kept] = at
-    return ChosenGenes(genes, place, read.names, read.renamed)
+    return ChosenGenes(genes, place, read.names, read.renamed, symbols)
 
 
 def _symbols(
@@ -204,11 +209,11 @@ def _symbols(
     hints: set[str],
     options: ConvertOptions,
     report: ConversionReport,
-) -> tuple[list[str], list[str] | None]:
+) -> tuple[list[str], str | None]:
     columns = list(map(str, table.columns))
     if options.symbols is not None:
         column = required_column(options.symbols.removeprefix("var:"), columns, "--symbols var:")
-        return _texts(table[column]), index
+        return _texts(table[column]), options.symbols
     if not mostly_ensembl(index) or mostly_ensembl(sorted(hints)):
         return index, None
     fitting = [c for c in SYMBOL_COLUMNS if c in columns]
@@ -222,7 +227,7 @@ def _symbols(
             fix=f"--symbols var:{fitting[0]}",
         )
     report.assumed["symbols"] = f"var[{fitting[0]!r}], as the index holds Ensembl ids"
-    return _texts(table[fitting[0]]), index
+    return _texts(table[fitting[0]]), f"var:{fitting[0]}"
 
 
 def _texts(column: pd.Series[Any]) -> list[str]:
@@ -286,6 +291,12 @@ class CellReader:
         else:
             self._controls = (choose_control(counted, self._column),)
             report.assumed["controls"] = self._controls[0]
+        self._type = options.type
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """Options of labels as they were found, for the recipe; types once they were read."""
+        return {"perturbation": self._column, "control": self._controls, "type": self._type}
 
     @property
     def hints(self) -> set[str]:
@@ -394,7 +405,7 @@ class CellReader:
             self._report.decided["type"] = given
             return [str(given)] * len(keep)
         if given is None:
-            given = self._type_column(keep & ~is_control)
+            given = self._type = self._type_column(keep & ~is_control)
         column = required_column(given, self._columns, f"--type {', '.join(words)}, or")
         read = [type_of(word) for word in self._obs[column].astype(object)]
         wrong = [i for i in np.flatnonzero(keep & ~is_control) if read[i] is None]
@@ -430,7 +441,9 @@ class CellReader:
     ) -> None:
         rows = keep & ~table[IS_CONTROL].to_numpy(bool)
         targets = {g for label in set(table[PERTURBATION][rows]) for g in label.split(",")}
-        if targets & set(genes.names) or not targets:
+        measured = targets & set(genes.names)
+        self._note_targets(targets - measured, len(measured), set(genes.names))
+        if measured or not targets:
             return
         are_ids = mostly_ensembl(genes.names) != mostly_ensembl(sorted(targets))
         if are_ids:
@@ -444,6 +457,23 @@ class CellReader:
         self._report.assumed["perturbed genes"] = (
             "none of them is measured; nothing can be held out"
         )
+
+    def _note_targets(self, lacking: set[str], n_measured: int, genes: set[str]) -> None:
+        """Note which perturbed genes are not measured, and what else their names may be."""
+        shown = f": {first_few(sorted(lacking))}" if lacking else ""
+        self._report.decided["perturbed genes"] = (
+            f"{n_measured} measured, {len(lacking)} not{shown}"
+        )
+        several = [n for n in sorted(lacking) if "_" in n and set(n.split("_")) <= genes]
+        guides = [n for n in sorted(lacking) if without_guide(n) in genes]
+        for names, what, flag in (
+            (several, "several genes", "--separator _ divides them"),
+            (guides, "guides", "--strip-guide-suffix takes their suffixes away"),
+        ):
+            if names:
+                self._report.assumed[f"one gene each, though they look like {what}"] = (
+                    f"{first_few(names)}; {flag}"
+                )
 
     def _drop(self, keep: npt.NDArray[np.bool_], gone: npt.NDArray[np.bool_], what: str) -> None:
         """Drop rows that were kept so far, and count them once."""

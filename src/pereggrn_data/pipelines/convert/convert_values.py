@@ -182,6 +182,11 @@ class Preprocessing:
         obs = self._cells.table[keep].copy()
         cells = [[str(name)] for name in obs.index]
         obs.index = pd.Index(_numbered(map(str, obs.index)), dtype=object)
+        repeated = [cell for (cell,), name in zip(cells, obs.index, strict=True) if cell != name]
+        if repeated:
+            self._report.assumed["names that several rows had, made unique by -1, -2, ..."] = (
+                repeated
+            )
         what = "cells" if self._values.are_counts else "rows, as logs cannot be summed"
         self._report.decided["rows"] = f"the input's {what}: {shape[0]}"
         rows = Rows(obs, values.toarray() if dense else values, cells)

@@ -200,7 +200,7 @@ def convert(
         asked = _with_layout(asked, said, opened, report)
         values = choose_values(opened, asked, report)
         decided, limits = _completed(asked, values)
-        adata = _dataset(opened, values, decided, limits, report)
+        adata, decided = _dataset(opened, values, decided, limits, report)
     validation = validate(adata)
     return Converted(adata, report, decided, validation, _made(source, fetched))
 
@@ -211,7 +211,7 @@ def _dataset(
     options: ConvertOptions,
     limits: CellFilter,
     report: ConversionReport,
-) -> AnnData:
+) -> tuple[AnnData, ConvertOptions]:
     n_cells, n_genes = values.matrix.shape
     report.read = {
         "input": opened.name,
@@ -226,7 +226,8 @@ def _dataset(
     cells = reader.read(genes)
     adata = Preprocessing(values, genes, cells, options, report).run(limits)
     report.decided["output"] = f"{adata.n_obs} observations x {adata.n_vars} genes"
-    return adata
+    # A recipe says what was found too, so that it can be read without the input.
+    return adata, replace(options, symbols=genes.symbols, **reader.found)
 
 
 def _with_layout(
