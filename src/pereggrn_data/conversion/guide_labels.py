@@ -267,7 +267,7 @@ def choose_column(
         return fitting[0], True
     if not columns:
         raise UsageError(
-            f"Nothing in the file says {what}.",
+            f"No column of obs has {what}: there is no column.",
             expected="a table of cells beside the counts",
             got="no column in obs",
             fix="give a table whose first column has the names of the cells: --obs FILE.",
