@@ -16,7 +16,7 @@ standard error, which the linearised variance of a ratio gives without a second 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ _ROUNDING = 1e-12
 
 _UNSTEADY = 0.01
 """Share of draws whose denominator may have lost its sign before an interval is withheld."""
+
+_NEAR_ZERO = "what it is divided by is not told from 0"
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,54 @@ class Resampling:
             )
         ]  # fmt: skip
 
+    def agreeing(
+        self,
+        ratio: Estimate,
+        difference: Estimate,
+        numerators: Floats,
+        denominators: Floats,
+        weights: Floats,
+    ) -> Estimate:
+        """Put the ends of a ratio's interval on that side of 0 where the difference's are.
+
+        The two intervals are studentised by errors of their own, so at the border one
+        could include 0 and the other not. An end that is on the other side than the end
+        of the difference is replaced by Fieller's (1954): the r for which the numerator
+        minus r times the denominator is at the limit that the difference has at r = 0.
+
+        Parameters
+        ----------
+        ratio
+            Of `numerators` to `denominators`.
+        difference
+            Of `numerators` to `weights`; it decides.
+        numerators, denominators, weights
+            (groups,) as for :meth:`ratio`; the denominators' sum is positive.
+
+        Returns
+        -------
+        Estimate
+            Without an interval where the denominator is not told from 0 at that limit.
+        """
+        if ratio.low is None or ratio.high is None:
+            return ratio
+        if difference.value is None or difference.low is None or difference.high is None:
+            return ratio
+        counted = np.isfinite(numerators) & np.isfinite(denominators)
+        columns = np.column_stack([numerators, denominators, weights])
+        n, d, w = self._by_label(np.where(counted[:, None], columns, 0)).T
+        value, below = difference.value, float(d.sum() / w.sum())
+        n, d = n - value * w, d - below * w
+        ends = []
+        for own, other in ((ratio.low, difference.low), (ratio.high, difference.high)):
+            end: float | None = own
+            if np.sign(own) != np.sign(other):
+                end = _fieller(value, other, below, n @ d, d @ d, n @ n)
+            if end is None:
+                return replace(ratio, low=None, high=None, p_value=None, reason=_NEAR_ZERO)
+            ends.append(end)
+        return replace(ratio, low=ends[0], high=ends[1])
+
     def _studentised(
         self, n: Floats, d: Floats, value: Floats, labels: Any
     ) -> tuple[Floats, Floats, Floats, Floats]:
@@ -270,6 +320,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def _fieller(
+    value: float, end: float, below: float, crossed: float, of_below: float, of_value: float
+) -> float | None:
+    """Solve value - r below = (value - end) s(r) / s(0), s(r) being the error of the left side.
+
+    With r = 0 the left side is at its limit where `end` is 0, so `end` and r have one sign.
+    None where every r is within the limit, or nothing varies.
+    """
+    limit = value - end
+    if limit < 0:
+        mirrored = _fieller(-value, -end, below, -crossed, of_below, of_value)
+        return None if mirrored is None else -mirrored
+    if of_value <= 0:
+        return None
+    square = below**2 - limit**2 * of_below / of_value
+    if square <= 0:
+        return None
+    half = value * below - limit**2 * crossed / of_value
+    # As a product, so that its sign is that of the end whatever the rounding.
+    product = end * (value + limit)
+    root = float(np.sqrt(max(half**2 - square * product, 0.0)))
+    return product / (half + root) if half > 0 else (half - root) / square
+
+
 def _as_columns(values: Floats) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     return array[:, None] if array.ndim == 1 else array
@@ -297,7 +371,5 @@ def _estimate(
     if labels < 2:
         return Estimate(value, None, None, None, labels, "one label says nothing of others")
     if lost > _UNSTEADY:
-        return Estimate(
-            value, None, None, None, labels, "what it is divided by is not told from 0"
-        )
+        return Estimate(value, None, None, None, labels, _NEAR_ZERO)
     return Estimate(value, low, high, p, labels)

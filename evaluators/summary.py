@@ -415,14 +415,22 @@ def _estimates(
             percent = len(tops) - 1
         places.append((own, differences, percent))
     found = sampler.ratio(np.column_stack(tops), np.column_stack(bottoms))
-    return [
-        (
-            found[own],
-            {m: found[k] for m, k in differences.items()},
-            None if percent is None else found[percent],
-        )
-        for own, differences, percent in places
-    ]
+    estimates: list[tuple[Estimate, dict[str, Estimate], Estimate | None]] = []
+    for column, (own, differences, percent) in zip(columns, places, strict=True):
+        of_baselines = {m: found[k] for m, k in differences.items()}
+        change = None
+        if percent is not None:
+            # Per cent: numerators in the metric's units, denominators a hundredth of it.
+            unit = np.sign(np.nansum(bottoms[percent])) / 100
+            change = sampler.agreeing(
+                found[percent],
+                of_baselines["mean"],
+                tops[percent] * unit,
+                bottoms[percent] * unit,
+                column.weights,
+            )
+        estimates.append((found[own], of_baselines, change))
+    return estimates
 
 
 def _changes_of_baselines(

@@ -163,6 +163,52 @@ def test_units_do_not_matter(values: list[float], scale: float, shift: float) ->
     assert negative.interval == pytest.approx((-found.high, -found.low), rel=1e-6, abs=1e-6)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    labels=st.integers(2, 25),
+    shift=st.floats(-2, 2),
+    spread=st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_a_ratio_is_on_the_side_of_its_numerator(
+    seed: int, labels: int, shift: float, spread: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    baseline = 0.1 + spread * rng.exponential(size=(labels, 40))
+    better = rng.normal(size=(labels, 40)) + shift * baseline
+    weights = rng.integers(1, 9, size=labels).astype(float)
+    sampler = Resampling(range(labels), draws=200, seed=seed % 99)
+    tops, bottoms = better * weights[:, None], baseline * weights[:, None]
+    differences = sampler.mean(better, weights)
+    for k, (ratio, of) in enumerate(zip(sampler.ratio(tops, bottoms), differences, strict=True)):
+        found = sampler.agreeing(ratio, of, tops[:, k], bottoms[:, k], weights)
+        if found.low is None or found.high is None:
+            assert found.reason or ratio.reason
+            continue
+        assert (np.sign(found.low), np.sign(found.high)) == (np.sign(of.low), np.sign(of.high))
+        assert found.low <= found.high
+
+
+def test_an_end_at_the_border_is_that_of_fieller() -> None:
+    """A replaced end solves the equation of Fieller's interval, and such ends are found."""
+    rng = np.random.default_rng(0)
+    n_labels, replaced = 12, 0
+    baseline = rng.exponential(size=(n_labels, 400))
+    better = rng.normal(size=(n_labels, 400)) + 0.6 * baseline
+    sampler = Resampling(range(n_labels), draws=400)
+    ones = np.ones(n_labels)
+    ratios, differences = sampler.ratio(better, baseline), sampler.mean(better, ones)
+    for k, (ratio, of) in enumerate(zip(ratios, differences, strict=True)):
+        found = sampler.agreeing(ratio, of, better[:, k], baseline[:, k], ones)
+        if found == ratio or found.low is None or found.low == ratio.low:
+            continue
+        replaced += 1
+        x = better[:, k] - found.low * baseline[:, k]
+        limit = (better[:, k].mean() - of.low) / stats.sem(better[:, k])  # type: ignore[operator]
+        assert x.mean() / stats.sem(x) == pytest.approx(limit)
+    assert replaced >= 3
+
+
 @given(p=st.lists(st.floats(0, 1), max_size=12))
 def test_holm_is_what_its_definition_says(p: list[float]) -> None:
     adjusted = holm(p)
@@ -191,6 +237,13 @@ def test_coverage(labels: int, least: float, kind: str) -> None:
         elif kind == "difference":
             found, truth = sampler.mean(mine - 1.2 * baseline, weights), -0.4
         else:
-            found, truth = sampler.ratio(100 * (mine - 1.2 * baseline), 1.2 * baseline), -100 / 6
+            top, bottom, truth = 100 * (mine - 1.2 * baseline), 1.2 * baseline, -100 / 6
+            found = [
+                sampler.agreeing(*both, top[:, k], bottom[:, k], weights)
+                for k, both in enumerate(
+                    zip(sampler.ratio(top, bottom), sampler.mean(top, weights), strict=True)
+                )
+            ]
+            found = [f for f in found if f.low is not None]
         covered += [f.low <= truth <= f.high for f in found]  # type: ignore[operator]
     assert least <= np.mean(covered) <= 0.97
