@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pereggrn_data.cli.output import Manner, emit_table
 from pereggrn_data.cli.terminal_tables import lay_out, wrapped
 from pereggrn_data.evaluators.metrics import METRICS
+from pereggrn_data.pipelines.split import split
 
 WORDS = st.text("abc_-.=0123", min_size=1, max_size=30)
 CELLS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
@@ -82,6 +84,27 @@ def test_commands_on_a_terminal(words: str, columns: int) -> None:
     kept = [line for line in shown.splitlines() if "lack of room" not in line and "──" not in line]
     assert kept
     assert set(" ".join(kept).split()) <= set(whole.split())
+
+
+@pytest.mark.parametrize("calibration", ["", " --no-calibration"])
+def test_scores_have_a_line_each_in_80_columns(tmp_path: Path, calibration: str) -> None:
+    made = split("demo")
+    template = made.template
+    template.X[:] = made.train.X.mean(axis=0)
+    template.X[:, ::2] *= 1.2
+    template.write_h5ad(tmp_path / "p.h5ad")
+    shown = on_terminal(
+        "pereggrn_data.cli.evaluate.evaluate_app",
+        f"score {tmp_path}/p.h5ad -o {tmp_path}/s{calibration}",
+        80,
+    )
+    table = shown.split("groups scored\n")[1].split("\n\n")[0].splitlines()
+    assert table[0].split()[:3] == ["metric", "value", "mean"]
+    assert ("scaled" in table[0].split()) == (not calibration)
+    assert max(map(len, table)) <= 80
+    judged = [name for name, m in METRICS.items() if m.direction is not None]
+    assert [line.split()[0] for line in table[2:]] == judged
+    assert "lack of room" not in shown
 
 
 def test_wide_shows_all_on_a_terminal() -> None:

@@ -1,6 +1,7 @@
 """Lay out tables for a terminal: words are never broken, whatever its width.
 
-A table that is too wide first wraps its prose at spaces; then names too long
+A table that is too wide first has columns closer to each other, if that is enough; else
+it wraps its prose at spaces; then names too long
 for the first column stand on lines of their own; and then columns are left
 out, and named.
 """
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-GAP = 2
-"""Spaces between columns."""
+GAP, NARROW_GAP = 2, 1
+"""Spaces between columns; and where nothing has to be wrapped or left out for it."""
 
 PROSE = 20
 """A cell with spaces that is wider than this may be wrapped, to this width at least."""
@@ -76,16 +77,24 @@ def lay_out(
     turns = [columns.index(name) for name in expendable if name in columns]
     turns += [i for i in reversed(shown) if i not in turns]
     turns.remove(0)
+    gap = GAP
+    widths: list[int] | None
     while True:
         part = [_Column([columns[i], *(row[i] for row in rows)]) for i in shown]
+        if width is not None and len(shown) == len(columns):
+            least = sum(column.natural for column in part)
+            spaces = len(part) - 1
+            if least + GAP * spaces > width >= least + NARROW_GAP * spaces:
+                gap, widths = NARROW_GAP, [column.natural for column in part]
+                break
         widths = _widths(part, width)
         if widths is not None or len(shown) == 1:
             break
         shown.remove(turns.pop(0))
     widths = widths or [part[0].natural]
     is_right = [columns[i] in right for i in shown]
-    heading = _lines([columns[i] for i in shown], widths, is_right)
-    blocks = [_lines([row[i] for i in shown], widths, is_right) for row in rows]
+    heading = _lines([columns[i] for i in shown], widths, is_right, gap)
+    blocks = [_lines([row[i] for i in shown], widths, is_right, gap) for row in rows]
     body = [line for block in blocks for line in block]
     row_of = tuple(k for k, block in enumerate(blocks) for _ in block)
     left_out = tuple(name for i, name in enumerate(columns) if i not in shown)
@@ -129,7 +138,9 @@ def _widths(columns: Sequence[_Column], width: int | None) -> list[int] | None:
     return natural
 
 
-def _lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+def _lines(
+    cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], gap: int
+) -> list[str]:
     first, *_ = cells
     parts = [wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
     alone = []
@@ -145,7 +156,7 @@ def _lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -
             else text + " " * (width - cell_len(text))
             for text, width, flush in zip(found, widths, right, strict=True)
         ]
-        lines.append((" " * GAP).join(padded).rstrip())
+        lines.append((" " * gap).join(padded).rstrip())
     return alone + lines
 
 
