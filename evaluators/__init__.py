@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.scoring import Scores as Scores
     from pereggrn_data.evaluators.scoring import score as score
     from pereggrn_data.evaluators.splits.types import SPLIT_TYPES as SPLIT_TYPES
+    from pereggrn_data.evaluators.strata import ARE_REGULATORS as ARE_REGULATORS
     from pereggrn_data.evaluators.strata import strata_of as strata_of
     from pereggrn_data.evaluators.strata import summarise_strata as summarise_strata
     from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR as SMALLEST_DIVISOR
@@ -95,6 +96,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "splits.types": ("SPLIT_TYPES",),
         "strata": (
+            "ARE_REGULATORS",
             "strata_of",
             "summarise_strata",
         ),

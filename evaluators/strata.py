@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR, compare, weighted_mean
 from pereggrn_data.evaluators.task import Task
 
+ARE_REGULATORS = "targets are regulators"
 _TERTILES = ("smallest third", "middle third", "largest third")
 _HOW_MANY = {1: "single", 2: "double"}
 
 
-def strata_of(task: Task, kept: Bools) -> pd.DataFrame:
+def strata_of(task: Task, kept: Bools, regulators: Collection[str] | None = None) -> pd.DataFrame:
     """Say of every group in which strata it is.
 
     Parameters
@@ -31,6 +33,8 @@ def strata_of(task: Task, kept: Bools) -> pd.DataFrame:
         What was held out.
     kept
         (groups,) which groups are scored; one row for each of these.
+    regulators
+        Genes that have a target in a network, where there is one.
 
     Returns
     -------
@@ -38,7 +42,8 @@ def strata_of(task: Task, kept: Bools) -> pd.DataFrame:
         ``targets``: single or double, with the number of targets that some training
         perturbation has (``single seen0``); ``effect size``: tertiles of the norm of the
         observed log fold change over the standard error of its mean, None where a
-        group has one observation; ``targets measured``: yes, no or some.
+        group has one observation; ``targets measured``: yes, no or some; with
+        `regulators` also ``targets are regulators``: yes, no or some.
     """
     train = task.train_obs
     labels = train.loc[~train[IS_CONTROL].to_numpy(bool), PERTURBATION].astype(str).unique()
@@ -48,16 +53,21 @@ def strata_of(task: Task, kept: Bools) -> pd.DataFrame:
     for label in task.groups[PERTURBATION].astype(str):
         genes = list(dict.fromkeys(genes_of(label)))
         seen = sum(gene in trained for gene in genes)
-        found = sum(gene in measured for gene in genes)
-        rows.append(
-            {
-                "targets": f"{_HOW_MANY.get(len(genes), f'{len(genes)} genes')} seen{seen}",
-                "targets measured": "yes" if found == len(genes) else "some" if found else "no",
-            }
-        )
+        row = {
+            "targets": f"{_HOW_MANY.get(len(genes), f'{len(genes)} genes')} seen{seen}",
+            "targets measured": _how_many_among(genes, measured),
+        }
+        if regulators is not None:
+            row[ARE_REGULATORS] = _how_many_among(genes, regulators)
+        rows.append(row)
     frame = pd.DataFrame(rows)
     frame["effect size"] = pd.Series(_tertiles(_effect_over_noise(task)), dtype=object)
     return frame[kept].reset_index(drop=True)
+
+
+def _how_many_among(genes: Collection[str], known: Collection[str]) -> str:
+    found = sum(gene in known for gene in genes)
+    return "yes" if found == len(genes) else "some" if found else "no"
 
 
 def _effect_over_noise(task: Task) -> Floats:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.parts import Matrix as Matrix
     from pereggrn_data.validators.prediction_rows import check_flags as check_flags
     from pereggrn_data.validators.prediction_rows import check_genes as check_genes
+    from pereggrn_data.validators.prediction_rows import check_repeated as check_repeated
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
     from pereggrn_data.validators.prediction_shortcuts import check_alike as check_alike
@@ -74,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
         "prediction_rows": (
             "check_flags",
             "check_genes",
+            "check_repeated",
             "check_row_names",
             "check_rows",
         ),

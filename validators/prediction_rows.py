@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
@@ -175,3 +178,50 @@ def _suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
         if near:
             pairs.append(f"{name} / {near[0]}")
     return f"near matches: {', '.join(pairs)}." if pairs else ""
+
+
+def check_repeated(
+    keys: pd.MultiIndex,
+    observed: pd.MultiIndex,
+    matrix: npt.NDArray[Any],
+    rows: npt.NDArray[np.intp],
+    named: npt.NDArray[np.bool_],
+) -> Iterator[Finding]:
+    """Count rows that repeat another row of the same key, value by value.
+
+    A file with one row per test observation may have equal rows in all of them, as a model
+    that forecasts a perturbation once does; these are no repetitions.
+
+    Parameters
+    ----------
+    keys
+        One key per prediction row.
+    observed
+        One key per test observation, of the same levels.
+    matrix
+        (predictions, genes) values.
+    rows
+        (rows,) which predictions the keys are of.
+    named
+        (rows,) which rows are the first that is named after its test observation.
+    """
+    of_row, known = pd.factorize(keys)
+    predicted = np.bincount(of_row, minlength=len(known))
+    of_observation = known.get_indexer(observed)
+    observations = np.bincount(of_observation[of_observation >= 0], minlength=len(known))
+    suspect = np.flatnonzero((predicted != observations)[of_row] & ~named)
+    seen: set[tuple[int, bytes]] = set()
+    repeated = []
+    for row in suspect:
+        values = np.ascontiguousarray(matrix[rows[row]]).tobytes()
+        content = (int(of_row[row]), hashlib.sha256(values).digest())
+        if content in seen:
+            repeated.append(row)
+        seen.add(content)
+    if repeated:
+        labels = dict.fromkeys(str(keys[int(row)][0]) for row in repeated)
+        yield RULES["predictions-repeated"].found(
+            f"{len(repeated)} of {len(keys)} rows repeat another row of their perturbation",
+            n=len(repeated),
+            examples=list(labels)[:EXAMPLES_SHOWN],
+        )

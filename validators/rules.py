@@ -342,6 +342,9 @@ _RULES = (
          "the perturbation of the test observation that the row is named after",
          "rows and labels were probably sorted apart: copy both from the template. If the names "
          "are not meant as those of observations, give other ones.", _SCORED),
+    Rule("predictions-repeated", _P, _W, "X", "each prediction once",
+         "nothing, if that is meant: rows of a group are averaged, so that repeating one weighs "
+         "nothing against other groups. Else look at how the rows were joined.", _SCORED),
     Rule("predictions-raw-counts", _P, _E, "X", "natural-log expression",
          "they look like raw or unlogged counts: normalise them as the dataset is, then take "
          "the natural log of 1 + x. If they are meant, say --no-scale-check.", _SCORED),

@@ -105,7 +105,7 @@ class SplitRules:
             raise UsageError(
                 "Networks and the rule for allowed regulators belong together.",
                 expected="--allowed-regulators union or intersection, with --network "
-                "(predict: --split-network)",
+                "(predict, score: --split-network)",
                 got=f"--allowed-regulators {self.allowed_regulators} with "
                 f"{len(self.networks)} networks",
             )

@@ -51,7 +51,7 @@ def said(report: ScoreReport, code: str) -> bool:
 CODES = (
     "predictions-mixed-scales", "predictions-clipped", "predictions-of-another",
     "predictions-of-training", "predictions-alike", "predictions-controls-drift",
-    "predictions-log-twice",
+    "predictions-log-twice", "predictions-repeated",
 )  # fmt: skip
 
 
@@ -166,6 +166,29 @@ def test_repeating_rows_weighs_nothing(honest: anndata.AnnData, truth: Any) -> N
         if m.value is not None:
             assert often.metrics[name].value == pytest.approx(m.value, rel=1e-9), name
             assert often.metrics[name].n == m.n
+    assert not said(once, "predictions-repeated")
+    (told,) = [w for w in often.warnings if "predictions-repeated" in w]
+    # All rows of the file that was joined to it are repetitions of the first one's.
+    n = 20 * int(rows.sum())
+    assert f"{n} of {len(many)} rows" in told
+    assert easy in told
+
+
+def test_one_forecast_for_all_observations_is_no_repetition(
+    honest: anndata.AnnData, task: Any
+) -> None:
+    """A model that forecasts a perturbation once gives each of its observations that."""
+    honest.X[:] = task.observed[task.group_of] + 0.01
+    frame = pd.concat([honest.obs, honest.to_df()], axis=1).reset_index(drop=True)
+    for given in (honest, frame, frame.drop_duplicates("perturbation")):
+        report = score(given, dataset="demo", split=split("demo").split)
+        assert not said(report, "predictions-repeated")
+    few = frame.drop_duplicates("perturbation")
+    both = pd.concat([few, few.iloc[:3]], ignore_index=True)
+    report = score(both, dataset="demo", split=split("demo").split)
+    # Where two observations are held out, two equal rows are one for each.
+    n = int((task.groups["n_observations"][:3] != 2).sum())
+    assert said(report, "predictions-repeated") == (n > 0)
 
 
 class TestCohort:

@@ -45,6 +45,44 @@ def test_perturbations_are_sorted_by_the_advantage(report: ScoreReport) -> None:
         report.perturbations("pvalue_effect_direction")
 
 
+@pytest.mark.parametrize("noise", [0.15, 0.25, 0.3, 0.4])
+def test_percent_changes_and_differences_say_the_same(noise: float) -> None:
+    made = split("demo")
+    template, s = made.template, made.split
+    truth = np.asarray(made.dataset.adata[list(s.test_observations)][:, list(s.genes)].X, float)
+    template.X[:] = truth + np.random.default_rng(1).normal(scale=noise, size=template.shape)
+    found = 0
+    for m in score(template, calibrate=False, draws=400).metrics.values():
+        if m.percent_change_interval is not None:
+            difference = m.differences["mean"].interval
+            assert difference is not None
+            assert np.sign(m.percent_change_interval).tolist() == np.sign(difference).tolist()
+            found += 1
+    assert found > 20
+
+
+def test_a_network_divides_the_groups() -> None:
+    """By hand: a target is a regulator where the table has an edge from it."""
+    made = split("demo")
+    template = made.template
+    template.X[:] = np.asarray(
+        made.dataset.adata[list(made.split.test_observations)][:, list(made.split.genes)].X
+    )
+    labels = sorted(set(made.split.heldout_perturbations))
+    edges = pd.DataFrame({"regulator": labels[:3], "target": [made.split.genes[0]] * 3})
+    report = score(template, network=edges, draws=200)
+    sizes = {s["stratum"]: s["n_groups"] for s in report.strata if "regulators" in s["by"]}
+    groups = report.scores.groups
+    mine = groups.loc[groups["method"] == PREDICTIONS, "perturbation"]
+    n = int(mine.isin(labels[:3]).sum())
+    assert sizes == {"yes": n, "no": len(mine) - n}
+    assert n >= 3
+    foreign = pd.DataFrame({"regulator": ["ENSG1"], "target": ["ENSG2"]})
+    told = score(template, network=foreign, draws=200)
+    assert not [s for s in told.strata if "regulators" in s["by"]]
+    assert any("tells no perturbations apart" in w and "another kind" in w for w in told.warnings)
+
+
 def test_strata_divide_the_groups(report: ScoreReport) -> None:
     by: dict[str, list[dict[str, Any]]] = {}
     for stratum in report.strata:

@@ -16,7 +16,13 @@ from pereggrn_data.pipelines.split import SplitOptions
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.score import ScoreReport
 
-GROUPS = (OptionGroup(ScoreOptions), OptionGroup(SplitOptions, panel="The split, made again"))
+GROUPS = (
+    OptionGroup(ScoreOptions),
+    # As in predict, --network is not that of the split.
+    OptionGroup(
+        SplitOptions, panel="The split, made again", instead={"networks": "--split-network"}
+    ),
+)
 
 
 def score_command(

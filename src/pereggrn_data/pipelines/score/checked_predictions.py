@@ -38,6 +38,7 @@ from pereggrn_data.validators import (
     check_genes,
     check_mixed_scales,
     check_numbers,
+    check_repeated,
     check_row_names,
     check_rows,
     check_scale,
@@ -90,6 +91,14 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         _raise_if_errors(predictions, findings)
     # What is not held out was counted, or is an error that is raised below.
     rows, mine, at = rows[expected], mine[expected], at[expected]
+    present = [column for column in task.group_by if column in mine]
+    findings += check_repeated(
+        group_keys(mine, present),
+        group_keys(task.test_obs, present),
+        predictions.matrix,
+        rows,
+        (at >= 0) & ~pd.Series(at).duplicated().to_numpy(bool),
+    )
     placement = place_rows(mine, task, at)
     rows, mine = rows[placement.rows], _with_groups(mine, placement, task)
     columns = position.get_indexer(pd.Index(task.genes))

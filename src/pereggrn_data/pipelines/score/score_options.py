@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pereggrn_data.core.options import check_options, documented, normalise, option
 from pereggrn_data.core.prediction_types import TargetedGenes
@@ -101,7 +102,12 @@ class ScoreOptions:
     draws_seed: int = option(
         0, minimum=0, help="Seed of these draws; equal seeds give equal intervals."
     )
-
+    network: Any = option(
+        None,
+        kind=list,
+        help="Also tell perturbations apart by whether their targets are regulators in this "
+        "network (score --show strata); name or path, several are united.",
+    )
     name: str | None = option(
         None,
         help="Name of the method, in summary.json and scores.csv; by default what made the "

@@ -15,6 +15,7 @@ from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
+    ARE_REGULATORS,
     DUPLICATE,
     PREDICTIONS,
     Ceiling,
@@ -27,6 +28,7 @@ from pereggrn_data.evaluators import (
 )
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
 from pereggrn_data.pipelines.score.score_inputs import gather, only_shared_genes
@@ -37,6 +39,8 @@ from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from pereggrn_data.loaders.network import Network
 
 
 @takes(ScoreOptions)
@@ -89,6 +93,9 @@ def score(
     """
     wanted = one_of(ScoreOptions, options, choices)
     rule = TargetedGenes(wanted.targeted_genes)
+    named = wanted.network
+    stored = None if named is None else open_network(named, collection=collection)
+    regulators = None if stored is None else frozenset(stored.regulators())
     inputs = gather(
         predictions,
         dataset=dataset,
@@ -114,6 +121,7 @@ def score(
         known = report.calibration
         duplicates = {m.name: known.of(DUPLICATE, m.name) for m in known.metrics}
     summary = summarise(scores, ceilings=ceilings, draws=wanted.draws, seed=wanted.draws_seed)
+    strata = strata_of(task, checked.aligned.scored, regulators)
     n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
     line = signature(
         inputs.split,
@@ -136,6 +144,7 @@ def score(
             *divided.warnings,
             *_oracle(given),
             *checked.warnings,
+            *_undivided(strata, stored),
             *summary.warnings,
             *remarks,
         ),
@@ -144,13 +153,25 @@ def score(
         name=wanted.name or given.model or _file_stem(given),
         file=given.path if given.sha256 is not None else None,
         file_sha256=given.sha256,
-        strata=summarise_strata(scores, strata_of(task, checked.aligned.scored)),
+        strata=summarise_strata(scores, strata),
         duplicates={n: v[checked.aligned.scored] for n, v in duplicates.items()},
     )
 
 
 def _file_stem(predictions: Predictions) -> str:
     return PREDICTIONS if predictions.sha256 is None else Path(predictions.path).stem
+
+
+def _undivided(strata: pd.DataFrame, network: Network | None) -> tuple[str, ...]:
+    """Say that a network does not tell the perturbations apart."""
+    if network is None or strata[ARE_REGULATORS].nunique() > 1:
+        return ()
+    answer = strata[ARE_REGULATORS].iloc[0]
+    hint = " (are its names of another kind?)" if answer == "no" else ""
+    return (
+        f"{network.name} tells no perturbations apart: {ARE_REGULATORS} of all scored ones: "
+        f"{answer}{hint}.",
+    )
 
 
 def _oracle(predictions: Predictions) -> tuple[str, ...]:
