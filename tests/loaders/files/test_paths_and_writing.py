@@ -67,10 +67,10 @@ def test_what_is_no_file(tmp_path: Path, kind: str, reader: str) -> None:
 
 @pytest.mark.parametrize("kind", BAD_PATHS)
 def test_path_that_a_template_names(tmp_path: Path, kind: str) -> None:
-    """It comes from a file; what is wrong with it goes into the list of what was tried."""
+    """A stranger may have written it: it was tried, and nothing is told of what lies there."""
     with pytest.raises(UsageError, match="is not here") as caught:
         find_dataset("other", "1" * 64, BAD_PATHS[kind](tmp_path))
-    assert "no file" in str(caught.value.got)
+    assert "which is not the promised file" in str(caught.value.got)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
