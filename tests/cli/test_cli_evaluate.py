@@ -70,7 +70,9 @@ def test_split_then_score(run: Any, tmp_path: Path) -> None:
     code, as_json, err = run("score", str(path), "--json", "-o", "elsewhere")
     assert code == 0
     printed = strict(as_json)
-    assert printed == strict((tmp_path / "elsewhere/summary.json").read_text())
+    written = strict((tmp_path / "elsewhere/summary.json").read_text())
+    assert set(written.pop("files")) == {"scores.csv", "scores.parquet", "targets.parquet"}
+    assert printed == written
     assert "wrote" in err
     assert "wrote" not in as_json
 
