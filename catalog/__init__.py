@@ -1,6 +1,6 @@
 """What exists: datasets, networks, tables and releases, one file each in the folders beside this.
 
-Entries and releases are frozen facts. Every room above may ask for them; nothing here
+Entries and releases are frozen facts. Every package above may ask for them; nothing here
 opens a connection or holds an array.
 """
 

@@ -2,7 +2,7 @@
 
 Pure computation on data in memory: no paths, no files, no network. For the
 pipelines, which prepare what is scored: `make_task`, `place_rows` and `align`,
-`score`, `summarise`, `signature`, in this order. Splits and metrics have rooms of
+`score`, `summarise`, `signature`, in this order. Splits and metrics have packages of
 their own, :mod:`~pereggrn_data.evaluators.splits` and
 :mod:`~pereggrn_data.evaluators.metrics`.
 """

@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 
 # Differences from the baseline that float32, in which expression is stored,
-# cannot resolve. Without this, "no change" gets random signs (QUIRKS 21).
+# cannot resolve. Without this, "no change" gets random signs, as in the original software.
 _FLOAT32_ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 

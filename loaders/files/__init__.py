@@ -1,7 +1,7 @@
 """Files on disk: datasets, predictions, splits, tables, models, and paths to them.
 
 The only place where users' files are opened and results are written; everything
-read is checked, and everything is written in one step. For all rooms above, and
+read is checked, and everything is written in one step. For all packages above, and
 for the other loaders.
 """
 

@@ -11,7 +11,7 @@ from pereggrn_data.conversion.conversion_options import MISSING_LABELS, SEPARATO
 from pereggrn_data.conversion.guide_labels import (
     choose_column,
     choose_control,
-    looks_like_control,
+    names_controls,
     type_of,
     without_guide,
 )
@@ -99,12 +99,12 @@ def test_suffixes_of_guides(guide: str, gene: str) -> None:
                                    "scramble", "GFP", "DMSO", "WT", "AAVS1", "empty", "NTg4",
                                    "NegCtrl10", "non-targeting_00123"])  # fmt: skip
 def test_what_looks_like_a_control(label: str) -> None:
-    assert looks_like_control(label)
+    assert names_controls(label)
 
 
 @pytest.mark.parametrize("label", ["WT1", "KLF1", "STAT1+ctrl", "CTRB1", "EMP1", ""])
 def test_what_does_not(label: str) -> None:
-    assert not looks_like_control(label)
+    assert not names_controls(label)
 
 
 def test_one_control_is_proposed_and_several_are_asked_about() -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pereggrn_data.conversion.guide_labels import ReadLabel as ReadLabel
     from pereggrn_data.conversion.guide_labels import choose_column as choose_column
     from pereggrn_data.conversion.guide_labels import choose_control as choose_control
-    from pereggrn_data.conversion.guide_labels import looks_like_control as looks_like_control
+    from pereggrn_data.conversion.guide_labels import names_controls as names_controls
     from pereggrn_data.conversion.guide_labels import required_column as required_column
     from pereggrn_data.conversion.guide_labels import type_of as type_of
     from pereggrn_data.conversion.guide_labels import without_guide as without_guide
@@ -78,7 +78,7 @@ __getattr__, __dir__ = lazy_names(
             "ReadLabel",
             "choose_column",
             "choose_control",
-            "looks_like_control",
+            "names_controls",
             "required_column",
             "type_of",
             "without_guide",

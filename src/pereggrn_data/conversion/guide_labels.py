@@ -9,21 +9,13 @@ from dataclasses import dataclass, field
 
 from pereggrn_data.core.errors import UsageError, first_few
 from pereggrn_data.core.format import SEPARATOR
+from pereggrn_data.core.labels import looks_like_control
 
 PERTURBATION_COLUMNS = (
     "perturbation", "target_gene", "gene_target", "perturbation_name", "condition", "gene",
     "guide_identity", "guide_target", "target", "feature_call", "sgRNA_target",
 )  # fmt: skip
 """Columns that usually say what was perturbed."""
-
-_CONTROL_WORDS = frozenset(
-    {
-        "nt", "ntc", "nontargeting", "nontarget", "nontargetingcontrol", "ctrl", "control",
-        "controls", "negctrl", "negcontrol", "negativecontrol", "safetargeting", "safeharbor",
-        "scramble", "scrambled", "gfp", "egfp", "dmso", "wt", "wildtype", "aavs1", "empty",
-        "unperturbed", "untreated", "mock", "vehicle", "luciferase",
-    }
-)  # fmt: skip
 
 _GUIDE_SUFFIX = re.compile(
     r"(?:[_.-](?:sg|g|sgrna|grna|guide)[_-]?\d+|_\d+|(?<=[A-Z0-9])g\d+|_[ACGT]{15,})$",
@@ -182,21 +174,19 @@ def without_guide(name: str) -> str:
     return name[: found.start()]
 
 
-def looks_like_control(label: object) -> bool:
-    """Say whether a label is one that controls usually have, with or without a number.
+def names_controls(label: object) -> bool:
+    """Say whether a label is one that controls usually have, also one guide or two of them.
 
     Examples
     --------
-    >>> [looks_like_control(x) for x in ("NT", "non-targeting_12", "ctrl+ctrl", "WT1", "KLF1")]
+    >>> [names_controls(x) for x in ("NT", "AAVS1_g2", "ctrl+ctrl", "WT1", "KLF1+ctrl")]
     [True, True, True, False, False]
     """
-    text = str(label)
-    if text == "WT1":  # a gene
-        return False
-    words = [re.sub(r"[^a-z0-9]", "", part.casefold()) for part in re.split(r"[+,;|&]", text)]
-    ends = ("", r"\d+$", r"g\d+$", r"grna\d+$")
-    forms = [{re.sub(end, "", word) for end in ends} for word in words]
-    return all(form & _CONTROL_WORDS for form in forms)
+    parts = re.split(r"[+,;|&]", str(label))
+    return all(
+        looks_like_control(part) or looks_like_control(_GUIDE_SUFFIX.sub("", part))
+        for part in parts
+    )
 
 
 def choose_control(counted: Mapping[str, int], column: str) -> str:
@@ -214,7 +204,7 @@ def choose_control(counted: Mapping[str, int], column: str) -> str:
     UsageError
         If there is none, or more than one.
     """
-    found = [label for label in counted if looks_like_control(label)]
+    found = [label for label in counted if names_controls(label)]
     if len(found) == 1:
         return found[0]
     commonest = [f"{label} ({n} rows)" for label, n in Counter(dict(counted)).most_common(5)]

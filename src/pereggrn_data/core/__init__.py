@@ -1,1 +1,1 @@
-"""What every room knows: the format's constants, frozen types, errors and simple baselines."""
+"""What all of it knows: the format's constants, frozen types, errors and simple baselines."""

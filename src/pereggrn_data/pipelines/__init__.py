@@ -1,1 +1,1 @@
-"""Pipelines join the rooms: open a file, check it, compute, write the result."""
+"""Pipelines join the other packages: open a file, check it, compute, write the result."""

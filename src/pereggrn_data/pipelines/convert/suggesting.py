@@ -22,8 +22,8 @@ from pereggrn_data.conversion import (
     check_rank,
     choose_scale,
     is_whole,
-    looks_like_control,
     mostly_ensembl,
+    names_controls,
     type_of,
     without_guide,
 )
@@ -239,7 +239,7 @@ def _share_of_genes(labels: Sequence[str], genes: set[str]) -> float:
 
 
 def _controls(labels: Sequence[str], column: str, found: Suggestion) -> None:
-    controls = [label for label in labels if looks_like_control(label)]
+    controls = [label for label in labels if names_controls(label)]
     if controls:
         found.options["control"] = tuple(controls)
         return
@@ -258,7 +258,7 @@ def _spelling(labels: Sequence[str], genes: set[str], found: Suggestion) -> None
     ]  # fmt: skip
     if unknown:
         found.options["missing_label"] = (*defaults.missing_label, *unknown)
-    left = [x for x in labels if x not in genes and not looks_like_control(x)]
+    left = [x for x in labels if x not in genes and not names_controls(x)]
     parts = [p for label in left for p in _parts(label, defaults.separator) if p not in genes]
     if any(without_guide(p) in genes for p in parts):
         found.options["strip_guide_suffix"] = True

@@ -186,7 +186,7 @@ def labelled_as_in_dataset(
 
 
 def is_result(given: Any) -> bool:
-    """Say whether this is what ``pereggrn_data.predict`` returns, which is above this room."""
+    """Say whether this is what ``pereggrn_data.predict`` returns, which is above this package."""
     return hasattr(given, "adata") and hasattr(given, "made")
 
 
