@@ -77,7 +77,7 @@ class SplitRules:
     networks: tuple[str, ...] = option(
         (),
         finer=True,
-        flags=("--network",),
+        flags=("--network", "--split-network"),
         help="For {allowed_regulators}; name or path, repeatable.",
     )
 

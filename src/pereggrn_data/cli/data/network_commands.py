@@ -73,8 +73,8 @@ def list_networks(collection: Collection = None, json: Json = False) -> None:
     network_output.show(rows, json=json)
     if not rows:
         say(
-            "There is no network here. `pereggrn-data list --kind network` names those that can "
-            "be fetched; --collection names a folder of your own."
+            "There is no network here but the embedded one, `demo`. `pereggrn-data list --kind "
+            "network` names those that can be fetched; --collection names a folder of your own."
         )
     for problem in broken:
         complain(problem)
