@@ -72,7 +72,9 @@ class Labels:
         if not labels:
             return []
         wanted = set(labels)
-        n = int((self.column.rows(lambda v: v in wanted) & self.perturbed).sum())
+        n = int(
+            (self.column.rows(lambda v: isinstance(v, str) and v in wanted) & self.perturbed).sum()
+        )
         shown = list(examples) or [repr(label) for label in labels]
         got = f"{what}: {', '.join(shown[:3])}{', ...' if len(shown) > 3 else ''}, in {n} rows"
         return [RULES[code].found(got, column=PERTURBATION, n=n, examples=shown)]

@@ -297,6 +297,15 @@ def test_any_combination_of_problems_gives_a_report(small_dataset: Make, cases: 
         assert report.findings == ()
 
 
+def test_a_label_that_is_no_text_hides_no_finding(small_dataset: Make) -> None:
+    adata = small_dataset()
+    labels = list(adata.obs["perturbation"].astype(object))
+    labels[2], labels[5] = ["A"], "B,A"
+    adata.obs["perturbation"] = pd.Series(labels, index=adata.obs_names, dtype=object)
+    found = {f.code for f in validate(adata).findings}
+    assert {"perturbation-not-text", "perturbation-order"} <= found
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(labels=st.lists(st.text(max_size=6), min_size=6, max_size=6), data=st.data())
 def test_any_label_and_level_gives_a_report(small_dataset: Make, labels: Any, data: Any) -> None:
