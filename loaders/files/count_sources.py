@@ -151,6 +151,8 @@ def _of_anndata(adata: AnnData, name: str) -> CountSource:
         matrices["raw"] = matrix_in_memory(adata.raw.X)
         tables["raw"] = plain_frame(adata.raw.var)
     for layer, values in adata.layers.items():
+        if layer is None:  # what anndata calls X there since 0.13
+            continue
         matrices[LAYER + layer], tables[LAYER + layer] = matrix_in_memory(values), var
     return CountSource(name, plain_frame(adata.obs), matrices, tables, adata.uns.get("log1p"))
 
@@ -243,7 +245,7 @@ def _of_mtx(path: Path) -> CountSource:
     read: dict[str, Any] = {"sep": "\t", "header": None, "dtype": str, "keep_default_na": False}
     features = pd.read_csv(found("features.tsv", "genes.tsv"), **read)
     barcodes = pd.read_csv(found("barcodes.tsv"), **read)
-    stored = sparse.csr_array(mmread(found("matrix.mtx"))).T.tocsr()
+    stored = sparse.csr_array(mmread(found("matrix.mtx"), spmatrix=False)).T.tocsr()
     if stored.shape != (len(barcodes), len(features)):
         raise ValueError(
             f"{stored.shape[1]} genes and {stored.shape[0]} cells in matrix.mtx, "

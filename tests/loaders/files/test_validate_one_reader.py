@@ -18,7 +18,7 @@ from anndata import AnnData
 from pereggrn_data import open_network as network
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
-from pereggrn_data.loaders.files import read_dataset, read_h5ad
+from pereggrn_data.loaders.files import read_dataset, read_h5ad, write_h5ad
 from pereggrn_data.loaders.files.h5ad_elements import open_h5ad
 
 Make = Callable[[], AnnData]
@@ -257,7 +257,7 @@ def changed(small_dataset: Make, tmp_path: Path) -> Callable[[Change], Path]:
         for slot in ("obsm", "layers", "varm"):
             n = {"obsm": (6, 2), "layers": (6, 4), "varm": (4, 2)}[slot]
             getattr(adata, slot)["fine"] = np.ones(n)
-        adata.write_h5ad(path)
+        write_h5ad(adata, path)
         with h5py.File(path, "a") as file:
             change(file)
         return path
@@ -309,7 +309,7 @@ def test_what_is_left_is_said(
 def test_what_can_be_read_is_handed_on(changed: Callable[[Change], Path]) -> None:
     adata = read_h5ad(changed(element("obsm", "from-the-future")))
     assert list(adata.obsm) == ["fine"]
-    assert list(adata.layers) == ["fine"]
+    assert [name for name in adata.layers if name is not None] == ["fine"]
     assert list(adata.varm) == ["fine"]
 
 
