@@ -19,7 +19,8 @@ Serve = Callable[..., ArchiveServer]
 
 def script() -> str:
     text = (DOCS / "fetching.md").read_text("utf-8")
-    match = re.search(r"<!-- script -->\n```bash\n(.*?)```\n<!-- end script -->", text, re.DOTALL)
+    before, after = r"<!-- script -->\n(?:<!--[^\n]*-->\n)?", r"<!-- end script -->"
+    match = re.search(rf"{before}```bash\n(.*?)```\n{after}", text, re.DOTALL)
     assert match is not None
     return match[1]
 
