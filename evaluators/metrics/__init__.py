@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.metrics.compute import (
         compute_whole_metrics as compute_whole_metrics,
     )
-    from pereggrn_data.evaluators.metrics.compute import gene_metrics as gene_metrics
+    from pereggrn_data.evaluators.metrics.compute import metrics_of_genes as metrics_of_genes
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.evaluators.metrics.definitions import (
         definitions_version as definitions_version,
@@ -34,7 +34,7 @@ __getattr__, __dir__ = lazy_names(
         "compute": (
             "compute_metrics",
             "compute_whole_metrics",
-            "gene_metrics",
+            "metrics_of_genes",
         ),
         "definitions": (
             "METRICS",

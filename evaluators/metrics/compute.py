@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 20
 _LARGEST_BLOCK = 64
 
 
-def gene_metrics() -> list[Metric]:
+def metrics_of_genes() -> list[Metric]:
     """Return the metrics that are computed from O and E alone."""
     return [metric for metric in METRICS.values() if metric.needs is Needs.GENES]
 
@@ -66,7 +66,7 @@ def compute_metrics(
     dict
         Per method and metric, (groups,) values, NaN where undefined.
     """
-    possible = gene_metrics() if around is None else block_metrics()
+    possible = metrics_of_genes() if around is None else block_metrics()
     chosen = possible if metrics is None else list(metrics)
     groups, genes = observed.shape
     results = {

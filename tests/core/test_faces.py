@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import tomllib
 import types
+from pathlib import Path
 
 import pytest
 
-import pereggrn_data
-
-PACKAGES = [
-    m.name for m in pkgutil.walk_packages(pereggrn_data.__path__, "pereggrn_data.") if m.ispkg
-]
+SETTINGS = Path(__file__).resolve().parents[2] / "pyproject.toml"
+# A walk would not find the folders that an editable installation joins.
+PACKAGES = tomllib.loads(SETTINGS.read_text("utf-8"))["tool"]["setuptools"]["packages"][1:]
 FACES = [name for name in PACKAGES if hasattr(importlib.import_module(name), "__getattr__")]
 
 

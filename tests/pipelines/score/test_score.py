@@ -24,7 +24,7 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators.grouping import group_rows, key_text, time_text
-from pereggrn_data.evaluators.metrics.compute import gene_metrics
+from pereggrn_data.evaluators.metrics.compute import metrics_of_genes
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric import Direction, Needs
@@ -665,7 +665,7 @@ class TestRealData:
             if METRICS[n].direction is not None and m.value is not None
         }
         assert set(changes.values()) == {0.0}
-        assert {m.name for m in gene_metrics() if m.direction is not None} <= set(changes)
+        assert {m.name for m in metrics_of_genes() if m.direction is not None} <= set(changes)
         few = [w for w in report.warnings if w.startswith("Only ")]
         assert ["predictions-alike" in w for w in report.warnings if w not in few] == [True]
 
@@ -688,7 +688,7 @@ class TestRealData:
                 if METRICS[metric_name].needs is Needs.GENES:
                     assert len(defined) == len(frame)
                 compared.add(metric_name)
-        assert {m.name for m in gene_metrics() if m.best is not None} <= compared
+        assert {m.name for m in metrics_of_genes() if m.best is not None} <= compared
         assert not [w for w in report.warnings if not w.startswith("Only ")]  # of few labels
 
 
