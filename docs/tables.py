@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pereggrn_data
 from pereggrn_data import models
+from pereggrn_data.cli.command_reference import command_reference
+from pereggrn_data.cli.data.data_app import app as data_app
+from pereggrn_data.cli.evaluate.evaluate_app import app as evaluate_app
 from pereggrn_data.conversion import layouts_table
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
 from pereggrn_data.core.options import options_table
@@ -26,7 +29,7 @@ from pereggrn_data.validators import format_tables, rules_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLE = re.compile(
-    r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n)(?P<text>.*?)(?P<end>\n<!-- end of table -->)",
+    r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n)(?P<text>.*?)(?P<end>\n?<!-- end of table -->)",
     re.DOTALL,
 )
 
@@ -65,6 +68,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "methods": models.methods_table,
     "rules": rules_table,
     "layouts of counts": layouts_table,
+    "commands of pereggrn-data": lambda: command_reference(data_app),
+    "commands of pereggrn-eval": lambda: command_reference(evaluate_app),
     **option_tables(),
     **{name: lambda table=table: table for name, table in format_tables().items()},
     **{name: lambda table=table: table for name, table in catalog_tables_by_name().items()},
@@ -73,7 +78,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def pages() -> list[Path]:
     """Return the pages in which tables stand."""
-    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def filled(text: str) -> str:

@@ -57,6 +57,11 @@ def test_split_fields() -> None:
     assert others == set(options_of(SplitRules))
 
 
-@pytest.mark.parametrize("page", sorted(p.name for p in (REPOSITORY / "docs").glob("*.md")))
+@pytest.mark.parametrize(
+    "page",
+    sorted(
+        p.relative_to(REPOSITORY / "docs").as_posix() for p in (REPOSITORY / "docs").rglob("*.md")
+    ),
+)
 def test_every_page_is_listed(page: str) -> None:
     assert f"docs/{page}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")

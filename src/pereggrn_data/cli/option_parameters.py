@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperOption
 
-from pereggrn_data.cli.programs import HelpfulCommand
+from pereggrn_data.cli.programs import HelpfulApp, HelpfulCommand
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.options import Option, options_of
 
@@ -132,7 +132,12 @@ class Said:
 
 
 def add_command(
-    app: typer.Typer, name: str, function: Callable[..., None], groups: Sequence[OptionGroup]
+    app: HelpfulApp,
+    name: str,
+    function: Callable[..., None],
+    groups: Sequence[OptionGroup],
+    *,
+    example: str,
 ) -> None:
     """Register a command that takes groups of options beside its function's own parameters.
 
@@ -146,6 +151,8 @@ def add_command(
         It gets :class:`Said` as its first argument.
     groups
         The options.
+    example
+        What to type, as in :meth:`HelpfulApp.command`.
     """
     hints = get_type_hints(function, include_extras=True)
     declared = list(inspect.signature(function).parameters.values())[1:]
@@ -164,7 +171,7 @@ def add_command(
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = function.__doc__
-    app.command(name, cls=_command_class(groups))(run)
+    app.command(name, example=example, cls=_command_class(groups))(run)
 
 
 def _command_class(groups: Sequence[OptionGroup]) -> type[HelpfulCommand]:
@@ -172,12 +179,12 @@ def _command_class(groups: Sequence[OptionGroup]) -> type[HelpfulCommand]:
     about = {name: (g, option) for g in groups for name, option in g.shown.items()}
 
     class Described(HelpfulCommand):
-        def format_help(self, ctx: Any, formatter: Any) -> None:
+        def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
             for parameter in self.params:
                 if isinstance(parameter, TyperOption) and parameter.name in about:
                     group, option = about[parameter.name]
                     parameter.help = group.help(option)
                     parameter.default = option.shown or None
-            super().format_help(ctx, formatter)
+            return super().sections(ctx)
 
     return Described

@@ -49,6 +49,7 @@ class _Page:
 
     params: list[Any]
     help: str | None
+    epilog: str | None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and not ctx.resilient_parsing:
@@ -66,18 +67,24 @@ class _Page:
         for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):
             yield ""
             yield from wrapped(" ".join(paragraph.split()), width)
-        for heading, records in self._sections(ctx).items():
+        for heading, records in self.sections(ctx).items():
             if records:
                 yield ""
                 yield typer.style(f"{heading}:", bold=True)
             for names, text in records:
                 yield from _record(names, text, width)
+        if self.epilog:
+            yield ""
+            yield typer.style("Example:", bold=True)
+            # Never wrapped: it is there to be copied.
+            yield from (f"  {line}" for line in self.epilog.splitlines())
         if ctx.parent is None:
             yield ""
             yield typer.style("Exit codes:", bold=True)
             yield from (f"  {line}" for line in EXIT_CODES.splitlines())
 
-    def _sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """Return names and help of arguments, options and commands, by heading."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
             record = parameter.get_help_record(ctx)
@@ -130,9 +137,23 @@ class HelpfulGroup(_Page, TyperGroup):
 class HelpfulApp(typer.Typer):
     """A program, or a group of its commands, whose commands have the options of all."""
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        """Register a command."""
-        register = super().command(name, cls=settings.pop("cls", HelpfulCommand), **settings)
+    def command(  # type: ignore[override]
+        self, name: str | None = None, *, example: str, cls: type[Any] = HelpfulCommand
+    ) -> Callable[[Any], Any]:
+        """Register a command.
+
+        Parameters
+        ----------
+        name
+            Of the command; by default that of its function.
+        example
+            One or several lines to type, shown by the help and in the documentation.
+            Those of a program are run there one after the other, but for an example
+            with a comment, which says what it would need.
+        cls
+            How the command reads its arguments and shows its help.
+        """
+        register = super().command(name, cls=cls, epilog=example)
 
         def decorate(function: Any) -> Any:
             register(_with_shared_options(function))

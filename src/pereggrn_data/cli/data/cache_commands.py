@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
-from pereggrn_data.cli.programs import new_group
+from pereggrn_data.cli.programs import HelpfulApp, new_group
 from pereggrn_data.cli.progress import human_size
 from pereggrn_data.cli.shared_options import Json, Release, Yes
 from pereggrn_data.core.errors import UsageError
@@ -17,12 +17,14 @@ SHOWN = 20
 """How many of the files to remove are named."""
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the commands to a program."""
     group = new_group("Look at the cache of fetched files, and clean it.")
-    group.command("ls")(ls_command)
-    group.command("dir")(dir_command)
-    group.command("clean")(clean_command)
+    group.command("ls", example="pereggrn-data cache ls")(ls_command)
+    group.command("dir", example="pereggrn-data cache dir")(dir_command)
+    group.command("clean", example="pereggrn-data cache clean nakatake  # fetched before")(
+        clean_command
+    )
     app.add_typer(group, name="cache")
 
 

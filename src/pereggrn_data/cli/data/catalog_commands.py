@@ -7,17 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.progress import human_size
 from pereggrn_data.cli.shared_options import Collection, Json, Name, Release
 
 COLUMNS = ("name", "kind", "cells", "method", "perturbations", "size", "state")
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the commands to a program."""
-    app.command("list")(list_command)
-    app.command("info")(info_command)
-    app.command("path")(path_command)
+    app.command("list", example="pereggrn-data list --kind dataset")(list_command)
+    app.command("info", example="pereggrn-data info nakatake")(info_command)
+    app.command("path", example="pereggrn-data path nakatake  # fetched before")(path_command)
 
 
 def list_command(

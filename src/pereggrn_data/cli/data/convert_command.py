@@ -9,6 +9,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said, add_command
 from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Json
 from pereggrn_data.conversion import GeneOptions, LabelOptions, PipelineOptions, ValueOptions
 
@@ -20,9 +21,16 @@ GROUPS = (
 )
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the command to a program."""
-    add_command(app, "convert", convert_command, GROUPS)
+    add_command(
+        app,
+        "convert",
+        convert_command,
+        GROUPS,
+        example="pereggrn-data convert screen.h5ad -o uniform.h5ad \\\n"
+        "  --perturbation gene --control NT --type knockdown  # a file of your own",
+    )
 
 
 def convert_command(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pereggrn_data.cli.output import Manner, emit, emit_json, emit_table, insist, say
+from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.progress import human_size, make_progress
 from pereggrn_data.cli.shared_options import Json, Lock, Release, Yes
 from pereggrn_data.core.errors import ExitCode
@@ -23,10 +24,10 @@ Names = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the commands to a program."""
-    app.command("fetch")(fetch_command)
-    app.command("verify")(verify_command)
+    app.command("fetch", example="pereggrn-data fetch nakatake  # downloads")(fetch_command)
+    app.command("verify", example="pereggrn-data verify")(verify_command)
 
 
 def fetch_command(

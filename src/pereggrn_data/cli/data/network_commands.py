@@ -10,7 +10,7 @@ import typer
 
 from pereggrn_data.cli.data import network_output
 from pereggrn_data.cli.output import complain, emit_json, emit_table, say
-from pereggrn_data.cli.programs import new_group
+from pereggrn_data.cli.programs import HelpfulApp, new_group
 from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
 from pereggrn_data.core.sizes import parse_memory
@@ -47,12 +47,12 @@ Output = Annotated[
 app = new_group("Gene regulatory networks: look up, compare, convert, and ask in SQL.")
 
 
-def register(program: typer.Typer) -> None:
+def register(program: HelpfulApp) -> None:
     """Add the commands to a program."""
     program.add_typer(app, name="networks")
 
 
-@app.command("list")
+@app.command("list", example="pereggrn-data networks list")
 def list_networks(collection: Collection = None, json: Json = False) -> None:
     """List the networks that can be read here: local ones, and those that were fetched."""
     from pereggrn_data.loaders.network import Network
@@ -82,7 +82,7 @@ def list_networks(collection: Collection = None, json: Json = False) -> None:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-@app.command()
+@app.command(example="pereggrn-data networks info demo")
 def info(
     network: NetworkName,
     subnetwork: Subnetworks = None,
@@ -99,7 +99,7 @@ def info(
     say(f"{opened.name}: {opened.n_edges:,} edges in {len(rows)} subnetworks.")
 
 
-@app.command()
+@app.command(example="pereggrn-data networks regulators demo DEMO001 DEMO002")
 def regulators(
     network: NetworkName,
     genes: Annotated[list[str], typer.Argument(help="Targets.", metavar="GENE...")],
@@ -120,7 +120,7 @@ def regulators(
     _note_missing(opened, "target", found, table["target"].unique().to_pylist())
 
 
-@app.command()
+@app.command(example="pereggrn-data networks targets demo DEMO001")
 def targets(
     network: NetworkName,
     genes: Annotated[list[str], typer.Argument(help="Regulators.", metavar="GENE...")],
@@ -140,7 +140,7 @@ def targets(
     _note_missing(opened, "regulator", found, table["regulator"].unique().to_pylist())
 
 
-@app.command()
+@app.command(example="pereggrn-data networks edges demo -o edges.parquet")
 def edges(
     network: NetworkName,
     regulator: Annotated[
@@ -189,7 +189,7 @@ def edges(
         _note_missing(opened, "target", wanted["targets"], chosen.targets())
 
 
-@app.command()
+@app.command(example="pereggrn-data networks degree demo --limit 5")
 def degree(
     network: NetworkName,
     subnetwork: Subnetworks = None,
@@ -209,7 +209,7 @@ def degree(
     network_output.deliver(table, output=output, json=json, limit=limit)
 
 
-@app.command()
+@app.command(example="pereggrn-data networks overlap demo edges.parquet")
 def overlap(
     a: Annotated[str, typer.Argument(help="Name or path of a network.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Name or path of another one.", metavar="B")],
@@ -239,7 +239,7 @@ def overlap(
     )
 
 
-@app.command()
+@app.command(example="pereggrn-data networks sql 'SELECT count(*) FROM edges' --network demo")
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT statement.", metavar="QUERY")],
     network: Annotated[
@@ -278,7 +278,11 @@ def sql(
     network_output.deliver(table, output=output, json=json, limit=limit)
 
 
-@app.command("import")
+@app.command(
+    "import",
+    example="pereggrn-data networks edges demo -o edges.csv\n"
+    "pereggrn-data networks import edges.csv -o net.parquet",
+)
 def import_file(
     file: Annotated[Path, typer.Argument(help="CSV, TSV, TXT (also .gz) or parquet.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The network: a .parquet file.")],

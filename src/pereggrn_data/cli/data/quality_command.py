@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the command to a program."""
-    app.command("qc")(quality_command)
+    app.command("qc", example="pereggrn-data qc demo")(quality_command)
 
 
 def quality_command(

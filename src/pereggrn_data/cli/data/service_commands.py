@@ -8,15 +8,20 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit_json, emit_table, say
+from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Json, Name, Release
 from pereggrn_data.core.errors import ExitCode, UnknownNameError
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the commands to a program."""
-    app.command("lock")(lock_command)
-    app.command("doctor")(doctor_command)
-    app.command("export")(export_command)
+    app.command("lock", example="pereggrn-data lock -o lock.json  # asks the service")(
+        lock_command
+    )
+    app.command("doctor", example="pereggrn-data doctor")(doctor_command)
+    app.command("export", example="pereggrn-data export nakatake  # fetched before")(
+        export_command
+    )
 
 
 def lock_command(

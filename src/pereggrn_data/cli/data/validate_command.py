@@ -11,6 +11,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said, add_command
 from pereggrn_data.cli.output import complain, emit, emit_json, say
+from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.core.errors import ExitCode, MissingFileError, UsageError
 from pereggrn_data.core.format import Kind, Role
 from pereggrn_data.pipelines.validate_options import ValidateOptions, settings_near
@@ -28,9 +29,15 @@ class Format(StrEnum):
     JUNIT = "junit"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: HelpfulApp) -> None:
     """Add the command to a program."""
-    add_command(app, "validate", validate_command, (OptionGroup(ValidateOptions),))
+    add_command(
+        app,
+        "validate",
+        validate_command,
+        (OptionGroup(ValidateOptions),),
+        example="pereggrn-data validate my.h5ad  # a file of your own",
+    )
 
 
 def validate_command(

@@ -21,16 +21,50 @@ app = new_app(
     "pereggrn-eval",
     "Does a model forecast expression after a genetic perturbation, and does it beat the mean?",
 )
-add_command(app, "split", split_command.split_command, split_command.GROUPS)
-add_command(app, "predict", predict_command.predict_command, predict_command.GROUPS)
-app.command("models")(models_command)
-add_command(app, "score", score_command.score_command, score_command.GROUPS)
-app.command("compare")(compare_command)
-app.command("submission")(submission_command)
-add_command(app, "calibrate", calibrate_command.calibrate_command, calibrate_command.GROUPS)
+add_command(
+    app,
+    "split",
+    split_command.split_command,
+    split_command.GROUPS,
+    example="pereggrn-eval split demo -o task",
+)
+add_command(
+    app,
+    "predict",
+    predict_command.predict_command,
+    predict_command.GROUPS,
+    example="pereggrn-eval predict demo --model RidgeCV -o ridge.h5ad",
+)
+app.command("models", example="pereggrn-eval models")(models_command)
+add_command(
+    app,
+    "score",
+    score_command.score_command,
+    score_command.GROUPS,
+    example="pereggrn-eval score ridge.h5ad -o scores/ridge --show worst",
+)
+app.command(
+    "compare",
+    example="pereggrn-eval predict demo --model mean -o mean.h5ad\n"
+    "pereggrn-eval score mean.h5ad -o scores/mean\n"
+    "pereggrn-eval compare scores/ridge scores/mean",
+)(compare_command)
+app.command(
+    "submission",
+    example="pereggrn-eval submission scores/ridge -o submission --name ridge \\\n"
+    "  --method-version 1.0 --link https://example.org/ridge --method-command 'python ridge.py'\n"
+    "pereggrn-eval compare --check submission",
+)(submission_command)
+add_command(
+    app,
+    "calibrate",
+    calibrate_command.calibrate_command,
+    calibrate_command.GROUPS,
+    example="pereggrn-eval calibrate demo",
+)
 
 
-@app.command("demo")
+@app.command("demo", example="pereggrn-eval demo -o pereggrn-demo")
 def demo_command(
     output: Folder = None,
     as_json: Json = False,
@@ -55,7 +89,7 @@ def demo_command(
         emit(f"  {file}")
 
 
-@app.command("metrics")
+@app.command("metrics", example="pereggrn-eval metrics")
 def metrics_command(as_json: Json = False) -> None:
     """List the metrics: formula, direction, best value, source."""
     from pereggrn_data.evaluators.metrics import METRICS
