@@ -6,7 +6,8 @@
 
 simulates a task with replicates, scores it without and with everything that says how
 sure and how good a score is, and prints processor time: it does not depend on who else
-uses the machine. The target for a calibration is at most twelve plain scores.
+uses the machine. The target for a calibration is at most twelve plain scores, and about a
+second for 10,000 draws of 1,000 labels, 30 metrics and 6 methods.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.evaluators import Aligned, calibrate, make_task, score, summarise
+from pereggrn_data.evaluators import Aligned, Resampling, calibrate, make_task, score, summarise
 from pereggrn_data.pipelines.split import split
+
+METRICS_OF_BOOTSTRAP, METHODS_OF_BOOTSTRAP = 30, 6
 
 
 def make_dataset(perturbations: int, genes: int, replicates: int) -> anndata.AnnData:
@@ -64,6 +67,13 @@ def timed(name: str, work: Callable[[], Any], unit: float | None = None) -> tupl
     return result, taken
 
 
+def plain_bootstrap(values: Any, draws: int) -> Any:
+    """Draw means without studentising: what the floor of the work is."""
+    labels = len(values)
+    counts = np.random.default_rng(0).multinomial(labels, np.full(labels, 1 / labels), draws)
+    return np.quantile(counts.astype(float) @ values / labels, [0.025, 0.975], axis=0)
+
+
 def main() -> None:
     """Simulate, score, calibrate, estimate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -86,6 +96,13 @@ def main() -> None:
     calibration, _ = timed("calibration", lambda: calibrate(task()), unit)
     timed("its summary", calibration.summaries, unit)
     timed("intervals and verdicts", lambda: summarise(scores), unit)
+    labels, columns = 1000, METRICS_OF_BOOTSTRAP * METHODS_OF_BOOTSTRAP
+    values = rng.exponential(size=(labels, columns))
+    weights = np.ones(labels)
+    sampler = Resampling(np.arange(labels), draws=10_000)
+    print(f"\nbootstrap: 10,000 draws of {labels:,} labels, {columns} columns")
+    timed("one multinomial matrix", lambda: plain_bootstrap(values, 10_000), unit)
+    timed("studentised (what is used)", lambda: sampler.mean(values, weights), unit)
 
 
 if __name__ == "__main__":

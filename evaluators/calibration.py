@@ -8,7 +8,7 @@ beats the training mean, and scaled scores: 0 is the training mean, 1 a duplicat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,11 +52,15 @@ class Calibration:
         and ``half_observed`` against one half of it, as means of five draws.
     notes
         What could not be computed, and why.
+    draws
+        Per metric, (draws, groups) values of the duplicate, one row per way of halving;
+        NaN where there is none.
     """
 
     groups: pd.DataFrame
     values: Mapping[str, Mapping[str, Floats]]
     notes: tuple[str, ...] = ()
+    draws: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def n_replicated(self) -> int:
@@ -280,7 +284,8 @@ def calibrate(
     values, said = measure(
         task, observed_truth(task), effects, everything, targeted=targeted, threads=threads
     )
-    values.update(_duplicates(task, targeted, threads))
+    means, of_draws = _duplicates(task, targeted, threads)
+    values.update(means)
     made = Calibration(task.groups, values, (*task.notes, *said))
     n = made.n_replicated
     if n < groups:
@@ -288,14 +293,15 @@ def calibrate(
             f"{groups - n} of {groups} groups have no duplicate: it takes two observations of "
             "a group, and two controls."
         )
-    return Calibration(task.groups, values, (*made.notes, *notes))
+    return Calibration(task.groups, values, (*made.notes, *notes), of_draws)
 
 
 def _duplicates(
     task: Task, targeted: TargetedGenes, threads: int | None
-) -> dict[str, dict[str, Floats]]:
-    """Average over the draws in which a group has a value."""
+) -> tuple[dict[str, dict[str, Floats]], dict[str, Floats]]:
+    """Average over the draws in which a group has a value; and the duplicate of each draw."""
     groups = len(task.groups)
+    of_draws: dict[str, list[Floats]] = {}
     sums: dict[str, dict[str, Floats]] = {}
     counts: dict[str, dict[str, Floats]] = {}
     for draw in draws(task):
@@ -314,11 +320,16 @@ def _duplicates(
                 defined = np.isfinite(values)
                 total[kept] += np.where(defined, values, 0)
                 count[kept] += defined
+                if method == DUPLICATE:
+                    row = np.full(groups, np.nan)
+                    row[kept] = values
+                    of_draws.setdefault(metric, []).append(row)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
+        means = {
             method: {metric: total / counts[method][metric] for metric, total in of.items()}
             for method, of in sums.items()
         }
+    return means, {metric: np.array(rows) for metric, rows in of_draws.items()}
 
 
 def dynamic_range(negative: Floats, positive: Floats, perfect: Floats, sign: int) -> Floats:

@@ -62,16 +62,57 @@ def draws(task: Task) -> Iterator[Draw]:
     Draw
         Nothing where no group can be halved, or the controls cannot.
     """
+    for halves in _halvings(task):
+        yield _draw(task, halves)
+
+
+def duplicate_noise(task: Task) -> Floats:
+    """Say how far two halves of the same perturbation are from each other.
+
+    Parameters
+    ----------
+    task
+        What was held out.
+
+    Returns
+    -------
+    ndarray
+        (groups,) root mean square, over the ways of halving, of the Euclidean distance
+        between the log fold changes of both halves, each over its half of the controls;
+        NaN where a group has no duplicate.
+    """
+    squares, times = np.zeros(len(task.groups)), np.zeros(len(task.groups))
+    for halves in _halvings(task):
+        apart = halves.duplicate - halves.observed[halves.kept]
+        squares[halves.kept] += np.square(apart).sum(axis=1)
+        times[halves.kept] += 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(squares / times)
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """One way of halving: which group each half is of, moments, and log fold changes."""
+
+    controls: tuple[HalfOfControls, HalfOfControls]
+    truth_of: Ints
+    second: Moments
+    kept: Bools
+    observed: Floats
+    duplicate: Floats
+
+
+def _halvings(task: Task) -> Iterator[_Halves]:
     if not (np.bincount(task.group_of) > 1).any():
         return
     controls = known_controls(task)
     for seed in np.random.SeedSequence(SEED).generate_state(DRAWS):
-        draw = _draw(task, controls, np.random.default_rng(seed))
-        if draw is not None:
-            yield draw
+        halves = _halve(task, controls, np.random.default_rng(seed))
+        if halves is not None:
+            yield halves
 
 
-def _draw(task: Task, controls: KnownControls, rng: np.random.Generator) -> Draw | None:
+def _halve(task: Task, controls: KnownControls, rng: np.random.Generator) -> _Halves | None:
     in_first, in_second = controls.halved(rng)
     half = halved(task.group_of, rng)
     groups = len(task.groups)
@@ -84,10 +125,16 @@ def _draw(task: Task, controls: KnownControls, rng: np.random.Generator) -> Draw
     if not kept.any():
         return None
     observed = np.full(first.sums.shape, np.nan)
-    reference = in_first.reference
-    observed[kept] = log_fold_change(first.means()[kept], _of_groups(reference, kept))
-    truth = Truth(observed, reference, t_scores(task.test_matrix, truth_of, groups, task.contexts))
+    observed[kept] = log_fold_change(first.means()[kept], _of_groups(in_first.reference, kept))
     duplicate = log_fold_change(second.means()[kept], _of_groups(in_second.reference, kept))
+    return _Halves((in_first, in_second), truth_of, second, kept, observed, duplicate)
+
+
+def _draw(task: Task, halves: _Halves) -> Draw:
+    (in_first, in_second), kept, observed = halves.controls, halves.kept, halves.observed
+    reference, duplicate = in_first.reference, halves.duplicate
+    scores = t_scores(task.test_matrix, halves.truth_of, len(task.groups), task.contexts)
+    truth = Truth(observed, reference, scores)
     predicted = np.broadcast_to(_of_groups(task.baselines["mean"], kept), duplicate.shape)
     mean = log_fold_change(predicted, _of_groups(reference, kept))
     effects = {
@@ -96,7 +143,7 @@ def _draw(task: Task, controls: KnownControls, rng: np.random.Generator) -> Draw
         HALF["control"]: np.zeros(duplicate.shape),
         HALF["observed"]: observed[kept],
     }
-    sure = certainty(second, in_second, np.flatnonzero(kept))
+    sure = certainty(halves.second, in_second, np.flatnonzero(kept))
     if np.isfinite(sure).any():
         effects[INTERPOLATED] = sure * duplicate + (1 - sure) * mean
     return Draw(truth, kept, effects)

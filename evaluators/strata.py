@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.evaluators.grouping import mean_by_group
-from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.metrics.metric import Direction
-from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
-from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR, compare, weighted_mean
+from pereggrn_data.evaluators.intervals import DRAWS
+from pereggrn_data.evaluators.replicate_halves import duplicate_noise
+from pereggrn_data.evaluators.scoring import Scores
+from pereggrn_data.evaluators.summary import MetricSummary, summarise
 from pereggrn_data.evaluators.task import Task
 
 ARE_REGULATORS = "targets are regulators"
@@ -41,8 +39,8 @@ def strata_of(task: Task, kept: Bools, regulators: Collection[str] | None = None
     DataFrame
         ``targets``: single or double, with the number of targets that some training
         perturbation has (``single seen0``); ``effect size``: tertiles of the norm of the
-        observed log fold change over the standard error of its mean, None where a
-        group has one observation; ``targets measured``: yes, no or some; with
+        observed log fold change over the noise of a technical duplicate, None where a
+        group has none; ``targets measured``: yes, no or some; with
         `regulators` also ``targets are regulators``: yes, no or some.
     """
     train = task.train_obs
@@ -71,17 +69,9 @@ def _how_many_among(genes: Collection[str], known: Collection[str]) -> str:
 
 
 def _effect_over_noise(task: Task) -> Floats:
-    """Return (groups,) norms of effects over the standard error of what was observed."""
-    counts = task.groups["n_observations"].to_numpy(float)
-    matrix: Any = task.test_matrix
-    squares = matrix.multiply(matrix) if sparse.issparse(matrix) else np.square(matrix)
-    groups = len(task.groups)
-    variance = mean_by_group(squares, task.group_of, groups) - np.square(
-        mean_by_group(matrix, task.group_of, groups)
-    )
+    """Return (groups,) norms of effects over the distance between two halves of a group."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        noise = np.sqrt(np.maximum(variance, 0).sum(axis=1) / (counts - 1))
-        size = np.linalg.norm(task.observed - task.reference(), axis=1) / noise
+        size = np.linalg.norm(task.observed - task.reference(), axis=1) / duplicate_noise(task)
     return np.where(np.isfinite(size), size, np.nan)
 
 
@@ -95,8 +85,10 @@ def _tertiles(size: Floats) -> list[str | None]:
     ]
 
 
-def summarise_strata(scores: Scores, strata: pd.DataFrame) -> list[dict[str, Any]]:
-    """Average every metric within strata.
+def summarise_strata(
+    scores: Scores, strata: pd.DataFrame, *, draws: int = DRAWS, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Average every metric within strata, with intervals over the labels of each.
 
     Parameters
     ----------
@@ -104,40 +96,58 @@ def summarise_strata(scores: Scores, strata: pd.DataFrame) -> list[dict[str, Any
         Of the predictions and of the baselines.
     strata
         One row per scored group, as :func:`strata_of` returns it.
+    draws, seed
+        Of the intervals.
 
     Returns
     -------
     list of dict
-        ``by``, ``stratum``, ``n_groups`` and ``metrics``: per metric ``value``,
-        ``mean_baseline`` and ``percent_change_from_mean`` (positive is better). A
-        column in which all groups are alike is left out.
+        ``by``, ``stratum``, ``n_groups``, ``n_labels`` and ``metrics``: per metric
+        ``value``, ``mean_baseline``, ``difference`` to the mean in the metric's units and
+        ``percent_change_from_mean`` (positive is better), and the ``interval``,
+        ``difference_interval`` and ``percent_change_interval`` of these, None where one
+        label is all there is. A column in which all groups are alike is left out.
     """
-    frames = {m: f.reset_index(drop=True) for m, f in scores.groups.groupby("method", sort=False)}
-    mine, mean = frames[PREDICTIONS], frames["mean"]
-    weights = mine["n_observations"].to_numpy(float)
-    judged = [m for n, m in METRICS.items() if n in mine and m.direction is not None]
     found = []
+    method = scores.groups["method"]
     for by in strata:
         names = sorted(strata[by].dropna().unique())
         if len(names) < 2:
             continue
         for stratum in names:
-            rows = (strata[by] == stratum).to_numpy(bool)
-            metrics = {}
-            for metric in judged:
-                values = mine[metric.name].to_numpy(float)[rows]
-                other = mean[metric.name].to_numpy(float)[rows]
-                gain = compare(values, other, weights[rows])
-                advantage = gain.gain(1 if metric.direction is Direction.HIGHER else -1)
-                base = abs(gain.baseline or 0.0)
-                metrics[metric.name] = {
-                    "value": weighted_mean(values, weights[rows]),
-                    "mean_baseline": weighted_mean(other, weights[rows]),
-                    "percent_change_from_mean": None
-                    if advantage is None or base < SMALLEST_DIVISOR
-                    else 100 * advantage / base,
-                }
+            rows = np.flatnonzero((strata[by] == stratum).to_numpy(bool))
+            parts = [
+                of_method.iloc[rows] for _, of_method in scores.groups.groupby(method, sort=False)
+            ]
+            part = Scores(pd.concat(parts), scores.targets, len(rows))
+            summary = summarise(part, draws=draws, seed=seed)
             found.append(
-                {"by": by, "stratum": stratum, "n_groups": int(rows.sum()), "metrics": metrics}
+                {
+                    "by": by,
+                    "stratum": stratum,
+                    "n_groups": len(rows),
+                    "n_labels": summary.overall.n_labels,
+                    "metrics": {
+                        name: _of_stratum(m)
+                        for name, m in summary.metrics.items()
+                        if m.higher_is_better is not None
+                    },
+                }
             )
     return found
+
+
+def _of_stratum(metric: MetricSummary) -> dict[str, Any]:
+    difference = metric.differences["mean"]
+    ends = {
+        "interval": metric.interval,
+        "difference_interval": difference.interval,
+        "percent_change_interval": metric.percent_change_interval,
+    }
+    return {
+        "value": metric.value,
+        "mean_baseline": metric.baselines["mean"],
+        "difference": difference.value,
+        "percent_change_from_mean": metric.percent_change_from_mean,
+        **{name: None if interval is None else list(interval) for name, interval in ends.items()},
+    }

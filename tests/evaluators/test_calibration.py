@@ -26,6 +26,7 @@ from pereggrn_data.evaluators.replicate_halves import (
     KnownControls,
     certainty,
     draws,
+    duplicate_noise,
     halved,
     known_controls,
 )
@@ -153,6 +154,24 @@ def test_interpolation_is_between_mean_and_duplicate(calibrated: Calibration) ->
     )
     assert (between < mean).all()
     assert between.mean() < duplicate.mean() * 1.5
+
+
+def test_every_draw_of_the_duplicate_is_kept(calibrated: Calibration) -> None:
+    for name in ("mse", "discrimination_l1"):
+        kept = calibrated.draws[name]
+        assert kept.shape == (DRAWS, 10)
+        np.testing.assert_allclose(kept.mean(axis=0), calibrated.of(DUPLICATE, name))
+        assert len(np.unique(kept[:, 0])) == (DRAWS if name == "mse" else 1)
+
+
+def test_noise_of_a_duplicate_is_that_of_observations_and_controls(clear: Task) -> None:
+    """By hand: 3 and 3 of 6 observations, 6 and 6 of 12 controls, noise of 0.3 in 40 genes."""
+    noise = duplicate_noise(clear)
+    expected = 0.3 * np.sqrt(len(GENES) * (1 / 3 + 1 / 3 + 1 / 6 + 1 / 6))
+    np.testing.assert_allclose(noise, expected, rtol=0.35)
+    assert noise.mean() == pytest.approx(expected, rel=0.15)
+    single = a_task(GENES[:8], GENES[10:20], replicates=1)
+    assert np.isnan(duplicate_noise(single)).all()
 
 
 def test_scaled_scores_are_0_for_the_mean_and_1_for_a_duplicate(calibrated: Calibration) -> None:

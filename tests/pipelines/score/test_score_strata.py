@@ -97,6 +97,25 @@ def test_strata_divide_the_groups(report: ScoreReport) -> None:
     assert report.to_dict()["strata"] == list(report.strata)
 
 
+def test_kinds_have_intervals_over_their_own_labels(report: ScoreReport) -> None:
+    for stratum in report.strata:
+        m = stratum["metrics"]["mae"]
+        ends = [m[f"{of}interval"] for of in ("", "difference_", "percent_change_")]
+        if stratum["n_labels"] < 2:
+            assert ends == [None] * 3
+            continue
+        assert ends[0][0] < m["value"] < ends[0][1]
+        assert ends[1][0] < m["difference"] < ends[1][1]
+        # What is positive is better, and the three say the same.
+        assert (m["difference"] > 0) == (m["percent_change_from_mean"] > 0)
+    assert any(s["n_labels"] > 2 for s in report.strata)
+    of_all = report.metrics["mae"].interval
+    assert of_all is not None
+    third = next(s for s in report.strata if s["stratum"] == "middle third")
+    low, high = third["metrics"]["mae"]["interval"]
+    assert high - low != of_all[1] - of_all[0]
+
+
 def test_kinds_of_targets_by_hand() -> None:
     """Singles of a gene that never trained, pairs with one and with two trained genes."""
     labels = ["ctrl"] * 4 + ["A", "B", "C", "D"] * 2 + ["A,B", "A,D"]

@@ -147,20 +147,22 @@ def _check_show(show: str | None, metric: str) -> None:
 
 def print_perturbations(report: ScoreReport, show: str, metric: str) -> None:
     """Print the perturbations that are forecast worst or best, or kinds of perturbation."""
-    from pereggrn_data.pipelines.score import short
+    from pereggrn_data.pipelines.score import short, short_change
 
     emit("")
     if show == _STRATA:
         rows: list[tuple[str | None, ...]] = []
         for stratum in report.strata:
             m = stratum["metrics"][metric]
-            change = m["percent_change_from_mean"]
+            change = short_change(m["percent_change_from_mean"], m["percent_change_interval"])
             rows.append((
                 f"{stratum['by']}: {stratum['stratum']}", str(stratum["n_groups"]),
-                short(m["value"]), short(m["mean_baseline"]), short(change, "{:+.1f} %"),
+                short(m["value"]), short(m["mean_baseline"]), change,
             ))  # fmt: skip
         headings = ["stratum", "groups", "value", "mean", "vs mean"]
-        emit_table(headings, rows, right=headings[1:], title=f"{metric}, by kind of perturbation")
+        emit_table(
+            headings, rows, right=headings[1:-1], title=f"{metric}, by kind of perturbation"
+        )
         return
     frame = report.perturbations(metric)
     number = int(show) if show.isdecimal() else _SHOWN

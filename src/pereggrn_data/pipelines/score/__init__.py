@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.score_predictions import score as score
     from pereggrn_data.pipelines.score.score_report import ScoreReport as ScoreReport
     from pereggrn_data.pipelines.score.score_report import short as short
+    from pereggrn_data.pipelines.score.score_report import short_change as short_change
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -43,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
         "score_report": (
             "ScoreReport",
             "short",
+            "short_change",
         ),
     },
 )

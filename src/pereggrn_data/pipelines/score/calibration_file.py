@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CALIBRATION_FILE = "calibration.json"
-_FORMAT = "pereggrn-data calibration 1"
+_FORMAT = "pereggrn-data calibration 2"
 _COLUMNS = ("control", "mean", "permuted", "observed", "duplicate", "half_mean")
 """Values that are shown; the file has all of them."""
 
@@ -74,6 +74,7 @@ class CalibrationReport:
             "metrics": {name: m.to_dict() for name, m in made.summaries().items()},
             "groups": {c: made.groups[c].tolist() for c in made.groups},
             "values": made.values,
+            "duplicate_draws": made.draws,
             "notes": list(made.notes),
         }
 
@@ -175,7 +176,15 @@ def _parsed(values: Any) -> CalibrationReport:
     made = CalibrationReport(
         dataset=str(values["dataset"]),
         signature=str(values["signature"]),
-        calibration=Calibration(groups, by_method, tuple(map(str, values["notes"]))),
+        calibration=Calibration(
+            groups,
+            by_method,
+            tuple(map(str, values["notes"])),
+            {
+                str(metric): np.array([_numbers(row, len(groups)) for row in rows])
+                for metric, rows in values["duplicate_draws"].items()
+            },
+        ),
         warnings=(),
     )
     if values["key"] != made.key:

@@ -153,7 +153,7 @@ def score(
         name=wanted.name or given.model or _file_stem(given),
         file=given.path if given.sha256 is not None else None,
         file_sha256=given.sha256,
-        strata=summarise_strata(scores, strata),
+        strata=summarise_strata(scores, strata, draws=wanted.draws, seed=wanted.draws_seed),
         duplicates={n: v[checked.aligned.scored] for n, v in duplicates.items()},
     )
 

@@ -229,7 +229,8 @@ class ScoreReport:
         headings += ["scaled", "better"] if with_scale else ["better"]
         rows = []
         for name, m in judged.items():
-            row = [name, short(m.value), short(m.baselines["mean"]), _change(m)]
+            row = [name, short(m.value), short(m.baselines["mean"])]
+            row.append(short_change(m.percent_change_from_mean, m.percent_change_interval))
             row += [short(m.ceiling.scaled, "{:.2f}")] if with_scale else []
             rows.append((*row, _verdict(m)))
         return rows, headings
@@ -246,19 +247,17 @@ def _verdict(metric: MetricSummary) -> str | None:
     return {True: "yes", False: "no", None: "?"}[metric.beats_baselines]
 
 
-def _change(metric: MetricSummary) -> str | None:
+def short_change(change: float | None, ends: Sequence[float] | None) -> str | None:
     """Write a percent change with its interval.
 
     Examples
     --------
     ``+7.6 % [+1.2, +13.0]``
     """
-    if metric.percent_change_from_mean is None:
+    if change is None:
         return None
-    text = f"{_percent(metric.percent_change_from_mean)} %"
-    if metric.percent_change_interval is None:
-        return text
-    return f"{text} [{', '.join(_percent(end) for end in metric.percent_change_interval)}]"
+    text = f"{_percent(change)} %"
+    return text if ends is None else f"{text} [{', '.join(_percent(end) for end in ends)}]"
 
 
 def _percent(value: float) -> str:
