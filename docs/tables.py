@@ -25,6 +25,7 @@ from pereggrn_data.core.options import options_table
 from pereggrn_data.evaluators.metrics import metrics_table
 from pereggrn_data.evaluators.splits import UNIVERSAL, split_types_table
 from pereggrn_data.pipelines.collection import catalog_tables_by_name
+from pereggrn_data.pipelines.experiment import metadata_keys_table
 from pereggrn_data.validators import format_tables, rules_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -70,6 +71,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "layouts of counts": layouts_table,
     "commands of pereggrn-data": lambda: command_reference(data_app),
     "commands of pereggrn-eval": lambda: command_reference(evaluate_app),
+    "keys of experiments": metadata_keys_table,
     **option_tables(),
     **{name: lambda table=table: table for name, table in format_tables().items()},
     **{name: lambda table=table: table for name, table in catalog_tables_by_name().items()},

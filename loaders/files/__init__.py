@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.edge_facts import is_parquet as is_parquet
     from pereggrn_data.loaders.files.edge_facts import parquet_columns as parquet_columns
     from pereggrn_data.loaders.files.edge_facts import read_edge_facts as read_edge_facts
+    from pereggrn_data.loaders.files.experiment_files import METADATA_FILE as METADATA_FILE
+    from pereggrn_data.loaders.files.experiment_files import experiment_file as experiment_file
+    from pereggrn_data.loaders.files.experiment_files import read_mapping as read_mapping
     from pereggrn_data.loaders.files.expression_parts import (
         has_predictions_header as has_predictions_header,
     )
@@ -107,6 +110,11 @@ __getattr__, __dir__ = lazy_names(
             "is_parquet",
             "parquet_columns",
             "read_edge_facts",
+        ),
+        "experiment_files": (
+            "METADATA_FILE",
+            "experiment_file",
+            "read_mapping",
         ),
         "expression_parts": (
             "has_predictions_header",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pereggrn_data.cli.evaluate import (
     calibrate_command,
+    experiment_commands,
     predict_command,
     score_command,
     split_command,
@@ -62,6 +63,8 @@ add_command(
     calibrate_command.GROUPS,
     example="pereggrn-eval calibrate demo",
 )
+
+experiment_commands.register(app)
 
 
 @app.command("demo", example="pereggrn-eval demo -o pereggrn-demo")

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection.intake_catalog import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection.intake_catalog import intake_yaml as intake_yaml
     from pereggrn_data.pipelines.collection.intake_readers import catalog as catalog
+    from pereggrn_data.pipelines.collection.known_names import require_known as require_known
+    from pereggrn_data.pipelines.collection.known_names import (
+        subnetwork_files as subnetwork_files,
+    )
     from pereggrn_data.pipelines.collection.listing import Listed as Listed
     from pereggrn_data.pipelines.collection.listing import State as State
     from pereggrn_data.pipelines.collection.listing import list_entries as list_entries
@@ -90,6 +94,10 @@ __getattr__, __dir__ = lazy_names(
             "intake_yaml",
         ),
         "intake_readers": ("catalog",),
+        "known_names": (
+            "require_known",
+            "subnetwork_files",
+        ),
         "listing": (
             "Listed",
             "State",
