@@ -24,7 +24,7 @@ def register(program: typer.Typer) -> None:
     program.add_typer(app, name="experiment")
 
 
-@app.command("check")
+@app.command("check", example="pereggrn-eval experiment check three_methods.json")
 def check_command(
     files: Annotated[
         list[Path],
@@ -66,7 +66,9 @@ def check_command(
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-@app.command("conditions")
+@app.command(
+    "conditions", example="pereggrn-eval experiment conditions three_methods.json > conditions.csv"
+)
 def conditions_command(
     file: Annotated[
         Path, typer.Argument(help="A JSON or YAML file, or a folder with a metadata.json.")
