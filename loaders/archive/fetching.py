@@ -245,7 +245,7 @@ class EntryFetcher:
             raise changed_file(path, f"sha256 {expected}", f"sha256 {sha256}")
         origin = "lock" if member and self._locked_hash(member) else "first seen"
         if known is None or not known.is_unchanged(path):
-            self.hashes.record_file(local, sha256, origin=origin)
+            self.hashes.note(local, sha256, origin=origin)
         return FetchedFile(local, path, sha256, path.stat().st_size, False, origin)
 
     def _expected(self, local: str, member: LockedMember | None) -> str | None:

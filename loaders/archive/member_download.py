@@ -13,7 +13,7 @@ from pereggrn_data.loaders.archive.release_files import ReleaseFiles
 from pereggrn_data.loaders.archive.transfer import ByteSpan, NoProgress, Transfer, TransferProgress
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives, unpack_from_whole
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
-from pereggrn_data.loaders.cache import GROUP_FILE, SET_ASIDE, Cache, Holding, set_aside
+from pereggrn_data.loaders.cache import SET_ASIDE, Cache, Holding, open_new, open_old, set_aside
 from pereggrn_data.loaders.files import check_magic, settle
 from pereggrn_data.loaders.remote import RangesIgnoredError
 
@@ -99,7 +99,7 @@ class Batch:
         span = ByteSpan(self.link, *self.span)
         part = self.cache.part(self.files.record, self.entry.name, *self.span)
         label = f"{self.entry.name} from {archive.key}"
-        return Transfer(file, archive, span, part, self.say, self.progress, label)
+        return Transfer(file, archive, span, part, self.say, self.progress, self.cache, label)
 
     def write(self, local: str, out: Path) -> Unpacked:
         """Unpack one member into `out`, bringing the raw bytes first if need be."""
@@ -110,7 +110,7 @@ class Batch:
             try:
                 with self.cache.transfer_slot():
                     transfer.run()
-                with transfer.part.open("rb") as raw, out.open("wb") as file:
+                with open_old(transfer.part) as raw, open_new(out) as file:
                     raw.seek(member.start - self.span[0])
                     return unpack(raw, member, file)
             except RangesIgnoredError:
@@ -119,7 +119,7 @@ class Batch:
                 self.files.mark_rangeless(self.located.archive)
         whole = self._bring_whole()
         try:
-            with out.open("wb") as file:
+            with open_new(out) as file:
                 return unpack_from_whole(whole, member, file)
         except IntegrityError:
             self.files.set_aside_if_damaged(self.located.archive)
@@ -198,7 +198,7 @@ class MemberDownload:
                 expected=f"sha256 {self.expected}",
                 got=f"sha256 {unpacked.sha256}",
             )
-        settle(out, GROUP_FILE)
+        settle(out, self.batch.cache.group_bits)
         return unpacked
 
     def _rejected(self, error: IntegrityError, out: Path) -> IntegrityError:

@@ -17,12 +17,13 @@ from pereggrn_data.loaders.archive.whole_archives import WholeArchives, unpack_f
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import (
     ARCHIVES,
-    GROUP_FILE,
     MEMBERS,
     SET_ASIDE,
     Cache,
     HashStore,
     changed_file,
+    open_new,
+    open_old,
     set_aside,
 )
 from pereggrn_data.loaders.files import check_magic, settle, settle_folder, sha256_of_file
@@ -162,7 +163,9 @@ class RecordFetcher:
         self, wanted: RecordFile, path: Path, sha256: str, *, downloaded: bool
     ) -> FetchedFile:
         store = HashStore(self.cache, self.files.record)
-        store.record_file(wanted.local, sha256, origin="first seen")
+        known = store.get(wanted.local)
+        if known is None or known.sha256 != sha256 or not known.is_unchanged(path):
+            store.note(wanted.local, sha256, origin="first seen")
         size = path.stat().st_size
         return FetchedFile(wanted.local, path, sha256, size, downloaded, "first seen")
 
@@ -237,7 +240,7 @@ class RecordFetcher:
             try:
                 self._unpack(indexed, member, out)
                 check_magic(out, path.name)
-                settle(out, GROUP_FILE)
+                settle(out, self.cache.group_bits)
                 out.replace(path)
             except IntegrityError as error:
                 if attempt == 2:
@@ -258,12 +261,19 @@ class RecordFetcher:
             name = f"{archive.key} {member.crc32:08x}"
             part = self.cache.part(self.files.record, name, member.start, member.stop)
             transfer = Transfer(
-                file, archive, span, part, self.say, self.progress, f"{out.name} of {archive.key}"
+                file,
+                archive,
+                span,
+                part,
+                self.say,
+                self.progress,
+                self.cache,
+                f"{out.name} of {archive.key}",
             )
             try:
                 with self.cache.transfer_slot():
                     transfer.run()
-                with part.open("rb") as raw, out.open("wb") as written:
+                with open_old(part) as raw, open_new(out) as written:
                     unpacked = unpack(raw, member, written)
             except (RangesIgnoredError, IntegrityError) as error:
                 transfer.discard()
@@ -276,7 +286,7 @@ class RecordFetcher:
                 return unpacked
         whole = self._whole(replace(archive, members=None))
         try:
-            with out.open("wb") as written:
+            with open_new(out) as written:
                 return unpack_from_whole(whole, member, written)
         except IntegrityError:
             self.files.set_aside_if_damaged(archive)

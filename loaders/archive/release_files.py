@@ -24,7 +24,6 @@ from pereggrn_data.loaders.cache import (
     Holding,
     set_aside,
     which_archive_holds,
-    write_shared_text,
 )
 from pereggrn_data.loaders.files import md5_of_file
 from pereggrn_data.loaders.remote import Http, OfflineError, RangesIgnoredError, RemoteFile
@@ -213,10 +212,9 @@ class ReleaseFiles:
 
     def _keep(self, lock: ReleaseLock) -> ReleaseLock:
         self._lock = lock
-        if self.given is None:
+        if self.given is None and not self.cache.is_read_only:
             path = self.cache.folder(lock.record) / INDEX_FILE
-            self.cache.make_folder(path.parent)
-            write_shared_text(dumps(lock.to_dict(), indent=1), path)
+            self.cache.write_text(dumps(lock.to_dict(), indent=1), path)
         return lock
 
     def mark_rangeless(self, archive: LockedArchive) -> LockedArchive:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
 
 from pereggrn_data.catalog import LockedArchive
 from pereggrn_data.core.errors import NetworkError
 from pereggrn_data.loaders.archive.zip_index import check_size
-from pereggrn_data.loaders.cache import open_without_links
+from pereggrn_data.loaders.cache import Cache, open_new, open_without_links, read_small
 from pereggrn_data.loaders.remote import Part, PassingError, RemoteFile, Validator
 
 WORTHWHILE = 1 << 16
@@ -89,6 +91,8 @@ class Transfer:
         Called when something is started again.
     label
         Shown with the progress; by default the archive's name.
+    cache
+        The cache that the part belongs to.
     """
 
     file: RemoteFile
@@ -97,7 +101,9 @@ class Transfer:
     part: Path
     say: Callable[[str], None]
     progress: TransferProgress
+    cache: Cache
     label: str = ""
+    _restarts: int = field(default=0, init=False)
 
     @property
     def sidecar(self) -> Path:
@@ -120,6 +126,7 @@ class Transfer:
             If the file is not as long as promised.
         """
         failures = 0
+        self._restarts = 0
         validator = self._kept()
         if self._done() == self.span.length and self.part.exists():
             return
@@ -129,6 +136,7 @@ class Transfer:
                 try:
                     validator = self._attempt(before, validator, whole)
                 except PassingError as error:
+                    validator = self._kept()
                     arrived = self._done() - before
                     failures = 1 if arrived >= WORTHWHILE else failures + 1
                     if failures >= self.file.http.settings.tries:
@@ -163,33 +171,55 @@ class Transfer:
 
     def _append(self, part: Part) -> None:
         appending = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        with os.fdopen(open_without_links(self.part, appending), "ab") as out:
+        # Unbuffered: what has arrived is kept, whatever happens next.
+        with os.fdopen(open_without_links(self.part, appending), "ab", buffering=0) as out:
+            if (bits := self.cache.group_bits) and (
+                found := os.fstat(out.fileno())
+            ).st_uid == os.geteuid():
+                os.fchmod(out.fileno(), stat.S_IMODE(found.st_mode) | bits)
             for chunk in part.chunks():
-                out.write(chunk)
+                _write_all(out, chunk)
                 self.progress.advance(len(chunk))
-            out.flush()
             os.fsync(out.fileno())
 
     def _done(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
+        try:
+            return self.part.lstat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _forget(self, done: int) -> None:
+        """Start again, but not for ever: a server could change its mind each time."""
         self.discard()
         self.progress.advance(-done)
+        self._restarts += 1
+        if self._restarts >= self.file.http.settings.tries:
+            raise NetworkError(
+                f"The transfer of {self.archive.key} had to start again {self._restarts} times.",
+                got="a server that has another file, or goes on at another place, each time",
+                fix="try again later, or from another network.",
+            )
 
     def _kept(self) -> Validator | None:
         """Return what an earlier attempt noted; discard what belongs to something else."""
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            values = json.loads(self.sidecar.read_text("utf-8"))
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            values = json.loads(read_small(self.sidecar))
             if ByteSpan(**values["span"]) == self.span and self._done() <= self.span.length:
                 return Validator(**values["validator"])
         self.discard()
         return None
 
     def _remember(self, validator: Validator) -> None:
-        self.part.parent.mkdir(parents=True, exist_ok=True)
+        self.cache.make_folder(self.part.parent)
         values = {"span": asdict(self.span), "validator": asdict(validator)}
-        self.sidecar.write_text(json.dumps(values), "utf-8")
+        with open_new(self.sidecar) as file:
+            file.write(json.dumps(values).encode())
+
+
+def _write_all(out: RawIOBase, chunk: bytes) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[out.write(left) or 0 :]
 
 
 def _gave_up(key: str, error: NetworkError) -> NetworkError:

@@ -16,7 +16,7 @@ from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.archive.release_files import ReleaseFiles
 from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Transfer, TransferProgress
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
-from pereggrn_data.loaders.cache import ARCHIVES, GROUP_FILE, SET_ASIDE, Cache, set_aside
+from pereggrn_data.loaders.cache import ARCHIVES, SET_ASIDE, Cache, set_aside
 from pereggrn_data.loaders.files import CHUNK, check_magic, md5_of_file, settle
 
 
@@ -45,7 +45,7 @@ class WholeArchives:
             file = self.files.remote_file(archive)
             part = self.cache.part(record, f"{ARCHIVES}-{archive.key}", 0, archive.size)
             span = ByteSpan(file.links[0], 0, archive.size)
-            transfer = Transfer(file, archive, span, part, self.say, self.progress)
+            transfer = Transfer(file, archive, span, part, self.say, self.progress, self.cache)
             for attempt in (1, 2):
                 with self.cache.transfer_slot():
                     transfer.run(whole=True)
@@ -58,7 +58,7 @@ class WholeArchives:
                     self.say(f"{error.what} Trying once more.")
                     transfer.discard()
             self.cache.make_folder(target.parent)
-            settle(part, GROUP_FILE)
+            settle(part, self.cache.group_bits)
             part.replace(target)
             transfer.discard()
         return target

@@ -9,6 +9,7 @@ member's bytes are fetched and unpacked by our own modules.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,17 @@ LARGEST_INDEX = 1 << 28
 LARGEST_HEADER = 30 + 2 * 0xFFFF
 LARGEST_TRAILER = 24
 ENCRYPTED = 0x1
+UNREADABLE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
+"""What zipfile raises for an index that is damaged, or was made to look like one."""
 
 
 class ArchiveChangedError(IntegrityError):
@@ -95,12 +107,20 @@ def _members(file: IO[bytes] | io.RawIOBase, key: str) -> tuple[LockedMember, ..
             infos = [info for info in archive.infolist() if not info.is_dir()]
             starts = sorted({info.header_offset for info in archive.infolist()})
             end = archive.start_dir
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
-        raise IntegrityError(
-            f"{key} is not a zip archive that we can read.", got=str(error)[:200]
-        ) from None
-    following = dict(zip(starts, [*starts[1:], end], strict=True))
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the disk's, not the archive's
+        raise _unreadable(key, error) from None
+    except UNREADABLE as error:
+        raise _unreadable(key, error) from None
+    following = dict(zip(starts, [*starts[1:], end][: len(starts)], strict=True))
     return tuple(_member(info, following[info.header_offset], key) for info in infos)
+
+
+def _unreadable(key: str, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"{key} is not a zip archive that we can read.", got=str(error)[:200] or "a damaged index"
+    )
 
 
 def _member(info: zipfile.ZipInfo, following: int, key: str) -> LockedMember:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.entry_layout import wanted_files as wanted_files
     from pereggrn_data.loaders.cache.entry_layout import which_archive_holds as which_archive_holds
     from pereggrn_data.loaders.cache.folders import ARCHIVES as ARCHIVES
-    from pereggrn_data.loaders.cache.folders import GROUP_FILE as GROUP_FILE
     from pereggrn_data.loaders.cache.folders import HASHES_FILE as HASHES_FILE
     from pereggrn_data.loaders.cache.folders import INDEX_FILE as INDEX_FILE
     from pereggrn_data.loaders.cache.folders import LOCKS as LOCKS
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.folders import free_bytes as free_bytes
     from pereggrn_data.loaders.cache.folders import open_cache as open_cache
     from pereggrn_data.loaders.cache.folders import set_aside as set_aside
-    from pereggrn_data.loaders.cache.folders import write_shared_text as write_shared_text
     from pereggrn_data.loaders.cache.hash_store import ChangedFileError as ChangedFileError
     from pereggrn_data.loaders.cache.hash_store import HashStore as HashStore
     from pereggrn_data.loaders.cache.hash_store import KnownHash as KnownHash
@@ -54,9 +52,11 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.local_collections import local_entry as local_entry
     from pereggrn_data.loaders.cache.local_collections import read_collection as read_collection
     from pereggrn_data.loaders.cache.process_locks import has_flock as has_flock
-    from pereggrn_data.loaders.cache.process_locks import (
-        open_without_links as open_without_links,
-    )
+    from pereggrn_data.loaders.cache.unlinked import open_new as open_new
+    from pereggrn_data.loaders.cache.unlinked import open_old as open_old
+    from pereggrn_data.loaders.cache.unlinked import open_without_links as open_without_links
+    from pereggrn_data.loaders.cache.unlinked import read_small as read_small
+    from pereggrn_data.loaders.cache.unlinked import refuse_link as refuse_link
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -81,7 +81,6 @@ __getattr__, __dir__ = lazy_names(
         "folders": (
             "ARCHIVES",
             "Cache",
-            "GROUP_FILE",
             "MEMBERS",
             "HASHES_FILE",
             "INDEX_FILE",
@@ -91,7 +90,6 @@ __getattr__, __dir__ = lazy_names(
             "free_bytes",
             "open_cache",
             "set_aside",
-            "write_shared_text",
         ),
         "hash_store": (
             "ChangedFileError",
@@ -108,6 +106,7 @@ __getattr__, __dir__ = lazy_names(
             "local_entry",
             "read_collection",
         ),
-        "process_locks": ("has_flock", "open_without_links"),
+        "process_locks": ("has_flock",),
+        "unlinked": ("open_new", "open_old", "open_without_links", "read_small", "refuse_link"),
     },
 )

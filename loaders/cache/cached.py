@@ -63,7 +63,7 @@ def unchanged(found: CachedEntry, *, only: str | None = None) -> CachedEntry:
         if sha256 != recorded.sha256:
             raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
         with suppress(OSError, UsageError):  # a cache that we may only read
-            store.record_file(local, sha256, origin=recorded.origin)
+            store.note(local, sha256, origin=recorded.origin)
     return found
 
 

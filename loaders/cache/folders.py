@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
 from pereggrn_data.core.errors import IntegrityError, UsageError
-from pereggrn_data.loaders.cache.process_locks import LOCK_MODE, one_of_locks, open_without_links
+from pereggrn_data.loaders.cache.process_locks import one_of_locks
+from pereggrn_data.loaders.cache.unlinked import open_without_links, refuse_link
 from pereggrn_data.loaders.files import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
@@ -34,8 +36,8 @@ NOWHERE = Path("/nonexistent/pereggrn-data")
 STRAY = re.compile(r"tmp[a-z0-9_]{8}")
 """Names that the standard library gives to temporary files."""
 
-GROUP_FILE, GROUP_FOLDER = 0o644, 0o755
-"""Files are for the whole group to read, whatever the umask says."""
+GROUP_FILE, GROUP_FOLDER = 0o060, 0o070 | stat.S_ISGID
+"""What the group may do beside what the umask says, where the cache is shared with it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Cache:
 
     def unpacking(self, record: str, name: str) -> Path:
         """Return the folder in which an entry's files are unpacked before they are moved."""
-        return self._below(self.folder(record) / PARTS, f"{quote(name, safe=' =')}.unpacking")
+        return self._below(self._parts(record), f"{quote(name, safe=' =')}.unpacking")
 
     def spans(self, record: str, name: str) -> list[tuple[int, int]]:
         """Return the spans of an archive that earlier runs have begun to bring for an entry."""
@@ -81,9 +83,12 @@ class Cache:
 
     def part(self, record: str, name: str, start: int, stop: int) -> Path:
         """Return where the raw bytes of a transfer collect."""
-        return self._below(
-            self.folder(record) / PARTS, f"{quote(name, safe=' =')}-{start}-{stop}.part"
-        )
+        return self._below(self._parts(record), f"{quote(name, safe=' =')}-{start}-{stop}.part")
+
+    def _parts(self, record: str) -> Path:
+        folder = self.folder(record) / PARTS
+        refuse_link(folder)
+        return folder
 
     def calibration(self, key: str) -> Path:
         """Return where a calibration of metrics is kept, or would be."""
@@ -131,8 +136,30 @@ class Cache:
                 fix=f"name a folder by {CACHE_VARIABLE}.",
             )
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether the owner has asked to share it with a group: ``chmod g+rwxs`` on its root."""
+        try:
+            mode = self.root.stat().st_mode
+        except OSError:
+            return False
+        return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+
+    @property
+    def group_bits(self) -> int:
+        """Permissions of new files beside those that the umask gives."""
+        return GROUP_FILE if self.is_shared else 0
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it is there, and we may only read it: what is there can be used all the same."""
+        folder = self.root / LOCKS
+        if not folder.exists():
+            folder = self.root
+        return folder.exists() and not os.access(folder, os.W_OK | os.X_OK)
+
     def make_folder(self, folder: Path) -> None:
-        """Make a folder below the cache that the group can read.
+        """Make a folder below the cache; for the group as well, where it is shared.
 
         Raises
         ------
@@ -140,41 +167,77 @@ class Cache:
             If the cache cannot be written to.
         """
         self.require_place()
+        if self.is_read_only:
+            raise self._not_writable("it may only be read by us")
         try:
             missing = [p for p in (folder, *folder.parents) if not p.exists()]
-            folder.mkdir(parents=True, exist_ok=True)
-            for made in missing:
-                if made == self.root or self.root in made.parents:
-                    made.chmod(made.stat().st_mode | GROUP_FOLDER)
+            for absent in reversed(missing):
+                try:
+                    absent.mkdir()
+                except FileExistsError:  # made by another process: its modes are not ours
+                    continue
+                if self.root in absent.parents and self.is_shared:
+                    absent.chmod(absent.stat().st_mode | GROUP_FOLDER)
+            if not folder.is_dir():
+                raise NotADirectoryError(f"{folder} is not a folder")
         except OSError as error:
-            raise UsageError(
-                f"The cache {self.root} cannot be written to.",
-                got=str(error),
-                fix=f"name another folder by {CACHE_VARIABLE}.",
-            ) from None
+            raise self._not_writable(str(error)) from None
+
+    def write_text(self, text: str, path: Path) -> None:
+        """Write a small text file below the cache: nobody ever sees half of it.
+
+        Raises
+        ------
+        UsageError
+            If the cache cannot be written to.
+        """
+        self.make_folder(path.parent)
+        write_text(text, path, mode=self.group_bits, sync=True)
+
+    def _not_writable(self, got: str) -> UsageError:
+        return UsageError(
+            f"The cache {self.root} cannot be written to.",
+            got=got,
+            fix=f"name another folder by {CACHE_VARIABLE}.",
+        )
 
     @contextmanager
     def locked(self, name: str, *, waiting_for: str = "another process") -> Iterator[None]:
-        """Hold a lock that only one process has at a time.
+        """Hold a lock that only one process has at a time; none where we may only read.
 
         Raises
         ------
         UsageError
             If it seems to be left over; see :mod:`pereggrn_data.loaders.cache.process_locks`.
         """
-        with one_of_locks([self._lock_file(name)], waiting_for=waiting_for, say=self.say):
+        with self._one_of([name], waiting_for):
             yield
 
     @contextmanager
     def transfer_slot(self) -> Iterator[None]:
         """Hold one of the places for transfers: there are two, for all processes together."""
-        files = [self._lock_file(f"transfer-{i}") for i in range(TRANSFERS_AT_A_TIME)]
-        with one_of_locks(files, waiting_for="another transfer to end", say=self.say):
+        names = [f"transfer-{i}" for i in range(TRANSFERS_AT_A_TIME)]
+        with self._one_of(names, "another transfer to end"):
+            yield
+
+    @contextmanager
+    def _one_of(self, names: Sequence[str], waiting_for: str) -> Iterator[None]:
+        self.require_place()
+        if self.is_read_only:  # nothing is written, so that nobody is in the way
+            yield
+            return
+        files = [self._lock_file(name) for name in names]
+        with one_of_locks(
+            files, waiting_for=waiting_for, say=self.say, group_bits=self.group_bits
+        ):
             yield
 
     def pace(self, interval: float) -> None:
         """Wait until `interval` seconds have passed since any process last called this."""
         with self.locked("api", waiting_for="our turn to ask the service"):
+            if self.is_read_only:
+                time.sleep(interval)
+                return
             stamp = self._lock_file("api.time")
             try:
                 handle = open_without_links(stamp, os.O_RDWR)
@@ -182,19 +245,21 @@ class Cache:
                 time.sleep(max(0.0, min(interval, interval - since)))
             except FileNotFoundError:
                 handle = open_without_links(stamp, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-                os.fchmod(handle, LOCK_MODE)
+                if bits := self.group_bits:
+                    os.fchmod(handle, os.fstat(handle).st_mode | bits)
             except PermissionError:  # of somebody who does not share it
                 return
             try:
-                os.utime(handle)
+                with suppress(PermissionError):  # another's, which we may write to
+                    os.utime(handle)
             finally:
                 os.close(handle)
 
     def _lock_file(self, name: str) -> Path:
         folder = self.root / LOCKS
+        refuse_link(folder)
         if not folder.is_dir():
             self.make_folder(folder)
-            folder.chmod(folder.stat().st_mode | 0o020)
         return folder / f"{quote(name, safe=' =')}.lock"
 
 
@@ -212,6 +277,9 @@ def open_cache(say: Callable[[str], None] = lambda _: None) -> Cache:
     except (RuntimeError, KeyError) as error:
         # A container may run as a user that its system does not know. What needs no
         # cache works all the same.
+        if named and (user := named.split("/", 1)[0].removeprefix("~")):
+            nowhere = f"{CACHE_VARIABLE} is {named!r}, and there is no user {user!r}"
+            return Cache(NOWHERE, say, nowhere=nowhere)
         return Cache(NOWHERE, say, nowhere=f"HOME is not set, and {_cause(error)}")
     return Cache(folder, say)
 
@@ -219,11 +287,6 @@ def open_cache(say: Callable[[str], None] = lambda _: None) -> Cache:
 def _cause(error: BaseException) -> str:
     user = f"the user id {os.getuid()} is not known to this system" if os.name == "posix" else ""
     return user or str(error)
-
-
-def write_shared_text(text: str, path: Path) -> None:
-    """Write a small text file for the group: nobody ever sees half of it."""
-    write_text(text, path, mode=GROUP_FILE, sync=True)
 
 
 def set_aside(path: Path, folder: Path) -> Path:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.cache.folders import HASHES_FILE, Cache, write_shared_text
+from pereggrn_data.core.errors import IntegrityError, UsageError
+from pereggrn_data.loaders.cache.folders import HASHES_FILE, Cache
 
 HASHES_FORMAT_VERSION = 1
 
@@ -89,12 +89,16 @@ class HashStore:
             accept any file.
         """
         try:
-            text = self.path.read_text("utf-8")
+            content = self.path.read_bytes()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise UsageError(
+                f"The record of checksums {self.path} cannot be read.", got=error.strerror
+            ) from None
         try:
-            return _parse(json.loads(text))
-        except (ValueError, TypeError, KeyError) as error:
+            return _parse(json.loads(content.decode("utf-8")))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise IntegrityError(
                 f"The record of checksums {self.path} is damaged.",
                 got=str(error)[:200],
@@ -123,8 +127,15 @@ class HashStore:
                 )
             self._write({**known, path: new})
 
+    def note(self, path: str, sha256: str, *, origin: str) -> None:
+        """As :meth:`record_file`, but in a cache that we may only read nothing is noted."""
+        if not self.cache.is_read_only:
+            self.record_file(path, sha256, origin=origin)
+
     def mark_verified(self, path: str) -> None:
-        """Note that a file was hashed just now and found right."""
+        """Note that a file was hashed just now and found right, where we may write that down."""
+        if self.cache.is_read_only:
+            return
         stat = self.cache.file(self.record, path).stat()
         with self.cache.locked(f"hashes-{self.record}"):
             known = self.all()
@@ -141,11 +152,16 @@ class HashStore:
     def _write(self, known: Mapping[str, KnownHash]) -> None:
         files = {path: asdict(known[path]) for path in sorted(known)}
         values = {"format_version": HASHES_FORMAT_VERSION, "files": files}
-        self.cache.make_folder(self.path.parent)
-        write_shared_text(json.dumps(values, indent=1, ensure_ascii=False), self.path)
+        self.cache.write_text(json.dumps(values, indent=1, ensure_ascii=False), self.path)
 
 
 def _parse(values: Any) -> dict[str, KnownHash]:
     if values["format_version"] != HASHES_FORMAT_VERSION:
         raise ValueError(f"format_version {values['format_version']}")
-    return {path: KnownHash(**fields) for path, fields in values["files"].items()}
+    found = {path: KnownHash(**fields) for path, fields in values["files"].items()}
+    for path, known in found.items():
+        texts = (known.sha256, known.origin, known.recorded, known.verified or "")
+        numbers = (known.size, known.mtime_ns)
+        if not all(isinstance(t, str) for t in texts) or not all(type(n) is int for n in numbers):
+            raise TypeError(f"values of {path!r:.60} are of another type")
+    return found

@@ -95,10 +95,18 @@ def md5_of_file(path: Path) -> str:
 
 
 def settle(path: Path, mode: int) -> None:
-    """Make sure that a file is on the disk, and that the group can read it."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    path.chmod(path.stat().st_mode | mode)
+    """Make sure that a file is on the disk, and give it permissions beside those it has.
+
+    Those of a file that is another user's stay as they are.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        os.fsync(handle)
+        found = os.fstat(handle)
+        if mode and found.st_uid == os.geteuid():
+            os.fchmod(handle, stat.S_IMODE(found.st_mode) | mode)
+    finally:
+        os.close(handle)
 
 
 def settle_folder(folder: Path) -> None:

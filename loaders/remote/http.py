@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
@@ -26,6 +28,8 @@ from pereggrn_data.loaders.remote.http_failures import (
     host_of,
     not_encrypted,
     retry_after,
+    slow_answer,
+    too_many_redirects,
     transfer_failures,
     unreachable,
     wait_asked,
@@ -34,10 +38,17 @@ from pereggrn_data.loaders.remote.http_failures import (
 if TYPE_CHECKING:
     import requests
 
+    from pereggrn_data.loaders.remote.watched import Watch
+
 T = TypeVar("T")
 
 BASE_URL_VARIABLE = "PEREGGRN_BASE_URL"
 DEFAULT_BASE_URL = "https://zenodo.org"
+CHUNK = 1 << 18
+LARGEST_ANSWER = 1 << 26
+"""Bytes of JSON: the record of ten thousand files has a few million."""
+
+MOST_REDIRECTS = 20
 PROJECT_LINK = "https://pypi.org/project/pereggrn-data/"
 
 
@@ -49,6 +60,10 @@ class HttpSettings:
     ----------
     connect_timeout, read_timeout
         Seconds; the second is how long a transfer may stand still.
+    answer_limit
+        Seconds in which an answer must be complete up to its body, redirects included.
+    slowest
+        Bytes a second: a body that arrives more slowly, over `read_timeout`, is broken off.
     tries
         Attempts in a row that may fail.
     backoff
@@ -61,6 +76,8 @@ class HttpSettings:
 
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
+    answer_limit: float = 60.0
+    slowest: float = 1000.0
     tries: int = 5
     backoff: float = 1.0
     longest_wait: float = 60.0
@@ -88,22 +105,6 @@ def base_url() -> str:
 def is_https(url: str) -> bool:
     """Say whether an address is one of encrypted HTTP."""
     return url.lower().startswith("https://")
-
-
-def _new_session() -> requests.Session:
-    """Return a session that follows no redirect from https to anything else."""
-    import requests
-
-    class EncryptedSession(requests.Session):
-        def get_redirect_target(self, resp: requests.Response) -> str | None:
-            target = super().get_redirect_target(resp)
-            if target is not None and is_https(resp.url):
-                onward = urljoin(resp.url, target)
-                if not is_https(onward):
-                    raise not_encrypted(resp.url, onward)
-            return target
-
-    return EncryptedSession()
 
 
 def user_agent() -> str:
@@ -134,11 +135,13 @@ class Http:
 
     def __post_init__(self) -> None:
         self._session: requests.Session | None = None
+        self._watch: Watch | None = None
 
     def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
+        if self._session is not None and self._watch is not None:
             self._session.close()
+            self._watch.let_go()
             self._session = None
 
     def get_json(self, url: str) -> Any:
@@ -155,19 +158,59 @@ class Http:
         self.pace()
         with self.get(url, headers={"Accept": "application/json"}) as response:
             check_status(response)
+            content = b""
+            for chunk in self.body(response, decoded=True):
+                content += chunk
+                if len(content) > LARGEST_ANSWER:
+                    raise NetworkError(
+                        f"The answer of {host_of(url)} is too long.",
+                        expected=f"at most {LARGEST_ANSWER} bytes",
+                        fix="another program may be answering in its place.",
+                    )
             try:
-                return response.json()
-            except transfer_failures() as error:
-                raise InterruptedTransferError(
-                    f"The answer of {host_of(url)} broke off.", got=type(error).__name__
-                ) from None
-            except ValueError:
+                return json.loads(content)
+            except (ValueError, RecursionError):
                 raise NetworkError(
                     f"{url} did not answer with JSON.",
                     expected="JSON",
                     got=response.headers.get("Content-Type", "no content type"),
                     fix="another program may be answering in its place (a proxy, a login page).",
                 ) from None
+
+    def body(self, response: requests.Response, *, decoded: bool = False) -> Iterator[bytes]:
+        """Yield a body as it arrives: each piece at once, however small.
+
+        Parameters
+        ----------
+        decoded
+            Undo a compression.
+
+        Raises
+        ------
+        InterruptedTransferError
+            If it breaks off, or is slower than the settings say.
+        """
+        window, watch = self.settings.read_timeout, self._connected()[1]
+        least = self.settings.slowest * window
+        arrived = 0
+        with watch.limited(window) as limit:
+            try:
+                while chunk := response.raw.read1(CHUNK, decode_content=decoded):
+                    arrived += len(chunk)
+                    if arrived >= least:
+                        arrived = 0
+                        limit.extend(window)
+                    yield chunk
+                if not limit.is_over:
+                    return
+                cause = "the end"
+            except transfer_failures() as error:
+                cause = type(error).__name__
+        if limit.is_over:
+            cause = f"fewer than {least:.0f} bytes in {window:.0f} s"
+        raise InterruptedTransferError(
+            f"The answer of {host_of(response.url)} broke off.", got=cause
+        ) from None
 
     @contextmanager
     def get(
@@ -194,6 +237,8 @@ class Http:
             yield response
         finally:
             response.close()
+            if self._watch is not None:
+                self._watch.let_go()
 
     def _with_retries(self, url: str, headers: dict[str, str], tries: int) -> requests.Response:
         if self.offline:
@@ -209,7 +254,8 @@ class Http:
                     raise unreachable(url, error) from None
                 self._wait(attempt, None, f"{host_of(url)} does not answer")
                 continue
-            except OSError as error:  # all of requests, and a bad list of authorities
+            except (OSError, ValueError, HTTPException) as error:
+                # All of requests, a bad list of authorities, and headers that are none.
                 raise unreachable(url, error) from None
             if response.status_code not in RETRIED_STATUS:
                 return response
@@ -227,17 +273,47 @@ class Http:
         # Links come from records, too: before a plain request is sent.
         if not is_https(url) and is_https(base_url()):
             raise not_encrypted(base_url(), url)
-        if self._session is None:
-            self._session = _new_session()
+        session, watch = self._connected()
+        with watch.limited(self.settings.answer_limit) as limit:
+            try:
+                return self._followed(session, url, headers)
+            except connection_failures():
+                if not limit.is_over:
+                    raise
+        raise slow_answer(url, self.settings.answer_limit)
+
+    def _connected(self) -> tuple[requests.Session, Watch]:
+        if self._session is None or self._watch is None:
+            from pereggrn_data.loaders.remote.watched import Watch, watched_session
+
+            self._watch = Watch()
+            self._session = watched_session(self._watch)
             self._session.headers["User-Agent"] = user_agent()
             # A range counts bytes of the file, so nothing may compress it on the way.
             self._session.headers["Accept-Encoding"] = "identity"
+        return self._session, self._watch
+
+    def _followed(
+        self, session: requests.Session, url: str, headers: dict[str, str]
+    ) -> requests.Response:
+        """Send a request, and follow redirects, but never from https to anything else."""
+        from pereggrn_data.loaders.remote.watched import redirect_target
+
         timeout = (self.settings.connect_timeout, self.settings.read_timeout)
-        response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
-        if is_https(url) and not is_https(response.url):
+        for _ in range(MOST_REDIRECTS):
+            response = session.get(url, headers=headers, stream=True, timeout=timeout)
+            if is_https(url) and not is_https(response.url):
+                response.close()
+                raise not_encrypted(url, response.url)
+            target = redirect_target(session, response)
+            if target is None:
+                return response
             response.close()
-            raise not_encrypted(url, response.url)
-        return response
+            onward = urljoin(response.url, target)
+            if is_https(url) and not is_https(onward):
+                raise not_encrypted(url, onward)
+            url = onward
+        raise too_many_redirects(url)
 
     def persist(self, action: Callable[[], T]) -> T:
         """Do something small again, as often as our patience lasts, while it breaks off.

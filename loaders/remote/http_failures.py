@@ -103,7 +103,7 @@ def retry_after(response: requests.Response) -> float | None:
         return float(text)
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
@@ -140,6 +140,30 @@ def unreachable(url: str, error: BaseException) -> LinkTroubleError:
     if isinstance(error, requests.exceptions.SSLError):
         fix = "the certificate was not accepted; REQUESTS_CA_BUNDLE names your own authorities."
     return LinkTroubleError(f"{host_of(url)} cannot be reached.", got=_short(error), fix=fix)
+
+
+def slow_answer(url: str, seconds: float) -> LinkTroubleError:
+    """Say that an answer began, or did not, and never came to its body."""
+    return LinkTroubleError(
+        f"{host_of(url)} did not come to an answer.",
+        expected=f"an answer within {seconds:.0f} s",
+        got="none, or only the beginning of one",
+        fix="run the command again later; what has arrived is kept.",
+    )
+
+
+def too_many_redirects(url: str) -> LinkTroubleError:
+    """Say that a host sends us on and on."""
+    return LinkTroubleError(
+        f"{host_of(url)} sent us on again and again.",
+        fix="run the command again later, or from another network.",
+    )
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number of bytes from a header, or None if it is none that could be meant."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def transfer_failures() -> tuple[type[BaseException], ...]:
@@ -182,6 +206,8 @@ def gave_up(url: str, status: int, attempts: int) -> LinkTroubleError:
 
 
 def _duration(seconds: float) -> str:
+    if seconds > 86_400:
+        return "more than a day"
     if seconds < 120:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes"

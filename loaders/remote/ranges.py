@@ -23,14 +23,16 @@ from pereggrn_data.loaders.remote.http_failures import (
     WrongRangeError,
     check_status,
     is_html,
-    transfer_failures,
+    whole_number,
 )
 
 if TYPE_CHECKING:
     import requests
 
-CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)")
-CHUNK = 1 << 18
+CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
+LONGEST_TAG = 1000
+"""Characters of what tells versions of a file apart; more is not kept."""
+
 TRIES_PER_LINK = 2
 """Where there is another link, it has its turn after so many failures of one."""
 
@@ -76,6 +78,7 @@ class Part:
     stop: int
     validator: Validator
     response: requests.Response
+    http: Http
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they arrive.
@@ -87,16 +90,15 @@ class Part:
         """
         left = self.stop - self.start
         try:
-            for chunk in self.response.iter_content(CHUNK):
+            for chunk in self.http.body(self.response):
                 taken = chunk[:left]
                 left -= len(taken)
                 yield taken
                 if not left:
                     return
-        except transfer_failures() as error:
+        except InterruptedTransferError as error:
             raise InterruptedTransferError(
-                f"The transfer broke off {left} bytes before its end.",
-                got=f"{type(error).__name__}",
+                f"The transfer broke off {left} bytes before its end.", got=error.got
             ) from None
         if left:
             raise InterruptedTransferError(f"The body ended {left} bytes too early.")
@@ -134,7 +136,7 @@ class RemoteFile:
         """
 
         def read(response: requests.Response) -> Part:
-            part = _read_part(response)
+            part = _read_part(self.http, response)
             if part.start != start or part.stop > stop or part.stop <= start:
                 raise _wrong(response, f"bytes {start}-{stop - 1}")
             return part
@@ -151,7 +153,7 @@ class RemoteFile:
         """Ask for the last bytes; a shorter file comes whole."""
 
         def read(response: requests.Response) -> Part:
-            part = _read_part(response)
+            part = _read_part(self.http, response)
             if part.stop != part.validator.size or part.stop - part.start > length:
                 raise _wrong(response, f"the last {length} bytes")
             return part
@@ -168,8 +170,8 @@ class RemoteFile:
 
         def read(response: requests.Response) -> Part:
             if response.status_code != 206:
-                return _whole_body(response, size)
-            part = _read_part(response)
+                return _whole_body(self.http, response, size)
+            part = _read_part(self.http, response)
             if part.start != offset:
                 raise _wrong(response, f"bytes from {offset}")
             return part
@@ -263,7 +265,7 @@ def _check_is_no_page(response: requests.Response) -> None:
         )
 
 
-def _read_part(response: requests.Response) -> Part:
+def _read_part(http: Http, response: requests.Response) -> Part:
     if response.status_code == 200:
         raise RangesIgnoredError(f"{response.url} cannot be read in parts.")
     header = response.headers.get("Content-Range", "")
@@ -274,22 +276,23 @@ def _read_part(response: requests.Response) -> Part:
     length = response.headers.get("Content-Length")
     if last >= size or (length is not None and length != str(last + 1 - start)):
         raise _wrong(response, "a Content-Range that fits its length")
-    return Part(start, last + 1, _validator(response, size), response)
+    return Part(start, last + 1, _validator(response, size), response, http)
 
 
-def _whole_body(response: requests.Response, size: int) -> Part:
-    length = response.headers.get("Content-Length", "")
-    size = int(length) if length.isdigit() else size
-    return Part(0, size, _validator(response, size), response)
+def _whole_body(http: Http, response: requests.Response, size: int) -> Part:
+    length = whole_number(response.headers.get("Content-Length", ""))
+    size = size if length is None else length
+    return Part(0, size, _validator(response, size), response, http)
 
 
 def _validator(response: requests.Response, size: int) -> Validator:
-    headers = response.headers
-    return Validator(size, headers.get("ETag"), headers.get("Last-Modified"))
+    found = (response.headers.get(name) for name in ("ETag", "Last-Modified"))
+    etag, last_modified = (t if t is not None and len(t) <= LONGEST_TAG else None for t in found)
+    return Validator(size, etag, last_modified)
 
 
 def _wrong(response: requests.Response, expected: str) -> WrongRangeError:
-    got = response.headers.get("Content-Range") or f"status {response.status_code}"
+    got = response.headers.get("Content-Range", "")[:100] or f"status {response.status_code}"
     return WrongRangeError(
         f"{response.url} sent another part than the one asked for.",
         expected=expected,

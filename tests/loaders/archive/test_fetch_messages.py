@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import zipfile
 from pathlib import Path
 
@@ -64,17 +62,3 @@ def test_croissant_has_the_records_own_date(
     fetch("nakatake")
     described = json.loads(command("export", "nakatake", "--format", "croissant").out)
     assert described.get("datePublished") == date
-
-
-def test_locks_are_for_the_group_to_take(
-    serve: Serve, archives: dict[str, Path], cache_folder: Path
-) -> None:
-    serve(archives)
-    before = os.umask(0o077)
-    try:
-        fetch("nakatake")
-    finally:
-        os.umask(before)
-    locks = cache_folder / ".locks"
-    for path in (locks, *locks.iterdir()):
-        assert path.stat().st_mode & stat.S_IWGRP, path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,22 @@ def test_magic_bytes(tmp_path: Path, name: str, data: bytes, ok: bool) -> None:
         return
     with pytest.raises(IntegrityError):
         check_magic(path, name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\x05\x06" + bytes(18),
+        b"PK\x05\x06" + b"\xff" * 18,
+        b"PK\x06\x06" + b"\xff" * 52 + b"PK\x06\x07" + b"\xff" * 16 + b"PK\x05\x06" + b"\xff" * 18,
+        b"PK\x05\x06" + bytes(6) + b"\x01\x00\x2e\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        b"",
+    ],
+    ids=["empty", "end of ones", "zip64 of ones", "end of another", "nothing"],
+)
+def test_an_end_without_an_archive(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(content)
+    archive = LockedArchive(key="a.zip", size=len(content), md5=None, link=None)
+    with suppress(IntegrityError):
+        assert read_local_index(path, archive).members == ()

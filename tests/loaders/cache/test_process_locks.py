@@ -42,7 +42,8 @@ def test_files_that_flock_left_are_no_locks(tmp_path: Path) -> None:
     (folder / "x.lock").touch()
     cache = Cache(tmp_path, said.append)
     with cache.locked("x"):
-        assert sorted(p.name for p in folder.iterdir()) == ["x.lock", "x.lock.held"]
+        names = sorted(p.name for p in folder.iterdir())
+        assert names == ["x.lock", "x.lock.held", "x.lock.held.holder"]
     assert [p.name for p in folder.iterdir()] == ["x.lock"]
     assert not said
 

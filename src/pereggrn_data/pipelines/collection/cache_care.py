@@ -116,7 +116,23 @@ def clean(plan: CleaningPlan, *, forget: bool = False) -> None:
     forget
         Forget the checksums, too. Otherwise they stay, so that what is
         fetched next must be the same.
+
+    Raises
+    ------
+    UsageError
+        If something cannot be removed, or is not in the cache.
     """
+    try:
+        _clean(plan, forget=forget)
+    except OSError as error:
+        raise UsageError(
+            f"The cache {plan.cache.root} cannot be cleaned.",
+            got=str(error),
+            fix="what could be removed has been; ask whoever owns the cache.",
+        ) from error
+
+
+def _clean(plan: CleaningPlan, *, forget: bool) -> None:
     for path in plan.paths:
         _check_below(path, plan.cache.root)
         if path.is_dir():

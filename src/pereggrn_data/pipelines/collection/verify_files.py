@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pereggrn_data.catalog import AnyEntry, Group, LockedArchive, LockedMember, load_catalog
+from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.archive import is_as_recorded
 from pereggrn_data.loaders.cache import (
     ARCHIVES,
@@ -160,7 +162,8 @@ def _verify_file(
         if expected is None:
             state, against = _by_crc(path, member)
         elif state is FileState.OK and known is not None:
-            store.mark_verified(local)
+            with suppress(OSError, UsageError):  # the answer does not hang on the note
+                store.mark_verified(local)
     return VerifiedFile(name, record, local, path, state, sha256, expected, against)
 
 

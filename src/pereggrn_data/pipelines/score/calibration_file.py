@@ -19,7 +19,7 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import METRICS, Calibration
-from pereggrn_data.loaders.cache import open_cache, write_shared_text
+from pereggrn_data.loaders.cache import open_cache
 from pereggrn_data.loaders.files import required_file, write_text
 
 if TYPE_CHECKING:
@@ -238,8 +238,7 @@ def keep(report: CalibrationReport) -> str | None:
     """
     place = _place(report.signature)
     try:
-        open_cache().make_folder(place.parent)
-        write_shared_text(dumps(report.to_dict(), indent=None), place)
+        open_cache().write_text(dumps(report.to_dict(), indent=None), place)
     except (UsageError, OSError) as error:
         said = str(error).splitlines()[0]
         return f"The calibration is not kept for the next score: {said}"
