@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from pereggrn_data.core.labels import looks_like_control
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
+from pereggrn_data.core.strict_json import loads
 from pereggrn_data.validators import schemas
 from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.expression import (
@@ -90,9 +90,9 @@ def parse_header(value: Any) -> Origin:
     if not isinstance(value, str):
         raise _invalid("JSON text", with_article(type(value).__name__))
     try:
-        values = json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise _invalid("JSON text", f"{type(error).__name__}: {error}") from error
+        values = loads(value, "uns['pereggrn']")
+    except InvalidDataError as error:
+        raise _invalid("JSON text", error.got or error.what) from error
     return Origin.from_dict(values, source="this file")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from pereggrn_data.catalog import Release, ReleaseLock, load_catalog
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.core.errors import MissingFileError, UsageError
+from pereggrn_data.loaders.files import existing_file, read_json
 
 LOCK_VARIABLE = "PEREGGRN_LOCK"
 
@@ -72,14 +72,7 @@ def read_lock(path: Path) -> ReleaseLock:
     InvalidDataError
         If it is not one.
     """
-    try:
-        text = path.read_text("utf-8")
-    except OSError:
-        raise MissingFileError(f"There is no lock file {path}.", fix="check the path.") from None
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InvalidDataError(
-            f"{path} is not a lock file.", expected="JSON", got=str(error)[:100]
-        ) from None
+    if existing_file(path) is None:
+        raise MissingFileError(f"There is no lock file {path}.", fix="check the path.")
+    values = read_json(path, expected="a lock file as written by `pereggrn-data lock`")
     return ReleaseLock.from_dict(values, source=str(path))

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import IntegrityError, UsageError
+from pereggrn_data.core.errors import IntegrityError, InvalidDataError, UsageError
+from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.cache.folders import HASHES_FILE, Cache
 
 HASHES_FORMAT_VERSION = 1
@@ -97,11 +98,11 @@ class HashStore:
                 f"The record of checksums {self.path} cannot be read.", got=error.strerror
             ) from None
         try:
-            return _parse(json.loads(content.decode("utf-8")))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return _parse(loads(content, self.path))
+        except (InvalidDataError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(
                 f"The record of checksums {self.path} is damaged.",
-                got=str(error)[:200],
+                got=str(getattr(error, "got", None) or error)[:200],
                 fix="move it away to start anew; files are then checked by CRC-32 only.",
             ) from None
 

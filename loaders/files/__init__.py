@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.split_files import read_test_set as read_test_set
     from pereggrn_data.loaders.files.split_files import split_of_training as split_of_training
     from pereggrn_data.loaders.files.split_files import write_split as write_split
+    from pereggrn_data.loaders.files.stored_text import read_json as read_json
+    from pereggrn_data.loaders.files.stored_text import read_text as read_text
+    from pereggrn_data.loaders.files.stored_text import read_toml as read_toml
     from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.text_tables import explained as explained
     from pereggrn_data.loaders.files.text_tables import first_rows as first_rows
@@ -155,6 +158,11 @@ __getattr__, __dir__ = lazy_names(
             "split_of_training",
             "read_test_set",
             "write_split",
+        ),
+        "stored_text": (
+            "read_json",
+            "read_text",
+            "read_toml",
         ),
         "text_tables": (
             "TEXT_ENDINGS",

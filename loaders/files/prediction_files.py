@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +32,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
 from pereggrn_data.core.printable import one_line
+from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
 from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
@@ -157,8 +157,8 @@ def _from_adata(adata: AnnData, source: str) -> Predictions:
 def _model(said: Any) -> str | None:
     """Return the method's name from ``uns["pereggrn_model"]``; None if it names none."""
     try:
-        values = json.loads(str(said))
-    except (ValueError, RecursionError):
+        values = loads(str(said), f"uns[{MODEL_UNS!r}]")
+    except InvalidDataError:
         return None
     name = values.get("model") if isinstance(values, dict) else None
     return one_line(name)[:200] if isinstance(name, str) and name.strip() else None

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.errors import IntegrityError, InvalidDataError, PereggrnError
+from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.core.format import PEREGGRN_UNS, SPLIT_SHA256_UNS
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
+from pereggrn_data.loaders.files.stored_text import read_json, read_text
 from pereggrn_data.loaders.files.user_paths import existing_path, required_file
 from pereggrn_data.loaders.files.writing import recorded_parts, with_parts, write_text
 from pereggrn_data.validators import parse_header
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse what two readers could understand in two ways."""
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"a field stands twice among {sorted(names)}")
-    return dict(pairs)
-
 
 SPLIT_FILE = "split.json"
 
@@ -47,14 +39,7 @@ def read_split(path: Path) -> Split:
     file = required_file(path / SPLIT_FILE if found is not None and found.is_dir() else path)
     # Other text is no JSON, which the parser says better.
     refuse_other_kind(file, ("json", "text", "unknown", "empty"), "a split.json")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        values = json.loads(text, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise InvalidDataError(
-            f"{path} is not JSON: {error}.",
-            expected="a split.json as written by `pereggrn-eval split`",
-        ) from error
+    values = read_json(file, expected="a split.json as written by `pereggrn-eval split`")
     split = Split.from_dict(values, source=str(path))
     # Under another name, or elsewhere, its neighbours are nobody's business.
     if file.name == SPLIT_FILE:
@@ -123,11 +108,7 @@ def read_test_set(path: Path) -> tuple[str, ...]:
     InvalidDataError
         If it holds no names, or one of them twice.
     """
-    try:
-        text = required_file(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidDataError(f"{path} is not text: {error}.", expected=_TEST_SET) from error
-    names = _names_in_json(text, path) if path.suffix == ".json" else _names_in_csv(text)
+    names = _names_in_json(path) if path.suffix == ".json" else _names_in_csv(path)
     seen = set(names)
     if not names or len(seen) < len(names):
         raise InvalidDataError(
@@ -141,11 +122,8 @@ def read_test_set(path: Path) -> tuple[str, ...]:
 _TEST_SET = "a JSON list of observation names, each once, or a CSV with a column 'observation'"
 
 
-def _names_in_json(text: str, path: Path) -> list[str]:
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidDataError(f"{path} is not JSON: {error}.", expected=_TEST_SET) from error
+def _names_in_json(path: Path) -> list[str]:
+    values = read_json(path, expected=_TEST_SET)
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
         raise InvalidDataError(
             f"{path} is not a test set.", expected=_TEST_SET, got=f"{values!r:.60}"
@@ -153,8 +131,10 @@ def _names_in_json(text: str, path: Path) -> list[str]:
     return values
 
 
-def _names_in_csv(text: str) -> list[str]:
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+def _names_in_csv(path: Path) -> list[str]:
+    text = read_text(path)
+    with reading(path, FORMATS["text"]):
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
     if not rows:
         return []
     header = [cell.strip() for cell in rows[0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
@@ -13,8 +12,9 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
-from pereggrn_data.core.errors import NetworkError, UsageError
+from pereggrn_data.core.errors import InvalidDataError, NetworkError, UsageError
 from pereggrn_data.core.printable import without_password
+from pereggrn_data.core.strict_json import loads
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.remote.http_failures import (
     RETRIED_STATUS,
@@ -168,8 +168,8 @@ class Http:
                         fix="another program may be answering in its place.",
                     )
             try:
-                return json.loads(content)
-            except (ValueError, RecursionError):
+                return loads(content, url)
+            except InvalidDataError:
                 raise NetworkError(
                     f"{url} did not answer with JSON.",
                     expected="JSON",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import UnknownNameError, UsageError, with_article
+from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError, with_article
 from pereggrn_data.core.options import check_choices, documented, normalise, option, options_of
 from pereggrn_data.core.reports import Report, Severity
+from pereggrn_data.loaders.files import read_toml
 
 SETTINGS_FILE = "pyproject.toml"
 SECTION = "pereggrn"
@@ -101,9 +101,10 @@ def settings_near(folder: Path) -> tuple[dict[str, Any], Path | None]:
         if not file.is_file():
             continue
         try:
-            tool = tomllib.loads(file.read_text("utf-8")).get("tool", {})
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"The settings in {file} cannot be read.", got=str(error)) from None
+            tool = read_toml(file).get("tool", {})
+        except InvalidDataError as error:
+            got = error.got or error.what
+            raise UsageError(f"The settings in {file} cannot be read.", got=got) from None
         if isinstance(tool, dict) and SECTION in tool:
             return _checked(tool[SECTION], file), file
     return {}, None

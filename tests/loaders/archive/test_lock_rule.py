@@ -58,7 +58,7 @@ def test_a_setting_that_names_no_lock_is_an_error(
     with pytest.raises(MissingFileError, match=r"none\.json"):
         lock_in_force(release, None, lambda _: None)
     (tmp_path / "none.json").write_text("{")
-    with pytest.raises(InvalidDataError, match="is not a lock file"):
+    with pytest.raises(InvalidDataError, match="not JSON that can be read"):
         lock_in_force(release, None, lambda _: None)
 
 

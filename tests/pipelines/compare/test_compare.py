@@ -142,7 +142,7 @@ class TestAgreement:
         for k, text in enumerate((*nothing, wrong)):
             file = tmp_path / f"{k}.json"
             file.write_text(text)
-            with pytest.raises(InvalidDataError, match="no summary of scores"):
+            with pytest.raises(InvalidDataError, match=r"no summary of scores|not JSON"):
                 compare([file])
         broken = altered(runs["good"], tmp_path / "broken", "fill:none", "fill:none")
         frame = pd.read_parquet(broken / "scores.parquet")

@@ -504,7 +504,7 @@ def test_a_recipe_says_what_was_found_too() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [("perturbatoin = 'x'", "options that do not exist"), ("cells = 'yes'", "wrong type"),
-     ("control = 'NT'", "wrong type"), ("x = [", "is not a recipe")],
+     ("control = 'NT'", "wrong type"), ("x = [", "is not TOML")],
 )  # fmt: skip
 def test_recipes_that_are_wrong(tmp_path: Path, text: str, error: str) -> None:
     (tmp_path / "r.toml").write_text(text)

@@ -136,7 +136,7 @@ def test_what_is_no_calibration_is_refused(
     with pytest.raises(InvalidDataError, match="is no calibration"):
         read_calibration(file)
     file.write_text("[1, 2", "utf-8")
-    with pytest.raises(InvalidDataError, match="is no calibration"):
+    with pytest.raises(InvalidDataError, match="is not JSON"):
         read_calibration(file)
 
 

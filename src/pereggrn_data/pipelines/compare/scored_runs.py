@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators import PREDICTIONS
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.loaders.files import existing_path, required_file
+from pereggrn_data.loaders.files import existing_path, read_json, required_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCORES_FILE, SUMMARY_FILE = "scores.parquet", "summary.json"
 _BASELINE = "_baseline"
+_SUMMARY = "a summary.json as written by `pereggrn-eval score`"
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,7 @@ def read_summary(file: Path) -> dict[str, Any]:
     InvalidDataError
         If it is not JSON, or lacks the signature, the dataset or the metrics.
     """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _no_summary(file, f"no JSON: {error}") from error
+    values = read_json(file, expected=_SUMMARY)
     if not isinstance(values, dict):
         raise _no_summary(file, f"a {type(values).__name__}")
     for key, kind in (("signature", str), ("dataset", str), ("metrics", dict)):
@@ -128,7 +125,7 @@ def read_summary(file: Path) -> dict[str, Any]:
 def _no_summary(file: Path, got: str) -> InvalidDataError:
     return InvalidDataError(
         f"{file} is no summary of scores.",
-        expected="a summary.json as written by `pereggrn-eval score`",
+        expected=_SUMMARY,
         got=got,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,13 @@ from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import PREDICTIONS, Scores, summarise
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.loaders.files import existing_path, write_table, write_text
+from pereggrn_data.loaders.files import (
+    existing_path,
+    read_json,
+    read_toml,
+    write_table,
+    write_text,
+)
 from pereggrn_data.pipelines.compare.scored_runs import (
     SCORES_FILE,
     SUMMARY_FILE,
@@ -154,9 +159,9 @@ def check_submission(folder: str | Path) -> list[str]:
 
 def _problems_of_method(file: Path) -> list[str]:
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        return [f"{METHOD_FILE} is no TOML: {error}."]
+        values = read_toml(file)
+    except InvalidDataError as error:
+        return [f"{METHOD_FILE} is no TOML: {error.got or error.what}."]
     wanted = [f.name for f in fields(About)]
     absent = [n for n in wanted if not isinstance(values.get(n), str)]
     if absent:
@@ -193,9 +198,9 @@ def _problems_of_values(run: ScoredRun, groups: pd.DataFrame) -> list[str]:
 
 def _problems_of_results(file: Path, run: ScoredRun, groups: pd.DataFrame) -> list[str]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        return [f"{RESULTS_FILE} is no JSON: {error}."]
+        values = read_json(file)
+    except InvalidDataError as error:
+        return [f"{RESULTS_FILE} is no JSON: {error.got or error.what}."]
     if not isinstance(values, dict) or "metrics" not in values:
         return [f"{RESULTS_FILE} has no metrics."]
     computed = json.loads(dumps(evaluation_results(run, groups)))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pereggrn_data.conversion import options_from
-from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.loaders.files import required_file
+from pereggrn_data.loaders.files import read_toml
 
 MADE = "made"
 """Table of a recipe that says how the file came about; it is not read."""
@@ -28,13 +26,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     UsageError
         If it has options that do not exist, or values of another type.
     """
-    try:
-        stored = tomllib.loads(required_file(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidDataError(
-            f"{path} is not a recipe.", expected="TOML: a line NAME = VALUE per option",
-            got=str(error),
-        ) from error  # fmt: skip
+    stored = read_toml(path, expected="a recipe: a line NAME = VALUE per option")
     stored.pop(MADE, None)
     return options_from(stored, str(path))
 

@@ -8,7 +8,6 @@ something else is never used.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import METRICS, Calibration
 from pereggrn_data.loaders.cache import open_cache
-from pereggrn_data.loaders.files import required_file, write_text
+from pereggrn_data.loaders.files import read_json, required_file, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,9 +151,10 @@ def read_calibration(path: str | Path) -> CalibrationReport:
     """
     path = Path(path)
     file = required_file(path / CALIBRATION_FILE if path.is_dir() else path)
+    values = read_json(file, expected=f"a {CALIBRATION_FILE}")
     try:
-        return _parsed(json.loads(file.read_text(encoding="utf-8-sig")))
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+        return _parsed(values)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise InvalidDataError(
             f"{path} is no calibration: {error}.",
             expected=f"a {CALIBRATION_FILE} as written by `pereggrn-eval calibrate`",
