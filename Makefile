@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test lint install constraints tables clean
+.PHONY: demo docs test lint install constraints tables clean
 
 demo: install
 	$(BIN)/pereggrn-eval demo -o pereggrn-demo
@@ -45,5 +45,14 @@ tables: install
 	$(BIN)/python -m pereggrn_data.pipelines.collection.intake_catalog > intake.yaml.new
 	mv intake.yaml.new catalog/intake.yaml
 
+# The pages of docs/ as HTML; a warning, or a cell that fails, is an error.
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
+
+$(VENV)/docs: $(VENV)/installed
+	$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist pereggrn-demo *.egg-info
+	rm -rf docs/reference/generated $(VENV) build dist pereggrn-demo *.egg-info

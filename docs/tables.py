@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from inspect import isclass, isfunction
 from pathlib import Path
 
 import pereggrn_data
@@ -30,7 +31,7 @@ from pereggrn_data.validators import format_tables, rules_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLE = re.compile(
-    r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n)(?P<text>.*?)(?P<end>\n?<!-- end of table -->)",
+    r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?<!-- end of table -->",
     re.DOTALL,
 )
 
@@ -42,6 +43,23 @@ def exit_codes_table() -> str:
         for code, meaning in EXIT_CODE_MEANINGS.items()
     ]
     return "\n".join(["| code | meaning |", "|---|---|", *rows])
+
+
+def public_names() -> str:
+    """Return what Sphinx makes the pages of all public names from."""
+    public = {name: getattr(pereggrn_data, name) for name in pereggrn_data.__all__}
+    kinds = {
+        "Functions": [n for n, o in public.items() if isfunction(o)],
+        "Types": [n for n, o in public.items() if isclass(o) and not issubclass(o, Exception)],
+        "Errors": [n for n, o in public.items() if isclass(o) and issubclass(o, Exception)],
+    }
+    return "\n\n".join(
+        f"## {kind}\n\n```{{eval-rst}}\n.. currentmodule:: pereggrn_data\n\n"
+        ".. autosummary::\n   :toctree: generated\n\n"
+        + "\n".join(f"   {name}" for name in sorted(names))
+        + "\n```"
+        for kind, names in kinds.items()
+    )
 
 
 def option_tables() -> dict[str, Callable[[], str]]:
@@ -63,6 +81,7 @@ def option_tables() -> dict[str, Callable[[], str]]:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
+    "public names": public_names,
     "metrics": metrics_table,
     "split types": split_types_table,
     "promises of every split": lambda: "\n".join(f"- {p.text}" for p in UNIVERSAL),
@@ -80,7 +99,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def pages() -> list[Path]:
     """Return the pages in which tables stand."""
-    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    written = (p for p in (REPOSITORY / "docs").rglob("*.md") if p.parent.name != "generated")
+    return [REPOSITORY / "README.md", *sorted(written)]
 
 
 def filled(text: str) -> str:
@@ -92,7 +112,8 @@ def filled(text: str) -> str:
         If a page names a table that does not exist.
     """
     return TABLE.sub(
-        lambda found: found["begin"] + TABLES[found["name"]]().strip("\n") + found["end"], text
+        lambda found: f"{found['begin']}{TABLES[found['name']]().strip()}\n<!-- end of table -->",
+        text,
     )
 
 
