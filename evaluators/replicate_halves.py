@@ -18,6 +18,7 @@ from pereggrn_data.evaluators.controls import SEED
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric_surroundings import Moments, t_scores
 from pereggrn_data.evaluators.scoring import Truth
+from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.task import Task
 from pereggrn_data.evaluators.task_baselines import Contexts, stacked
 
@@ -252,7 +253,8 @@ def known_controls(task: Task) -> KnownControls:
     groups = len(task.groups)
     if task.matched_control_mean is None:
         return KnownControls(matrix, np.zeros(matrix.shape[0], dtype=np.intp), None, groups)
-    contexts = Contexts(task.test_obs, task.group_of, groups)
+    matched_by = split_type(task.split.type).matched_by
+    contexts = Contexts(task.test_obs, task.group_of, groups, matched_by)
     code = np.full(matrix.shape[0], -1, dtype=np.intp)
     # Those measured with the test observations; training controls where there is none.
     for rows, offset in ((contexts.rows_in(train[0]), 0),

@@ -14,6 +14,7 @@ from pereggrn_data.core.labels import genes_of
 from pereggrn_data.evaluators.intervals import DRAWS
 from pereggrn_data.evaluators.replicate_halves import duplicate_noise
 from pereggrn_data.evaluators.scoring import Scores
+from pereggrn_data.evaluators.splits.seen_targets import genes_trained, seen
 from pereggrn_data.evaluators.summary import MetricSummary, summarise
 from pereggrn_data.evaluators.task import Task
 
@@ -45,14 +46,14 @@ def strata_of(task: Task, kept: Bools, regulators: Collection[str] | None = None
     """
     train = task.train_obs
     labels = train.loc[~train[IS_CONTROL].to_numpy(bool), PERTURBATION].astype(str).unique()
-    trained = {gene for label in labels for gene in genes_of(label)}
+    trained = genes_trained(labels)
     measured = set(task.genes)
     rows = []
     for label in task.groups[PERTURBATION].astype(str):
         genes = list(dict.fromkeys(genes_of(label)))
-        seen = sum(gene in trained for gene in genes)
         row = {
-            "targets": f"{_HOW_MANY.get(len(genes), f'{len(genes)} genes')} seen{seen}",
+            "targets": f"{_HOW_MANY.get(len(genes), f'{len(genes)} genes')} "
+            f"{seen(label, trained)}",
             "targets measured": _how_many_among(genes, measured),
         }
         if regulators is not None:

@@ -67,7 +67,8 @@ class Task:
         (genes,) mean of the known controls: the baseline of log fold changes.
     matched_control_mean
         (groups, genes) mean of the known controls of each group's cell type and
-        timepoint, which is the baseline instead in a time series; else None.
+        timepoint, where the type of split matches these, which is the baseline instead;
+        else None.
     baselines
         Per name, (genes,) or (groups, genes) predicted expression.
     perturbed_mean
@@ -200,10 +201,14 @@ def make_task(
     group_of, keys, groups = group_rows(test_obs, group_by)
     names = adata.var_names.to_numpy(dtype=object)[at.genes]
     kind = split_type(split.type)
-    contexts = Contexts(test_obs, group_of, len(groups)) if kind.separate_training else None
+    contexts = (
+        Contexts(test_obs, group_of, len(groups), kind.matched_by) if kind.matched_by else None
+    )
     both = (train_obs, train_matrix)
     control_mean = mean_of_controls(both, given)
-    extra, notes = extra_baselines(kind.extra_baselines, both, keys, control_mean)
+    matched = matched_controls(contexts, given, both) if contexts else None
+    reference = control_mean if matched is None else matched
+    extra, notes = extra_baselines(kind.extra_baselines, both, keys, reference)
     return Task(
         dataset=split.dataset,
         sha256=split.sha256,
@@ -217,7 +222,7 @@ def make_task(
         test_matrix=test_matrix,
         observed=mean_by_group(test_matrix, group_of, len(groups)),
         control_mean=control_mean,
-        matched_control_mean=matched_controls(contexts, given, both) if contexts else None,
+        matched_control_mean=matched,
         baselines={**training_baselines(both, given, contexts, names), **extra},
         perturbed_mean=perturbed_mean(both, contexts),
         targets=find_targets(test_obs, group_of, groups, names),

@@ -13,7 +13,7 @@ from scipy import sparse
 from pereggrn_data.core.arrays import Floats, Ints, Matrix, column_means
 from pereggrn_data.core.baselines import additive, training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, first_few
-from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
+from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys, group_rows, mean_by_group
@@ -55,13 +55,25 @@ def training_baselines(
 
 
 def extra_baselines(
-    names: Iterable[str], train: Rows, keys: pd.MultiIndex, mean: Floats
+    names: Iterable[str], train: Rows, keys: pd.MultiIndex, reference: Floats
 ) -> tuple[dict[str, Floats], tuple[str, ...]]:
-    """Compute the baselines that a type of split asks for by name, and say what they lack."""
+    """Compute the baselines that a type of split asks for by name, and say what they lack.
+
+    Parameters
+    ----------
+    names
+        Of :data:`EXTRA_BASELINES`.
+    train
+        Training observations.
+    keys
+        (groups,) what is forecast.
+    reference
+        (genes,) or (groups, genes) mean of the controls that effects are over.
+    """
     extra: dict[str, Floats] = {}
     notes: list[str] = []
     for name in names:
-        extra[name], said = EXTRA_BASELINES[name](train, keys, mean)
+        extra[name], said = EXTRA_BASELINES[name](train, keys, reference)
         notes += said
     return extra, tuple(notes)
 
@@ -77,10 +89,19 @@ class Contexts:
         (test,) group of each test observation.
     groups
         Number of groups.
+    columns
+        What a context is told from others by.
     """
 
-    def __init__(self, test_obs: pd.DataFrame, group_of: Ints, groups: int) -> None:
-        codes, keys = pd.factorize(group_keys(test_obs, CONTEXTS))
+    def __init__(
+        self,
+        test_obs: pd.DataFrame,
+        group_of: Ints,
+        groups: int,
+        columns: Sequence[str] = CONTEXTS,
+    ) -> None:
+        self.columns = tuple(columns)
+        codes, keys = pd.factorize(group_keys(test_obs, self.columns))
         self.keys: list[Hashable] = list(keys)
         counts = np.zeros((groups, len(self.keys)))
         np.add.at(counts, (group_of, codes), 1)
@@ -88,7 +109,7 @@ class Contexts:
 
     def rows_in(self, obs: pd.DataFrame) -> list[Ints]:
         """Return, for each context, the positions of the observations in it."""
-        code = pd.Index(self.keys).get_indexer(pd.Index(list(group_keys(obs, CONTEXTS))))
+        code = pd.Index(self.keys).get_indexer(pd.Index(list(group_keys(obs, self.columns))))
         return [np.flatnonzero(code == k) for k in range(len(self.keys))]
 
     def single(self) -> Ints:
@@ -243,8 +264,56 @@ def additive_baseline(
     )
 
 
+def transferred_baseline(
+    train: Rows, groups: pd.MultiIndex, reference: Floats
+) -> tuple[Floats, tuple[str, ...]]:
+    """Add the mean effect of each perturbation in other cell types to the controls of the own.
+
+    An effect is the mean of the training observations of a perturbation in one cell type (of
+    the group's type of perturbation and timepoint) minus the mean of the training controls of
+    that cell type; cell types count alike.
+
+    Returns
+    -------
+    ndarray, tuple of str
+        (groups, genes) natural-log expression, NaN in groups whose perturbation trains in no
+        cell type that has controls; and a note that counts and names these.
+    """
+    obs, matrix = train
+    control = obs[IS_CONTROL].to_numpy(bool)
+    columns = [str(name) for name in groups.names if name != CELL_TYPE]
+    keys, means = centroids(train, (*columns[1:], CELL_TYPE))
+    at, types, _ = group_rows(obs.iloc[np.flatnonzero(control)], (CELL_TYPE,))
+    of_controls = mean_by_group(matrix[np.flatnonzero(control)], at, len(types))
+    place = {name: k for k, (name,) in enumerate(types)}
+    own = np.array([place.get(key[-1], -1) for key in keys], dtype=np.intp)
+    known = own >= 0
+    effects = means[known] - of_controls[own[known]]
+    codes, labels = pd.factorize(keys[known].droplevel(CELL_TYPE))
+    effect = mean_by_group(effects, codes.astype(np.intp), len(labels))
+    found = {_as_tuple(label): k for k, label in enumerate(labels)}
+    wanted = [tuple(key[groups.names.index(c)] for c in columns) for key in groups]
+    values = np.full((len(groups), matrix.shape[1]), np.nan)
+    for k, key in enumerate(wanted):
+        if key in found:
+            values[k] = effect[found[key]]
+    values += reference
+    absent = [key[0] for key in wanted if key not in found]
+    if not absent:
+        return values, ()
+    return values, (
+        f"The transferred baseline has no value for {len(absent)} of {len(groups)} groups: their "
+        f"perturbations train in no other cell type ({first_few(dict.fromkeys(absent))}).",
+    )
+
+
+def _as_tuple(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
+
+
 EXTRA_BASELINES: dict[str, Callable[..., tuple[Floats, tuple[str, ...]]]] = {
-    "additive": additive_baseline
+    "additive": additive_baseline,
+    "transferred": transferred_baseline,
 }
 """By the name under which a split type asks for them, beside the mean and the median."""
 

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.splits.located import Located as Located
     from pereggrn_data.evaluators.splits.located import locate as locate
     from pereggrn_data.evaluators.splits.replicates import merge_replicates as merge_replicates
+    from pereggrn_data.evaluators.splits.seen_targets import (
+        seen_combinations as seen_combinations,
+    )
     from pereggrn_data.evaluators.splits.types import SPLIT_TYPES as SPLIT_TYPES
     from pereggrn_data.evaluators.splits.types import SplitType as SplitType
     from pereggrn_data.evaluators.splits.types import make_sides as make_sides
     from pereggrn_data.evaluators.splits.types import require_applicable as require_applicable
     from pereggrn_data.evaluators.splits.types import split_type as split_type
     from pereggrn_data.evaluators.splits.types import split_types_table as split_types_table
+    from pereggrn_data.evaluators.splits.validation_side import (
+        choose_validation as choose_validation,
+    )
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -52,6 +58,7 @@ __getattr__, __dir__ = lazy_names(
             "locate",
         ),
         "replicates": ("merge_replicates",),
+        "seen_targets": ("seen_combinations",),
         "types": (
             "SPLIT_TYPES",
             "SplitType",
@@ -60,5 +67,6 @@ __getattr__, __dir__ = lazy_names(
             "split_type",
             "split_types_table",
         ),
+        "validation_side": ("choose_validation",),
     },
 )

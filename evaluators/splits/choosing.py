@@ -15,8 +15,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Ints
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, with_article
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    UnknownNameError,
+    UsageError,
+    first_few,
+    with_article,
+)
 from pereggrn_data.core.labels import (
+    canonical,
     differing_in_case_only,
     genes_of,
     spellings,
@@ -50,6 +57,12 @@ class SplitRequest:
         Whether a stratified split holds out controls too.
     test_set
         Names of the observations that a custom split holds out.
+    folds, fold
+        Number of folds of a k_fold split, and which one is held out; None: none is named.
+    cell_types
+        (n,) cell types; None where the dataset has no such column.
+    cell_type
+        The one whose perturbed observations a cell_type split holds out.
     """
 
     perturbations: npt.NDArray[np.object_]
@@ -61,6 +74,10 @@ class SplitRequest:
     allowed: frozenset[str] | None = None
     stratify_controls: bool = False
     test_set: tuple[str, ...] | None = None
+    folds: int = 5
+    fold: int | None = None
+    cell_types: npt.NDArray[np.object_] | None = None
+    cell_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +191,97 @@ def _eligible_labels(request: SplitRequest, labels: list[str]) -> list[str]:
             f"{len(measured)} perturbed genes are measured{allowed}",
         )
     return eligible
+
+
+def choose_k_fold(request: SplitRequest) -> Sides:
+    """Hold out one of several folds of the perturbations; controls train.
+
+    The labels that an interventional split may hold out are permuted by
+    ``numpy.random.default_rng(seed)`` and dealt into folds whose sizes differ by one at
+    most; all spellings of one perturbation stay together. Which fold is held out does not
+    change the deal.
+    """
+    if request.fold is None:
+        raise UsageError(
+            "It is not said which fold to hold out.",
+            expected=f"--fold 0 to {request.folds - 1}",
+            got="no --fold",
+            fix="`pereggrn-eval split --type k_fold` writes all of them, each in a folder with a "
+            "split.json.",
+        )
+    labels = unique_in_order(request.perturbations)
+    eligible = _eligible_labels(request, labels)
+    torn = _written_also_in_training(request, labels, set(eligible))
+    warnings: tuple[str, ...] = ()
+    if torn:
+        warnings = (
+            f"{len(torn)} perturbations are in no fold, because another spelling of theirs cannot "
+            f"be held out: {first_few(sorted(torn))}.",
+        )
+    case_matters = differing_in_case_only(request.measured)
+    together: dict[str, list[str]] = {}
+    for label in eligible:
+        if label not in torn:
+            together.setdefault(canonical(label, case_matters), []).append(label)
+    units = list(together.values())
+    if len(units) < request.folds:
+        raise UsageError(
+            f"{len(units)} perturbations cannot be dealt into {request.folds} folds.",
+            expected=f"--folds 2 to {len(units)}"
+            if len(units) > 1
+            else "two perturbations that can be held out, or more",
+            got=f"--folds {request.folds}",
+        )
+    order = np.random.default_rng(request.seed).permutation(len(units))
+    dealt = np.array_split(order, request.folds)[request.fold]
+    test = {label for k in dealt for label in units[k]}
+    is_test = np.fromiter((p in test for p in request.perturbations), bool)
+    return Sides.of_mask(is_test, warnings=warnings)
+
+
+def choose_cell_type(request: SplitRequest) -> Sides:
+    """Hold out the perturbed observations of one cell type; its controls train."""
+    if request.cell_types is None:
+        raise InvalidDataError(
+            "The observations do not say of which cell type they are.",
+            expected="a column cell_type in obs",
+            got="none",
+            fix="choose another --type; where replicates are merged, add --keep-apart cell_type.",
+        )
+    types = request.cell_types.astype(str)
+    perturbed = ~request.is_control
+    known = unique_in_order(types[perturbed])
+    if request.cell_type is None:
+        raise UsageError(
+            "A cell_type split holds out the cell type that you name.",
+            expected="--cell-type with one of "
+            + first_few(f"{t} ({int((types[perturbed] == t).sum())} perturbed)" for t in known),
+            got="no --cell-type",
+        )
+    here = types == request.cell_type
+    if not here.any():
+        raise UnknownNameError("cell type", request.cell_type, unique_in_order(types))
+    is_test = here & perturbed
+    others = perturbed & ~here
+    if not is_test.any() or not (here & ~perturbed).any() or not others.any():
+        raise InvalidDataError(
+            f"Transfer to {request.cell_type} cannot be tested.",
+            expected="perturbed observations and controls of that cell type, and perturbed "
+            "observations of another one",
+            got=f"{int(is_test.sum())}, {int((here & ~perturbed).sum())} and "
+            f"{int(others.sum())}; {len(known)} cell types are perturbed: {first_few(known)}",
+            fix="choose another --cell-type, or another --type.",
+        )
+    trained = set(request.perturbations[others])
+    unseen = [x for x in unique_in_order(request.perturbations[is_test]) if x not in trained]
+    warnings: tuple[str, ...] = ()
+    if unseen:
+        total = len(set(request.perturbations[is_test]))
+        warnings = (
+            f"{len(unseen)} of {total} held-out perturbations train in no other cell type: "
+            f"{first_few(unseen)}.",
+        )
+    return Sides.of_mask(is_test, warnings=warnings)
 
 
 def choose_simple(request: SplitRequest) -> Sides:

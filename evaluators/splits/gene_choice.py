@@ -45,8 +45,7 @@ def modelled_genes(
         The separate training file, for a split that has one; genes that it
         lacks are not modelled.
     train_rows
-        Positions of the training observations in the dataset; a separate file
-        trains as a whole.
+        Positions of the training observations, in the training file where there is one.
     num_genes
         Wanted number.
     rank_on_train
@@ -68,8 +67,7 @@ def modelled_genes(
     rank: Any = adata.var[HIGHLY_VARIABLE_RANK]
     source = adata if train is None else train
     if rank_on_train:
-        rows = train_rows if train is None else np.arange(source.n_obs)
-        rank = rank_by_variance(source.X[rows])
+        rank = rank_by_variance(source.X[train_rows])
         if train is not None:
             of_gene = dict(zip(train.var_names, rank, strict=True))
             rank = [of_gene.get(gene, np.inf) for gene in adata.var_names]

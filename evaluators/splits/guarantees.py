@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
 from pereggrn_data.core.labels import canonical, differing_in_case_only, genes_of
@@ -32,6 +32,8 @@ class SplitFacts:
         Whether another file trains, whose observations may have the same names.
     n_training_file
         Number of observations of that file.
+    validation
+        The rows of ``obs`` that are set aside for validation; None where none is.
     """
 
     train: pd.DataFrame
@@ -42,6 +44,12 @@ class SplitFacts:
     everyone: pd.DataFrame
     separate_training: bool = False
     n_training_file: int = 0
+    validation: pd.DataFrame | None = None
+
+    @property
+    def held_out(self) -> list[pd.DataFrame]:
+        """The test side, and the validation side where there is one."""
+        return [self.test] if self.validation is None else [self.test, self.validation]
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,11 @@ def _disjoint(facts: SplitFacts) -> Iterable[str]:
 
 def _labels_disjoint(facts: SplitFacts) -> Iterable[str]:
     case_matters = differing_in_case_only(facts.measured)
-    train = {canonical(label, case_matters) for label in _labels(facts.train)}
-    return [x for x in _labels(facts.test) if canonical(x, case_matters) in train]
+    known = {canonical(label, case_matters) for label in _labels(facts.train)}
+    for side in reversed(facts.held_out):
+        own = _labels(side)
+        yield from (x for x in own if canonical(x, case_matters) in known)
+        known.update(canonical(label, case_matters) for label in own)
 
 
 def _all_controls_train(facts: SplitFacts) -> Iterable[str]:
@@ -108,8 +119,10 @@ def _controls_train_unless_stratified(facts: SplitFacts) -> Iterable[str]:
 
 
 def _nobody_left_out(facts: SplitFacts) -> Iterable[str]:
-    both = facts.train.index.union(facts.test.index)
-    return facts.everyone.index.difference(both, sort=False)
+    known = facts.train.index
+    for side in facts.held_out:
+        known = known.union(side.index)
+    return facts.everyone.index.difference(known, sort=False)
 
 
 def _nothing_given(facts: SplitFacts) -> Iterable[str]:
@@ -125,13 +138,17 @@ def _all_controls_given(facts: SplitFacts) -> Iterable[str]:
 
 
 def _whole_file_trains(facts: SplitFacts) -> Iterable[str]:
-    missing = facts.n_training_file - len(facts.train)
+    aside = 0 if facts.validation is None else len(facts.validation)
+    missing = facts.n_training_file - len(facts.train) - aside
     return [f"{missing} of its {facts.n_training_file} observations do not"] if missing else []
 
 
 def _targets_measured(facts: SplitFacts) -> Iterable[str]:
     return [
-        label for label in _labels(facts.test) if not facts.measured.issuperset(genes_of(label))
+        label
+        for side in facts.held_out
+        for label in _labels(side)
+        if not facts.measured.issuperset(genes_of(label))
     ]
 
 
@@ -179,12 +196,55 @@ def _controls_match(facts: SplitFacts) -> Iterable[str]:
     return facts.test.index[[key not in present for key in keys]]
 
 
+def _fold_named(facts: SplitFacts) -> Iterable[str]:
+    return [] if facts.rules.fold is not None else ["no fold in the rules"]
+
+
+def _of_the_cell_type(obs: pd.DataFrame, facts: SplitFacts) -> Any:
+    """Return (rows,) which are of the held-out cell type; none without such a column."""
+    if CELL_TYPE not in obs:
+        return obs.index != obs.index
+    return (obs[CELL_TYPE].astype(str) == facts.rules.cell_type).to_numpy(bool)
+
+
+def _one_cell_type(facts: SplitFacts) -> Iterable[str]:
+    perturbed = ~facts.test[IS_CONTROL].to_numpy(bool)
+    return facts.test.index[~(perturbed & _of_the_cell_type(facts.test, facts))]
+
+
+def _cell_type_unseen(facts: SplitFacts) -> Iterable[str]:
+    for side in (facts.train, *facts.held_out[1:]):
+        perturbed = ~side[IS_CONTROL].to_numpy(bool)
+        yield from side.index[perturbed & _of_the_cell_type(side, facts)]
+
+
+def _cell_type_has_controls(facts: SplitFacts) -> Iterable[str]:
+    controls = _controls(facts.train)
+    return [] if _of_the_cell_type(controls, facts).any() else [f"{facts.rules.cell_type}"]
+
+
+def _others_train(facts: SplitFacts) -> Iterable[str]:
+    perturbed = facts.train[~facts.train[IS_CONTROL].to_numpy(bool)]
+    others = ~_of_the_cell_type(perturbed, facts)
+    return [] if others.any() else ["no perturbed observation of another cell type"]
+
+
+def _validation_apart(facts: SplitFacts) -> Iterable[str]:
+    if facts.validation is None:
+        return
+    others = set(facts.train.index)
+    if not facts.separate_training:
+        others.update(facts.test.index, facts.given.index)
+    yield from (name for name in facts.validation.index if name in others)
+    yield from _controls(facts.validation).index
+
+
 NOTHING_EMPTY = Guarantee("split-empty", "No side is empty.", _nothing_empty)
 CONTROL_TRAINS = Guarantee("split-no-control", "At least one control trains.", _control_trains)
 DISJOINT = Guarantee("split-overlap", "No observation is on both sides.", _disjoint)
 LABELS_DISJOINT = Guarantee(
     "split-shared-perturbation",
-    "No perturbation is on both sides, whatever the case, order and white space of its label.",
+    "No perturbation is on two sides, whatever the case, order and white space of its label.",
     _labels_disjoint,
 )
 ALL_CONTROLS_TRAIN = Guarantee("split-heldout-control", "All controls train.", _all_controls_train)
@@ -214,7 +274,9 @@ TRAIN_SEVERAL = Guarantee(
     "split-single-in-training", "Only combinations and controls train.", _single_in_training
 )
 NOBODY_LEFT_OUT = Guarantee(
-    "split-left-out", "Everything that is not held out trains.", _nobody_left_out
+    "split-left-out",
+    "Everything that is not held out trains, but for what is set aside for validation.",
+    _nobody_left_out,
 )
 NO_CONTROL_IN_TEST = Guarantee(
     "split-heldout-control", "No control is held out.", _no_control_in_test
@@ -223,7 +285,9 @@ ALL_CONTROLS_GIVEN = Guarantee(
     "split-control-not-given", "All controls of the test file are given.", _all_controls_given
 )
 WHOLE_FILE_TRAINS = Guarantee(
-    "split-left-out", "All of the training file trains.", _whole_file_trains
+    "split-left-out",
+    "All of the training file trains, but for what is set aside for validation.",
+    _whole_file_trains,
 )
 GIVEN_ARE_CONTROLS = Guarantee(
     "split-given-perturbation", "Only controls of the test file are given.", _given_are_controls
@@ -234,10 +298,44 @@ CONTROLS_MATCH = Guarantee(
     _controls_match,
 )
 
+FOLD_NAMED = Guarantee(
+    "split-fold",
+    "The split says which fold of how many it is. Together, the folds of one seed hold out "
+    "every perturbation that can be held out exactly once (checked where they are made, and "
+    "where their scores are pooled).",
+    _fold_named,
+)
+ONE_CELL_TYPE = Guarantee(
+    "split-other-cell-type",
+    "Only perturbed observations of the named cell type are held out.",
+    _one_cell_type,
+)
+CELL_TYPE_UNSEEN = Guarantee(
+    "split-cell-type-in-training",
+    "No perturbed observation of that cell type trains.",
+    _cell_type_unseen,
+)
+CELL_TYPE_HAS_CONTROLS = Guarantee(
+    "split-no-matching-control",
+    "At least one control of that cell type trains.",
+    _cell_type_has_controls,
+)
+OTHERS_TRAIN = Guarantee(
+    "split-nothing-to-transfer",
+    "Perturbations of other cell types train (whether each held-out perturbation is among them "
+    "is not promised; those that are not are named).",
+    _others_train,
+)
+VALIDATION_APART = Guarantee(
+    "split-validation",
+    "What is set aside for validation neither trains nor tests, and is no control.",
+    _validation_apart,
+)
+
 NOTHING_GIVEN = Guarantee(
     "split-given", "Only a time series gives observations that neither train nor test.",
     _nothing_given,
 )  # fmt: skip
 
-UNIVERSAL = (NOTHING_EMPTY, CONTROL_TRAINS, DISJOINT, NOTHING_GIVEN)
+UNIVERSAL = (NOTHING_EMPTY, CONTROL_TRAINS, DISJOINT, VALIDATION_APART, NOTHING_GIVEN)
 """Promises of every split."""

@@ -29,6 +29,8 @@ class Located:
         Of held-out observations.
     given
         Of controls that are known and do not train.
+    validation
+        Of observations that are set aside, in the training file where there is one.
     genes, train_genes
         Of the modelled genes, in the dataset and in the training file.
     """
@@ -36,6 +38,7 @@ class Located:
     train: Ints
     test: Ints
     given: Ints
+    validation: Ints
     genes: Ints
     train_genes: Ints
 
@@ -62,16 +65,18 @@ def locate(adata: AnnData, split: Split, train: AnnData | None = None) -> Locate
     test = _find("observations", split.test_observations, adata.obs_names, name)
     given = _find("observations", split.given_observations, adata.obs_names, name)
     genes = _find("genes", split.genes, adata.var_names, name)
+    aside = _find("observations", split.validation_observations, source.obs_names, name)
     if split.train_observations:
         rows = _find("observations", split.train_observations, source.obs_names, name)
     elif train is not None:
-        rows = np.arange(train.n_obs)
+        rows = np.setdiff1d(np.arange(train.n_obs), aside)
     else:
-        rows = np.setdiff1d(np.arange(adata.n_obs), np.concatenate([test, given]))
+        rows = np.setdiff1d(np.arange(adata.n_obs), np.concatenate([test, given, aside]))
     return Located(
         train=rows,
         test=test,
         given=given,
+        validation=aside,
         genes=genes,
         train_genes=genes
         if train is None

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError, with_article
+from pereggrn_data.core.format import CELL_TYPE
 from pereggrn_data.core.options import options_of
-from pereggrn_data.core.splits import SplitRules
+from pereggrn_data.core.splits import CONTEXTS, SplitRules
 from pereggrn_data.evaluators.splits import guarantees as promise
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ class SplitType:
     extra_baselines
         Baselines that are scored beside the mean and the median.
     separate_training
-        Whether another file trains, and controls are matched by cell type and
-        timepoint.
+        Whether another file trains.
+    matched_by
+        Columns within which held-out observations have controls and baselines of their
+        own; empty where all are pooled.
     """
 
     name: str
@@ -52,6 +55,12 @@ class SplitType:
     choose: Callable[[SplitRequest], Sides]
     extra_baselines: tuple[str, ...] = ()
     separate_training: bool = False
+    matched_by: tuple[str, ...] = ()
+
+    @property
+    def holds_out_labels(self) -> bool:
+        """Whether no perturbation may be on two sides; a validation side keeps to that."""
+        return promise.LABELS_DISJOINT in self.promises
 
     @property
     def guarantees(self) -> str:
@@ -144,6 +153,37 @@ SPLIT_TYPES: dict[str, SplitType] = {
             choose=_by("choose_demultiplexing"),
         ),
         SplitType(
+            name="k_fold",
+            tests="Can the effect of a perturbation be forecast that was never seen, for every "
+            "perturbation that can be held out?",
+            promises=(
+                promise.LABELS_DISJOINT,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
+                promise.TARGETS_MEASURED,
+                promise.FOLD_NAMED,
+            ),
+            source="cross-validation; eligible labels as in interventional splits",
+            choose=_by("choose_k_fold"),
+        ),
+        SplitType(
+            name="cell_type",
+            tests="Can effects be forecast in a cell type of which only controls are known, "
+            "from perturbations of other cell types?",
+            promises=(
+                promise.ONE_CELL_TYPE,
+                promise.CELL_TYPE_UNSEEN,
+                promise.ALL_CONTROLS_TRAIN,
+                promise.CELL_TYPE_HAS_CONTROLS,
+                promise.OTHERS_TRAIN,
+                promise.NOBODY_LEFT_OUT,
+            ),
+            source=f"{_PAPER}, Conclusions (transfer across cell types)",
+            choose=_by("choose_cell_type"),
+            extra_baselines=("transferred",),
+            matched_by=(CELL_TYPE,),
+        ),
+        SplitType(
             name="custom",
             tests="Whatever the named observations were chosen for.",
             promises=(),
@@ -163,6 +203,7 @@ SPLIT_TYPES: dict[str, SplitType] = {
             source=f"{_SOFTWARE}; its baseline pools cell types and timepoints, ours does not",
             choose=_by("choose_timeseries"),
             separate_training=True,
+            matched_by=CONTEXTS,
         ),
     )
 }

@@ -50,11 +50,13 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score import ScoreReport as ScoreReport
     from pereggrn_data.pipelines.score import calibrate as calibrate
     from pereggrn_data.pipelines.score import score as score
+    from pereggrn_data.pipelines.split import Folds as Folds
     from pereggrn_data.pipelines.split import SplitCheck as SplitCheck
     from pereggrn_data.pipelines.split import SplitDataset as SplitDataset
     from pereggrn_data.pipelines.split import SplitOptions as SplitOptions
     from pereggrn_data.pipelines.split import check_split as check_split
     from pereggrn_data.pipelines.split import split as split
+    from pereggrn_data.pipelines.split import split_folds as split_folds
     from pereggrn_data.pipelines.validation import validate as validate
 
 _LAZY = {
@@ -62,6 +64,7 @@ _LAZY = {
     "ConvertOptions": "pereggrn_data.conversion",
     "Converted": "pereggrn_data.pipelines.convert",
     "Dataset": "pereggrn_data.loaders.files",
+    "Folds": "pereggrn_data.pipelines.split",
     "Finding": "pereggrn_data.core.reports",
     "IntegrityError": "pereggrn_data.core.errors",
     "InvalidDataError": "pereggrn_data.core.errors",
@@ -99,6 +102,7 @@ _LAZY = {
     "qc": "pereggrn_data.pipelines.quality_control",
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
+    "split_folds": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validation",
 }
 
@@ -109,6 +113,7 @@ __all__ = [
     "Converted",
     "Dataset",
     "Finding",
+    "Folds",
     "IntegrityError",
     "InvalidDataError",
     "MetricSummary",
@@ -145,6 +150,7 @@ __all__ = [
     "qc",
     "score",
     "split",
+    "split_folds",
     "validate",
 ]
 

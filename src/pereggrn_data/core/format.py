@@ -43,6 +43,8 @@ TEST_FILE: Final = "test.h5ad"
 """Name of a dataset's main file: of a time series, the perturbed observations."""
 TRAIN_FILE: Final = "train.h5ad"
 """Name of the training file of a time series, and of the training part of a split."""
+VALIDATION_FILE: Final = "validation.h5ad"
+"""Name of the part of a split that is set aside for validation."""
 
 ORACLE_UNS: Final = "pereggrn_oracle"
 """Key of ``uns`` that marks predictions which were made from held-out expression."""

@@ -70,7 +70,7 @@ class SplitRules:
         finer=True,
         choices=AllowedRegulators,
         noun="rule for allowed regulators",
-        applies_to=("interventional",),
+        applies_to=("interventional", "k_fold"),
         help="hold out all genes, or only regulators in the union or the intersection of "
         "{networks} ({choices}).",
     )
@@ -79,6 +79,33 @@ class SplitRules:
         finer=True,
         flags=("--network", "--split-network"),
         help="For {allowed_regulators}; name or path, repeatable.",
+    )
+    folds: int = option(
+        5,
+        minimum=2,
+        finer=True,
+        noun="number of folds",
+        applies_to=("k_fold",),
+        help="number of folds; each perturbation that can be held out is so in one of them.",
+    )
+    fold: int | None = option(
+        None,
+        minimum=0,
+        finer=True,
+        applies_to=("k_fold",),
+        help="which fold to hold out, counted from 0.",
+    )
+    cell_type: str | None = option(
+        None,
+        finer=True,
+        applies_to=("cell_type",),
+        help="the cell type whose perturbed observations are held out.",
+    )
+    validation_fraction: float = option(
+        0.0,
+        finer=True,
+        help="Share of the training perturbations (of observations, where perturbations may "
+        "be on both sides) that is set aside for validation: it neither trains nor tests.",
     )
 
     def __post_init__(self) -> None:
@@ -99,6 +126,18 @@ class SplitRules:
             raise UsageError(
                 "--keep-apart says how replicates are merged, and they are not.",
                 fix="add --merge-replicates.",
+            )
+        if self.fold is not None and self.fold >= self.folds:
+            raise UsageError(
+                f"There is no fold {self.fold}: folds are counted from 0.",
+                expected=f"--fold 0 to {self.folds - 1}",
+                got=f"--fold {self.fold} of {self.folds}",
+            )
+        if not _is_number(self.validation_fraction) or not 0 <= self.validation_fraction < 1:
+            raise UsageError(
+                "The fraction for validation is out of range.",
+                expected="a number from 0, which is none, to less than 1",
+                got=repr(self.validation_fraction),
             )
         restricted = self.allowed_regulators != AllowedRegulators.ALL
         if restricted != bool(self.networks):
@@ -149,6 +188,10 @@ class SplitRules:
         return rules
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _newer(source: str, expected: str, got: str) -> InvalidDataError:
     return InvalidDataError(
         f"{source} is not a valid split.",
@@ -162,8 +205,8 @@ def _newer(source: str, expected: str, got: str) -> InvalidDataError:
 class Split:
     """Which observations of a dataset are held out, and which genes are modelled.
 
-    Every observation that is not in `test_observations` trains, except those
-    of a time series: there, a separate file trains.
+    Every observation that is not in `test_observations` or `validation_observations`
+    trains, except those of a time series: there, a separate file trains.
 
     Parameters
     ----------
@@ -192,6 +235,12 @@ class Split:
         of a time series.
     train_sha256
         Hash of the separate training file of a time series; else None.
+    validation_observations
+        Names of observations of the training side (of a time series: of its training
+        file) that are set aside: they neither train nor are scored.
+    seen
+        Each held-out perturbation of several genes, with ``seen0``, ``seen1``, ... for
+        the number of its genes that a training perturbation has.
     """
 
     dataset: str
@@ -208,6 +257,8 @@ class Split:
     train_observations: tuple[str, ...] = ()
     given_observations: tuple[str, ...] = ()
     train_sha256: str | None = None
+    validation_observations: tuple[str, ...] = ()
+    seen: tuple[tuple[str, str], ...] = ()
     format_version: int = SPLIT_FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,6 +271,8 @@ class Split:
             "train_dataset": {"sha256": self.train_sha256} if self.train_sha256 else None,
             "train_observations": list(self.train_observations),
             "given_observations": list(self.given_observations),
+            "validation_observations": list(self.validation_observations),
+            "seen": dict(self.seen),
         }
         return {
             "format_version": self.format_version,
@@ -277,12 +330,14 @@ class Split:
             )
             if "train_dataset" in values
             else None,
+            validation_observations=_optional_names(values, "validation_observations", source),
+            seen=_seen(values, source),
         )
 
     def is_same_as(self, other: Split) -> bool:
         """Say whether another split divides the same data alike.
 
-        Who made it, and the order of its lists, do not matter.
+        Who made it, the order of its lists, and what follows from them, do not matter.
         """
         return self._content() == other._content()
 
@@ -292,7 +347,7 @@ class Split:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _content(self) -> dict[str, Any]:
-        content = {k: v for k, v in self.to_dict().items() if k != "software"}
+        content = {k: v for k, v in self.to_dict().items() if k not in ("software", "seen")}
         content["dataset"] = self.sha256
         return {k: sorted(v) if isinstance(v, list) else v for k, v in content.items()}
 
@@ -361,6 +416,16 @@ def _names(values: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]
 
 def _optional_names(values: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
     return _names(values, name, source) if name in values else ()
+
+
+def _seen(values: Mapping[str, Any], source: str) -> tuple[tuple[str, str], ...]:
+    if "seen" not in values:
+        return ()
+    found = _field(values, "seen", Mapping, source)
+    wrong = [v for v in found.values() if not isinstance(v, str)]
+    if wrong:
+        raise _invalid(source, "a text for each perturbation in 'seen'", f"{wrong[0]!r:.60}")
+    return tuple((str(label), text) for label, text in found.items())
 
 
 def _invalid(source: str, expected: str, got: str) -> InvalidDataError:

@@ -24,10 +24,18 @@ GROUPS = (
     ),
 )
 
+POOLED = "pooled_scores"
+"""Where scores of several files go by default."""
+
 
 def score_command(
     said: Said,
-    predictions: Annotated[Path, typer.Argument(help="A .h5ad, .parquet or .csv file.")],
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A .h5ad, .parquet or .csv file; or one per fold, which are scored as one."
+        ),
+    ],
     dataset: Annotated[
         str | None, typer.Option(help="Name or path; by default what the file says of itself.")
     ] = None,
@@ -50,18 +58,20 @@ def score_command(
 ) -> None:
     """Score predictions of held-out perturbations, next to the mean and median baselines.
 
-    Writes scores.parquet, scores.csv, targets.parquet and summary.json. The
+    Several files are pooled, each scored on its own split. Writes
+    scores.parquet, scores.csv, targets.parquet and summary.json. The
     exit code is 0 whatever the score.
     """
     from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.score import score
 
     _check_show(show, show_metric)
-    folder = output or Path(f"{predictions.name}_scores")
+    one = len(predictions) == 1
+    folder = output or Path(f"{predictions[0].name}_scores" if one else POOLED)
     # Before the work, which would be lost.
     check_writable(folder)
     report = score(
-        predictions,
+        predictions[0] if one else predictions,
         dataset=dataset,
         split=split_file,
         split_options=said.options(SplitOptions),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,9 @@ from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, warn
 from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
 from pereggrn_data.pipelines.split import SplitOptions
+
+if TYPE_CHECKING:
+    from pereggrn_data.pipelines.split import SplitDataset
 
 GROUPS = (OptionGroup(SplitOptions),)
 
@@ -30,7 +35,8 @@ def split_command(
     """Hold out perturbations of a dataset: training data, what to predict, a template.
 
     Writes train.h5ad, test_perturbations.csv, predictions_template.h5ad and
-    split.json. Fill in the template's X and score it. With --check, verifies a
+    split.json (--type k_fold without --fold: all folds, each in a folder of its
+    own). Fill in the template's X and score it. With --check, verifies a
     split that somebody else made: exit code 1 where it breaks a promise, 4
     where it was made for another file.
     """
@@ -38,27 +44,46 @@ def split_command(
         _check(check, dataset, collection, as_json)
         return
     from pereggrn_data.loaders.files import check_writable
-    from pereggrn_data.pipelines.split import split
+    from pereggrn_data.pipelines.split import FOLDED, split, split_folds
 
     options = SplitOptions(**said.of(SplitOptions))
     # Before the work, which would be lost; the default folder is made here.
     check_writable(output or Path("here"))
-    made = split(dataset, options=options, insist=insist or (), collection=collection)
-    folder = output or Path(f"{made.dataset.name}_{options.type}_seed{options.seed}")
+    every_fold = options.type == FOLDED and options.fold is None
+    made = (split_folds if every_fold else split)(
+        dataset, options=options, insist=insist or (), collection=collection
+    )
+    folder = output or Path(_default_folder(made.dataset.name, options))
     files = made.write(folder)
     for warning in made.warnings:
         warn(warning)
     if as_json:
-        details = made.split.to_dict()
-        for long_list in ("genes", "test_observations", "given_observations"):
-            details[f"n_{long_list}"] = len(details.pop(long_list, ()))
-        details.pop("train_observations", None)
-        details["n_train_observations"] = made.n_train
+        details = {"folds": [_details(f) for f in made]} if every_fold else _details(made)
         emit_json({**details, "warnings": list(made.warnings), "files": [str(f) for f in files]})
         return
     emit(repr(made))
     for file in files:
         emit(str(file))
+
+
+def _default_folder(name: str, options: SplitOptions) -> str:
+    said = [options.cell_type] if options.cell_type else []
+    said += [] if options.fold is None else [f"fold{options.fold}"]
+    more = "".join("_" + re.sub(r"[^\w.-]", "-", text) for text in said)
+    return f"{name}_{options.type}{more}_seed{options.seed}"
+
+
+def _details(made: SplitDataset) -> dict[str, Any]:
+    """Return what a split says, with numbers in place of long lists."""
+    details = made.split.to_dict()
+    lists = ("genes", "test_observations", "given_observations", "validation_observations")
+    for long_list in lists:
+        details[f"n_{long_list}"] = len(details.pop(long_list, ()))
+    details.pop("train_observations", None)
+    details["n_train_observations"] = made.n_train
+    if "seen" in details:
+        details["seen"] = dict(Counter(sorted(details["seen"].values())))
+    return details
 
 
 def _check(file: Path, dataset: str, collection: str | None, as_json: bool) -> None:

@@ -70,7 +70,7 @@ class Work:
         """(rows, genes) to start from; None for the mean of all training controls."""
         if self.options.is_oracle:
             return held_out_start(self.made)
-        if is_time_series(self.made):
+        if split_type(self.made.split.type).matched_by:
             return matched_start(self.made, self.options.control_subtype)
         return None
 
@@ -111,7 +111,7 @@ def training_data(train: AnnData, *, time_series: bool = False) -> TrainingData:
 
 
 def is_time_series(made: SplitDataset) -> bool:
-    """Say whether every forecast has a baseline of its own cell type and timepoint."""
+    """Say whether another file trains, whose timepoints models may learn from."""
     return split_type(made.split.type).separate_training
 
 
@@ -121,7 +121,7 @@ def held_out_start(made: SplitDataset) -> Floats:
 
 
 def matched_start(made: SplitDataset, subtype: str | None) -> Floats:
-    """Return the mean of the known controls of each row's cell type and timepoint.
+    """Return the mean of the known controls of each row's cell type (and timepoint).
 
     A score compares with the same mean, so that a model which changes nothing
     forecasts no change.
@@ -129,7 +129,7 @@ def matched_start(made: SplitDataset, subtype: str | None) -> Floats:
     Parameters
     ----------
     made
-        The split of a time series.
+        A split whose type matches held-out observations with controls of their own.
     subtype
         Beginning of the label of the controls to start from.
 
@@ -145,17 +145,18 @@ def matched_start(made: SplitDataset, subtype: str | None) -> Floats:
         If there is no control of the subtype for some cell type and timepoint.
     """
     wanted: pd.DataFrame = made.test_perturbations
-    contexts = Contexts(wanted, np.arange(len(wanted), dtype=np.intp), len(wanted))
+    columns = list(split_type(made.split.type).matched_by)
+    contexts = Contexts(wanted, np.arange(len(wanted), dtype=np.intp), len(wanted), columns)
     given = made.train if made.given_controls is None else made.given_controls
     start = matched_controls(contexts, _controls(given, subtype), _controls(made.train, subtype))
     lacking = np.flatnonzero(np.isnan(start).any(axis=1))
     if lacking.size:
-        places = wanted.iloc[lacking][[CELL_TYPE, TIMEPOINT]].drop_duplicates()
+        places = wanted.iloc[lacking][columns].drop_duplicates()
         raise UsageError(
             f"No control's label begins with {subtype!r} in {len(places)} of the cell types "
-            "and timepoints to forecast.",
+            f"{'and timepoints ' if TIMEPOINT in columns else ''}to forecast.",
             expected="such controls in each of them, to start from",
-            got="none in " + first_few(f"{c} at {t}" for c, t in places.to_numpy()),
+            got="none in " + first_few(" at ".join(map(str, at)) for at in places.to_numpy()),
             fix="leave --control-subtype out.",
         )
     return start

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pereggrn_data.core.arrays import Bools
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
     METRICS,
     PREDICTIONS,
-    Aligned,
     Ceiling,
     Scores,
     TargetedGenes,
@@ -151,7 +151,7 @@ def calibration_of(
     return report if problem is None else replace(report, remarks=(*report.remarks, problem))
 
 
-def ceilings_of(report: CalibrationReport, scores: Scores, aligned: Aligned) -> dict[str, Ceiling]:
+def ceilings_of(report: CalibrationReport, scores: Scores, kept: Bools) -> dict[str, Ceiling]:
     """Say, per metric, where scores are between the training mean and a duplicate.
 
     Parameters
@@ -160,15 +160,15 @@ def ceilings_of(report: CalibrationReport, scores: Scores, aligned: Aligned) -> 
         The calibration of the task that was scored.
     scores
         Of the predictions and of the baselines.
-    aligned
-        Which groups were scored.
+    kept
+        (groups,) which groups were scored.
     """
     sides = []
     for method in (PREDICTIONS, "mean"):
         frame = scores.groups[scores.groups["method"] == method]
         side = {}
         for name in (c for c in frame if c in METRICS):
-            side[str(name)] = np.full(len(aligned.scored), np.nan)
-            side[str(name)][aligned.scored] = frame[name].to_numpy(np.float64)
+            side[str(name)] = np.full(len(kept), np.nan)
+            side[str(name)][kept] = frame[name].to_numpy(np.float64)
         sides.append(side)
     return report.calibration.ceilings(*sides)

@@ -1,12 +1,13 @@
 """Score a predictions file against the held-out part of its dataset.
 
 The way is one: inputs are gathered, the task is made of what was held out, the
-predictions are checked and put into its order, scored, summarised, reported.
+predictions are checked and put into its order, scored, pooled where there are several
+files, summarised, reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,13 @@ from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
-from pereggrn_data.pipelines.score.score_inputs import gather, only_shared_genes
+from pereggrn_data.pipelines.score.pooled_files import (
+    ScoredFile,
+    name_of_several,
+    pooled,
+    require_foldable,
+)
+from pereggrn_data.pipelines.score.score_inputs import ScoreInputs, gather, only_shared_genes
 from pereggrn_data.pipelines.score.score_options import Genes, ScoreOptions
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
@@ -45,7 +52,13 @@ if TYPE_CHECKING:
 
 @takes(ScoreOptions)
 def score(
-    predictions: str | Path | Predictions | AnnData | pd.DataFrame | PredictionResult,
+    predictions: str
+    | Path
+    | Predictions
+    | AnnData
+    | pd.DataFrame
+    | PredictionResult
+    | Sequence[str | Path | Predictions | AnnData | pd.DataFrame | PredictionResult],
     *,
     dataset: str | Path | Dataset | AnnData | SplitDataset | None = None,
     split: str | Path | Split | SplitDataset | None = None,
@@ -65,7 +78,8 @@ def score(
         a filled-in template), a wide DataFrame, or what ``pereggrn_data.predict``
         returned.
         One row per test observation, one per perturbation, or many per
-        perturbation, which are averaged.
+        perturbation, which are averaged. Or a list of these, one per fold: each is scored
+        on its own split, which it must carry, and the scores are pooled.
     dataset
         Name or path; by default what the file says of itself.
     split
@@ -89,72 +103,117 @@ def score(
     InvalidDataError
         If the predictions cannot be scored; it names every problem.
     UsageError
-        If the dataset or the split cannot be found, or do not belong together.
+        If the dataset or the split cannot be found, or do not belong together; or if
+        several predictions cannot be pooled.
     """
     wanted = one_of(ScoreOptions, options, choices)
-    rule = TargetedGenes(wanted.targeted_genes)
     named = wanted.network
-    stored = None if named is None else open_network(named, collection=collection)
-    regulators = None if stored is None else frozenset(stored.regulators())
-    inputs = gather(
-        predictions,
-        dataset=dataset,
-        split=split,
-        options=split_options,
-        step=wanted.step,
-        insist=insist,
-        collection=collection,
+    network = None if named is None else open_network(named, collection=collection)
+
+    def scored(given: Any) -> ScoredFile:
+        inputs = gather(
+            given,
+            dataset=dataset,
+            split=split,
+            options=split_options,
+            step=wanted.step,
+            insist=insist,
+            collection=collection,
+        )
+        return _scored(inputs, wanted, network, threads)
+
+    if not isinstance(predictions, (list, tuple)):
+        return _reported([scored(predictions)], wanted, network)
+    require_foldable(
+        len(predictions), one_split=split is not None or split_options is not None, options=wanted
     )
+    return _reported([scored(given) for given in predictions], wanted, network)
+
+
+def _scored(
+    inputs: ScoreInputs, wanted: ScoreOptions, network: Network | None, threads: int | None
+) -> ScoredFile:
+    """Score one file on its split."""
+    rule = TargetedGenes(wanted.targeted_genes)
     if wanted.genes == Genes.INTERSECTION:
         inputs = only_shared_genes(inputs)
     divided, given = inputs.divided, inputs.predictions
     data, shown_as = divided.prepared, divided.dataset.shown_as
     task = make_task(data.adata, inputs.split, train=data.train)
     checked = check_and_align(inputs, task, wanted)
-    scores = score_task(task, checked.aligned, targeted=rule, threads=threads)
+    kept = checked.aligned.scored
+    report = (
+        calibration_of(task, divided, rule, file=wanted.calibration, threads=threads)
+        if wanted.calibrate
+        else None
+    )
+    n_scored, n_expected = int(kept.sum()), len(task.groups)
+    return ScoredFile(
+        given=given,
+        divided=divided,
+        scores=score_task(task, checked.aligned, targeted=rule, threads=threads),
+        kept=kept,
+        strata=strata_of(task, kept, None if network is None else frozenset(network.regulators())),
+        calibration=report,
+        warnings=(*divided.warnings, *_oracle(given), *checked.warnings),
+        n_scored=n_scored,
+        n_expected=n_expected,
+        signature=signature(
+            inputs.split,
+            dataset_shown_as=shown_as,
+            software=software(),
+            targeted=str(rule),
+            fill=wanted.fill_missing,
+            group_by=task.group_by,
+            scored=(n_scored, n_expected),
+            groups=map(str, task.keys[kept]),
+            trained=divided.trained_instead,
+            genes_of=len(divided.split.genes),
+        ),
+    )
+
+
+def _reported(
+    files: Sequence[ScoredFile], wanted: ScoreOptions, network: Network | None
+) -> ScoreReport:
+    """Summarise one scored file, or several as one."""
+    whole = files[0] if len(files) == 1 else pooled(files)
     ceilings: dict[str, Ceiling] = {}
     remarks: tuple[str, ...] = ()
     duplicates: dict[str, Any] = {}
-    if wanted.calibrate:
-        report = calibration_of(task, divided, rule, file=wanted.calibration, threads=threads)
-        ceilings, remarks = ceilings_of(report, scores, checked.aligned), report.remarks
+    if whole.calibration is not None:
+        report = whole.calibration
+        ceilings, remarks = ceilings_of(report, whole.scores, whole.kept), report.remarks
         known = report.calibration
         duplicates = {m.name: known.of(DUPLICATE, m.name) for m in known.metrics}
-    summary = summarise(scores, ceilings=ceilings, draws=wanted.draws, seed=wanted.draws_seed)
-    strata = strata_of(task, checked.aligned.scored, regulators)
-    n_scored, n_expected = int(checked.aligned.scored.sum()), len(task.groups)
-    line = signature(
-        inputs.split,
-        dataset_shown_as=shown_as,
-        software=software(),
-        targeted=str(rule),
-        fill=wanted.fill_missing,
-        group_by=task.group_by,
-        scored=(n_scored, n_expected),
-        groups=map(str, task.keys[checked.aligned.scored]),
-        trained=divided.trained_instead,
-        genes_of=len(divided.split.genes),
+    summary = summarise(
+        whole.scores, ceilings=ceilings, draws=wanted.draws, seed=wanted.draws_seed
     )
+    several = len(files) > 1
+    given = whole.given
     return ScoreReport(
-        dataset=shown_as,
-        signature=line,
-        n_scored=n_scored,
-        n_expected=n_expected,
+        dataset=whole.divided.dataset.shown_as,
+        signature=whole.signature,
+        n_scored=whole.n_scored,
+        n_expected=whole.n_expected,
         warnings=(
-            *divided.warnings,
-            *_oracle(given),
-            *checked.warnings,
-            *_undivided(strata, stored),
+            *whole.warnings,
+            *_undivided(whole.strata, network),
             *summary.warnings,
             *remarks,
         ),
         summary=summary,
-        scores=scores,
-        name=wanted.name or given.model or _file_stem(given),
+        scores=whole.scores,
+        name=wanted.name
+        or (name_of_several(files) if several else given.model)
+        or _file_stem(given),
         file=given.path if given.sha256 is not None else None,
         file_sha256=given.sha256,
-        strata=summarise_strata(scores, strata, draws=wanted.draws, seed=wanted.draws_seed),
-        duplicates={n: v[checked.aligned.scored] for n, v in duplicates.items()},
+        strata=summarise_strata(
+            whole.scores, whole.strata, draws=wanted.draws, seed=wanted.draws_seed
+        ),
+        duplicates={n: v[whole.kept] for n, v in duplicates.items()},
+        parts=tuple(f.described() for f in files) if several else (),
     )
 
 

@@ -49,6 +49,9 @@ class ScoreReport:
         Kinds of perturbation, with the metrics of each.
     duplicates
         Per metric, (scored groups,) values of a technical duplicate, where there is one.
+    parts
+        Of several files that were pooled, what was scored of each: ``file``,
+        ``file_sha256``, ``signature``, ``n_scored`` and ``n_expected``.
     """
 
     dataset: str
@@ -63,6 +66,7 @@ class ScoreReport:
     file_sha256: str | None = None
     strata: Sequence[dict[str, Any]] = ()
     duplicates: Mapping[str, Floats] = field(default_factory=dict)
+    parts: Sequence[dict[str, Any]] = ()
 
     def perturbations(self, metric: str = "mae") -> pd.DataFrame:
         """Return the groups by one metric, the worst first.
@@ -123,6 +127,7 @@ class ScoreReport:
             "name": self.name,
             "file": self.file,
             "file_sha256": self.file_sha256,
+            **({"pooled": list(self.parts)} if self.parts else {}),
             "targets_by": self.targets_by,
             "n_scored": self.n_scored,
             "n_expected": self.n_expected,

@@ -7,16 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from pereggrn_data.core.arrays import Ints
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
+from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION
 from pereggrn_data.core.splits import AllowedRegulators, Split, SplitRules
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators.splits import (
+    Sides,
     SplitRequest,
+    choose_validation,
     make_sides,
     modelled_genes,
     perturbed_genes,
+    seen_combinations,
+    split_type,
 )
 from pereggrn_data.loaders.files import Dataset, parts_in_memory, read_test_set
 from pereggrn_data.pipelines.collection import open_network
@@ -68,6 +74,10 @@ def make_split(
         allowed=allowed,
         stratify_controls=rules.stratify_controls,
         test_set=_test_set(options.test_set),
+        folds=rules.folds,
+        fold=rules.fold,
+        cell_types=adata.obs[CELL_TYPE].to_numpy(dtype=object) if CELL_TYPE in adata.obs else None,
+        cell_type=rules.cell_type,
     )
     try:
         sides = make_sides(options.type, request)
@@ -78,6 +88,7 @@ def make_split(
             error.what, expected=error.expected, got=error.got, fix=naming[0]
         ) from error
     names = adata.obs_names.to_numpy(dtype=object)
+    train, aside, trained_names = _trained(prepared, sides, options)
     in_order = np.array_equal(sides.train, np.sort(sides.train))
     made = Split(
         dataset=dataset.name,
@@ -90,7 +101,7 @@ def make_split(
             modelled_genes(
                 adata,
                 prepared.train,
-                sides.train,
+                train,
                 num_genes=options.num_genes,
                 rank_on_train=rules.rank_on_train,
             )
@@ -99,11 +110,48 @@ def make_split(
         test_observations=tuple(names[sides.test]),
         software=software(),
         rules=replace(rules, networks=networks),
-        train_observations=() if in_order else tuple(names[sides.train]),
+        train_observations=() if in_order else tuple(trained_names[train]),
         given_observations=tuple(names[sides.given]),
         train_sha256=prepared.train_sha256,
+        validation_observations=tuple(trained_names[aside]),
+        seen=seen_labels(prepared, train, sides.test),
     )
     return made, (*prepared.warnings, *naming, *sides.warnings)
+
+
+def _trained(
+    prepared: Prepared, sides: Sides, options: SplitOptions
+) -> tuple[Ints, Ints, npt.NDArray[np.object_]]:
+    """Take what is set aside for validation from the training side.
+
+    Returns
+    -------
+    train, validation, names
+        Positions in what trains (the training file where there is one), and the names of all
+        observations there.
+    """
+    source = prepared.trains
+    names = source.obs_names.to_numpy(dtype=object)
+    train = sides.train if prepared.train is None else np.arange(source.n_obs)
+    if not options.validation_fraction:
+        return train, np.empty(0, dtype=np.intp), names
+    obs = source.obs.iloc[train]
+    aside = choose_validation(
+        split_type(options.type),
+        obs[PERTURBATION].to_numpy(dtype=object),
+        obs[IS_CONTROL].to_numpy(bool),
+        measured=measured_genes(prepared),
+        fraction=options.validation_fraction,
+        seed=options.seed,
+    )
+    return np.delete(train, aside), train[aside], names
+
+
+def seen_labels(prepared: Prepared, train: Ints, test: Ints) -> tuple[tuple[str, str], ...]:
+    """Say of each held-out perturbation of several genes how many of these train."""
+    sides = prepared.adata.obs.iloc[test], prepared.trains.obs.iloc[train]
+    heldout, training = (obs.loc[~obs[IS_CONTROL].to_numpy(bool), PERTURBATION] for obs in sides)
+    return seen_combinations(heldout.astype(object), training.astype(object).unique())
 
 
 def measured_genes(prepared: Prepared) -> frozenset[str]:

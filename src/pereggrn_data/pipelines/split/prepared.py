@@ -38,6 +38,11 @@ class Prepared:
     train_sha256: str | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def trains(self) -> AnnData:
+        """What the training side is part of: the training file, or the dataset."""
+        return self.adata if self.train is None else self.train
+
 
 def prepare(
     dataset: Dataset, type: str, rules: SplitRules, insist: Collection[str] = ()

@@ -27,6 +27,7 @@ from pereggrn_data.evaluators.splits import (
 )
 from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.collection import open_dataset
+from pereggrn_data.pipelines.split.make_split import seen_labels
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.validators import CAN_INSIST
@@ -190,8 +191,7 @@ def require_promises(split: Split, prepared: Prepared, *, source: str) -> None:
 
 def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Finding]:
     """Return a finding for each promise that a split does not keep."""
-    obs = prepared.adata.obs
-    train = obs if prepared.train is None else prepared.train.obs
+    obs, train = prepared.adata.obs, prepared.trains.obs
     facts = SplitFacts(
         train=train.iloc[at.train],
         test=obs.iloc[at.test],
@@ -201,6 +201,7 @@ def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Findi
         everyone=obs,
         separate_training=prepared.train is not None,
         n_training_file=0 if prepared.train is None else prepared.train.n_obs,
+        validation=train.iloc[at.validation] if len(at.validation) else None,
     )
     findings = [
         _finding(promise.code, names, promise.text)
@@ -220,6 +221,16 @@ def broken_promises(split: Split, prepared: Prepared, at: Located) -> list[Findi
                 tuple(differing),
                 "heldout_perturbations are the labels of test_observations.",
                 column="heldout_perturbations",
+            )
+        )
+    if split.seen and (wrong := set(split.seen) ^ set(seen_labels(prepared, at.train, at.test))):
+        findings.append(
+            _finding(
+                "split-seen",
+                tuple(sorted({label for label, _ in wrong})),
+                "seen counts, for each held-out combination, its genes that training "
+                "perturbations have.",
+                column="seen",
             )
         )
     return findings

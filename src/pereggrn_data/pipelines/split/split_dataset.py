@@ -24,6 +24,7 @@ from pereggrn_data.core.format import (
     SPLIT_UNS,
     TIMEPOINT,
     TRAIN_FILE,
+    VALIDATION_FILE,
 )
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import Origin
@@ -104,10 +105,12 @@ class SplitDataset:
     @property
     def trained_instead(self) -> list[str]:
         """What trains, where that is not simply every observation that is not held out."""
+        names = self.prepared.trains.obs_names[self._at.train]
         if self.split.train_sha256 is not None:
-            return [self.split.train_sha256]
+            aside = len(self._at.validation) > 0
+            return [self.split.train_sha256, *(map(str, names) if aside else ())]
         known = len(self._at.test) + len(self._at.given) + self.n_train
-        return [] if known == self.prepared.adata.n_obs else list(self.split.train_observations)
+        return [] if known == self.prepared.adata.n_obs else list(map(str, names))
 
     @cached_property
     def train(self) -> AnnData:
@@ -117,12 +120,19 @@ class SplitDataset:
         not copied, except ``highly_variable_rank``; even that is computed anew
         if the split was made with ``rank_on_train``.
         """
-        data = self.prepared
-        source = data.adata if data.train is None else data.train
+        return self._of_training_file(self._at.train)
+
+    @cached_property
+    def validation(self) -> AnnData | None:
+        """What is set aside of the training side, or None; genes and ranks as in training."""
+        return self._of_training_file(self._at.validation) if len(self._at.validation) else None
+
+    def _of_training_file(self, rows: Any) -> AnnData:
+        source = self.prepared.trains
         rank = (
             rank_by_variance(source.X[self._at.train]) if self.split.rules.rank_on_train else None
         )
-        return cut_down(source, self._at.train, self._at.train_genes, split=self.split, rank=rank)
+        return cut_down(source, rows, self._at.train_genes, split=self.split, rank=rank)
 
     @cached_property
     def given_controls(self) -> AnnData | None:
@@ -188,8 +198,9 @@ class SplitDataset:
     def write(self, folder: str | Path) -> list[Path]:
         """Write ``train.h5ad``, ``test_perturbations.csv``, the template and ``split.json``.
 
-        A time series has ``given_controls.h5ad`` besides. They are one thing: all appear
-        together, and ``split.json`` names the sha256 of the others.
+        A time series has ``given_controls.h5ad`` besides, and a split with a validation side
+        ``validation.h5ad``. They are one thing: all appear together, and ``split.json`` names
+        the sha256 of the others.
 
         Returns
         -------
@@ -202,24 +213,27 @@ class SplitDataset:
             If one of them would replace a file of the dataset.
         """
         folder = Path(folder)
-        given = self.given_controls
+        besides = {GIVEN_FILE: self.given_controls, VALIDATION_FILE: self.validation}
         names = [TRAIN_FILE, TO_PREDICT_FILE, TEMPLATE_FILE, SPLIT_FILE]
-        refuse_overwriting([folder / n for n in (*names, GIVEN_FILE)], self.sources)
-        with written_together(folder, SPLIT_FILE, optional=(GIVEN_FILE,)) as place:
+        refuse_overwriting([folder / n for n in (*names, *besides)], self.sources)
+        there = {name: part for name, part in besides.items() if part is not None}
+        with written_together(folder, SPLIT_FILE, optional=tuple(besides)) as place:
             write_h5ad(self.train, place / TRAIN_FILE)
             write_text(self.test_perturbations.to_csv(), place / TO_PREDICT_FILE)
             write_unfilled_h5ad(place / TEMPLATE_FILE, **self.template_parts())
-            if given is not None:
-                write_h5ad(given, place / GIVEN_FILE)
+            for name, part in there.items():
+                write_h5ad(part, place / name)
             write_split(self.split, place / SPLIT_FILE, parts=sorted(place.iterdir()))
-        return [folder / name for name in (*names, *([GIVEN_FILE] if given is not None else []))]
+        return [folder / name for name in (*names, *there)]
 
     def to_pandas(self) -> pd.DataFrame:
         """As :attr:`test_perturbations`."""
         return self.test_perturbations
 
     def __repr__(self) -> str:
-        return f"{self.split!r}; trains on {self.n_train} observations"
+        aside = len(self._at.validation)
+        more = f", {aside} set aside for validation" if aside else ""
+        return f"{self.split!r}; trains on {self.n_train} observations{more}"
 
 
 def cut_down(adata: AnnData, rows: Any, genes: Any, *, split: Split, rank: Any = None) -> AnnData:
