@@ -52,6 +52,8 @@ ALSO = {
     "stratified": ("--stratify-controls",),
     "genetic_interaction": ("--merge-replicates", "--keep-apart", "timepoint"),
     "demultiplexing": ("--rank-on-train",),
+    "k_fold": ("--fold", "2", "--folds", "3"),
+    "cell_type": ("--cell-type", "late", "--validation-fraction", "0.2"),
 }
 """Options that are tried with some types; the others are split as they are."""
 
@@ -79,6 +81,8 @@ def test_split_check_and_score(run: Any, kind: str) -> None:
     perturbed = demo.obs_names[~demo.obs["is_control"].to_numpy(bool)]
     Path("names.json").write_text(json.dumps(list(perturbed[::3])))
     demo.file.close()
+    if kind == "cell_type":
+        with_cell_types(Path("mine/test.h5ad"))
     code, out, err = run("split", "mine/test.h5ad", "--type", kind, "-o", "task", "--json",
                          *MADE_BY[kind])  # fmt: skip
     assert code == 0, err
@@ -104,6 +108,14 @@ def test_split_check_and_score(run: Any, kind: str) -> None:
     assert summary["metrics"]["mae"]["percent_change_from_mean"] is not None
 
 
+def with_cell_types(path: Path) -> None:
+    """Call every other observation of a perturbation late, the others early."""
+    adata = anndata.read_h5ad(path)
+    nth = adata.obs.groupby("perturbation", observed=True).cumcount()
+    adata.obs["cell_type"] = ["late" if n % 2 else "early" for n in nth]
+    adata.write_h5ad(path)
+
+
 def write_demo(path: Path) -> Path:
     from pereggrn_data.loaders.files.anndata_files import write_h5ad
     from pereggrn_data.pipelines.collection import load
@@ -111,6 +123,20 @@ def write_demo(path: Path) -> Path:
     path.parent.mkdir(exist_ok=True)
     write_h5ad(load("demo"), path)
     return path
+
+
+def test_all_folds_are_written_and_scored_as_one(run: Any) -> None:
+    options = ("--type", "k_fold", "--folds", "2", "--num-genes", "30", "-o", "folds")
+    code, out, err = run("split", "demo", *options, "--json")
+    assert code == 0, err
+    assert [f["rules"]["fold"] for f in json.loads(out)["folds"]] == [0, 1]
+    files = [fill(f"folds/fold_{k}") for k in (0, 1)]
+    code, out, err = run("score", *files, "--json", "--no-calibration", "--draws", "200")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert len(summary["pooled"]) == 2
+    assert summary["n_scored"] == sum(p["n_scored"] for p in summary["pooled"])
+    assert Path("pooled_scores/scores.parquet").is_file()
 
 
 def test_score_makes_the_split_again(run: Any) -> None:

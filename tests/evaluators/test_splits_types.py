@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.labels import canonical, genes_of
 from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import AllowedRegulators, SplitRules
 from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.gene_choice import rank_by_variance
 from pereggrn_data.evaluators.splits.guarantees import SplitFacts
+from pereggrn_data.evaluators.splits.seen_targets import seen_combinations
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides, require_applicable
+from pereggrn_data.evaluators.splits.validation_side import choose_validation
 from pereggrn_data.pipelines.split.split_options import SplitOptions
 
 NAMED = options_of(SplitOptions)["test_set"].applies_to
@@ -29,11 +32,23 @@ DRAWN = [
 ]
 """Types that divide one dataset, and need no list of observations."""
 
+NEEDS: dict[str, dict[str, Any]] = {
+    "k_fold": {"folds": 2, "fold": 0},
+    "cell_type": {"cell_type": "k"},
+}
+"""Options that some types need."""
+
+
+def needed_by(kind: str) -> dict[str, Any]:
+    rules = options_of(SplitRules)
+    return {n: v for n, v in NEEDS.get(kind, {}).items() if kind in rules[n].applies_to}
+
 
 def request(labels: list[str], controls: set[str], **options: Any) -> SplitRequest:
     options.setdefault("heldout_fraction", 0.5)
     options.setdefault("seed", 0)
     options.setdefault("measured", frozenset(g for label in labels for g in genes_of(label)))
+    options.setdefault("cell_types", np.array([*"kl"] * len(labels), object)[: len(labels)])
     return SplitRequest(
         perturbations=np.array(labels, dtype=object),
         is_control=np.isin(labels, list(controls)),
@@ -42,17 +57,26 @@ def request(labels: list[str], controls: set[str], **options: Any) -> SplitReque
     )
 
 
-def facts(asked: SplitRequest, sides: Sides, rules: SplitRules | None = None) -> SplitFacts:
+def facts(
+    asked: SplitRequest, sides: Sides, rules: SplitRules | None = None, aside: Any = None
+) -> SplitFacts:
     obs = pd.DataFrame(
-        {"perturbation": asked.perturbations, "is_control": asked.is_control}, index=asked.names
+        {
+            "perturbation": asked.perturbations,
+            "is_control": asked.is_control,
+            "cell_type": asked.cell_types,
+        },
+        index=asked.names,
     )
+    train = np.setdiff1d(sides.train, [] if aside is None else aside)
     return SplitFacts(
-        train=obs.iloc[sides.train],
+        train=obs.iloc[train],
         test=obs.iloc[sides.test],
         given=obs.iloc[sides.given],
         measured=asked.measured,
         rules=rules or SplitRules(),
         everyone=obs,
+        validation=None if aside is None else obs.iloc[aside],
     )
 
 
@@ -76,23 +100,59 @@ def requests(draw: Any) -> SplitRequest:
         heldout_fraction=draw(st.floats(0.01, 1)),
         seed=draw(st.integers(0, 5)),
         stratify_controls=draw(st.booleans()),
+        cell_types=np.array(
+            draw(st.lists(st.sampled_from("kl"), min_size=len(labels), max_size=len(labels))),
+            dtype=object,
+        ),
+        folds=draw(st.integers(2, 4)),
+        fold=draw(st.integers(0, 1)),
+        cell_type="k",
     )
 
 
 class TestEveryType:
     @pytest.mark.parametrize("kind", DRAWN)
-    @given(asked=requests())
+    @given(asked=requests(), fraction=st.floats(0.05, 0.9))
     @settings(max_examples=120, deadline=None)
-    def test_promises_hold_or_it_says_why_not(self, kind: str, asked: SplitRequest) -> None:
-        rules = SplitRules(stratify_controls=asked.stratify_controls)
+    def test_promises_hold_or_it_says_why_not(
+        self, kind: str, asked: SplitRequest, fraction: float
+    ) -> None:
+        given = {n: getattr(asked, n) for n in options_of(SplitRules) if n in vars(asked)}
+        rules = SplitRules(**given)
         try:
             sides = make_sides(kind, asked)
         except (InvalidDataError, UsageError) as error:
-            said = error.expected and error.got
+            named = isinstance(error, UnknownNameError)
+            said = named or (error.expected and (error.got or error.fix))
         else:
             said = "made"
             self.check(kind, asked, sides, rules)
+            self.check_validation(kind, asked, sides, rules, fraction)
         assert said
+
+    def check_validation(
+        self, kind: str, asked: SplitRequest, sides: Sides, rules: SplitRules, fraction: float
+    ) -> None:
+        """What is set aside leaves every promise as it is, or it is said why nothing can be."""
+        if not len(sides.train):
+            return
+        labels, controls = asked.perturbations[sides.train], asked.is_control[sides.train]
+        options: Any = {"measured": asked.measured, "fraction": fraction, "seed": asked.seed}
+        try:
+            chosen = choose_validation(SPLIT_TYPES[kind], labels, controls, **options)
+        except InvalidDataError:
+            return
+        again = choose_validation(SPLIT_TYPES[kind], labels, controls, **options)
+        np.testing.assert_array_equal(chosen, again)
+        assert len(chosen)
+        found = facts(asked, sides, rules, sides.train[chosen])
+        broken = SPLIT_TYPES[kind].broken_promises(found)
+        # Only what holds of the other training perturbations may be lost with them.
+        assert {p.code for p, _ in broken} <= {"split-nothing-to-transfer"}
+        left = set(labels[np.setdiff1d(np.flatnonzero(~controls), chosen)])
+        assert left
+        if not SPLIT_TYPES[kind].holds_out_labels:
+            assert left == set(labels[~controls])
 
     def check(self, kind: str, asked: SplitRequest, sides: Sides, rules: SplitRules) -> None:
         broken = SPLIT_TYPES[kind].broken_promises(facts(asked, sides, rules))
@@ -106,15 +166,16 @@ class TestEveryType:
     @pytest.mark.parametrize("kind", DRAWN)
     def test_only_controls(self, kind: str) -> None:
         with pytest.raises((InvalidDataError, UsageError)) as caught:
-            make_sides(kind, request(["control"] * 4, {"control"}))
+            make_sides(kind, request(["control"] * 4, {"control"}, **needed_by(kind)))
         assert "control" in str(caught.value)
 
     @pytest.mark.parametrize("kind", DRAWN)
     def test_thousands_of_labels(self, kind: str) -> None:
         labels = [f"G{i}" for i in range(2500)] * 2 + [f"G{i},G{i + 1}" for i in range(2500)]
-        asked = request([*labels, "ctrl"], {"ctrl"})
+        needed = needed_by(kind)
+        asked = request([*labels, "ctrl", "ctrl"], {"ctrl"}, **needed)
         sides = make_sides(kind, asked)
-        assert not SPLIT_TYPES[kind].broken_promises(facts(asked, sides))
+        assert not SPLIT_TYPES[kind].broken_promises(facts(asked, sides, SplitRules(**needed)))
 
     @pytest.mark.parametrize("kind", SPLIT_TYPES)
     @pytest.mark.parametrize("fraction", [0, -0.1, 1.1, math.nan])
@@ -235,6 +296,146 @@ class TestCustom:
         asked = request(["A", "B", "ctrl"], {"ctrl"}, test_set=("cell00000", "cell00002"))
         broken = SPLIT_TYPES["custom"].broken_promises(facts(asked, make_sides("custom", asked)))
         assert [promise.code for promise, _ in broken] == ["split-no-control"]
+
+
+LETTERS = [*"ABCDEFG", "A,B", "ctrl", "ctrl"]
+
+
+class TestFolds:
+    def test_by_hand(self) -> None:
+        """Seven letters and one pair, permuted by the seed, in folds of 3, 3 and 2."""
+        order = np.random.default_rng(4).permutation(8)
+        wanted = [sorted(order[:3]), sorted(order[3:6]), sorted(order[6:])]
+        for fold, rows in enumerate(wanted):
+            asked = request(LETTERS, {"ctrl"}, seed=4, folds=3, fold=fold)
+            assert make_sides("k_fold", asked).test.tolist() == rows
+
+    @given(asked=requests(), folds=st.integers(2, 5))
+    @settings(deadline=None, max_examples=60)
+    def test_every_perturbation_that_can_be_held_out_is_so_once(
+        self, asked: SplitRequest, folds: int
+    ) -> None:
+        asked = replace(asked, folds=folds, fold=0)
+        try:
+            make_sides("k_fold", asked)
+        except (InvalidDataError, UsageError):
+            return
+        sides = [make_sides("k_fold", replace(asked, fold=k)) for k in range(folds)]
+        held = [label for s in sides for label in dict.fromkeys(asked.perturbations[s.test])]
+        everything = make_sides("interventional", replace(asked, heldout_fraction=1.0))
+        assert sorted(held) == sorted(set(asked.perturbations[everything.test]))
+        sizes = [len({canonical(p) for p in asked.perturbations[s.test]}) for s in sides]
+        assert max(sizes) - min(sizes) <= 1
+
+    def test_spellings_stay_together(self) -> None:
+        labels = ["A,B", "B,A", "C", "ctrl", "B,A", "Z,C", "C,Z", "D"]
+        measured = frozenset("ABCD")
+        held = []
+        for k in range(3):
+            asked = request(labels, {"ctrl"}, folds=3, fold=k, measured=measured)
+            held.append(set(asked.perturbations[make_sides("k_fold", asked).test]))
+        assert sorted(map(sorted, held)) == [["A,B", "B,A"], ["C"], ["D"]]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"fold": None}, "which fold"),
+            ({"fold": 0, "folds": 9}, "8 perturbations cannot be dealt into 9"),
+        ],
+    )
+    def test_refuses(self, options: Any, message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            make_sides("k_fold", request(LETTERS, {"ctrl"}, **options))
+
+    def test_a_fold_that_there_is_not(self) -> None:
+        with pytest.raises(UsageError, match="no fold 5"):
+            require_applicable("k_fold", SplitRules(fold=5))
+
+
+CELLS = ["A", "A", "B", "ctrl", "C", "A", "ctrl"]
+TYPES = np.array([*"klkklll"], dtype=object)
+
+
+class TestCellType:
+    def test_by_hand(self) -> None:
+        """Perturbed observations of k are held out, its control trains; B is only in k."""
+        asked = request(CELLS, {"ctrl"}, cell_types=TYPES, cell_type="k")
+        sides = make_sides("cell_type", asked)
+        assert sides.test.tolist() == [0, 2]
+        assert sides.train.tolist() == [1, 3, 4, 5, 6]
+        assert sides.warnings == ("1 of 2 held-out perturbations train in no other cell type: B.",)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"cell_type": None}, "2 perturbed"),
+            ({"cell_type": "m"}, "m"),
+            ({"cell_types": None}, "column cell_type"),
+            ({"cell_types": np.array([*"kkkllll"], object)}, "cannot be tested"),
+            ({"cell_types": np.array([*"kkkkkkk"], object)}, "cannot be tested"),
+        ],
+    )
+    def test_refuses(self, options: Any, message: str) -> None:
+        asked = request(CELLS, {"ctrl"}, **{"cell_types": TYPES, "cell_type": "k", **options})
+        with pytest.raises((InvalidDataError, UsageError, UnknownNameError), match=message):
+            make_sides("cell_type", asked)
+
+    def test_what_breaks_its_promises_is_found(self) -> None:
+        asked = request(CELLS, {"ctrl"}, cell_types=TYPES, cell_type="k")
+        sides = Sides(np.array([2, 6]), np.array([0, 1]))
+        broken = SPLIT_TYPES["cell_type"].broken_promises(
+            facts(asked, sides, SplitRules(cell_type="k"))
+        )
+        assert {p.code: names for p, names in broken} == {
+            "split-other-cell-type": ("cell00001",),
+            "split-cell-type-in-training": ("cell00002",),
+            "split-heldout-control": ("cell00003",),
+            "split-no-matching-control": ("k",),
+            "split-nothing-to-transfer": ("no perturbed observation of another cell type",),
+            "split-left-out": ("cell00003", "cell00004", "cell00005"),
+        }
+
+
+class TestValidation:
+    def test_whole_perturbations_by_hand(self) -> None:
+        labels = np.array(["A", "B", "A", "ctrl", "C", "Z"], dtype=object)
+        drawn = np.random.default_rng((3, 1)).permutation(3)[:2]
+        wanted = [[0, 2], [1], [4]]
+        chosen = choose_validation(
+            SPLIT_TYPES["interventional"], labels, labels == "ctrl",
+            measured=frozenset("ABC"), fraction=0.5, seed=3,
+        )  # fmt: skip
+        assert chosen.tolist() == sorted(i for k in drawn for i in wanted[k])
+
+    def test_single_observations_by_hand(self) -> None:
+        """One of each label stays, however much is asked for."""
+        labels = np.array(["A", "B", "A", "ctrl", "A"], dtype=object)
+        chosen = choose_validation(
+            SPLIT_TYPES["stratified"], labels, labels == "ctrl",
+            measured=frozenset("AB"), fraction=0.9, seed=0,
+        )  # fmt: skip
+        order = [i for i in np.random.default_rng((0, 1)).permutation([0, 1, 2, 4]) if i != 1]
+        assert chosen.tolist() == sorted(order[:2])
+
+    def test_overlap_is_found(self) -> None:
+        asked = request(CELLS, {"ctrl"}, cell_types=TYPES)
+        sides = Sides(np.array([1, 2, 3, 4, 5, 6]), np.array([0]))
+        found = facts(asked, sides)
+        found = replace(
+            found, train=found.everyone.iloc[1:], validation=found.everyone.iloc[[2, 3]]
+        )
+        broken = {p.code: n for p, n in SPLIT_TYPES["custom"].broken_promises(found)}
+        assert broken == {"split-validation": ("cell00002", "cell00003", "cell00003")}
+
+
+def test_seen_targets() -> None:
+    """Each gene counts once, and only perturbations of several genes are labelled."""
+    assert seen_combinations(["A,B", "C", "D,E", "A,B", "A,A", "B,Z"], ["A", "B,D"]) == (
+        ("A,B", "seen2"),
+        ("D,E", "seen1"),
+        ("A,A", "seen1"),
+        ("B,Z", "seen1"),
+    )
 
 
 class TestAllowed:

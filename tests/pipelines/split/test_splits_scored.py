@@ -315,6 +315,13 @@ class TestNoLeak:
             options["merge_replicates"] = True
         if kind in options_of(SplitOptions)["test_set"].applies_to:
             options["test_set"] = ["A", "A,B"] if merged else ["cell2", "cell6"]
+        if kind == "k_fold":
+            options |= {"folds": 3, "fold": 1}
+        if kind == "cell_type":
+            adata.obs["cell_type"] = (["k", "l"] * len(adata))[: len(adata)]
+            options |= {"cell_type": "k"} | ({"keep_apart": "cell_type"} if merged else {})
+        if SPLIT_TYPES[kind].holds_out_labels and not merged:
+            options["validation_fraction"] = 0.3
 
         def divided(data: anndata.AnnData) -> SplitDataset:
             if file is None:
@@ -331,6 +338,9 @@ class TestNoLeak:
         assert again.split == made.split
         np.testing.assert_array_equal(again.train.X, made.train.X)
         np.testing.assert_array_equal(again.train.raw.X, made.train.raw.X)
+        if made.validation is not None:
+            assert again.validation is not None
+            np.testing.assert_array_equal(again.validation.X, made.validation.X)
         pd.testing.assert_frame_equal(again.train.var, made.train.var)
         pd.testing.assert_frame_equal(again.train.obs, made.train.obs)
         pd.testing.assert_frame_equal(again.template.obs, made.template.obs)
@@ -477,8 +487,9 @@ class TestFiles:
         made = split("demo").split
         assert list(made.to_dict()) == [
             "format_version", "dataset", "type", "seed", "heldout_fraction", "num_genes",
-            "software", "heldout_perturbations", "test_observations", "genes",
+            "software", "heldout_perturbations", "test_observations", "genes", "seen",
         ]  # fmt: skip
+        assert set(dict(made.seen)) == {p for p in made.heldout_perturbations if "," in p}
         assert Split.from_dict(made.to_dict()) == made
 
     @pytest.mark.parametrize(

@@ -251,9 +251,25 @@ def _pooled_calibration(reports: Sequence[CalibrationReport]) -> CalibrationRepo
     }
     return replace(
         reports[0],
-        calibration=Calibration(groups, values),
+        calibration=Calibration(groups, values, draws=_pooled_draws(made)),
         remarks=tuple(dict.fromkeys(r for report in reports for r in report.remarks)),
     )
+
+
+def _pooled_draws(made: Sequence[Calibration]) -> dict[str, Any]:
+    """Put the duplicates of the k-th draws of all splits into one row, NaN where one has none."""
+    n = max((len(rows) for c in made for rows in c.draws.values()), default=0)
+    found = {}
+    for metric in dict.fromkeys(name for c in made for name in c.draws):
+        sides = []
+        for c in made:
+            side = np.full((n, len(c.groups)), np.nan)
+            rows = c.draws.get(metric)
+            if rows is not None:
+                side[: len(rows)] = rows
+            sides.append(side)
+        found[metric] = np.concatenate(sides, axis=1)
+    return found
 
 
 def _pooled_signature(files: Sequence[ScoredFile]) -> str:
