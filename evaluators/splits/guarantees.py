@@ -209,7 +209,7 @@ def _of_the_cell_type(obs: pd.DataFrame, facts: SplitFacts) -> Any:
 
 def _one_cell_type(facts: SplitFacts) -> Iterable[str]:
     perturbed = ~facts.test[IS_CONTROL].to_numpy(bool)
-    return facts.test.index[~(perturbed & _of_the_cell_type(facts.test, facts))]
+    yield from facts.test.index[~(perturbed & _of_the_cell_type(facts.test, facts))]
 
 
 def _cell_type_unseen(facts: SplitFacts) -> Iterable[str]:

@@ -44,13 +44,12 @@ def split_command(
         _check(check, dataset, collection, as_json)
         return
     from pereggrn_data.loaders.files import check_writable
-    from pereggrn_data.pipelines.split import FOLDED, split, split_folds
+    from pereggrn_data.pipelines.split import FOLDED, SplitDataset, split, split_folds
 
     options = SplitOptions(**said.of(SplitOptions))
     # Before the work, which would be lost; the default folder is made here.
     check_writable(output or Path("here"))
-    every_fold = options.type == FOLDED and options.fold is None
-    made = (split_folds if every_fold else split)(
+    made = (split_folds if options.type == FOLDED and options.fold is None else split)(
         dataset, options=options, insist=insist or (), collection=collection
     )
     folder = output or Path(_default_folder(made.dataset.name, options))
@@ -58,7 +57,11 @@ def split_command(
     for warning in made.warnings:
         warn(warning)
     if as_json:
-        details = {"folds": [_details(f) for f in made]} if every_fold else _details(made)
+        details = (
+            _details(made)
+            if isinstance(made, SplitDataset)
+            else {"folds": [_details(fold) for fold in made]}
+        )
         emit_json({**details, "warnings": list(made.warnings), "files": [str(f) for f in files]})
         return
     emit(repr(made))
