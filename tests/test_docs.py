@@ -48,7 +48,22 @@ def test_split_fields() -> None:
     documented = {row.split("`")[0]: row.split("\n")[0] for row in rows}
     rules = SplitRules(merge_replicates=True)
     full = Split(
-        "d", "0", "custom", 0, 0.5, 1, ("g",), ("p",), ("o",), "s", rules, ("t",), ("c",), "1"
+        "d",
+        "0",
+        "custom",
+        0,
+        0.5,
+        1,
+        ("g",),
+        ("p",),
+        ("o",),
+        "s",
+        rules,
+        ("t",),
+        ("c",),
+        "1",
+        ("v",),
+        (("p,q", "seen0"),),
     )
     assert set(documented) == set(full.to_dict())
     assert f"| {SPLIT_FORMAT_VERSION};" in documented["format_version"]
