@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pereggrn_data.catalog.registry import CatalogError as CatalogError
     from pereggrn_data.catalog.registry import load_catalog as load_catalog
     from pereggrn_data.catalog.registry import read_catalog as read_catalog
+    from pereggrn_data.catalog.releases import DEFLATED as DEFLATED
+    from pereggrn_data.catalog.releases import LZMA as LZMA
     from pereggrn_data.catalog.releases import STORED as STORED
     from pereggrn_data.catalog.releases import Holds as Holds
     from pereggrn_data.catalog.releases import LockedArchive as LockedArchive
@@ -52,7 +54,9 @@ __getattr__, __dir__ = lazy_names(
             "read_catalog",
         ),
         "releases": (
+            "DEFLATED",
             "Holds",
+            "LZMA",
             "LockedArchive",
             "LockedMember",
             "Release",

@@ -16,11 +16,11 @@ from pereggrn_data.core.safe_names import is_safe_file_name
 
 LOCK_FORMAT_VERSION = 1
 
-STORED, DEFLATED = 0, 8
-"""Compression methods of zip members that can be read one at a time."""
+STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
+"""Compression methods of zip members that we read; the first two, one at a time."""
 
-METHODS = {STORED: "stored", DEFLATED: "deflate", 9: "deflate64", 12: "bzip2", 14: "LZMA"}
-UNPACKED_FROM_WHOLE = (12, 14)
+METHODS = {STORED: "stored", DEFLATED: "deflate", 9: "deflate64", BZIP2: "bzip2", LZMA: "LZMA"}
+UNPACKED_FROM_WHOLE = (BZIP2, LZMA)
 """Methods that we read, but only from an archive that is here."""
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.strict_json import loads
 
 FORMAT_VERSION = 1
 
@@ -43,7 +44,9 @@ def header_of(arrays: Mapping[str, Array]) -> Mapping[str, Any]:
     KeyError, ValueError, TypeError
         If there is no header, or it is of another version.
     """
-    header: Mapping[str, Any] = json.loads(str(arrays["header"][()]))
+    header: Mapping[str, Any] = loads(str(arrays["header"][()]), "the header of the model")
+    if not isinstance(header, Mapping):
+        raise TypeError("the header is no object")
     if header["format_version"] != FORMAT_VERSION:
         raise ValueError(f"format version {header['format_version']}")
     return header

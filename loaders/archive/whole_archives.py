@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import lzma
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +13,7 @@ from pereggrn_data.loaders.archive.release_files import ReleaseFiles
 from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Transfer, TransferProgress
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import ARCHIVES, SET_ASIDE, Cache, set_aside
-from pereggrn_data.loaders.files import CHUNK, check_magic, md5_of_file, settle
+from pereggrn_data.loaders.files import check_magic, md5_of_file, settle
 
 
 @dataclass(frozen=True)
@@ -91,32 +87,13 @@ def unpack_from_whole(path: Path, member: LockedMember, out: BinaryIO) -> Unpack
     IntegrityError
         If it is not what the archive's index promises.
     """
-    if member.readable_alone:
-        with path.open("rb") as raw:
-            raw.seek(member.start)
-            return unpack(raw, member, out)
-    size, sha256 = 0, hashlib.sha256()
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(member.path) as file:
-            while chunk := file.read(CHUNK):
-                size += len(chunk)
-                sha256.update(chunk)
-                out.write(chunk)
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the disk's, not the data's
-        raise _damaged(member, error) from None
-    except (NotImplementedError, RuntimeError) as error:
+    if not member.readable:
         raise UsageError(
             f"{member.path} cannot be unpacked by us.",
-            got=str(error)[:100],
+            got="it is encrypted" if member.encrypted else f"packed by {member.packed_by}",
             fix=f"the archive is {path}: unpack it with another tool, "
             "and name the folder by --collection.",
-        ) from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
-        raise _damaged(member, error) from None
-    return Unpacked(size, sha256.hexdigest())
-
-
-def _damaged(member: LockedMember, error: Exception) -> IntegrityError:
-    return IntegrityError(f"{member.path} is damaged.", got=str(error)[:100] or "an early end")
+        )
+    with path.open("rb") as raw:
+        raw.seek(member.start)
+        return unpack(raw, member, out)

@@ -1,21 +1,32 @@
-"""Unpack one member of a zip archive from its raw bytes, and check it."""
+"""Unpack one member of a zip archive from its raw bytes, and check it.
+
+Nothing is unpacked at once: a kilobyte of bzip2 can hold a gigabyte, and Python's zipfile
+would unpack it whole.
+"""
 
 from __future__ import annotations
 
+import bz2
 import hashlib
+import lzma
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from pereggrn_data.catalog import STORED, LockedMember
+from pereggrn_data.catalog import DEFLATED, LZMA, STORED, LockedMember
 from pereggrn_data.core.errors import IntegrityError
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 SIGNATURE = b"PK\x03\x04"
 UTF8_NAME = 0x800
 CHUNK = 1 << 20
+
+LZMA_HEAD = struct.Struct("<HHBL")
+LZMA_SETTINGS = 5
+LARGEST_DICTIONARY = 1 << 28
+"""Bytes that unpacking may remember; the highest level of packing asks for 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +85,58 @@ def _unpacked_chunks(raw: BinaryIO, member: LockedMember) -> Iterator[bytes]:
     if member.method == STORED:
         yield from _raw_chunks(raw, member)
         return
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        for chunk in _raw_chunks(raw, member):
-            data = chunk
-            while data and not inflate.eof:
-                yield inflate.decompress(data, CHUNK)
-                data = inflate.unconsumed_tail
-        while not inflate.eof and (rest := inflate.decompress(inflate.unconsumed_tail, CHUNK)):
-            yield rest
-    except zlib.error as error:
-        raise _mismatch(member, "deflated data", str(error)) from None
+        yield from _inflated(raw, member) if member.method == DEFLATED else _bounded(raw, member)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, not the data's
+        packed = f"data packed by {member.packed_by}"
+        raise _mismatch(member, packed, str(error) or "an early end") from None
+
+
+def _inflated(raw: BinaryIO, member: LockedMember) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    for chunk in _raw_chunks(raw, member):
+        data = chunk
+        while data and not inflate.eof:
+            yield inflate.decompress(data, CHUNK)
+            data = inflate.unconsumed_tail
+    while not inflate.eof and (rest := inflate.decompress(inflate.unconsumed_tail, CHUNK)):
+        yield rest
+
+
+def _bounded(raw: BinaryIO, member: LockedMember) -> Iterator[bytes]:
+    """Unpack bzip2 and LZMA, of which Python's modules take the same arguments."""
+    left = member.compressed_size
+    unpacker: bz2.BZ2Decompressor | lzma.LZMADecompressor
+    if member.method == LZMA:
+        unpacker = _lzma(raw, left)
+        left -= LZMA_HEAD.size
+    else:
+        unpacker = bz2.BZ2Decompressor()
+    for chunk in _raw_chunks(raw, replace(member, compressed_size=left)):
+        data = chunk
+        while not unpacker.eof and (data or not unpacker.needs_input):
+            yield unpacker.decompress(data, CHUNK)
+            data = b""
+
+
+def _lzma(raw: BinaryIO, left: int) -> lzma.LZMADecompressor:
+    """Read what stands in front of LZMA in a zip file: a version, and five bytes of settings."""
+    head = raw.read(min(left, LZMA_HEAD.size))
+    if len(head) < LZMA_HEAD.size:
+        raise EOFError
+    _, length, packed, dictionary = LZMA_HEAD.unpack(head)
+    if length != LZMA_SETTINGS or dictionary > LARGEST_DICTIONARY or packed >= 9 * 5 * 5:
+        raise ValueError(f"settings that are not known, or a dictionary of {dictionary} bytes")
+    settings = {
+        "id": lzma.FILTER_LZMA1,
+        "dict_size": dictionary,
+        "lc": packed % 9,
+        "lp": packed // 9 % 5,
+        "pb": packed // 45,
+    }
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[settings])
 
 
 def _raw_chunks(raw: BinaryIO, member: LockedMember) -> Iterator[bytes]:

@@ -56,6 +56,13 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.model_files import read_model_file as read_model_file
     from pereggrn_data.loaders.files.model_files import write_arrays as write_arrays
     from pereggrn_data.loaders.files.model_files import write_joblib as write_joblib
+    from pereggrn_data.loaders.files.parquet_files import batches_of as batches_of
+    from pereggrn_data.loaders.files.parquet_files import parquet_footer as parquet_footer
+    from pereggrn_data.loaders.files.parquet_files import read_parquet as read_parquet
+    from pereggrn_data.loaders.files.parquet_files import (
+        read_parquet_frame as read_parquet_frame,
+    )
+    from pereggrn_data.loaders.files.parquet_files import reading_edges as reading_edges
     from pereggrn_data.loaders.files.prediction_files import ROW_NAME as ROW_NAME
     from pereggrn_data.loaders.files.prediction_files import predictions_of as predictions_of
     from pereggrn_data.loaders.files.prediction_files import read_predictions as read_predictions
@@ -142,6 +149,13 @@ __getattr__, __dir__ = lazy_names(
             "read_model_file",
             "write_arrays",
             "write_joblib",
+        ),
+        "parquet_files": (
+            "batches_of",
+            "parquet_footer",
+            "read_parquet",
+            "read_parquet_frame",
+            "reading_edges",
         ),
         "prediction_files": (
             "ROW_NAME",

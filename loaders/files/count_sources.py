@@ -22,6 +22,7 @@ from pereggrn_data.loaders.files.blocks import (
 )
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
 from pereggrn_data.loaders.files.hdf5_files import open_hdf5
+from pereggrn_data.loaders.files.parquet_files import read_parquet_frame
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
 from pereggrn_data.loaders.files.text_tables import text_ending, text_table
@@ -295,7 +296,7 @@ def read_named_rows(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     file = required_file(path)
     if text_ending(file) is None:
         refuse_other_kind(file, "parquet", "a table (CSV, TSV, parquet)")
-        table = pd.read_parquet(file)
+        table = read_parquet_frame(file)
         named = isinstance(table.index, pd.RangeIndex) and len(table.columns)
         return plain_frame(table.set_index(table.columns[0]) if named else table)
     written = text_table(file)

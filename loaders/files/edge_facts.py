@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError
+from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError, first_few
 from pereggrn_data.core.format import CELL_TYPE
-from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC, refuse_other_kind
+from pereggrn_data.loaders.files.parquet_files import parquet_footer
+from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC
 from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def _open(path: Path, folder: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str
     """
     import duckdb
 
-    refuse_other_kind(path, "parquet", "a parquet file")
+    names = parquet_footer(path)[0].names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidDataError(f"{path} has several columns with one name.", got=first_few(twice))
     link = folder / "edges.parquet"
     link.symlink_to(path.resolve())
     connection = duckdb.connect(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.core.foreign_reading import FORMATS, reading
+from pereggrn_data.core.sizes import require_memory
+from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.writing import written_in_one_step
 
 PLAIN, JOBLIB = ".npz", ".joblib"
@@ -85,29 +91,53 @@ def read_model_file(path: Path) -> StoredModel:
 
 
 def _read_arrays(path: Path) -> StoredModel:
-    try:
+    with reading(path, FORMATS["npz"], problem=partial(_no_model, path)):
+        _check_sizes(path)
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        provenance = json.loads(str(arrays.pop(PROVENANCE)[()]))
-        if not isinstance(provenance, dict):
-            raise TypeError("provenance")
-    except MemoryError:
-        raise
-    except Exception as error:  # of a damaged file, zip, zlib and NumPy raise all kinds
-        raise _no_model(path, error) from error
+        said = str(arrays.pop(PROVENANCE)[()])
+    provenance = loads(said, path)
+    if not isinstance(provenance, dict):
+        raise _no_model(path, TypeError("what it was trained on is not stated"))
     return StoredModel(arrays, provenance)
+
+
+def _check_sizes(path: Path) -> None:
+    """Compare what arrays say of their size with what is there, before any is allocated.
+
+    Raises
+    ------
+    ValueError
+        If they do not agree.
+    UsageError
+        If all together do not fit into memory.
+    """
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = _HEADERS[version]
+                shape, _, dtype = read(member)
+                n_bytes = math.prod(shape) * dtype.itemsize
+                if min(shape, default=0) < 0 or member.tell() + n_bytes != info.file_size:
+                    raise ValueError(f"{info.filename} is not as long as {shape} says")
+            total += info.file_size
+    require_memory(total, f"{path} unpacked")
+
+
+_HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def _read_joblib(path: Path) -> StoredModel:
     import joblib
 
-    try:
+    with reading(path, FORMATS["npz"], problem=partial(_no_model, path)):
         stored = joblib.load(path)
         return StoredModel(stored["model"], dict(stored[PROVENANCE]))
-    except MemoryError:
-        raise
-    except Exception as error:  # a pickle may raise anything
-        raise _no_model(path, error) from error
 
 
 def _no_model(path: Path, error: Exception) -> InvalidDataError:

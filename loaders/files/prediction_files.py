@@ -36,7 +36,7 @@ from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
 from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
-from pereggrn_data.loaders.files.signatures import other_kind, recognise, refuse_other_kind
+from pereggrn_data.loaders.files.signatures import other_kind, recognise
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_file
 from pereggrn_data.validators import parse_header
@@ -212,20 +212,10 @@ def _with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> Predictions:
-    import pyarrow as pa
-    from pyarrow import parquet
+    from pereggrn_data.loaders.files.parquet_files import parquet_footer, read_parquet_frame
 
-    refuse_other_kind(path, "parquet", "a parquet file")
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidDataError(
-            f"{path} cannot be read as parquet: {error}".split("\n")[0],
-            expected="a complete parquet file",
-            fix="it may have been cut short while it was copied: write it again.",
-        ) from error
-    _refuse_duplicate_columns(table.column_names, str(path))
-    return _from_wide_table(table.to_pandas(), str(path))
+    _refuse_duplicate_columns(parquet_footer(path)[0].names, str(path))
+    return _from_wide_table(read_parquet_frame(path), str(path))
 
 
 def _refuse_duplicate_columns(names: list[str], source: str) -> None:

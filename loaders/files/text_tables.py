@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from pereggrn_data.core.errors import InvalidDataError, first_few, or_list
+from pereggrn_data.core.errors import InvalidDataError, first_few, lines_of, or_list
+from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
@@ -39,6 +41,12 @@ SAMPLE_ROWS, SAMPLE_CHARACTERS = 200, 8 << 20
 COMMENT = "#"
 """What lines in front of a table begin with that are not of it."""
 
+MOST_COLUMNS = 1_000_000
+"""Of a table; genes are some tens of thousands, and peaks some hundreds of thousands."""
+
+SMALL_UNPACKED, LARGEST_RATIO = 64 << 20, 300
+"""A gzip file may unpack to the first, in bytes, or to so many times its own length."""
+
 BLOCK = 16 << 20
 """Bytes that are parsed at once; a row of tens of thousands of genes must fit."""
 
@@ -46,7 +54,6 @@ _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
-_EXPECTED = "a complete table in UTF-8, with columns separated by one kind of mark"
 _SAVE_AS_UTF8 = "save it as UTF-8 (spreadsheets call it 'CSV UTF-8')."
 
 _Read = TypeVar("_Read")
@@ -139,8 +146,7 @@ class TextTable:
             return schema.empty_table()
 
         def parse() -> pa.Table:
-            compression = "gzip" if _is_gzip(self.path) else None
-            with pa.input_stream(str(self.path), compression=compression) as stream:
+            with _bytes_of(self.path) as stream:
                 return pacsv.read_csv(
                     stream,
                     read_options=pacsv.ReadOptions(
@@ -167,7 +173,7 @@ class TextTable:
         if bytes_only:
             raise InvalidDataError(
                 f"{self.path} cannot be read: {first_few(bytes_only)} is not text in UTF-8.",
-                expected=_EXPECTED,
+                expected=FORMATS["text"].expected,
                 fix=_SAVE_AS_UTF8,
             )
         return table
@@ -194,6 +200,13 @@ def first_rows(path: Path, separator: str | None = None) -> tuple[str, int, list
         separator, n_lines, lines = stated[1], 1, lines[1:]
     n_comments = _n_comments(lines)
     n_lines, lines = n_lines + n_comments, lines[n_comments:]
+    widest = max((line.count(mark) for line in lines for mark in SEPARATORS), default=0)
+    if widest > MOST_COLUMNS:
+        raise InvalidDataError(
+            f"{path} is no table that can be read.",
+            expected=f"at most {MOST_COLUMNS:,} columns",
+            got=f"a line with {widest:,} separators",
+        )
     with _long_cells():
         found = {
             mark: explained(path, partial(_split, lines, mark))
@@ -269,17 +282,19 @@ def text_table(
 
 def explained(path: Path, read: Callable[[], _Read]) -> _Read:
     """Run `read` and turn what readers of tables raise into our error."""
-    try:
-        return read()
-    except (pa.ArrowException, OSError, EOFError, UnicodeError, csv.Error) as error:
-        cause = str(error).splitlines()[0]
+
+    def problem(error: Exception) -> InvalidDataError:
+        cause = lines_of(error)[0]
         if "straddl" in cause:  # Arrow's word for a row that does not end
             cause = "a row does not end; is a quotation mark not closed?"
-        raise InvalidDataError(
+        return InvalidDataError(
             f"{path} cannot be read: {cause:.300}",
-            expected=_EXPECTED,
+            expected=FORMATS["text"].expected,
             fix=_SAVE_AS_UTF8 if isinstance(error, UnicodeError) else None,
-        ) from error
+        )
+
+    with reading(path, FORMATS["text"], problem=problem):
+        return read()
 
 
 def _fitted(
@@ -367,7 +382,8 @@ def _first_lines(path: Path) -> list[str]:
     lines: list[str] = []
     n_characters = 0
     with _open(path) as file:
-        for line in file:
+        # A line need not end: not more of it is read than is looked at.
+        while line := file.readline(2 * SAMPLE_CHARACTERS):
             lines.append(line)
             n_characters += len(line)
             if len(lines) > SAMPLE_ROWS or (n_characters > SAMPLE_CHARACTERS and len(lines) > 1):
@@ -377,15 +393,55 @@ def _first_lines(path: Path) -> list[str]:
 
 def _open(path: Path) -> TextIO:
     encoding = _encoding(path).replace("utf-8", "utf-8-sig")
-    if _is_gzip(path):
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
+    return io.TextIOWrapper(_bytes_of(path), encoding=encoding, newline="")
+
+
+def _bytes_of(path: Path) -> io.BufferedIOBase:
+    """Open a table as bytes, unpacked where it is packed."""
+    if not _is_gzip(path):
+        return path.open("rb")
+    return io.BufferedReader(_Unpacked(path), 1 << 20)
+
+
+class _Unpacked(io.RawIOBase):
+    """Bytes of a gzip file, as long as they are in proportion to it.
+
+    A file of a megabyte can unpack to a gigabyte. No table of measurements does: one of
+    single digits, nearly all of them 0, is 100 times as long as when packed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = gzip.open(path, "rb")  # noqa: SIM115 - closed with this
+        self.left = max(SMALL_UNPACKED, LARGEST_RATIO * path.stat().st_size)
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpack the next bytes."""
+        data = self.file.read(len(buffer))
+        self.left -= len(data)
+        if self.left < 0:
+            raise InvalidDataError(
+                f"{self.path} unpacks to far more than it is long.",
+                expected=f"a table, at most {LARGEST_RATIO} times as long as when packed",
+                got=f"more than {self.path.stat().st_size:,} bytes by that",
+                fix="if it is fine, unpack it yourself (gunzip) and read what comes of it.",
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+        super().close()
 
 
 def _encoding(path: Path) -> str:
     refuse_other_kind(path, ("text", "gzip", "unknown"), "a table of text, complete and in UTF-8")
-    opener: Any = gzip.open if _is_gzip(path) else open
-    with opener(path, "rb") as file:
+    with _bytes_of(path) as file:
         start = file.read(4)
     return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pereggrn_data.core.errors import UsageError, first_few, or_list
+from pereggrn_data.loaders.files import reading_edges
 from pereggrn_data.loaders.network.filters import (
     Filter,
     Names,
@@ -36,6 +37,7 @@ from pereggrn_data.loaders.network.plan import (
     Stored,
     asked,
     connection,
+    files_of,
 )
 from pereggrn_data.loaders.network.sources import source_subnetworks
 
@@ -408,10 +410,12 @@ class EdgeReader:
     def _relation(self, statement: str, **how: Any) -> DuckDBPyRelation:
         """Prepare a question to ``edges``; the arguments are those of `plan.asked`."""
         plans = {"edges": how.pop("plan", self._plan), **how.pop("others", {})}
-        return asked(self._connection, statement, plans, **how)
+        files = files_of(*plans.values())
+        return reading_edges(files, lambda: asked(self._connection, statement, plans, **how))
 
     def _table(self, statement: str, **how: Any) -> pa.Table:
-        return self._relation(statement, **how).to_arrow_table()
+        files = files_of(how.get("plan", self._plan), *how.get("others", {}).values())
+        return reading_edges(files, lambda: self._relation(statement, **how).to_arrow_table())
 
     def _column(self, statement: str, **how: Any) -> list[Any]:
         return list(self._table(statement, **how).column(0).to_pylist())

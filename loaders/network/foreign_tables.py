@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.loaders.files import (
     TEXT_ENDINGS,
-    explained,
+    batches_of,
     first_rows,
+    parquet_footer,
+    read_parquet,
     recognise,
-    refuse_other_kind,
     required_file,
     text_ending,
     text_table,
 )
 
 PARQUET = ".parquet"
+
+SAMPLE_ROWS = 200
+"""Rows that are looked at to find out what columns are."""
 
 OTHER_LAYOUTS = {
     ".sif": "it has no header, and the kind of edge between two genes: name it .txt, and say "
@@ -65,21 +69,15 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        refuse_other_kind(path, "parquet", "a parquet file")
-        schema = explained(path, lambda: pq.read_schema(path))
-        self.columns = tuple(schema.names)
+        self.columns = tuple(parquet_footer(path)[0].names)
 
     @property
     def sample(self) -> tuple[tuple[str, ...], ...]:
         """The first rows, as text."""
-
-        def read() -> list[Any]:
-            with pq.ParquetFile(self.path) as file:
-                first = next(iter(file.iter_batches(batch_size=200)), pa.table({}))
-                return list(first.to_pylist())
-
-        rows = explained(self.path, read)
-        return tuple(tuple(map(str, row.values())) for row in rows)
+        first = next(iter(batches_of(self.path, self.columns)), pa.table({}))
+        with reading(self.path, FORMATS["parquet"]):  # values may be no text
+            rows = first.slice(0, SAMPLE_ROWS).to_pylist()
+            return tuple(tuple(map(str, row.values())) for row in rows)
 
     def number(self, cell: str) -> float | None:
         """Return the number that a cell of the sample is, or None."""
@@ -92,10 +90,11 @@ class ParquetTable:
         self, columns: Sequence[str] | None = None, *, text: Sequence[str] | None = ()
     ) -> pa.Table:
         """Read columns; those that are not kept as text have the types of the file."""
-        table: pa.Table = explained(self.path, lambda: pq.read_table(self.path, columns=columns))
-        for name in table.column_names if text is None else text:
-            i = table.column_names.index(name)
-            table = table.set_column(i, name, table[name].cast(pa.string()))
+        table = read_parquet(self.path, columns)
+        with reading(self.path, FORMATS["parquet"]):  # lists and the like are no text
+            for name in table.column_names if text is None else text:
+                i = table.column_names.index(name)
+                table = table.set_column(i, name, table[name].cast(pa.string()))
         return table
 
 

@@ -348,6 +348,11 @@ class Symmetrised(EdgePlan):
 # ---- questions
 
 
+def files_of(*plans: EdgePlan) -> list[Path]:
+    """Return the files that edges of plans come from."""
+    return sorted({s.path for plan in plans for s in plan.sources if isinstance(s, EdgeFile)})
+
+
 def asked(
     database: DuckDBPyConnection,
     statement: str,

@@ -16,7 +16,13 @@ import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
-from pereggrn_data.loaders.files import existing_path, refuse_other_kind, visible_files
+from pereggrn_data.loaders.files import (
+    batches_of,
+    existing_path,
+    parquet_footer,
+    read_parquet,
+    visible_files,
+)
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS
 NETWORK = "network"
@@ -59,8 +65,7 @@ class EdgeFile:
         """Count weights that are missing, and that are infinite."""
         if WEIGHT not in self.columns:
             return 0, 0
-        with pq.ParquetFile(self.path) as file:
-            return _odd(batch.column(0) for batch in file.iter_batches(columns=[WEIGHT]))
+        return _odd(batch.column(0) for batch in batches_of(self.path, [WEIGHT]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,16 +156,7 @@ def edge_file(path: Path, network: str, subnetwork: str) -> EdgeFile:
     InvalidDataError
         If it is not parquet, lacks a column, or has edges without a regulator or target.
     """
-    refuse_other_kind(path, "parquet", "a parquet file")
-    try:
-        with pq.ParquetFile(path) as file:
-            schema, metadata = file.schema_arrow, file.metadata
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidDataError(
-            f"{path} cannot be read as parquet: {str(error).splitlines()[0]}",
-            expected="a parquet file with the columns regulator, target, weight",
-            fix="`pereggrn-data networks import` makes one from other tables.",
-        ) from error
+    schema, metadata = parquet_footer(path)
     _check_columns(schema, str(path))
     _check_names(str(path), _nulls_in_footer(metadata))
     return EdgeFile(
@@ -271,7 +267,7 @@ def source_subnetworks(sources: Iterable[EdgeSource]) -> list[str]:
         stored = (
             source.table[SUBNETWORK]
             if isinstance(source, EdgeTable)
-            else pq.read_table(source.path, columns=[SUBNETWORK])[SUBNETWORK]
+            else read_parquet(source.path, [SUBNETWORK])[SUBNETWORK]
         )
         # An edge whose subnetwork is missing belongs to the one of its file.
         names.update(

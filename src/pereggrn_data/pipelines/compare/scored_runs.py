@@ -11,7 +11,7 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators import PREDICTIONS
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.loaders.files import existing_path, read_json, required_file
+from pereggrn_data.loaders.files import existing_path, read_json, read_parquet_frame, required_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,12 +138,7 @@ def read_groups(file: Path, summary: Mapping[str, Any]) -> pd.DataFrame:
     InvalidDataError
         If a column or a method is missing, or methods do not have the same groups.
     """
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(required_file(file))
-    except (OSError, ValueError) as error:
-        raise InvalidDataError(f"{file} cannot be read.", got=str(error)) from error
+    frame = read_parquet_frame(required_file(file))
     needed = ["method", PERTURBATION, "n_observations"]
     missing = [name for name in (*needed, *summary["metrics"]) if name not in frame]
     if missing:
