@@ -362,6 +362,11 @@ _RULES = (
     Rule("predictions-log-twice", _P, _W, "X", "natural-log expression",
          "take numpy.expm1 once: log1p was applied to values that were logarithms already.",
          _SCORED),
+    Rule("predictions-sqrt", _P, _W, "X", "natural-log expression",
+         "square them, normalise them as the dataset is, then take the natural log of 1 + x.",
+         _SCORED),
+    Rule("predictions-sqrt-of-log", _P, _W, "X", "natural-log expression",
+         "square them: a square root was taken of values that were logarithms already.", _SCORED),
     Rule("predictions-outliers", _P, _W, "X", "natural-log expression",
          "look at these values: a forecast far from all others counts much in mean squared "
          "errors.", _SCORED),

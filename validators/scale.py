@@ -37,8 +37,12 @@ _CLOSER = 0.6
 """How far a transform may miss gene means, as a share of their spread and of the natural
 logarithm's own miss, to be named."""
 
-_NATURAL_FACTORS = (0.85, 1.18)
+_NATURAL_FACTORS = (0.7, 1.18)
 """Forecasts may shrink or stretch gene means by this much and still be natural logarithms."""
+
+_STRETCHED = (0.85, 0.92, 1.0, 1.08, 1.18)
+"""Where a transform bends values, forecasts are looked for that were stretched by this much
+before it: small values that were bent look much like small values that shrank."""
 
 _FEWEST_GENES = 4
 """Gene means of fewer genes say nothing about a scale."""
@@ -54,7 +58,7 @@ _STEADY, _STEADIER, _CLEARLY_LESS = 0.35, 0.5, 0.02
 this (natural log), by less than this share of what it varies under the natural logarithm, and
 by this much less."""
 
-_SAMPLED_ROWS = 2000
+_SAMPLED_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,12 @@ class Transform:
         From natural-log expression ln(1 + x).
     to_linear
         Back to x, up to a factor for each cell.
-    any_factor
-        Whether values are known up to a factor only.
     fix
         How to get natural logarithms.
+    any_factor
+        Whether values are known up to a factor only.
+    bends
+        Whether it is far from linear where expression is small.
     """
 
     name: str
@@ -83,6 +89,7 @@ class Transform:
     to_linear: Callable[[Array], Array]
     fix: str
     any_factor: bool = False
+    bends: bool = False
 
 
 NATURAL = Transform("natural-log", "ln(1 + x)", lambda y: y, np.expm1, "nothing.")
@@ -97,6 +104,17 @@ LOG10 = Transform(
 LOG_TWICE = Transform(
     *("log-twice", "ln(1 + x) applied twice", np.log1p, lambda v: np.expm1(np.expm1(v))),
     "take numpy.expm1 once: log1p was applied to values that were logarithms already.",
+    bends=True,
+)
+SQRT = Transform(
+    *("sqrt", "the square root of x", lambda y: np.sqrt(np.expm1(y)), np.square),
+    "square them, normalise them as the dataset is, then take the natural log of 1 + x.",
+    any_factor=True,
+)
+SQRT_OF_LOG = Transform(
+    *("sqrt-of-log", "the square root of ln(1 + x)", np.sqrt, lambda v: np.expm1(np.square(v))),
+    "square them: a square root was taken of values that were logarithms already.",
+    bends=True,
 )
 LINEAR = Transform(
     *("raw-counts", "counts, CPM or other values without a logarithm", np.expm1, lambda v: v),
@@ -104,7 +122,7 @@ LINEAR = Transform(
     any_factor=True,
 )
 
-TRANSFORMS = (NATURAL, LOG2, LOG10, LOG_TWICE, LINEAR)
+TRANSFORMS = (NATURAL, LOG2, LOG10, LOG_TWICE, SQRT_OF_LOG, SQRT, LINEAR)
 """All transforms that can be told from the natural logarithm value by value."""
 
 
@@ -293,8 +311,9 @@ class Reference:
     Parameters
     ----------
     means
-        By the name of a transform: (genes,) arrays, each a guess. Of the mean of the controls,
-        and of the mean over transformed observations (of single cells the two differ).
+        By the name of a transform: (genes,) arrays, each a guess. Of the mean of the controls
+        and that of all training observations, and the mean over transformed observations (of
+        single cells the two differ).
     """
 
     means: Mapping[str, tuple[Array, ...]]
@@ -319,9 +338,11 @@ class Reference:
                 {
                     t.name: tuple(
                         guess
+                        for factor in (_STRETCHED if t.bends else (1.0,))
                         for guess in (
-                            t.of_log(np.asarray(control_mean, dtype=float)),
-                            t.of_log(sample).mean(axis=0) if len(sample) else None,
+                            t.of_log(factor * np.asarray(control_mean, dtype=float)),
+                            t.of_log(factor * sample).mean(axis=0) if len(sample) else None,
+                            t.of_log(factor * sample.mean(axis=0)) if len(sample) else None,
                         )
                         if guess is not None and np.isfinite(guess).all()
                     )
@@ -354,7 +375,10 @@ def judge_by_controls(mean: Array, reference: Reference) -> ScaleVerdict | None:
         for t in TRANSFORMS
     }
     natural = misses[NATURAL.name]
-    best = min(TRANSFORMS, key=lambda t: misses[t.name])
+    best = min((t for t in TRANSFORMS if t is not SQRT), key=lambda t: misses[t.name])
+    # Of single cells, square roots up to a factor and logarithms are much alike.
+    if misses[SQRT.name] < _CLOSER * misses[best.name]:
+        best = SQRT
     miss = misses[best.name]
     if best is NATURAL or not (miss < _CLOSE and miss < _CLOSER * natural):
         return None
