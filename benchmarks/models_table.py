@@ -248,7 +248,7 @@ def blind(models: Mapping[str, Any]) -> str:
     seeing = sum(m["discriminates"] for m in known)
     return (
         f"By {seeing} of {len(known)} metrics a technical duplicate is better than the training "
-        "mean beyond its interval; only these make verdicts."
+        "mean beyond its interval; the others that this is known of make no verdict."
     )
 
 

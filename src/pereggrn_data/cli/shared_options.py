@@ -8,9 +8,6 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print strict JSON on stdout.")]
-Folder = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder to write to; it is made if needed.")
-]
 Name = Annotated[str, typer.Argument(help="Name of a dataset, network or table.")]
 Collection = Annotated[
     str | None,

@@ -9,6 +9,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said, add_command
 from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Json
 from pereggrn_data.conversion import GeneOptions, LabelOptions, PipelineOptions, ValueOptions
@@ -43,7 +44,9 @@ def convert_command(
             "of counts (CSV, TSV, parquet).",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .h5ad file to write.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help=f"The .h5ad file to write; {IN_A_FOLDER}")
+    ],
     obs: Annotated[
         Path | None,
         typer.Option(help="Table of cells whose first column has their names."),
@@ -71,14 +74,15 @@ def convert_command(
     from pereggrn_data.loaders.files import write_text
     from pereggrn_data.pipelines.convert import check_outputs, convert
 
-    check_outputs(output, [report])
+    file = as_file(output, f"{Path(source).stem}.h5ad")
+    check_outputs(file, [report])
     choices = {name: v for group in GROUPS for name, v in said.of(group.options).items()}
     made = convert(source, obs=obs, recipe=recipe, **choices)
     if report is not None:
         write_text(dumps(made.report.to_dict()) + "\n", report)
     if not as_json:
         emit(str(made.report))
-    files = made.write(output)
+    files = made.write(file)
     for warning in made.validation.warnings:
         for line in warning.to_lines():
             say(line)

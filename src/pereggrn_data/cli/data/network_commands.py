@@ -10,6 +10,7 @@ import typer
 
 from pereggrn_data.cli.data import network_output
 from pereggrn_data.cli.output import complain, emit_json, emit_table, say
+from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file, as_usual_file
 from pereggrn_data.cli.programs import HelpfulApp, new_group
 from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
@@ -41,7 +42,12 @@ Rows = Annotated[
 ]
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", help="Write a .parquet, .csv or .tsv file instead."),
+    typer.Option(
+        "--output",
+        "-o",
+        callback=as_usual_file,
+        help=f"Write a .parquet, .csv or .tsv file instead; {IN_A_FOLDER}",
+    ),
 ]
 
 app = new_group("Gene regulatory networks: look up, compare, convert, and ask in SQL.")
@@ -285,7 +291,10 @@ def sql(
 )
 def import_file(
     file: Annotated[Path, typer.Argument(help="CSV, TSV, TXT (also .gz) or parquet.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The network: a .parquet file.")],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help=f"The network: a .parquet file; {IN_A_FOLDER}"),
+    ],
     regulator: Annotated[str | None, typer.Option(help="Column of the regulators.")] = None,
     target: Annotated[str | None, typer.Option(help="Column of the targets.")] = None,
     weight: Annotated[str | None, typer.Option(help="Column of the weights.")] = None,
@@ -313,9 +322,10 @@ def import_file(
     """
     from pereggrn_data.loaders.network import import_table
 
-    if output.suffix.lower() != ".parquet":
+    place = as_file(output, f"{file.name.split('.')[0]}.parquet")
+    if place.suffix.lower() != ".parquet":
         raise UsageError(
-            f"The network cannot be written to {output}.", expected="a name ending in .parquet"
+            f"The network cannot be written to {place}.", expected="a name ending in .parquet"
         )
     given = {
         "regulator": regulator,
@@ -327,10 +337,10 @@ def import_file(
     if unweighted and weight is not None:
         raise UsageError("--weight and --unweighted exclude each other.")
     made = import_table(file, columns, unweighted=unweighted, header=header)
-    made.network.to_parquet(output)
+    made.network.to_parquet(place)
     found = {
         "layout": made.layout,
-        "output": str(output),
+        "output": str(place),
         "n_rows": made.n_rows,
         "n_edges": made.network.n_edges,
         "n_regulators": len(made.network.regulators()),
@@ -349,7 +359,7 @@ def import_file(
         say(f"Ignored columns: {', '.join(map(repr, made.ignored))}.")
     for note in made.notes:
         say(f"Note: {note}")
-    say(f"Wrote {found['n_edges']:,} edges to {output}.")
+    say(f"Wrote {found['n_edges']:,} edges to {place}.")
 
 
 def _open(name: str, subnetwork: list[str] | None, collection: str | None) -> Network:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.programs import HelpfulApp
-from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
+from pereggrn_data.cli.shared_options import Collection, Insist, Json
 
 
 def register(app: HelpfulApp) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pereggrn_data.cli.output import emit_json, emit_table, say
+from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Json, Name, Release
 from pereggrn_data.core.errors import ExitCode, UnknownNameError
@@ -27,22 +27,24 @@ def register(app: HelpfulApp) -> None:
 def lock_command(
     release: Release = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; by default stdout.")
+        str | None,
+        typer.Option("--output", "-o", help=f"File to write; by default stdout; {IN_A_FOLDER}"),
     ] = None,
 ) -> None:
     """Ask the service for a release's sizes, checksums and contents, and write them down."""
     from pereggrn_data.pipelines.collection import lock
 
+    file = None if output is None else as_file(output, "lock.json")
     resolved = lock(release, say=say)
-    if output is None:
+    if file is None:
         emit_json(resolved.to_dict())
         return
     from pereggrn_data.core.strict_json import dumps
     from pereggrn_data.loaders.files import write_text
 
-    write_text(dumps(resolved.to_dict(), indent=1) + "\n", output)
+    write_text(dumps(resolved.to_dict(), indent=1) + "\n", file)
     n = sum(len(a.members or ()) for a in resolved.archives)
-    say(f"{output}: record {resolved.record}, {len(resolved.archives)} files, {n} members")
+    say(f"{file}: record {resolved.record}, {len(resolved.archives)} files, {n} members")
 
 
 def doctor_command(

@@ -9,7 +9,8 @@ import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
-from pereggrn_data.cli.shared_options import Collection, Folder, Insist, Json
+from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.output_places import IN_A_FOLDER, NeededFolder, as_file
 from pereggrn_data.cli.shared_options import Json
 
 
@@ -20,8 +21,8 @@ def compare_command(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write: .csv, .json or .md."),
+        str | None,
+        typer.Option("--output", "-o", help=f"File to write: .csv, .json or .md; {IN_A_FOLDER}"),
     ] = None,
     allow: Annotated[
         list[str] | None,
@@ -52,9 +53,10 @@ def compare_command(
         return
     from pereggrn_data.pipelines.compare import compare, side_by_side, write_comparison
 
+    file = None if output is None else as_file(output, "comparison.csv")
     table = compare(runs or [], allow=allow or ())
-    if output is not None:
-        write_comparison(table, output)
+    if file is not None:
+        write_comparison(table, file)
     if as_json:
         emit_json(table.astype(object).to_dict("records"))
     else:
@@ -65,8 +67,8 @@ def compare_command(
             "Values with 95 % intervals over perturbations; #1 is the best rank, and shared "
             "where intervals overlap."
         )
-    if output is not None:
-        say(f"wrote {output}")
+    if file is not None:
+        say(f"wrote {file}")
 
 
 def _check(folder: Path, *, as_json: bool) -> None:
@@ -87,7 +89,7 @@ def _check(folder: Path, *, as_json: bool) -> None:
 
 def submission_command(
     run: Annotated[str, typer.Argument(help="A folder that score wrote.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    output: NeededFolder,
     name: Annotated[str, typer.Option(help="Name of the method.")],
     method_version: Annotated[str, typer.Option(help="Its version.")],
     link: Annotated[str, typer.Option(help="Where it is described: https://...")],

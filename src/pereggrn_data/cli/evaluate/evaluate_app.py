@@ -15,8 +15,9 @@ from pereggrn_data.cli.evaluate.compare_command import compare_command, submissi
 from pereggrn_data.cli.evaluate.models_command import models_command
 from pereggrn_data.cli.option_parameters import add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, run, say
+from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.programs import new_app
-from pereggrn_data.cli.shared_options import Folder, Json
+from pereggrn_data.cli.shared_options import Json
 
 app = new_app(
     "pereggrn-eval",

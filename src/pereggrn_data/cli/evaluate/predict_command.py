@@ -11,6 +11,7 @@ import typer
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.output_places import IN_A_FOLDER, names_a_folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
@@ -70,9 +71,14 @@ def predict_command(
         Path | None,
         typer.Option("--split", rich_help_panel=_SPLIT, help="A split.json; default: make one."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The predictions; default predictions_MODEL.h5ad."),
+    output_place: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file of the predictions, .h5ad; default predictions_MODEL.h5ad; "
+            f"{IN_A_FOLDER}",
+        ),
     ] = None,
     insist: Insist = None,
     collection: Collection = None,
@@ -85,7 +91,11 @@ def predict_command(
     from pereggrn_data.loaders.files import check_writable_file, refuse_overwriting
     from pereggrn_data.pipelines.predict import predict, require_h5ad
 
-    if output is not None:
+    output, folder = None, Path()
+    if output_place is not None and names_a_folder(output_place):
+        folder = Path(output_place)
+    elif output_place is not None:
+        output = Path(output_place)
         require_h5ad(output)
     of_model, of_split = said.of(ModelOptions), said.of(SplitOptions)
     log = said.of(Program).get("log")
@@ -94,7 +104,7 @@ def predict_command(
     refuse_overwriting(
         [output, save_model, log], [dataset, split_file, model_file, *read, *networks]
     )
-    for file in (output or Path("here.h5ad"), save_model, log):
+    for file in (output or folder / "here.h5ad", save_model, log):
         if file is not None:
             check_writable_file(file)
     if split_file is None:
@@ -117,7 +127,8 @@ def predict_command(
             output=output,
             **{**of_model, "seed": seed if model_seed is None else model_seed},
         )
-    path = predicted.write(output or Path(f"predictions_{file_word(predicted.model)}.h5ad"))
+    usual = folder / f"predictions_{file_word(predicted.model)}.h5ad"
+    path = predicted.write(output or usual)
     print_predicted(predicted, path, save_model, as_json=as_json)
 
 
