@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.cached import find_cached as find_cached
     from pereggrn_data.loaders.cache.cached import not_fetched as not_fetched
     from pereggrn_data.loaders.cache.cached import release_at_hand as release_at_hand
+    from pereggrn_data.loaders.cache.cached import require_content as require_content
     from pereggrn_data.loaders.cache.cached import require_recorded as require_recorded
     from pereggrn_data.loaders.cache.cached import unchanged as unchanged
     from pereggrn_data.loaders.cache.entry_layout import Holding as Holding
@@ -65,6 +66,7 @@ __getattr__, __dir__ = lazy_names(
             "CachedEntry",
             "NotFetchedError",
             "release_at_hand",
+            "require_content",
             "require_recorded",
             "find_cached",
             "not_fetched",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pereggrn_data.catalog import AnyEntry, Release, load_catalog
@@ -82,6 +83,33 @@ def require_recorded(found: CachedEntry, path: Path, sha256: str) -> None:
         recorded = known.get(local)
         if file == path and recorded is not None and recorded.sha256 != sha256:
             raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
+
+
+def require_content(found: CachedEntry, paths: Iterable[Path]) -> None:
+    """Hash files that are about to be read, and check them against what is recorded.
+
+    Where a disk loses bits, size and time stay the same, and an edge or a weight becomes
+    another one. Each file is hashed once in a process.
+
+    Raises
+    ------
+    ChangedFileError
+        If one is another file than was fetched.
+    """
+    known = HashStore(open_cache(), found.record).all()
+    wanted = set(paths)
+    for local, path in found.files.items():
+        if path in wanted and (recorded := known.get(local)) is not None:
+            stat = path.stat()
+            sha256 = _hashed_once(path, stat.st_size, stat.st_mtime_ns)
+            if sha256 != recorded.sha256:
+                raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
+
+
+@lru_cache(maxsize=4096)
+def _hashed_once(path: Path, size: int, mtime_ns: int) -> str:
+    del size, mtime_ns  # of which version
+    return sha256_of_file(path)
 
 
 def release_at_hand(named: str | None = None) -> Release:

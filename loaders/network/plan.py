@@ -11,6 +11,7 @@ paths are bound to variables, so that neither becomes SQL.
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +63,12 @@ def unique_sql(edges: str) -> str:
   FROM (SELECT regulator, target, cell_type, {LARGEST_WEIGHT}, {FIRST_LABEL}
         FROM {edges} GROUP BY regulator, target, cell_type))"""
 
+
+MEMORY_MB = 512
+"""Memory of questions to networks, in MiB: what needs more is spilled to the disk."""
+
+MOST_THREADS = 4
+"""Each thread of DuckDB needs some 125 MiB before anything can be spilled."""
 
 # ---- what a statement refers to
 
@@ -409,6 +416,8 @@ def connection() -> DuckDBPyConnection:
     import duckdb
 
     opened = duckdb.connect(":memory:", config={"temp_directory": str(_spill_folder())})
+    opened.execute(f"SET memory_limit = '{MEMORY_MB}MiB'")
+    opened.execute(f"SET threads = {min(MOST_THREADS, os.cpu_count() or 1)}")
     opened.execute("SET parquet_metadata_cache = true")
     opened.execute("SET python_enable_replacements = false")
     return opened

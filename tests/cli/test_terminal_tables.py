@@ -145,3 +145,12 @@ def on_terminal(module: str, words: str, columns: int) -> str:
 def test_manner_is_plain_at_first() -> None:
     assert not Manner.quiet
     assert not Manner.wide
+
+
+def test_thousands_of_columns_are_laid_out_at_once() -> None:
+    columns = [f"column {i}" for i in range(4000)]
+    rows = [[str(i) for i in range(4000)]]
+    made = lay_out(columns, rows, right=columns, width=80, expendable=columns[:10])
+    assert made.heading[0].startswith("column 0")
+    assert len(made.left_out) == 4000 - len(made.heading[0].split("  "))
+    assert max(map(len, made.body)) <= 80

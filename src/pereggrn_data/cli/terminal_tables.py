@@ -8,6 +8,7 @@ out, and named.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,13 +75,19 @@ def lay_out(
     GATA1     12
     """
     shown = list(range(len(columns)))
-    turns = [columns.index(name) for name in expendable if name in columns]
-    turns += [i for i in reversed(shown) if i not in turns]
+    first = [columns.index(name) for name in expendable if name in columns]
+    turns = deque([*first, *(i for i in reversed(shown) if i not in first)])
     turns.remove(0)
+    if width is not None:
+        # Of thousands of columns most find no room even for the gaps between them.
+        surplus = len(shown) - (width // GAP + 1)
+        gone = {turns.popleft() for _ in range(max(0, min(surplus, len(turns))))}
+        shown = [i for i in shown if i not in gone]
+    found = {i: _Column([columns[i], *(row[i] for row in rows)]) for i in shown}
     gap = GAP
     widths: list[int] | None
     while True:
-        part = [_Column([columns[i], *(row[i] for row in rows)]) for i in shown]
+        part = [found[i] for i in shown]
         if width is not None and len(shown) == len(columns):
             least = sum(column.natural for column in part)
             spaces = len(part) - 1
@@ -90,14 +97,15 @@ def lay_out(
         widths = _widths(part, width)
         if widths is not None or len(shown) == 1:
             break
-        shown.remove(turns.pop(0))
+        shown.remove(turns.popleft())
     widths = widths or [part[0].natural]
-    is_right = [columns[i] in right for i in shown]
+    to_right, is_shown = set(right), set(shown)
+    is_right = [columns[i] in to_right for i in shown]
     heading = _lines([columns[i] for i in shown], widths, is_right, gap)
     blocks = [_lines([row[i] for i in shown], widths, is_right, gap) for row in rows]
     body = [line for block in blocks for line in block]
     row_of = tuple(k for k, block in enumerate(blocks) for _ in block)
-    left_out = tuple(name for i, name in enumerate(columns) if i not in shown)
+    left_out = tuple(name for i, name in enumerate(columns) if i not in is_shown)
     return Layout(tuple(heading), tuple(body), left_out, row_of)
 
 

@@ -217,6 +217,27 @@ def test_an_interrupt_while_hdf5_writes_is_not_swallowed(
         file["x"] = np.zeros(1000)
 
 
+def test_every_array_that_is_written_has_a_checksum(tmp_path: Path, small_dataset: Make) -> None:
+    """A byte that a disk changes cannot become another number: zlib, or fletcher32, tells."""
+    import h5py
+
+    write_h5ad(small_dataset(), tmp_path / "a.h5ad")
+    write_unfilled_h5ad(
+        tmp_path / "b.h5ad", obs=small_dataset().obs, var=small_dataset().var, uns={}
+    )
+    for name in ("a.h5ad", "b.h5ad"):
+        bare: list[str] = []
+
+        def look(where: str, element: object, bare: list[str] = bare) -> None:
+            is_array = isinstance(element, h5py.Dataset) and element.shape
+            if is_array and not (element.compression or element.fletcher32):
+                bare.append(where)
+
+        with h5py.File(tmp_path / name, "r") as file:
+            file.visititems(look)
+        assert not bare
+
+
 class TestFullDisk:
     PROGRAM = """
 import resource, signal, sys

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.catalog import EntryKind
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.cache import collection_folder
+from pereggrn_data.loaders.cache import collection_folder, require_content
 from pereggrn_data.loaders.network import Network
 from pereggrn_data.pipelines.collection.resolve import EMPTY_NETWORK, FoundIn, readable, resolve
 
@@ -93,6 +93,11 @@ def _named(name: str, subnetworks: str | Iterable[str] | None, collection: str |
         return Network.empty() if name == EMPTY_NETWORK else _demo(subnetworks)
     if found.path is not None:
         return Network.from_parquet(found.path, subnetworks=subnetworks)
+    if subnetworks is not None:
+        subnetworks = [subnetworks] if isinstance(subnetworks, str) else list(subnetworks)
+    if found.cached is not None:
+        read = [p for part, p in found.files.items() if subnetworks is None or part in subnetworks]
+        require_content(found.cached, read)
     return Network.from_files(found.files, name=name, subnetworks=subnetworks)
 
 
