@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.scoring import PREDICTIONS as PREDICTIONS
     from pereggrn_data.evaluators.scoring import Scores as Scores
     from pereggrn_data.evaluators.scoring import score as score
+    from pereggrn_data.evaluators.shown_effects import EVERY_GROUP as EVERY_GROUP
     from pereggrn_data.evaluators.splits.types import SPLIT_TYPES as SPLIT_TYPES
     from pereggrn_data.evaluators.strata import ARE_REGULATORS as ARE_REGULATORS
     from pereggrn_data.evaluators.strata import strata_of as strata_of
@@ -94,6 +95,7 @@ __getattr__, __dir__ = lazy_names(
             "Scores",
             "score",
         ),
+        "shown_effects": ("EVERY_GROUP",),
         "splits.types": ("SPLIT_TYPES",),
         "strata": (
             "ARE_REGULATORS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric_surroundings import Surroundings, t_scores
 from pereggrn_data.evaluators.metrics.profile_metrics import Candidates, Profiles
 from pereggrn_data.evaluators.per_gene import score_genes
+from pereggrn_data.evaluators.shown_effects import shown_effects
 from pereggrn_data.evaluators.targets import (
     TargetedGenes,
     defined_groups,
@@ -50,6 +51,10 @@ class Scores:
     lost
         Per metric, in how many held-out groups the truth has a value and the
         predictions have none.
+    effects
+        Observed and predicted log fold changes of some groups, one row per group and
+        gene (:func:`~pereggrn_data.evaluators.shown_effects.shown_effects`); None where
+        they are not at hand.
     """
 
     groups: pd.DataFrame
@@ -57,6 +62,7 @@ class Scores:
     n_expected: int
     notes: tuple[str, ...] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
+    effects: pd.DataFrame | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -77,6 +83,7 @@ def score(
     aligned: Aligned,
     *,
     targeted: TargetedGenes = TargetedGenes.REVEAL,
+    shown: Collection[str] = (),
     threads: int | None = None,
 ) -> Scores:
     """Score predictions and baselines by every metric.
@@ -89,6 +96,9 @@ def score(
         Predictions for all or some of its groups.
     targeted
         What is done with directly perturbed genes.
+    shown
+        Perturbations whose log fold changes are kept beside those of the best, the
+        worst and some between; ``"all"`` keeps every one.
     threads
         By default one per processor.
     """
@@ -117,6 +127,15 @@ def score(
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
         lost=lost_groups(task, kept, values[PREDICTIONS], targeted, truth=truth, threads=threads),
+        effects=shown_effects(
+            task.groups[kept],
+            task.genes,
+            truth.observed[kept],
+            effects[PREDICTIONS],
+            left_out=left_out,
+            advantage=values["mean"]["mae"] - values[PREDICTIONS]["mae"],
+            named=shown,
+        ),
     )
 
 

@@ -71,7 +71,9 @@ def test_split_then_score(run: Any, tmp_path: Path) -> None:
     assert code == 0
     printed = strict(as_json)
     written = strict((tmp_path / "elsewhere/summary.json").read_text())
-    assert set(written.pop("files")) == {"scores.csv", "scores.parquet", "targets.parquet"}
+    assert set(written.pop("files")) == {
+        "scores.csv", "scores.parquet", "targets.parquet", "effects.parquet",
+    }  # fmt: skip
     assert printed == written
     assert "wrote" in err
     assert "wrote" not in as_json

@@ -463,15 +463,15 @@ class TestSummary:
         report = score(as_predictions(filled), dataset="demo")
         files = report.write(tmp_path / "out")
         assert [f.name for f in files] == [
-            "scores.parquet", "scores.csv", "targets.parquet", "summary.json",
+            "scores.parquet", "scores.csv", "targets.parquet", "effects.parquet", "summary.json",
         ]  # fmt: skip
-        summary = json.loads(files[3].read_text())
+        summary = json.loads(files[-1].read_text())
         parts = summary.pop("files")
-        assert parts == {f.name: {"sha256": sha256_of_file(f)} for f in files[:3]}
+        assert parts == {f.name: {"sha256": sha256_of_file(f)} for f in files[:-1]}
         assert summary == json.loads(dumps(report.to_dict()))
         assert list(summary) == [
             "signature", "dataset", "name", "file", "file_sha256", "targets_by", "n_scored",
-            "n_expected", "warnings", "verdict", "intervals", "strata", "metrics",
+            "n_expected", "warnings", "verdict", "intervals", "strata", "calibration", "metrics",
         ]  # fmt: skip
         for m in summary["metrics"].values():
             assert set(m) >= {

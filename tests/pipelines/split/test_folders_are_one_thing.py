@@ -173,5 +173,5 @@ def test_the_files_of_a_score_appear_together(
     report = score(predict(splits[0], "mean"))
     report.write(tmp_path)
     said = json.loads((tmp_path / "summary.json").read_text())["files"]
-    assert set(said) == {"scores.parquet", "scores.csv", "targets.parquet"}
+    assert set(said) == {"scores.parquet", "scores.csv", "targets.parquet", "effects.parquet"}
     assert all(sha256_of_file(tmp_path / n) == f["sha256"] for n, f in said.items())

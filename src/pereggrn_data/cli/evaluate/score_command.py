@@ -59,9 +59,9 @@ def score_command(
 ) -> None:
     """Score predictions of held-out perturbations, next to the mean and median baselines.
 
-    Several files are pooled, each scored on its own split. Writes
-    scores.parquet, scores.csv, targets.parquet and summary.json. The
-    exit code is 0 whatever the score.
+    Several files are pooled, each scored on its own split. Writes scores.parquet,
+    scores.csv, targets.parquet, effects.parquet and summary.json. The exit code
+    is 0 whatever the score.
     """
     from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.score import score

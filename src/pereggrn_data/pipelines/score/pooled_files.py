@@ -197,7 +197,14 @@ def _pooled_scores(scores: Sequence[Scores]) -> Scores:
         n_expected=sum(s.n_expected for s in scores),
         notes=tuple(dict.fromkeys(note for s in scores for note in s.notes)),
         lost=lost,
+        effects=_pooled_effects([s.effects for s in scores]),
     )
+
+
+def _pooled_effects(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """Put the log fold changes that each file keeps below each other."""
+    kept = [table for table in tables if table is not None]
+    return pd.concat(kept, ignore_index=True) if kept else None
 
 
 def _pooled_targets(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

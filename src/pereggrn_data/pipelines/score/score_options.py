@@ -108,6 +108,12 @@ class ScoreOptions:
         help="Also tell perturbations apart by whether their targets are regulators in this "
         "network (score --show strata); name or path, several are united.",
     )
+    effects: Any = option(
+        None,
+        kind=list,
+        help="Keep the log fold changes of this perturbation, too, to be looked at in a report; "
+        "those of the best, the worst and some between are always kept, and all keeps every one.",
+    )
     name: str | None = option(
         None,
         help="Name of the method, in summary.json and scores.csv; by default what made the "
@@ -116,4 +122,6 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         normalise(self)
+        if isinstance(self.effects, str):
+            object.__setattr__(self, "effects", [self.effects])
         check_options(self)

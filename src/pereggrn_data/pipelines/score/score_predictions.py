@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.splits import Split
@@ -18,6 +20,7 @@ from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
     ARE_REGULATORS,
     DUPLICATE,
+    EVERY_GROUP,
     PREDICTIONS,
     Ceiling,
     TargetedGenes,
@@ -151,7 +154,9 @@ def _scored(
     return ScoredFile(
         given=given,
         divided=divided,
-        scores=score_task(task, checked.aligned, targeted=rule, threads=threads),
+        scores=score_task(
+            task, checked.aligned, targeted=rule, shown=wanted.effects or (), threads=threads
+        ),
         kept=kept,
         strata=strata_of(task, kept, None if network is None else frozenset(network.regulators())),
         calibration=report,
@@ -178,14 +183,17 @@ def _reported(
 ) -> ScoreReport:
     """Summarise one scored file, or several as one."""
     whole = files[0] if len(files) == 1 else pooled(files)
+    require_held_out(wanted.effects or (), whole.scores.groups[PERTURBATION].astype(str))
     ceilings: dict[str, Ceiling] = {}
     remarks: tuple[str, ...] = ()
     duplicates: dict[str, Any] = {}
+    ranges: dict[str, Any] = {}
     if whole.calibration is not None:
         report = whole.calibration
         ceilings, remarks = ceilings_of(report, whole.scores, whole.kept), report.remarks
         known = report.calibration
         duplicates = {m.name: known.of(DUPLICATE, m.name) for m in known.metrics}
+        ranges = {name: m.to_dict() for name, m in known.summaries().items()}
     summary = summarise(
         whole.scores, ceilings=ceilings, draws=wanted.draws, seed=wanted.draws_seed
     )
@@ -214,7 +222,22 @@ def _reported(
         ),
         duplicates={n: v[whole.kept] for n, v in duplicates.items()},
         parts=tuple(f.described() for f in files) if several else (),
+        calibration=ranges,
     )
+
+
+def require_held_out(named: Collection[str], labels: Collection[str]) -> None:
+    """Check the perturbations whose log fold changes are to be kept.
+
+    Raises
+    ------
+    UnknownNameError
+        For one that is not held out.
+    """
+    known = dict.fromkeys(labels)
+    for name in named:
+        if name != EVERY_GROUP and name not in known:
+            raise UnknownNameError("held-out perturbation", name, known)
 
 
 def _file_stem(predictions: Predictions) -> str:

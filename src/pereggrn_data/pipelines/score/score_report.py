@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUPS_FILE, TARGETS_FILE, SUMMARY_FILE = "scores", "targets.parquet", "summary.json"
+EFFECTS_FILE = "effects.parquet"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class ScoreReport:
     parts
         Of several files that were pooled, what was scored of each: ``file``,
         ``file_sha256``, ``signature``, ``n_scored`` and ``n_expected``.
+    calibration
+        Per metric, what it can tell apart on this dataset and split, where that is known.
     """
 
     dataset: str
@@ -67,6 +70,7 @@ class ScoreReport:
     strata: Sequence[dict[str, Any]] = ()
     duplicates: Mapping[str, Floats] = field(default_factory=dict)
     parts: Sequence[dict[str, Any]] = ()
+    calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def perturbations(self, metric: str = "mae") -> pd.DataFrame:
         """Return the groups by one metric, the worst first.
@@ -135,6 +139,7 @@ class ScoreReport:
             "verdict": {"sentence": self.sentence, **self.summary.overall.to_dict()},
             "intervals": self.summary.intervals(),
             "strata": list(self.strata),
+            "calibration": {name: dict(values) for name, values in self.calibration.items()},
             "metrics": {name: summary.to_dict() for name, summary in self.metrics.items()},
         }
 
@@ -181,8 +186,9 @@ class ScoreReport:
     def write(self, folder: str | Path, *, replace: bool = False) -> list[Path]:
         """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``.
 
-        They are one thing: all appear together, and ``summary.json`` names the sha256 of
-        the others.
+        Beside them goes ``effects.parquet``, the log fold changes of some perturbations,
+        where they are at hand. They are one thing: all appear together, and
+        ``summary.json`` names the sha256 of the others.
 
         Parameters
         ----------
@@ -200,14 +206,17 @@ class ScoreReport:
             folder / f"{GROUPS_FILE}.parquet",
             folder / f"{GROUPS_FILE}.csv",
             folder / TARGETS_FILE,
+            *([folder / EFFECTS_FILE] if self.scores.effects is not None else []),
             folder / SUMMARY_FILE,
         ]
         groups = self.group_table()
-        with written_together(folder, SUMMARY_FILE) as place:
+        with written_together(folder, SUMMARY_FILE, optional=(EFFECTS_FILE,)) as place:
             *tables, summary = (place / path.name for path in paths)
             write_table(groups, tables[0])
             write_table(groups, tables[1])
             write_table(self.scores.targets, tables[2])
+            if self.scores.effects is not None:
+                write_table(self.scores.effects, tables[3])
             write_text(dumps(with_parts(self.to_dict(), tables)) + "\n", summary)
         return paths
 
