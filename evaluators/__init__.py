@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.task_baselines import matched_controls as matched_controls
     from pereggrn_data.evaluators.verdicts import Ceiling as Ceiling
     from pereggrn_data.evaluators.verdicts import Overall as Overall
+    from pereggrn_data.evaluators.verdicts import verdict_phrase as verdict_phrase
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -121,6 +122,7 @@ __getattr__, __dir__ = lazy_names(
         "verdicts": (
             "Ceiling",
             "Overall",
+            "verdict_phrase",
         ),
     },
 )

@@ -201,13 +201,7 @@ class Overall:
         n_metrics = self.counts.better + self.counts.not_better + self.counts.undecided
         noun = "perturbation" if self.n_labels == 1 else "perturbations"
         # All that a reader must decide is whether; by how much stands below.
-        verdict = "cannot be told from"
-        if self.holm.better and not self.holm.not_better:
-            verdict = "is better than"
-        elif self.holm.not_better and not self.holm.better:
-            verdict = "is not better than"
-        elif self.holm.better:
-            verdict = "is better by some metrics and not by others than"
+        verdict = verdict_phrase(self.holm.better, self.holm.not_better)
         names = " and ".join(self.baselines)
         said = (
             f"{method} on {self.n_labels} held-out {noun} of {dataset} {verdict} the training "
@@ -244,6 +238,21 @@ class Overall:
             "not_discriminating": list(self.not_discriminating),
             "median_scaled": self.scaled,
         }
+
+
+def verdict_phrase(better: int, not_better: int) -> str:
+    """Say whether, from the numbers of metrics with a verdict after Holm's correction.
+
+    Examples
+    --------
+    >>> verdict_phrase(3, 0), verdict_phrase(0, 0)
+    ('is better than', 'cannot be told from')
+    """
+    if better and not_better:
+        return "is better by some metrics and not by others than"
+    if better:
+        return "is better than"
+    return "is not better than" if not_better else "cannot be told from"
 
 
 def adjusted(judged: Sequence[Judged]) -> dict[str, float]:

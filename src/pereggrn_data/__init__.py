@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict import Program as Program
     from pereggrn_data.pipelines.predict import predict as predict
     from pereggrn_data.pipelines.quality_control import qc as qc
+    from pereggrn_data.pipelines.report import plot as plot
+    from pereggrn_data.pipelines.report import write_report as write_report
     from pereggrn_data.pipelines.score import CalibrationReport as CalibrationReport
     from pereggrn_data.pipelines.score import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score import ScoreReport as ScoreReport
@@ -98,12 +100,14 @@ _LAZY = {
     "fetch": "pereggrn_data.pipelines.collection",
     "load": "pereggrn_data.pipelines.collection",
     "open_network": "pereggrn_data.pipelines.collection",
+    "plot": "pereggrn_data.pipelines.report",
     "predict": "pereggrn_data.pipelines.predict",
     "qc": "pereggrn_data.pipelines.quality_control",
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
     "split_folds": "pereggrn_data.pipelines.split",
     "validate": "pereggrn_data.pipelines.validation",
+    "write_report": "pereggrn_data.pipelines.report",
 }
 
 __all__ = [
@@ -146,12 +150,14 @@ __all__ = [
     "fetch",
     "load",
     "open_network",
+    "plot",
     "predict",
     "qc",
     "score",
     "split",
     "split_folds",
     "validate",
+    "write_report",
 ]
 
 

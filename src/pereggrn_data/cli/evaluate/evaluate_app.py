@@ -13,6 +13,7 @@ from pereggrn_data.cli.evaluate import (
 )
 from pereggrn_data.cli.evaluate.compare_command import compare_command, submission_command
 from pereggrn_data.cli.evaluate.models_command import models_command
+from pereggrn_data.cli.evaluate.report_command import plot_command, report_command
 from pereggrn_data.cli.option_parameters import add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, run, say
 from pereggrn_data.cli.output_places import Folder
@@ -52,6 +53,15 @@ app.command(
     "pereggrn-eval compare scores/ridge scores/mean",
 )(compare_command)
 app.command(
+    "report",
+    example="pereggrn-eval report scores/ridge scores/mean -o report.html",
+)(report_command)
+app.command(
+    "plot",
+    example="pereggrn-eval plot heatmap scores/ridge scores/mean -o heatmap.svg\n"
+    "pereggrn-eval plot network demo --gene DEMO001 -o network.pdf",
+)(plot_command)
+app.command(
     "submission",
     example="pereggrn-eval submission scores/ridge -o submission --name ridge \\\n"
     "  --method-version 1.0 --link https://example.org/ridge --method-command 'python ridge.py'\n"
@@ -73,7 +83,10 @@ def demo_command(
     output: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Run the whole job on the embedded dataset: simulate, split, fit, predict, score, draw."""
+    """Run the whole job on the embedded dataset: simulate, split, fit, predict, score, report.
+
+    It ends with a report, where the extra `report` is installed.
+    """
     from pereggrn_data.pipelines.whole_job import run_demo
 
     folder = output or Path("pereggrn-demo")
@@ -91,6 +104,10 @@ def demo_command(
     emit("Files:")
     for file in demo.files:
         emit(f"  {file}")
+    emit("")
+    emit("What next:")
+    for step in demo.next_steps:
+        emit(f"  {step}")
 
 
 @app.command("metrics", example="pereggrn-eval metrics")

@@ -46,6 +46,12 @@ def score_command(
     output: Folder = None,
     insist: Insist = None,
     collection: Collection = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="Also write a report, .html, that is read in a browser, offline."
+        ),
+    ] = None,
     show: Annotated[
         str | None,
         typer.Option(
@@ -71,6 +77,10 @@ def score_command(
     folder = output or Path(f"{predictions[0].name}_scores" if one else POOLED)
     # Before the work, which would be lost.
     check_writable(folder)
+    if report_file is not None:
+        from pereggrn_data.pipelines.report import check_report_path
+
+        check_report_path(report_file)
     report = score(
         predictions[0] if one else predictions,
         dataset=dataset,
@@ -84,6 +94,10 @@ def score_command(
     if before is not None:
         warn(f"{folder} held scores of {before}; they are replaced.")
     files = report.write(folder, replace=True)
+    if report_file is not None:
+        from pereggrn_data.pipelines.report import write_report
+
+        files.append(write_report(folder, report_file))
     if as_json:
         emit_json(report.to_dict())
     else:

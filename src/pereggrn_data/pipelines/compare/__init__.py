@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.compare.line_up import compare as compare
     from pereggrn_data.pipelines.compare.line_up import side_by_side as side_by_side
     from pereggrn_data.pipelines.compare.line_up import write_comparison as write_comparison
+    from pereggrn_data.pipelines.compare.scored_runs import ScoredRun as ScoredRun
+    from pereggrn_data.pipelines.compare.scored_runs import group_columns as group_columns
+    from pereggrn_data.pipelines.compare.scored_runs import read_run as read_run
     from pereggrn_data.pipelines.compare.submissions import About as About
     from pereggrn_data.pipelines.compare.submissions import check_submission as check_submission
     from pereggrn_data.pipelines.compare.submissions import write_submission as write_submission
@@ -24,6 +27,11 @@ __getattr__, __dir__ = lazy_names(
             "compare",
             "side_by_side",
             "write_comparison",
+        ),
+        "scored_runs": (
+            "ScoredRun",
+            "group_columns",
+            "read_run",
         ),
         "submissions": (
             "About",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits as refuse_two_splits
     from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score.score_predictions import score as score
+    from pereggrn_data.pipelines.score.score_report import EFFECTS_FILE as EFFECTS_FILE
     from pereggrn_data.pipelines.score.score_report import ScoreReport as ScoreReport
     from pereggrn_data.pipelines.score.score_report import short as short
     from pereggrn_data.pipelines.score.score_report import short_change as short_change
@@ -42,6 +43,7 @@ __getattr__, __dir__ = lazy_names(
         "score_options": ("ScoreOptions",),
         "score_predictions": ("score",),
         "score_report": (
+            "EFFECTS_FILE",
             "ScoreReport",
             "short",
             "short_change",

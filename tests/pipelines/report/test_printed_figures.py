@@ -1,0 +1,158 @@
+"""Figures for papers: whole, in vector formats, with type of eight points."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pereggrn_data.core.errors import MissingExtraError, UnknownNameError, UsageError
+from pereggrn_data.pipelines.report import FIGURES, plot, writing_reports
+from pereggrn_data.pipelines.report.printing import ENDINGS, brief, new_figure, style, write_figure
+from pereggrn_data.pipelines.report.report_data import ReportData, gather_report
+from pereggrn_data.pipelines.report.theme import TYPE_SIZE
+from pereggrn_data.pipelines.score import score
+from pereggrn_data.pipelines.split import split
+
+pytest.importorskip("matplotlib")
+
+OF_SCORES = [name for name, figure in FIGURES.items() if not figure.of_network]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    made = split("demo")
+    truth = made.dataset.adata[list(made.split.test_observations)][:, list(made.split.genes)].X
+    template = made.template
+    rng = np.random.default_rng(0)
+    template.X[:] = np.asarray(truth, float) + rng.normal(scale=0.1, size=template.shape)
+    score(template, dataset=made.dataset, draws=300, name="a method $x$").write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(run: Path) -> ReportData:
+    return gather_report([run])
+
+
+@pytest.fixture
+def _read_once(data: ReportData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the run once for all figures: its intervals are made anew each time."""
+    monkeypatch.setattr(writing_reports, "gather_report", lambda *_, **__: data)
+
+
+def texts(file: Path) -> list[str]:
+    """Return the texts of an SVG, and check that none is larger than eight points."""
+    root = ET.fromstring(file.read_text("utf-8"))  # noqa: S314 - made by this test
+    found = []
+    for element in root.iter("{http://www.w3.org/2000/svg}text"):
+        found.append("".join(element.itertext()))
+        size = re.search(r"([\d.]+)px", element.get("style", ""))
+        assert size is not None
+        assert float(size[1]) <= TYPE_SIZE + 0.01
+    return found
+
+
+@pytest.mark.parametrize("kind", OF_SCORES)
+@pytest.mark.usefixtures("_read_once")
+def test_of_scores(kind: str, run: Path, data: ReportData, tmp_path: Path) -> None:
+    file = tmp_path / f"{kind}.svg"
+    if FIGURES[kind].home.lacking(data) is not None:
+        with pytest.raises(UsageError, match=f"no {kind} figure"):
+            plot(kind, run, file)
+        return
+    assert plot(kind, run, file) == file
+    found = texts(file)
+    metrics = {"heatmap": data.metrics, "forest": data.scaled, "calibration": data.calibration}
+    if kind in metrics:
+        assert set(metrics[kind]["metric"]) <= set(found)
+    if kind in ("heatmap", "perturbations"):
+        assert "a method $x$" in found
+    again = tmp_path / "again.svg"
+    plot(kind, run, again)
+    assert again.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.usefixtures("_read_once")
+def test_formats(ending: str, run: Path, tmp_path: Path) -> None:
+    file = plot("strata", run, tmp_path / f"x{ending}")
+    begins = {".svg": b"<?xml", ".pdf": b"%PDF-", ".png": b"\x89PNG"}
+    assert file.read_bytes().startswith(begins[ending])
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "network"])
+@pytest.mark.usefixtures("_read_once")
+def test_nothing_is_cut_off(kind: str, run: Path, tmp_path: Path) -> None:
+    """The margin of a picture is empty: a label that was cut off would reach into it."""
+    from matplotlib.image import imread
+
+    source: Any = "demo" if FIGURES[kind].of_network else run
+    pixels = imread(plot(kind, source, tmp_path / "x.png"))[:, :, :3]
+    edges = np.concatenate([pixels[:4].ravel(), pixels[-4:].ravel(),
+                            pixels[:, :4].ravel(), pixels[:, -4:].ravel()])  # fmt: skip
+    assert (edges > 0.99).all()
+    assert (pixels < 0.5).any()
+
+
+@pytest.mark.usefixtures("_read_once")
+def test_chosen_perturbations(run: Path, data: ReportData, tmp_path: Path) -> None:
+    name = data.effects["perturbation"].iloc[0]
+    plot("scatter", run, tmp_path / "x.svg", perturbations=[name])
+    assert name in texts(tmp_path / "x.svg")
+    with pytest.raises(UnknownNameError, match="'nobody'"):
+        plot("scatter", run, tmp_path / "x.svg", perturbations=["nobody"])
+
+
+def test_neighbourhood_of_a_gene(tmp_path: Path) -> None:
+    from pereggrn_data import open_network
+
+    network = open_network("demo")
+    gene = network.targets()[0]
+    plot("network", "demo", tmp_path / "x.svg", genes=[gene])
+    found = texts(tmp_path / "x.svg")
+    assert gene in found
+    assert set(network.regulators_of(gene)["regulator"]) <= set(found)
+    with pytest.raises(UnknownNameError, match="'nobody'"):
+        plot("network", "demo", tmp_path / "x.svg", genes=["nobody"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "choices", "message"),
+    [
+        ("heatmap", {"metric": "mae"}, "--metric makes no difference"),
+        ("strata", {"genes": ["a"]}, "--gene makes no difference"),
+        ("strata", {"metric": "nothing"}, "no metric named"),
+        ("picture", {}, "no figure named"),
+    ],
+)
+def test_useless_choices(
+    kind: str, choices: dict[str, Any], message: str, run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        plot(kind, run, tmp_path / "x.svg", **choices)
+
+
+def test_endings_and_missing_matplotlib(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"cannot be written to x\.jpg"):
+        plot("strata", run, tmp_path / "x.jpg")
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"pereggrn-data\[plot\]"):
+        plot("strata", run, tmp_path / "x.svg")
+
+
+def test_names_are_no_formulas_and_not_endless(tmp_path: Path) -> None:
+    with style():
+        figure = new_figure(2, 1)
+        figure.text(0.1, 0.5, brief("$\\frac{" + "x" * 100 + "\x1b"))
+        write_figure(figure, tmp_path / "x.svg")
+    (text,) = texts(tmp_path / "x.svg")
+    assert text.startswith("$\\frac{xxx")
+    assert len(text) == 40
