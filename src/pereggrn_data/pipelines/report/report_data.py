@@ -104,7 +104,8 @@ class ReportData:
     effects
         One row per run, perturbation and gene: ``observed``, ``predicted``.
     strata
-        One row per run, kind of perturbation and metric: ``percent``, ``n_groups``.
+        One row per run, kind of perturbation and metric: ``percent`` with ``low`` and
+        ``high``, ``n_groups``.
     calibration
         One row per dataset and metric: ``dynamic_range``, ``duplicate_wins``,
         ``discriminates``.
@@ -159,7 +160,7 @@ def gather_report(runs: Sequence[str | Path], *, allow: Collection[str] = ()) ->
         scaled=_frame(_scaled(read), "dataset label metric scaled low high duplicate"),
         perturbations=_perturbations(read),
         effects=_effects(read),
-        strata=_frame(_strata(read), "dataset label by stratum n_groups metric percent"),
+        strata=_frame(_strata(read), "dataset label by stratum n_groups metric percent low high"),
         calibration=_frame(
             _calibration(read),
             "dataset metric dynamic_range duplicate_wins discriminates mean duplicate reason",
@@ -387,8 +388,9 @@ def _strata(runs: Sequence[ReportedRun]) -> Iterator[dict[str, Any]]:
                 m = stratum["metrics"].get(metric)
                 if not isinstance(m, Mapping):
                     continue
+                low, high = _ends(m.get("percent_change_interval"), f"change of {metric}")
                 yield {
-                    "dataset": run.dataset, "label": run.label,
+                    "dataset": run.dataset, "label": run.label, "low": low, "high": high,
                     "by": str(stratum.get("by")), "stratum": str(stratum.get("stratum")),
                     "n_groups": number(stratum.get("n_groups"), "n_groups"), "metric": metric,
                     "percent": number(m.get("percent_change_from_mean"), f"change of {metric}"),

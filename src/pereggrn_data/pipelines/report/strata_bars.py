@@ -32,8 +32,8 @@ def caption(data: ReportData) -> str:
         "Percent better (right) or worse (left) than the mean of the training data, by kind of "
         "perturbation: single or double with how many of the targets the training data have "
         "perturbed (seen), by the size of the effect, by whether the targets are measured. In "
-        f"brackets, how many perturbations. The axis ends at ±{CAP:.0f} %. There are no "
-        "intervals here: small groups move by chance."
+        f"brackets, how many groups. Lines are 95 % intervals over perturbations; the axis ends "
+        f"at ±{CAP:.0f} %."
     )
 
 
@@ -61,23 +61,35 @@ def charts(data: ReportData) -> list[PageChart]:
             ),
         )
     )
-    points = base.mark_point(filled=True, size=75, opacity=0.9).encode(
+    base = base.encode(yOffset=alt.YOffset("label:N", sort=None))
+    lines = base.mark_rule(strokeWidth=1.5).encode(
+        x=alt.X("from:Q", title="% better (right) or worse (left) than the mean").scale(
+            domain=[-CAP, CAP]
+        ),
+        x2="to:Q",
+        color=style["color"],
+    )
+    points = base.mark_point(filled=True, size=65, opacity=1).encode(
         color=style["color"],
         shape=style["shape"],
         tooltip=[
             alt.Tooltip("kind:N"),
             alt.Tooltip("label:N", title="method"),
             alt.Tooltip("percent:Q", format="+.1f", title="% change from the mean"),
+            alt.Tooltip("low:Q", format="+.1f", title="low (95 %)"),
+            alt.Tooltip("high:Q", format="+.1f", title="high (95 %)"),
         ],
     )
     zero = alt.Chart(alt.NamedData("stratazero")).mark_rule(strokeDash=[4, 3])
     zero = zero.encode(x=alt.X("at:Q"), color=alt.value(token("ink")))
     chart = (
-        alt.layer(zero, points)
+        alt.layer(zero, lines, points)
         .add_params(which)
-        .properties(width="container", height=alt.Step(24))
+        .properties(
+            width="container", height=alt.Step(max(9, 22 // max(1, rows["label"].nunique())))
+        )
     )
-    kept = rows[["kind", "label", "metric", "percent", "drawn"]]
+    kept = rows[["kind", "label", "metric", "percent", "low", "high", "drawn", "from", "to"]]
     return [PageChart("", chart, {"strata": kept, "stratazero": pd.DataFrame({"at": [0.0]})})]
 
 
@@ -101,6 +113,8 @@ def printed(data: ReportData, *, metric: str = "mae", **_: Any) -> Any:
     for row in rows.to_dict("records"):
         k = labels.index(row["label"])
         y = kinds.index(row["kind"]) + (k - (len(labels) - 1) / 2) * 0.6 / len(labels)
+        colour = LIGHT[SERIES[k % len(SERIES)]]
+        axes.plot([row["from"], row["to"]], [y, y], color=colour, linewidth=1)
         axes.plot(
             row["drawn"], y, MARKERS[k % len(MARKERS)], color=LIGHT[SERIES[k % len(SERIES)]],
             markersize=4,
@@ -128,4 +142,9 @@ def _rows(data: ReportData) -> pd.DataFrame:
             frame["dataset"], frame["by"], frame["stratum"], frame["n_groups"], strict=True
         )
     ]
-    return frame.assign(kind=kinds, drawn=frame["percent"].clip(-CAP, CAP))
+    ends = {"drawn": "percent", "from": "low", "to": "high"}
+    drawn = {name: frame[column].clip(-CAP, CAP) for name, column in ends.items()}
+    # Without an interval there is a point alone.
+    drawn["from"] = drawn["from"].fillna(drawn["drawn"])
+    drawn["to"] = drawn["to"].fillna(drawn["drawn"])
+    return frame.assign(kind=kinds, **drawn)
