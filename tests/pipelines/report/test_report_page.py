@@ -39,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = split("demo")
     truth = made.dataset.adata[list(made.split.test_observations)][:, list(made.split.genes)].X
     found = {}
-    for name, noise in (("good", 0.05), ("bad", 0.4)):
+    for name, noise in (("good", 0.05), ("bad", 3.0)):
         template = made.template
         rng = np.random.default_rng(0)
         template.X[:] = np.asarray(truth, float) + rng.normal(scale=noise, size=template.shape)

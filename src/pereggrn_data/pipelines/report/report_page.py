@@ -25,7 +25,7 @@ from pereggrn_data.core.version import software
 from pereggrn_data.pipelines.report.figure_registry import FIGURES, ReportFigure
 from pereggrn_data.pipelines.report.report_data import ReportData, ReportedRun
 from pereggrn_data.pipelines.report.theme import DARK, LIGHT, css_variables
-from pereggrn_data.pipelines.report.verdict_text import Verdict, lead, verdict_in_words
+from pereggrn_data.pipelines.report.verdict_text import RunVerdict, lead, verdict_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +203,7 @@ def _title(data: ReportData) -> str:
     )  # fmt: skip
 
 
-def _verdict_section(data: ReportData, verdicts: Sequence[Verdict]) -> str:
+def _verdict_section(data: ReportData, verdicts: Sequence[RunVerdict]) -> str:
     if len(verdicts) == 1:
         only = verdicts[0]
         lines = [

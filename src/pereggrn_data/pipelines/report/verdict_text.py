@@ -17,7 +17,7 @@ from pereggrn_data.pipelines.report.report_data import (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunVerdict:
     """What is said of one run.
 
     Parameters
@@ -45,7 +45,7 @@ class Verdict:
         return tones.get(self.phrase, "open")
 
 
-def verdict_in_words(run: ReportedRun) -> Verdict:
+def verdict_in_words(run: ReportedRun) -> RunVerdict:
     """Say what the scores of a run mean, with intervals.
 
     Parameters
@@ -66,7 +66,7 @@ def verdict_in_words(run: ReportedRun) -> Verdict:
     headline += f"{run.dataset}."
     undecided = _count(holm.get("undecided"))
     evidence = [*_by_how_much(run), *_by_how_many(said, better, worse, undecided)]
-    return Verdict(run.label, run.dataset, phrase, headline, tuple(evidence))
+    return RunVerdict(run.label, run.dataset, phrase, headline, tuple(evidence))
 
 
 def main_metric(run: ReportedRun) -> str | None:
@@ -135,7 +135,7 @@ def _by_how_many(said: Mapping[str, Any], better: int, worse: int, undecided: in
     return sentences
 
 
-def lead(data: ReportData, verdicts: Sequence[Verdict]) -> list[str]:
+def lead(data: ReportData, verdicts: Sequence[RunVerdict]) -> list[str]:
     """Say in a sentence for each dataset what several runs come to."""
     if len(verdicts) == 1:
         return [verdicts[0].headline]
