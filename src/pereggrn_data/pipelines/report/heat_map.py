@@ -196,7 +196,7 @@ def _angle(frame: pd.DataFrame) -> int:
     return -30 if len(names) > 2 and max(map(len, names)) > 9 else 0
 
 
-def _align(frame: pd.DataFrame) -> str:
+def _align(frame: pd.DataFrame) -> Any:
     return "left" if _angle(frame) else "center"
 
 

@@ -20,7 +20,7 @@ from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import TargetedGenes
 from pereggrn_data.evaluators import FEWEST_LABELS, METRICS, PREDICTIONS
 from pereggrn_data.evaluators.metrics import Direction
-from pereggrn_data.loaders.files import existing_path
+from pereggrn_data.loaders.files import existing_path, read_parquet_frame
 from pereggrn_data.pipelines.compare import ScoredRun, compare, group_columns, read_run
 from pereggrn_data.pipelines.score import EFFECTS_FILE
 
@@ -323,16 +323,11 @@ def _read_effects(run: ScoredRun) -> pd.DataFrame | None:
     InvalidDataError
         If they are not what `score` writes.
     """
-    import pandas as pd
-
     place = Path(run.path)
     file = (place if place.is_dir() else place.parent) / EFFECTS_FILE
     if existing_path(file) is None:
         return None
-    try:
-        frame = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        raise InvalidDataError(f"{file} cannot be read.", got=str(error)) from error
+    frame = read_parquet_frame(file)
     missing = [c for c in _OF_EFFECTS if c not in frame]
     if missing:
         raise InvalidDataError(

@@ -67,7 +67,8 @@ def chart_library() -> str:
     """
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(snippet=None))
+    library: Any = vl_convert  # its types say that a snippet is needed, and it is not
+    return str(library.javascript_bundle())
 
 
 def report_page(data: ReportData, *, title: str | None = None) -> str:
@@ -409,11 +410,14 @@ def _run_facts(run: ReportedRun) -> str:
 def commands(run: ReportedRun) -> list[str]:
     """Return the commands that score the same file in the same way, and report it."""
     folder = shlex.quote(one_line(run.scored.path))
-    file = run.summary.get("file")
-    if not isinstance(file, str):
+    pooled = run.summary.get("pooled")
+    parts_of = pooled if isinstance(pooled, list) else [run.summary]
+    named = [part.get("file") for part in parts_of if isinstance(part, Mapping)]
+    paths = [path for path in named if isinstance(path, str)]
+    if not paths or len(paths) < len(parts_of):
         return [f"pereggrn-eval report {folder} -o report.html"]
     parts, how = run.scored.parts, run.part("intervals")
-    words = ["pereggrn-eval", "score", shlex.quote(one_line(file))]
+    words = ["pereggrn-eval", "score", *(shlex.quote(one_line(path)) for path in paths)]
     options = {
         "--targeted-genes": (parts.get("targeted"), "reveal"),
         "--fill-missing": (parts.get("fill"), "none"),

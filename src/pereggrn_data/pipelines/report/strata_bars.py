@@ -82,12 +82,11 @@ def charts(data: ReportData) -> list[PageChart]:
     )
     zero = alt.Chart(alt.NamedData("stratazero")).mark_rule(strokeDash=[4, 3])
     zero = zero.encode(x=alt.X("at:Q"), color=alt.value(token("ink")))
+    step = max(9, 22 // max(1, rows["label"].nunique()))
     chart = (
         alt.layer(zero, lines, points)
         .add_params(which)
-        .properties(
-            width="container", height=alt.Step(max(9, 22 // max(1, rows["label"].nunique())))
-        )
+        .properties(width="container", height=alt.Step(step))
     )
     kept = rows[["kind", "label", "metric", "percent", "low", "high", "drawn", "from", "to"]]
     return [PageChart("", chart, {"strata": kept, "stratazero": pd.DataFrame({"at": [0.0]})})]
@@ -116,7 +115,7 @@ def printed(data: ReportData, *, metric: str = "mae", **_: Any) -> Any:
         colour = LIGHT[SERIES[k % len(SERIES)]]
         axes.plot([row["from"], row["to"]], [y, y], color=colour, linewidth=1)
         axes.plot(
-            row["drawn"], y, MARKERS[k % len(MARKERS)], color=LIGHT[SERIES[k % len(SERIES)]],
+            row["drawn"], y, MARKERS[k % len(MARKERS)], color=colour,
             markersize=4,
         )  # fmt: skip
     axes.axvline(0, color=LIGHT["ink"], linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)

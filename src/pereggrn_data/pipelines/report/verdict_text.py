@@ -24,6 +24,8 @@ class RunVerdict:
     ----------
     label, dataset
         Of the run.
+    against
+        What it is compared with: ``"the training mean and median"``.
     phrase
         ``"is better than"``, ``"cannot be told from"`` and the like.
     headline
@@ -34,6 +36,7 @@ class RunVerdict:
 
     label: str
     dataset: str
+    against: str
     phrase: str
     headline: str
     evidence: tuple[str, ...]
@@ -62,11 +65,11 @@ def verdict_in_words(run: ReportedRun) -> RunVerdict:
     baselines = " and ".join(map(str, named)) if isinstance(named, list) and named else "mean"
     n = _count(said.get("n_perturbations"))
     held_out = f"{n} held-out perturbation{'' if n == 1 else 's'}"
-    headline = f"{run.label} {phrase} the {baselines} of the training data, on {held_out} of "
-    headline += f"{run.dataset}."
+    against = f"the training {baselines}"
+    headline = f"{run.label} {phrase} {against}, on {held_out} of {run.dataset}."
     undecided = _count(holm.get("undecided"))
     evidence = [*_by_how_much(run), *_by_how_many(said, better, worse, undecided)]
-    return RunVerdict(run.label, run.dataset, phrase, headline, tuple(evidence))
+    return RunVerdict(run.label, run.dataset, against, phrase, headline, tuple(evidence))
 
 
 def main_metric(run: ReportedRun) -> str | None:
@@ -141,15 +144,15 @@ def lead(data: ReportData, verdicts: Sequence[RunVerdict]) -> list[str]:
         return [verdicts[0].headline]
     sentences = []
     for dataset in data.datasets:
-        of_phrase: dict[str, list[str]] = {}
+        of_phrase: dict[tuple[str, str], list[str]] = {}
         for verdict in verdicts:
             if verdict.dataset == dataset:
-                of_phrase.setdefault(verdict.phrase, []).append(verdict.label)
+                of_phrase.setdefault((verdict.phrase, verdict.against), []).append(verdict.label)
         parts = []
-        for phrase, labels in of_phrase.items():
+        for (phrase, against), labels in of_phrase.items():
             names = labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
             verb = phrase if len(labels) == 1 else phrase.replace("is ", "are ", 1)
-            parts.append(f"{names} {verb} the training mean and the other baselines")
+            parts.append(f"{names} {verb} {against}")
         sentences.append(f"On {dataset}, {'; '.join(parts)}.")
     return sentences
 
