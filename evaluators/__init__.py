@@ -15,9 +15,10 @@ from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
     from pereggrn_data.evaluators.alignment import Aligned as Aligned
+    from pereggrn_data.evaluators.alignment import ControlFill as ControlFill
     from pereggrn_data.evaluators.alignment import Placement as Placement
     from pereggrn_data.evaluators.alignment import align as align
-    from pereggrn_data.evaluators.alignment import fill_with_controls as fill_with_controls
+    from pereggrn_data.evaluators.alignment import aligned_sums as aligned_sums
     from pereggrn_data.evaluators.alignment import observations_named as observations_named
     from pereggrn_data.evaluators.alignment import place_rows as place_rows
     from pereggrn_data.evaluators.alignment import wrong_labels as wrong_labels
@@ -62,9 +63,10 @@ __getattr__, __dir__ = lazy_names(
     {
         "alignment": (
             "Aligned",
+            "ControlFill",
             "Placement",
             "align",
-            "fill_with_controls",
+            "aligned_sums",
             "observations_named",
             "place_rows",
             "wrong_labels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means
+from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means, dense
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import PERTURBATION, PERTURBATION_TYPE
-from pereggrn_data.evaluators.grouping import group_keys, mean_by_group
+from pereggrn_data.core.row_blocks import group_sums
+from pereggrn_data.evaluators.grouping import group_keys
 from pereggrn_data.evaluators.task import Task
 
 
@@ -35,6 +37,12 @@ class Placement:
     rows: Ints
     group_of: Ints
     test_of: Ints | None
+
+    def own_rows(self, test: Ints) -> Ints:
+        """Return the position in `rows` of the row of each of some test observations."""
+        if self.test_of is None:
+            raise ValueError("not every test observation has a row of its own")
+        return np.asarray(self.test_of[test], dtype=np.intp)
 
     @property
     def is_plain(self) -> bool:
@@ -151,71 +159,121 @@ class Aligned:
     profiles
         (scored groups, genes) mean predicted natural-log expression.
     by_observation
-        (test, genes) where each test observation has its own prediction, else None.
+        Gives the predicted expression of some test observations, (some, genes), by their
+        positions, where each has its own prediction; else None.
     """
 
     scored: Bools
     profiles: Floats
-    by_observation: Floats | None
+    by_observation: Callable[[Ints], Floats] | None = None
 
 
-def align(expression: Floats, placement: Placement, task: Task) -> Aligned:
+def align(expression: Any, placement: Placement, task: Task) -> Aligned:
     """Average predicted expression within groups.
 
     Parameters
     ----------
     expression
-        (placed, genes) natural-log expression, genes in the task's order.
+        (placed, genes) natural-log expression, genes in the task's order; an array, a
+        sparse array, or rows of a file.
     placement
         Of its rows.
     task
         What was held out.
     """
-    profiles = mean_by_group(expression, placement.group_of, len(task.groups))
-    scored = np.bincount(placement.group_of, minlength=len(task.groups)) > 0
-    own = None
-    if placement.test_of is not None:
-        own = expression[placement.test_of]
-    return Aligned(scored=scored, profiles=profiles[scored], by_observation=own)
+    sums = group_sums(expression, placement.group_of, len(task.groups))
+    return aligned_sums(
+        sums.sums, placement, task, lambda rows: dense(expression, placement.own_rows(rows))
+    )
 
 
-def fill_with_controls(expression: Floats, obs: pd.DataFrame, task: Task) -> tuple[Floats, int]:
-    """Replace NaN by the mean of the training controls of the same cell type and timepoint.
+def aligned_sums(
+    sums: Floats, placement: Placement, task: Task, own: Callable[[Ints], Floats]
+) -> Aligned:
+    """Average predicted expression within groups, of which the sums are known.
 
-    Returns
-    -------
-    ndarray, int
-        The filled copy, and how many values were filled.
-
-    Raises
-    ------
-    InvalidDataError
-        If the training set has no control of some cell type or timepoint.
+    Parameters
+    ----------
+    sums
+        (groups, genes) of natural-log expression.
+    placement
+        Of the rows.
+    task
+        What was held out.
+    own
+        Gives the predicted expression of test observations, by their positions.
     """
-    missing = np.isnan(expression)
-    if not missing.any():
-        return expression, 0
-    contexts = [c for c in task.group_by if c not in (PERTURBATION, PERTURBATION_TYPE)]
-    filled = expression.copy()
-    if not contexts:
-        return np.where(missing, task.control_mean, filled), int(missing.sum())
-    known = [(_context(o, contexts), m) for o, m in task.known_controls() if len(o)]
-    mine = _context(obs, contexts)
-    for context in dict.fromkeys(mine[missing.any(axis=1)]):
+    n = np.bincount(placement.group_of, minlength=len(task.groups))
+    scored = n > 0
+    profiles = np.asarray(sums[scored] / n[scored, None])
+    return Aligned(scored, profiles, own if placement.test_of is not None else None)
+
+
+class ControlFill:
+    """Replaces NaN by the mean of the training controls of the same cell type and timepoint.
+
+    Parameters
+    ----------
+    task
+        What was held out.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._columns = [c for c in task.group_by if c not in (PERTURBATION, PERTURBATION_TYPE)]
+        self._means: dict[Any, Floats] = {}
+
+    def of(self, expression: Floats, obs: pd.DataFrame) -> tuple[Floats, int]:
+        """Fill some rows.
+
+        Parameters
+        ----------
+        expression
+            (rows, genes) natural-log expression.
+        obs
+            (rows,) what they predict.
+
+        Returns
+        -------
+        ndarray, int
+            The filled copy, and how many values were filled.
+
+        Raises
+        ------
+        InvalidDataError
+            If the training set has no control of some cell type or timepoint.
+        """
+        missing = np.isnan(expression)
+        if not missing.any():
+            return expression, 0
+        if not self._columns:
+            return np.where(missing, self._task.control_mean, expression), int(missing.sum())
+        filled = expression.copy()
+        mine = _context(obs, self._columns)
+        for context in dict.fromkeys(mine[missing.any(axis=1)]):
+            here = mine == context
+            filled[here] = np.where(missing[here], self._mean(context), filled[here])
+        return filled, int(missing.sum())
+
+    def _mean(self, context: Any) -> Floats:
+        if context not in self._means:
+            self._means[context] = self._mean_of_controls(context)
+        return self._means[context]
+
+    def _mean_of_controls(self, context: Any) -> Floats:
+        known = [(_context(o, self._columns), m) for o, m in self._task.known_controls() if len(o)]
         found = [(m, np.flatnonzero(theirs == context)) for theirs, m in known]
         means = [(column_means(m[rows]), len(rows)) for m, rows in found if len(rows)]
         if not means:
             names = dict.fromkeys(name for theirs, _ in known for name in theirs)
             raise InvalidDataError(
-                f"NaN cannot be filled: no training control has {' / '.join(contexts)} {context}.",
+                f"NaN cannot be filled: no training control has {' / '.join(self._columns)} "
+                f"{context}.",
                 expected=f"one of {first_few(names)}",
                 got=context,
                 fix="predict these values yourself.",
             )
-        mean = np.average([m for m, _ in means], axis=0, weights=[n for _, n in means])
-        here = mine == context
-        filled[here] = np.where(missing[here], mean, filled[here])
-    return filled, int(missing.sum())
+        return np.asarray(np.average([m for m, _ in means], axis=0, weights=[n for _, n in means]))
 
 
 def _context(obs: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.object_]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Ints, Matrix
 from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
+from pereggrn_data.core.row_blocks import group_sums
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -92,12 +92,6 @@ def mean_by_group(matrix: Matrix, group_of: Ints, groups: int) -> Floats:
     ndarray
         (groups, genes); a group without rows is NaN.
     """
-    counts = np.bincount(group_of, minlength=groups)
-    order = np.arange(len(group_of))
-    indicator = sparse.csr_array(
-        (np.ones(len(group_of)), (group_of, order)), shape=(groups, len(group_of))
-    )
-    total: Any = indicator @ (matrix if sparse.issparse(matrix) else np.asarray(matrix, float))
-    dense = total.toarray() if sparse.issparse(total) else np.asarray(total)
+    found = group_sums(matrix, group_of, groups)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(dense, dtype=np.float64) / counts[:, None]
+        return np.asarray(found.sums / found.n[:, None])

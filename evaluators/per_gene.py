@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
+from pereggrn_data.core.row_blocks import chosen_rows, dense_values, each_block
 from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.targets import TargetedGenes, Targets
@@ -53,109 +55,192 @@ def score_genes(
     -------
     DataFrame
         One row per method and gene: ``predicted_by``, and the columns of
-        :func:`score_targets`.
+        :meth:`GeneErrors.frame`.
     """
     kept = aligned.scored
     rows = np.flatnonzero(kept[task.group_of])
     group_of = (np.cumsum(kept) - 1)[task.group_of[rows]]
-    matrix: Matrix = task.test_matrix[rows]
+    matrix: Matrix = chosen_rows(task.test_matrix, rows)
     reference = task.reference(kept)
+    own = None
+    if aligned.by_observation is not None:
+        of_test = aligned.by_observation
+
+        def own(chosen: Ints) -> Floats:
+            return of_test(rows[chosen])
+
+    revealed = targets if targeted is TargetedGenes.REVEAL else None
+    sums = {
+        name: GeneErrors(effect, left_out, reference, own if name == own_of else None, revealed)
+        for name, effect in effects.items()
+    }
+    for block in each_block(matrix):
+        here = np.arange(len(rows))[block.rows]
+        _add_block(list(sums.values()), block.values, here, group_of[here], reference)
     frames = []
-    for name, effect in effects.items():
-        own = None
-        if name == own_of and aligned.by_observation is not None:
-            own = aligned.by_observation[rows]
-        frame = score_targets(
-            matrix, reference, group_of, effect, left_out, own,
-            targets if targeted is TargetedGenes.REVEAL else None,
-        )  # fmt: skip
-        frame.insert(0, PREDICTED_BY, "group" if own is None else "observation")
+    for name, errors in sums.items():
+        frame = errors.frame()
+        frame.insert(0, PREDICTED_BY, "observation" if errors.own is not None else "group")
         frame.insert(0, "gene", task.genes)
         frame.insert(0, "method", name)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 
-def score_targets(
-    matrix: Matrix,
-    control_mean: Floats,
-    group_of: Ints,
-    effect: Floats,
-    left_out: Bools | None,
-    by_observation: Floats | None = None,
-    targets: Targets | None = None,
-) -> pd.DataFrame:
-    """Score each gene over the test observations.
+def _add_block(
+    methods: list[GeneErrors], values: Any, rows: Ints, groups: Ints, reference: Floats
+) -> None:
+    """Give every method some observations; what is not 0 is enough where it has no others."""
+    own = [m for m in methods if m.own is not None or not sparse.issparse(values)]
+    if len(own) < len(methods):
+        for method in methods:
+            if method.own is None:
+                method.add_sparse(values, groups)
+    if not own:
+        return
+    size = max(1, _BLOCK_BYTES // (8 * max(values.shape[1], 1)))
+    for start in range(0, values.shape[0], size):
+        part = slice(start, start + size)
+        observed = np.asarray(dense_values(values[part]), dtype=np.float64)
+        baseline = reference[groups[part]] if reference.ndim == 2 else reference
+        change = log_fold_change(observed, baseline)
+        for method in own:
+            method.add(change, rows[part], groups[part], baseline)
+
+
+class GeneErrors:
+    """Errors of one method per gene, summed up over observations.
 
     Parameters
     ----------
-    matrix
-        (test, genes) observed natural-log expression.
-    control_mean
-        (genes,) baseline of log fold changes, or (groups, genes) one per group.
-    group_of
-        (test,) group of each observation.
     effect
         (groups, genes) predicted log fold change per group; NaN where nothing is
         predicted, which does not score.
     left_out
         (groups, genes) entries that must not score, or None.
-    by_observation
-        (test, genes) predicted expression where each observation has its own.
+    reference
+        (genes,) baseline of log fold changes, or (groups, genes) one per group.
+    own
+        Gives the predicted expression of some observations by their positions, where
+        each has its own.
     targets
-        Directly perturbed genes to be set as in `effect`, for `by_observation`.
-
-    Returns
-    -------
-    DataFrame
-        (genes,) rows: ``standard_deviation`` of the predictions, ``mae`` and
-        ``mse``, both MEANS over observations in which the gene scores (the
-        original software has sums), and ``n_observations``; NaN where none.
+        Directly perturbed genes to be set as in `effect`, for `own`.
     """
-    tests, genes = matrix.shape
-    sums = np.zeros((4, genes))
-    count = np.zeros(genes)
-    size = max(1, _BLOCK_BYTES // (8 * max(genes, 1)))
-    for start in range(0, tests, size):
-        rows = slice(start, min(start + size, tests))
-        groups = group_of[rows]
-        observed = matrix[rows].toarray() if sparse.issparse(matrix) else np.asarray(matrix[rows])
-        baseline = control_mean[groups] if control_mean.ndim == 2 else control_mean
-        predicted = effect[groups]
-        if by_observation is not None:
-            predicted = _own(by_observation[rows], baseline, groups, effect, targets)
-        scored = np.isfinite(predicted)
+
+    def __init__(
+        self,
+        effect: Floats,
+        left_out: Bools | None,
+        reference: Floats,
+        own: Callable[[Ints], Floats] | None = None,
+        targets: Targets | None = None,
+    ) -> None:
+        self.own = own
+        self._effect = effect
+        self._reference = reference
+        self._scored = np.isfinite(effect)
         if left_out is not None:
-            scored &= ~left_out[groups]
-        error = np.where(scored, log_fold_change(observed, baseline) - predicted, 0)
-        shown = np.where(scored, predicted, 0)
-        for k, part in enumerate((np.abs(error), error**2, shown, shown**2)):
-            sums[k] += part.sum(axis=0)
-        count += scored.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        absolute, squared, mean, mean_square = sums / count
-    return pd.DataFrame(
-        {
-            "n_observations": count.astype(int),
-            "standard_deviation": np.sqrt(np.maximum(mean_square - mean**2, 0)),
-            "mae": absolute,
-            "mse": squared,
-        }
-    )
+            self._scored &= ~left_out
+        self._shown = np.where(self._scored, effect, 0.0)
+        # Spread is summed up around a prediction of each gene, so that none is none.
+        first = self._scored.argmax(axis=0) if len(effect) else np.zeros(0, dtype=np.intp)
+        self._pivot = self._shown[first, np.arange(len(first))]
+        self._spread = np.where(self._scored, effect - self._pivot, 0.0)
+        self._left_out = left_out
+        self._targets = targets
+        genes = effect.shape[1]
+        self._absolute, self._squared = np.zeros(genes), np.zeros(genes)
+        self._sum, self._square_sum = np.zeros(genes), np.zeros(genes)
+        self._n = np.zeros(genes)
 
+    def add(self, change: Floats, rows: Ints, groups: Ints, baseline: Floats) -> None:
+        """Take observations.
 
-def _own(
-    expression: Floats,
-    control_mean: Floats,
-    groups: Ints,
-    effect: Floats,
-    targets: Targets | None,
-) -> Floats:
-    """Take each observation's own prediction, with targeted genes set as in its group."""
-    change = log_fold_change(expression, control_mean)
-    if targets is None:
-        return change
-    known = ~np.isnan(targets.stated)
-    is_set = np.zeros(effect.shape, dtype=bool)
-    is_set[targets.rows[known], targets.columns[known]] = True
-    return np.where(is_set[groups], effect[groups], change)
+        Parameters
+        ----------
+        change
+            (rows, genes) observed log fold change.
+        rows, groups
+            (rows,) their positions and groups.
+        baseline
+            (genes,) or (rows, genes) what the changes are over.
+        """
+        if self.own is None:
+            scored, shown = self._scored[groups], self._shown[groups]
+            spread = self._spread[groups]
+        else:
+            predicted = self._of_observations(rows, baseline, groups)
+            scored = np.isfinite(predicted)
+            if self._left_out is not None:
+                scored &= ~self._left_out[groups]
+            shown = np.where(scored, predicted, 0)
+            spread = np.where(scored, shown - self._pivot, 0)
+        error = np.where(scored, change - shown, 0)
+        self._absolute += np.abs(error).sum(axis=0)
+        self._squared += np.square(error).sum(axis=0)
+        self._sum += spread.sum(axis=0)
+        self._square_sum += np.square(spread).sum(axis=0)
+        self._n += scored.sum(axis=0)
+
+    def add_sparse(self, values: sparse.csr_array, groups: Ints) -> None:
+        """Take observations of which only values that are not 0 are stored."""
+        n, genes = values.shape
+        counts = np.bincount(groups, minlength=len(self._effect)).astype(np.float64)
+        here = np.flatnonzero(counts)
+        row = np.repeat(np.arange(n), np.diff(values.indptr))
+        gene, group = values.indices, groups[row]
+        reference = self._reference
+        base = reference[group, gene] if reference.ndim == 2 else reference[gene]
+        observed = log_fold_change(values.data.astype(np.float64), base)
+        error = np.where(self._scored[group, gene], observed - self._shown[group, gene], 0)
+        # What is not stored is the same for all observations of a group.
+        position = np.searchsorted(here, group)
+        stored = np.bincount(position * genes + gene, minlength=len(here) * genes)
+        zeros = counts[here, None] - stored.reshape(len(here), genes)
+        scored, shown = self._scored[here], self._shown[here]
+        own = reference[here] if reference.ndim == 2 else reference
+        nothing = log_fold_change(np.zeros(shown.shape), own)
+        at_zero = np.where(scored, nothing - shown, 0)
+        self._absolute += np.bincount(gene, np.abs(error), genes) + (zeros * np.abs(at_zero)).sum(
+            axis=0
+        )
+        self._squared += np.bincount(gene, np.square(error), genes) + (
+            zeros * np.square(at_zero)
+        ).sum(axis=0)
+        self._sum += counts[here] @ self._spread[here]
+        self._square_sum += counts[here] @ np.square(self._spread[here])
+        self._n += counts[here] @ scored
+
+    def _of_observations(self, rows: Ints, baseline: Floats, groups: Ints) -> Floats:
+        """Take each observation's own prediction, with targeted genes set as in its group."""
+        if self.own is None:
+            return self._effect[groups]
+        change = log_fold_change(self.own(rows), baseline)
+        if self._targets is None:
+            return change
+        known = ~np.isnan(self._targets.stated)
+        is_set = np.zeros(self._effect.shape, dtype=bool)
+        is_set[self._targets.rows[known], self._targets.columns[known]] = True
+        return np.where(is_set[groups], self._effect[groups], change)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the scores.
+
+        Returns
+        -------
+        DataFrame
+            (genes,) rows: ``standard_deviation`` of the predictions, ``mae`` and
+            ``mse``, both MEANS over observations in which the gene scores (the
+            original software has sums), and ``n_observations``; NaN where none.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            absolute, squared = self._absolute / self._n, self._squared / self._n
+            mean, mean_square = self._sum / self._n, self._square_sum / self._n
+        return pd.DataFrame(
+            {
+                "n_observations": self._n.astype(int),
+                "standard_deviation": np.sqrt(np.maximum(mean_square - mean**2, 0)),
+                "mae": absolute,
+                "mse": squared,
+            }
+        )

@@ -14,9 +14,11 @@ import numpy as np
 from scipy import special, stats
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
+from pereggrn_data.core.resources import resources
+from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.evaluators.controls import SEED
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
-from pereggrn_data.evaluators.metrics.metric_surroundings import Moments, t_scores
+from pereggrn_data.evaluators.metrics.metric_surroundings import Moments, scores_of_moments
 from pereggrn_data.evaluators.scoring import Truth
 from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.task import Task
@@ -93,10 +95,10 @@ def duplicate_noise(task: Task) -> Floats:
 
 @dataclass(frozen=True)
 class _Halves:
-    """One way of halving: which group each half is of, moments, and log fold changes."""
+    """One way of halving: moments of both halves, and log fold changes."""
 
     controls: tuple[HalfOfControls, HalfOfControls]
-    truth_of: Ints
+    first: Moments
     second: Moments
     kept: Bools
     observed: Floats
@@ -107,19 +109,35 @@ def _halvings(task: Task) -> Iterator[_Halves]:
     if not (np.bincount(task.group_of) > 1).any():
         return
     controls = known_controls(task)
+    halves, of_controls = [], []
     for seed in np.random.SeedSequence(SEED).generate_state(DRAWS):
-        halves = _halve(task, controls, np.random.default_rng(seed))
-        if halves is not None:
-            yield halves
+        rng = np.random.default_rng(seed)
+        of_controls.append(controls.halves(rng))
+        half = halved(task.group_of, rng)
+        # The larger half is the truth: its weights need two observations.
+        halves.append([np.where(half == h, task.group_of, -1) for h in (0, 1)])
+    size = _draws_at_once(task)
+    for start in range(0, DRAWS, size):
+        chosen = slice(start, start + size)
+        of_groups = [of for pair in halves[chosen] for of in pair]
+        moments = Moments.of_each(task.test_matrix, of_groups, len(task.groups))
+        sides = controls.sides([of for pair in of_controls[chosen] for of in pair])
+        for k in range(0, len(moments), 2):
+            found = _halve(moments[k : k + 2], sides[k : k + 2])
+            if found is not None:
+                yield found
 
 
-def _halve(task: Task, controls: KnownControls, rng: np.random.Generator) -> _Halves | None:
-    in_first, in_second = controls.halved(rng)
-    half = halved(task.group_of, rng)
-    groups = len(task.groups)
-    # The larger half is the truth: its weights need two observations.
-    truth_of, other_of = (np.where(half == h, task.group_of, -1) for h in (0, 1))
-    first, second = (Moments.of(task.test_matrix, of, groups) for of in (truth_of, other_of))
+def _draws_at_once(task: Task) -> int:
+    """Return how many draws share a reading of what was observed, as memory allows."""
+    if not is_stored(task.test_matrix):
+        return 1
+    of_one = 4 * task.observed.nbytes  # two halves, sums and squares
+    return min(max(resources().bytes_to_hold // max(of_one, 1), 1), DRAWS)
+
+
+def _halve(halves: list[Moments], sides: list[HalfOfControls]) -> _Halves | None:
+    (first, second), (in_first, in_second) = halves, sides
     kept = (second.n > 0) & np.all(
         [np.isfinite(side.reference).all(axis=-1) for side in (in_first, in_second)], axis=0
     )
@@ -128,14 +146,13 @@ def _halve(task: Task, controls: KnownControls, rng: np.random.Generator) -> _Ha
     observed = np.full(first.sums.shape, np.nan)
     observed[kept] = log_fold_change(first.means()[kept], _of_groups(in_first.reference, kept))
     duplicate = log_fold_change(second.means()[kept], _of_groups(in_second.reference, kept))
-    return _Halves((in_first, in_second), truth_of, second, kept, observed, duplicate)
+    return _Halves((in_first, in_second), first, second, kept, observed, duplicate)
 
 
 def _draw(task: Task, halves: _Halves) -> Draw:
     (in_first, in_second), kept, observed = halves.controls, halves.kept, halves.observed
     reference, duplicate = in_first.reference, halves.duplicate
-    scores = t_scores(task.test_matrix, halves.truth_of, len(task.groups), task.contexts)
-    truth = Truth(observed, reference, scores)
+    truth = Truth(observed, reference, scores_of_moments(halves.first, task.contexts))
     predicted = np.broadcast_to(_of_groups(task.baselines["mean"], kept), duplicate.shape)
     mean = log_fold_change(predicted, _of_groups(reference, kept))
     effects = {
@@ -230,14 +247,19 @@ class KnownControls:
     groups: int
 
     def halved(self, rng: np.random.Generator) -> tuple[HalfOfControls, HalfOfControls]:
-        """Divide the controls of every context into two halves."""
-        half = halved(self.code, rng)
-        n_contexts = 1 if self.contexts is None else len(self.contexts.keys)
-        first, second = (
-            self._side(Moments.of(self.matrix, np.where(half == h, self.code, -1), n_contexts))
-            for h in (0, 1)
-        )
+        """Divide the controls of every context into two halves, and sum them up."""
+        first, second = self.sides(self.halves(rng))
         return first, second
+
+    def halves(self, rng: np.random.Generator) -> list[Ints]:
+        """Divide the controls of every context: the context of those in each half, else -1."""
+        half = halved(self.code, rng)
+        return [np.where(half == h, self.code, -1) for h in (0, 1)]
+
+    def sides(self, halves: list[Ints]) -> list[HalfOfControls]:
+        """Sum up halves of the controls, all of them in one reading."""
+        n_contexts = 1 if self.contexts is None else len(self.contexts.keys)
+        return [self._side(m) for m in Moments.of_each(self.matrix, halves, n_contexts)]
 
     def _side(self, moments: Moments) -> HalfOfControls:
         means = moments.means()

@@ -15,6 +15,7 @@ from pereggrn_data.core.baselines import additive, training_mean, training_media
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.row_blocks import is_stored, stacked_rows
 from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys, group_rows, mean_by_group
 
@@ -319,7 +320,10 @@ EXTRA_BASELINES: dict[str, Callable[..., tuple[Floats, tuple[str, ...]]]] = {
 
 
 def stacked(first: Matrix, second: Matrix) -> Matrix:
-    """Put rows below rows; sparse where one of them is."""
+    """Put rows below rows; sparse where one of them is, and not read where one is not."""
+    if is_stored(first) or is_stored(second):
+        parts = [part for part in (first, second) if part.shape[0]]
+        return stacked_rows(*parts) if len(parts) == 2 else (parts or [first])[0]
     if sparse.issparse(first) or sparse.issparse(second):
         return sparse.vstack([sparse.csr_array(first), sparse.csr_array(second)], format="csr")
     return np.vstack([first, second])

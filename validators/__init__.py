@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_rows import check_repeated as check_repeated
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
+    from pereggrn_data.validators.prediction_scan import PredictionScan as PredictionScan
     from pereggrn_data.validators.prediction_shortcuts import check_alike as check_alike
     from pereggrn_data.validators.prediction_shortcuts import check_clipped as check_clipped
     from pereggrn_data.validators.prediction_shortcuts import check_copies as check_copies
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_values import check_fold_changes as check_fold_changes
     from pereggrn_data.validators.prediction_values import check_numbers as check_numbers
     from pereggrn_data.validators.prediction_values import check_scale as check_scale
+    from pereggrn_data.validators.prediction_values import outlier_limit as outlier_limit
     from pereggrn_data.validators.predictions import check_predictions as check_predictions
     from pereggrn_data.validators.predictions import parse_header as parse_header
     from pereggrn_data.validators.rules import CAN_INSIST as CAN_INSIST
@@ -85,12 +87,14 @@ __getattr__, __dir__ = lazy_names(
             "check_copies",
             "check_mixed_scales",
         ),
+        "prediction_scan": ("PredictionScan",),
         "prediction_values": (
             "Scale",
             "check_controls",
             "check_fold_changes",
             "check_numbers",
             "check_scale",
+            "outlier_limit",
         ),
         "predictions": (
             "check_predictions",

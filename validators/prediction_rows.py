@@ -14,6 +14,7 @@ from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import looks_like_control, written_otherwise
 from pereggrn_data.core.reports import Finding, Severity
+from pereggrn_data.core.row_blocks import dense_values, each_block
 from pereggrn_data.validators.rules import RULES
 
 
@@ -156,6 +157,20 @@ def check_genes(given: pd.Index[Any], expected: Sequence[str]) -> Iterator[Findi
         )
 
 
+def _digests(matrix: Any, rows: npt.NDArray[np.intp]) -> list[bytes]:
+    """Hash the values of some rows."""
+    found = [b""] * len(rows)
+    if not len(rows):
+        return found
+    for block in each_block(matrix[rows]):
+        for i, row in zip(np.arange(len(rows))[block.rows], range(block.values.shape[0]),
+                          strict=True):  # fmt: skip
+            part: Any = block.values[row : row + 1]
+            content = np.ascontiguousarray(dense_values(part)).tobytes()
+            found[int(i)] = hashlib.sha256(content).digest()
+    return found
+
+
 def _surplus(code: str, keys: list[Any], total: int, *, fix: str | None = None) -> Finding:
     return RULES[code].found(
         f"{len(keys)} of {total} predicted groups",
@@ -183,9 +198,10 @@ def _suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
 def check_repeated(
     keys: pd.MultiIndex,
     observed: pd.MultiIndex,
-    matrix: npt.NDArray[Any],
+    matrix: Any,
     rows: npt.NDArray[np.intp],
     named: npt.NDArray[np.bool_],
+    prints: npt.NDArray[np.float64] | None = None,
 ) -> Iterator[Finding]:
     """Count rows that repeat another row of the same key, value by value.
 
@@ -199,22 +215,28 @@ def check_repeated(
     observed
         One key per test observation, of the same levels.
     matrix
-        (predictions, genes) values.
+        (predictions, genes) values, as in :func:`~pereggrn_data.core.row_blocks.each_block`.
     rows
         (rows,) which predictions the keys are of.
     named
         (rows,) which rows are the first that is named after its test observation.
+    prints
+        (rows, any) numbers that are equal for equal rows, so that only rows with equal
+        numbers are looked at.
     """
     of_row, known = pd.factorize(keys)
     predicted = np.bincount(of_row, minlength=len(known))
     of_observation = known.get_indexer(observed)
     observations = np.bincount(of_observation[of_observation >= 0], minlength=len(known))
     suspect = np.flatnonzero((predicted != observations)[of_row] & ~named)
+    if prints is not None and len(suspect):
+        table = pd.DataFrame(prints[suspect]).assign(of=of_row[suspect])
+        suspect = suspect[table.duplicated(keep=False).to_numpy(bool)]
     seen: set[tuple[int, bytes]] = set()
     repeated = []
-    for row in suspect:
-        values = np.ascontiguousarray(matrix[rows[row]]).tobytes()
-        content = (int(of_row[row]), hashlib.sha256(values).digest())
+    digests = _digests(matrix, rows[suspect])
+    for row, digest in zip(suspect, digests, strict=True):
+        content = (int(of_row[row]), digest)
         if content in seen:
             repeated.append(row)
         seen.add(content)

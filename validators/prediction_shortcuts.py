@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.reports import Finding
+from pereggrn_data.validators.prediction_scan import PredictionScan
 from pereggrn_data.validators.rules import RULES
 
 _OTHER_SCALE = 1.25
@@ -70,23 +71,20 @@ def check_mixed_scales(
         )
 
 
-def check_clipped(values: Floats) -> Iterator[Finding]:
+def check_clipped(values: Floats | PredictionScan) -> Iterator[Finding]:
     """Note that many values lie exactly on the largest or, below 0, on the smallest one.
 
     Parameters
     ----------
     values
-        (groups, genes) predictions as the file has them: expression or fold changes.
+        (groups, genes) predictions as the file has them: expression or fold changes; or
+        what a reading of them found.
     """
-    if values.size == 0 or np.ptp(values) == 0:
+    scan = values if isinstance(values, PredictionScan) else PredictionScan.of(values)
+    if not scan.n_values or scan.largest == scan.smallest:
         return
-    ends = [float(values.max())] + [float(values.min())] * bool(values.min() < 0)
-    for end in ends:
-        at = values == end
-        # A gene that is the same everywhere was not cut off.
-        at &= ~at.all(axis=0)
-        genes, n = int(at.any(axis=0).sum()), int(at.sum())
-        if end != 0 and genes >= _FEWEST_PILED and n >= _PILED * values.size:
+    for end, n, genes in scan.at_ends():
+        if end != 0 and genes >= _FEWEST_PILED and n >= _PILED * scan.n_values:
             yield RULES["predictions-clipped"].found(
                 f"{n} values in {genes} genes are exactly {end:.4g}", n=n
             )

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
 from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.row_blocks import each_block, stored_values
+from pereggrn_data.validators.prediction_scan import PredictionScan
 from pereggrn_data.validators.rules import RULES
 from pereggrn_data.validators.scale import LINEAR, Body, Reference, judge_by_controls
 
@@ -33,9 +34,6 @@ _CLEARLY_RELATED = 0.9
 
 _STEEP = 1.56
 """Factor over the training controls above which values are not logarithms of any base."""
-
-LARGEST_NUMBER = 1e9
-"""Nothing that is measured is larger, on any scale; squares of it still fit float32."""
 
 CONTROL_DRIFT = 1e-3
 """Predicted controls further than this from the training controls (natural log) are noted."""
@@ -76,18 +74,25 @@ class Scale:
         Parameters
         ----------
         matrix
-            (n, genes) training expression, dense or sparse.
+            (n, genes) training expression, dense, sparse, or in blocks of rows.
         control_mean
             (genes,) mean of the training controls.
         """
-        numbers = np.asarray(matrix.data if sparse.issparse(matrix) else matrix)
-        highest, lowest = (_of_each_row(matrix, summary) for summary in ("max", "min"))
+        largest, n_negative, whole, n_constant = 0.0, 0, True, 0
+        for block in each_block(matrix):
+            numbers = stored_values(block.values)
+            largest = max(largest, float(numbers.max(initial=0)))
+            n_negative += int(np.count_nonzero(numbers < 0))
+            whole = whole and bool((numbers == np.rint(numbers)).all())
+            highest, lowest = (_of_each_row(block.values, end) for end in ("max", "min"))
+            n_constant += int(np.count_nonzero(highest == lowest))
+        rows, genes = matrix.shape
         return cls(
             control_mean=control_mean,
-            largest=float(numbers.max(initial=0)),
-            share_negative=float((numbers < 0).sum() / max(matrix.shape[0] * matrix.shape[1], 1)),
-            whole_numbers=bool((numbers == np.rint(numbers)).all()),
-            share_constant=float((highest == lowest).mean()),
+            largest=largest,
+            share_negative=n_negative / max(rows * genes, 1),
+            whole_numbers=whole,
+            share_constant=n_constant / rows if rows else float("nan"),
             reference=Reference.of(control_mean, matrix),
         )
 
@@ -99,116 +104,132 @@ class Scale:
 
 
 def check_numbers(
-    matrix: Array, row_names: Sequence[str], genes: Sequence[str]
+    values: Array | PredictionScan, row_names: Sequence[str], genes: Sequence[str]
 ) -> Iterator[Finding]:
-    """Report NaN, infinite and absurdly large values; a template not filled in is told apart."""
-    bad = ~(np.abs(matrix) <= LARGEST_NUMBER)
-    if not bad.any():
+    """Report NaN, infinite and absurdly large values; a template not filled in is told apart.
+
+    Parameters
+    ----------
+    values
+        (rows, genes) predictions, or what a reading of them found.
+    row_names, genes
+        For messages.
+    """
+    scan = _scanned(values)
+    if not scan.n_bad:
         return
-    if np.isnan(matrix).all():
+    if scan.is_empty:
         yield RULES["predictions-not-filled-in"].found(
             "NaN everywhere: the template has not been filled in",
-            n=matrix.shape[0],
+            n=scan.shape[0],
             examples=row_names,
         )
         return
-    rows = np.flatnonzero(bad.any(axis=1))
-    columns = np.flatnonzero(bad.any(axis=0))
     counted = [
         f"{count} {name}"
         for name, count in (
-            ("NaN", int(np.isnan(matrix).sum())),
-            ("infinite", int(np.isinf(matrix).sum())),
-            ("absurd", int((np.isfinite(matrix) & bad).sum())),
+            ("NaN", scan.n_nan),
+            ("infinite", scan.n_infinite),
+            ("absurd", scan.n_absurd),
         )
         if count
     ]
-    first = [f"{row_names[i]} / {genes[int(np.argmax(bad[i]))]}" for i in rows[:EXAMPLES_SHOWN]]
     yield RULES["predictions-not-a-number"].found(
-        f"{' and '.join(counted)} in {len(rows)} rows and {len(columns)} genes",
-        n=int(bad.sum()),
-        examples=first,
+        f"{' and '.join(counted)} in {int(scan.bad_rows.sum())} rows and "
+        f"{int(scan.bad_genes.sum())} genes",
+        n=scan.n_bad,
+        examples=[f"{row_names[i]} / {genes[j]}" for i, j in scan.first_bad],
     )
 
 
-def check_scale(profiles: Array, scale: Scale, *, row_names: Sequence[str]) -> Iterator[Finding]:
+def outlier_limit(scale: Scale) -> float:
+    """Return the value from which on a prediction is above all logarithms."""
+    return max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
+
+
+def _scanned(values: Array | PredictionScan, limit: float = np.inf) -> PredictionScan:
+    return values if isinstance(values, PredictionScan) else PredictionScan.of(values, limit)
+
+
+def check_scale(
+    values: Array | PredictionScan, scale: Scale, *, row_names: Sequence[str]
+) -> Iterator[Finding]:
     """Judge predicted natural-log expression: raw counts, z-scores, log2, constant rows.
 
     Parameters
     ----------
-    profiles
-        (rows, genes) predicted expression, finite.
+    values
+        (rows, genes) predicted expression, finite; or what a reading of it found, with
+        :func:`outlier_limit` as its limit.
     scale
         Of the training side.
     row_names
         For messages.
     """
-    yield from _check_constant(profiles, row_names, scale)
-    profiles, row_names = _varied(profiles, row_names)
-    if not scale.can_decide or profiles.size == 0:
+    limit = outlier_limit(scale)
+    scan = _scanned(values, limit)
+    yield from _check_constant(scan, row_names, scale)
+    varied = np.flatnonzero(scan.varied)
+    if not scale.can_decide or not varied.size:
         return
-    related, slope = _relation(profiles.mean(axis=0), scale.control_mean)
-    magnitude = float(np.abs(profiles).sum())
-    if -float(profiles.sum(where=profiles < 0)) > _NEGATIVE_MASS * magnitude:
+    names, n = _Names(row_names, varied), len(varied)
+    mean = scan.mean
+    related, slope = _relation(mean, scale.control_mean)
+    if scan.negative_mass > _NEGATIVE_MASS:
         yield RULES["predictions-z-scores"].found(
-            f"{float((profiles < 0).mean()):.0%} of values negative",
-            n=len(profiles),
-            examples=row_names,
+            f"{scan.share_negative:.0%} of values negative", n=n, examples=names
         )
         return
-    verdict = judge_by_controls(profiles.mean(axis=0), scale.reference)
-    body = Body.of(profiles)
-    limit = max(LARGEST_LOG_EXPRESSION, 1.5 * scale.largest)
+    verdict = judge_by_controls(mean, scale.reference)
+    body = Body.of(scan.sample)
     whole = body.is_whole and not scale.whole_numbers
     steep = related > _RELATED and slope > _STEEP
     linear = verdict is not None and verdict.transform is LINEAR
     if verdict is not None and not (linear or whole or body.typical >= limit):
         rule = RULES[f"predictions-{verdict.transform.name}"]
-        yield rule.found(f"{verdict.because}; {slope:.2f} times the controls", n=len(profiles))
+        yield rule.found(f"{verdict.because}; {slope:.2f} times the controls", n=n)
         return
     if linear or whole or steep or body.typical >= limit:
-        details = [f"values up to {body.largest:.3g}, 99% of them up to {body.typical:.3g}"]
+        details = [f"values up to {scan.largest:.3g}, 99% of them up to {body.typical:.3g}"]
         details += [f"{body.whole:.0%} of those that are not 0 are whole numbers"] * whole
         details += [f"{slope:.3g} times those of the training controls"] * steep
         details += [verdict.because] if verdict is not None and linear else []
         yield RULES["predictions-raw-counts"].found(
             ", ".join(details),
-            n=len(profiles),
-            examples=row_names,
+            n=n,
+            examples=names,
             expected=f"natural-log expression, in this dataset up to {scale.largest:.3g}",
         )
         return
-    yield from _outliers(profiles, row_names, limit)
+    yield from _outliers(scan, row_names, limit)
 
 
-def _outliers(profiles: Array, row_names: Sequence[str], limit: float) -> Iterator[Finding]:
+def _outliers(scan: PredictionScan, row_names: Sequence[str], limit: float) -> Iterator[Finding]:
     """Note values far above all logarithms, where the others are fine."""
-    rows, columns = np.nonzero(profiles >= limit)
-    if rows.size:
+    if scan.n_outliers:
+        size = int(scan.varied.sum()) * scan.shape[1]
         yield RULES["predictions-outliers"].found(
-            f"{rows.size} of {profiles.size} values above {limit:.3g}, up to {profiles.max():.4g}",
-            n=rows.size,
-            examples=[
-                f"{row_names[i]}: {profiles[i, j]:.4g}"
-                for i, j in zip(rows[:EXAMPLES_SHOWN], columns[:EXAMPLES_SHOWN], strict=True)
-            ],
+            f"{scan.n_outliers} of {size} values above {limit:.3g}, up to {scan.largest:.4g}",
+            n=scan.n_outliers,
+            examples=[f"{row_names[i]}: {value:.4g}" for i, _, value in scan.outliers],
         )
 
 
 def check_fold_changes(
-    changes: Array, scale: Scale, *, row_names: Sequence[str]
+    values: Array | PredictionScan, scale: Scale, *, row_names: Sequence[str]
 ) -> Iterator[Finding]:
     """Judge predicted log fold changes: expression given by mistake, constant rows."""
-    yield from _check_constant(changes, row_names, scale)
-    changes, row_names = _varied(changes, row_names)
-    if not scale.can_decide or changes.size == 0:
+    scan = _scanned(values)
+    yield from _check_constant(scan, row_names, scale)
+    varied = np.flatnonzero(scan.varied)
+    if not scale.can_decide or not varied.size:
         return
-    related, slope = _relation(changes.mean(axis=0), scale.control_mean)
+    related, slope = _relation(scan.mean, scale.control_mean)
     if related > _CLEARLY_RELATED and slope > 0.5:
         yield RULES["predictions-not-fold-change"].found(
             f"values like the expression of the controls (correlation {related:.2f})",
-            n=len(changes),
-            examples=row_names,
+            n=len(varied),
+            examples=_Names(row_names, varied),
         )
 
 
@@ -235,26 +256,37 @@ def check_controls(profile: Array | None, control_mean: Array) -> Iterator[Findi
         yield RULES["predictions-controls-drift"].found(got, n=int(unlike.sum()))
 
 
-def _check_constant(profiles: Array, row_names: Sequence[str], scale: Scale) -> Iterator[Finding]:
-    if profiles.shape[1] < 2:
+def _check_constant(
+    scan: PredictionScan, row_names: Sequence[str], scale: Scale
+) -> Iterator[Finding]:
+    if scan.shape[1] < 2 or not scan.shape[0]:
         return
-    constant = np.ptp(profiles, axis=1) == 0
+    constant = scan.constant
     if constant.mean() <= 2 * scale.share_constant:
         return
-    names = [row_names[int(i)] for i in np.flatnonzero(constant)]
-    zero = int((profiles[constant] == 0).all(axis=1).sum())
+    at = np.flatnonzero(constant)
+    zero = int(scan.zero.sum())
     yield RULES["predictions-constant"].found(
-        f"{len(names)} of {len(profiles)} rows with one value for all genes"
+        f"{len(at)} of {scan.shape[0]} rows with one value for all genes"
         + (f", {zero} of them all zero" if zero else ""),
-        n=len(names),
-        examples=names,
+        n=len(at),
+        examples=_Names(row_names, at),
     )
 
 
-def _varied(profiles: Array, row_names: Sequence[str]) -> tuple[Array, list[str]]:
-    """Keep the rows that can say something about the scale."""
-    kept = np.flatnonzero(np.ptp(profiles, axis=1) > 0)
-    return profiles[kept], [row_names[int(i)] for i in kept]
+class _Names(Sequence[str]):
+    """The names of some rows, looked up when one is shown."""
+
+    def __init__(self, names: Sequence[str], at: npt.NDArray[np.intp]) -> None:
+        self._names, self._at = names, at
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return [str(self._names[int(i)]) for i in self._at[key]]
+        return str(self._names[int(self._at[key])])
 
 
 def _relation(mean_profile: Array, control_mean: Array) -> tuple[float, float]:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
+from pereggrn_data.core.row_blocks import dense_values
 
 Array = npt.NDArray[Any]
 
@@ -331,8 +332,7 @@ class Reference:
         """
         n = matrix.shape[0]
         rows = np.unique(np.linspace(0, max(n - 1, 0), min(n, _SAMPLED_ROWS)).astype(np.intp))
-        sample = matrix[rows]
-        sample = np.asarray(sample.toarray() if sparse.issparse(sample) else sample, dtype=float)
+        sample = dense_values(matrix[rows]).astype(float)
         with np.errstate(all="ignore"):
             return cls(
                 {

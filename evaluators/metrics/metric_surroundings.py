@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
-from pereggrn_data.evaluators.grouping import mean_by_group
+from pereggrn_data.core.row_blocks import GroupSums, group_sums, sums_by_groupings
 from pereggrn_data.evaluators.metrics.effects import Effect, log_fold_change
 
 EXPRESSED = 1000
@@ -145,7 +145,11 @@ def t_scores(matrix: Matrix, group_of: Ints, groups: int, contexts: Ints) -> Flo
         (groups, genes). 0 where neither side varies; NaN in the rows of groups
         with fewer than two observations on either side.
     """
-    of_groups = Moments.of(matrix, group_of, groups)
+    return scores_of_moments(Moments.of(matrix, group_of, groups), contexts)
+
+
+def scores_of_moments(of_groups: Moments, contexts: Ints) -> Floats:
+    """As :func:`t_scores`, from the sums over the observations of all groups."""
     result = np.full(of_groups.sums.shape, np.nan)
     for context in np.unique(contexts):
         here = np.flatnonzero(contexts == context)
@@ -181,15 +185,19 @@ class Moments:
     @classmethod
     def of(cls, matrix: Matrix, group_of: Ints, groups: int) -> Moments:
         """Sum up observations; those of a negative group are not looked at."""
-        used = np.flatnonzero(group_of >= 0)
-        if used.size < len(group_of):
-            matrix, group_of = matrix[used], group_of[used]
-        n = np.bincount(group_of, minlength=groups).astype(np.float64)
-        sums, squares = (
-            np.nan_to_num(mean_by_group(part, group_of, groups)) * n[:, None]
-            for part in (matrix, _squared(matrix))
-        )
-        return cls(n, sums, squares)
+        found = group_sums(matrix, group_of, groups, squares=True)
+        return cls._of(found)
+
+    @classmethod
+    def of_each(cls, matrix: Matrix, groupings: list[Ints], groups: int) -> list[Moments]:
+        """Sum up observations by several groupings, in one reading."""
+        found = sums_by_groupings(matrix, groupings, groups, squares=True)
+        return [cls._of(sums) for sums in found]
+
+    @classmethod
+    def _of(cls, found: GroupSums) -> Moments:
+        squares = found.squares
+        return cls(found.n, found.sums, np.zeros_like(found.sums) if squares is None else squares)
 
     def total(self, groups: Ints) -> Moments:
         """Take some groups together."""
@@ -216,13 +224,6 @@ class Moments:
         variance = (self.squares[group] - self.sums[group] * mean) / (self.n[group] - 1)
         variance[variance <= _NO_VARIANCE * np.square(mean)] = 0.0
         return mean, variance
-
-
-def _squared(matrix: Matrix) -> Matrix:
-    if hasattr(matrix, "multiply"):
-        doubled = matrix.astype(np.float64)
-        return doubled.multiply(doubled).tocsr()
-    return np.square(np.asarray(matrix, dtype=np.float64))
 
 
 def deg_weights(scores: Floats, left_out: Bools | None = None) -> Floats:

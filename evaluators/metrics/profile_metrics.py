@@ -6,7 +6,7 @@ function and its entry in :data:`PROFILE_METRICS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix, column_means, dense
+from pereggrn_data.core.resources import resources
+from pereggrn_data.core.row_blocks import (
+    chosen_rows,
+    dense_values,
+    each_block,
+    is_sparse_like,
+    is_stored,
+)
 from pereggrn_data.evaluators.metrics.metric import (
     ORIGINAL,
     TABLE_3,
@@ -30,6 +38,12 @@ from pereggrn_data.evaluators.metrics.metric import (
 N_TREES = 100
 N_COMPONENTS = 20
 _NO_VARIANCE = 1e-12
+
+_ROUNDING = 1e-24
+"""Variance over squared mean that is the rounding of centred values."""
+
+_SMALL = 400
+"""Rows of a matrix up to which all of its eigenvectors are computed at once."""
 
 
 class Training:
@@ -63,10 +77,35 @@ class Training:
                 f"cell_label_accuracy is absent: the training set has {len(set(texts))} distinct "
                 "louvain labels, and a classifier needs at least 2."
             )
+        if is_stored(self._matrix) and self._bytes > resources().memory_bytes // 4:
+            return None, (
+                "cell_label_accuracy is absent: a random forest needs the whole training set in "
+                f"memory, and that takes {self._bytes / 2**30:.1f} GiB (raise --memory)."
+            )
         from sklearn.ensemble import RandomForestClassifier
 
         forest = RandomForestClassifier(n_estimators=N_TREES, random_state=0)
-        return forest.fit(self._matrix[np.flatnonzero(known)], texts.astype(str)), None
+        matrix = chosen_rows(self._matrix, np.flatnonzero(known))
+        if is_stored(matrix):
+            matrix = matrix.to_memory()
+        return forest.fit(matrix, texts.astype(str)), None
+
+    @property
+    def _bytes(self) -> int:
+        """Memory that the matrix takes, at most."""
+        rows, genes = self._matrix.shape
+        return int(rows * genes * 4)
+
+    @property
+    def too_many_genes(self) -> str | None:
+        """Why there are no components, where products of genes would not fit into memory."""
+        genes = int(self._matrix.shape[1])
+        if not is_stored(self._matrix) or 16 * genes**2 <= resources().memory_bytes // 2:
+            return None
+        return (
+            f"distance_in_pca is absent: the products of {genes} genes with each other take "
+            f"{16 * genes**2 / 2**30:.1f} GiB, more than half of the memory (raise --memory)."
+        )
 
     @cached_property
     def components(self) -> Floats | None:
@@ -173,11 +212,13 @@ def distance_in_pca(profiles: Profiles) -> WholeValues:
 
     Returns
     -------
-    dict, None
+    dict, str or None
         Per method, (groups,) squared Euclidean distances; NaN where the training
-        set does not vary. They do not depend on the signs of the components, so
-        neither on the machine.
+        set does not vary; empty, with the reason, where memory does not do. They do
+        not depend on the signs of the components, so neither on the machine.
     """
+    if (absent := profiles.training.too_many_genes) is not None:
+        return {}, absent
     components = profiles.training.components
     if components is None:
         nothing = np.full(len(profiles.observed), np.nan)
@@ -201,21 +242,99 @@ def principal_components(train: Matrix) -> Floats | None:
     ndarray or None
         (components, genes); None where the training set does not vary.
     """
-    from sklearn.decomposition import PCA
-
     rows, genes = train.shape
-    dense = np.asarray(train.toarray() if sparse.issparse(train) else train, dtype=np.float64)
-    # Centred here, because the covariance solver would subtract large numbers.
-    dense = dense - dense.mean(axis=0)
     # Centring takes one degree of freedom; a component beyond it is arbitrary.
     wanted = min(N_COMPONENTS, rows - 1, genes)
-    if wanted < 1 or not dense.any():
+    if wanted < 1:
         return None
-    # Both solvers are exact; this one is the faster where rows outnumber genes.
-    solver = "covariance_eigh" if rows > genes else "full"
-    pca = PCA(n_components=wanted, svd_solver=solver, random_state=0).fit(dense)
-    varied = pca.explained_variance_ > _NO_VARIANCE * pca.explained_variance_[0]
-    return np.asarray(pca.components_[varied])
+    if is_sparse_like(train) and not is_stored(train):
+        variances, axes = _leading(_centred_products(sparse.csr_array(train)), genes, wanted)
+    elif rows > genes:
+        covariance = _covariance(train)
+        variances, axes = _leading(lambda v: covariance @ v, genes, wanted, covariance)
+    else:
+        centred = dense(train)
+        centred -= centred.mean(axis=0)
+        # Of fewer rows than genes, the products of rows with each other are fewer.
+        inner = centred @ centred.T
+        variances, of_rows = _leading(lambda v: inner @ v, rows, wanted, inner)
+        sizes = np.sqrt(np.maximum(variances, np.finfo(float).tiny))
+        axes = (of_rows.T @ centred).T / sizes
+    # A training set that does not vary leaves nothing but rounding.
+    if not variances[0] > _ROUNDING * rows * float(np.square(column_means(train)).sum()):
+        return None
+    varied = variances > _NO_VARIANCE * variances[0]
+    return np.ascontiguousarray(axes[:, varied].T)
+
+
+def _leading(
+    multiply: Callable[[Floats], Floats], size: int, wanted: int, whole: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return the largest eigenvalues of a symmetric matrix, falling, and their vectors.
+
+    Parameters
+    ----------
+    multiply
+        From a vector to its product with the matrix.
+    size
+        Of the matrix.
+    wanted
+        How many.
+    whole
+        The matrix, where there is one; small ones are decomposed as a whole.
+
+    Returns
+    -------
+    values, vectors
+        (wanted,), (size, wanted)
+    """
+    from scipy.linalg import eigh
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    if size <= max(_SMALL, 2 * wanted):
+        matrix = whole
+        if matrix is None:
+            matrix = np.column_stack([multiply(unit) for unit in np.eye(size)])
+        values, vectors = eigh((matrix + matrix.T) / 2)
+    else:
+        # To the last digit (tol=0), from a start that is the same everywhere.
+        start = np.random.default_rng(0).normal(size=size)
+        operator = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
+        values, vectors = eigsh(operator, k=wanted, v0=start, tol=0)
+    order = np.argsort(-values, kind="stable")[:wanted]
+    return np.maximum(values[order], 0), vectors[:, order]
+
+
+def _centred_products(train: Any) -> Callable[[Floats], Floats]:
+    """Return the product with the covariance (times n) of a sparse matrix that stays sparse."""
+    values = train.astype(np.float64)
+    by_gene = values.T.tocsr()
+    mean = column_means(values)
+
+    def multiply(vector: Floats) -> Floats:
+        scores = values @ vector - mean @ vector
+        return np.asarray(by_gene @ scores - mean * scores.sum())
+
+    return multiply
+
+
+def _covariance(train: Matrix) -> Floats:
+    """Return (genes, genes) the covariance, times n, in one reading.
+
+    Values are taken over the means of the first block, which are close to those of all:
+    large numbers are not subtracted from each other.
+    """
+    genes = train.shape[1]
+    total, products = np.zeros(genes), np.zeros((genes, genes))
+    near: Floats | None = None
+    for block in each_block(train):
+        values = np.asarray(dense_values(block.values), dtype=np.float64)
+        near = values.mean(axis=0) if near is None else near
+        values = values - near
+        total += values.sum(axis=0)
+        products += values.T @ values
+    products -= np.outer(total, total / train.shape[0])
+    return products
 
 
 PROFILE_METRICS = (

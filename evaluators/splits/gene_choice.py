@@ -17,6 +17,7 @@ from scipy import sparse
 from pereggrn_data.core.arrays import Floats, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, MEASURED
+from pereggrn_data.core.row_blocks import StoredMatrix, is_stored
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -131,7 +132,9 @@ def rank_by_variance(matrix: Matrix) -> Floats:
     ndarray
         (genes,) ranks 0, 1, 2, ...; of equal variances, the earlier gene comes first.
     """
-    if sparse.issparse(matrix):
+    if is_stored(matrix):
+        variance = _variance_in_blocks(matrix)
+    elif sparse.issparse(matrix):
         from sklearn.utils.sparsefuncs import mean_variance_axis
 
         # It sums in float64 only if it is given float64.
@@ -141,3 +144,17 @@ def rank_by_variance(matrix: Matrix) -> Floats:
     rank = np.empty(len(variance))
     rank[np.argsort(-variance, kind="stable")] = np.arange(len(variance))
     return rank
+
+
+def _variance_in_blocks(matrix: StoredMatrix) -> Floats:
+    """Return the variance of each column, in one reading."""
+    n, total, squares = matrix.shape[0], 0.0, 0.0
+    near: Floats | None = None
+    for block in matrix.blocks():
+        values = np.asarray(block.dense(), dtype=np.float64)
+        # Over values close to the mean, so that nothing large is subtracted.
+        near = values.mean(axis=0) if near is None else near
+        values = values - near
+        total = total + values.sum(axis=0)
+        squares = squares + np.square(values).sum(axis=0)
+    return np.asarray(squares / n - np.square(total / n), dtype=np.float64)

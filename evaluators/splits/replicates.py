@@ -25,6 +25,7 @@ from pereggrn_data.core.format import (
     PERTURBATION_TYPE,
 )
 from pereggrn_data.core.labels import levels_of
+from pereggrn_data.core.row_blocks import group_sums, is_stored
 from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys
 
@@ -200,6 +201,11 @@ def _mode(labels: pd.Series[Any]) -> Any:
 
 def _sums(matrix: Any, group_of: Ints, counts: Any, *, mean: bool) -> Any:
     """Add up the rows of each group in float64; sparse stays sparse."""
+    if is_stored(matrix):
+        sums = group_sums(matrix, group_of, len(counts)).sums
+        kind = np.result_type(matrix.dtype, np.float32)
+        made = (sums / counts[:, None]).astype(kind) if mean else sums
+        return sparse.csr_matrix(made) if matrix.is_sparse else made
     weights = 1 / counts[group_of] if mean else np.ones(len(group_of))
     indicator = sparse.csr_matrix(
         (weights, (group_of, np.arange(len(group_of)))), shape=(len(counts), len(group_of))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.anndata_files import (
         write_unfilled_h5ad as write_unfilled_h5ad,
     )
-    from pereggrn_data.loaders.files.blocks import matrix_in_memory as matrix_in_memory
     from pereggrn_data.loaders.files.count_sources import CountSource as CountSource
     from pereggrn_data.loaders.files.count_sources import open_counts as open_counts
     from pereggrn_data.loaders.files.count_sources import sample_of as sample_of
@@ -51,6 +50,8 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.integrity import settle as settle
     from pereggrn_data.loaders.files.integrity import settle_folder as settle_folder
     from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
+    from pereggrn_data.loaders.files.matrices.blocks import matrix_in_memory as matrix_in_memory
+    from pereggrn_data.loaders.files.matrices.stored_data import StoredData as StoredData
     from pereggrn_data.loaders.files.model_files import JOBLIB as JOBLIB
     from pereggrn_data.loaders.files.model_files import check_model_path as check_model_path
     from pereggrn_data.loaders.files.model_files import read_model_file as read_model_file
@@ -110,7 +111,7 @@ __getattr__, __dir__ = lazy_names(
             "write_h5ad",
             "write_unfilled_h5ad",
         ),
-        "blocks": ("matrix_in_memory",),
+        "matrices.blocks": ("matrix_in_memory",),
         "count_sources": (
             "CountSource",
             "open_counts",
@@ -173,6 +174,7 @@ __getattr__, __dir__ = lazy_names(
             "read_test_set",
             "write_split",
         ),
+        "matrices.stored_data": ("StoredData",),
         "stored_text": (
             "read_json",
             "read_text",

@@ -24,11 +24,16 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     TRAIN_FILE,
 )
-from pereggrn_data.core.reports import Severity
-from pereggrn_data.loaders.files.blocks import whole_matrix
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
 from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
+from pereggrn_data.loaders.files.matrices.blocks import whole_matrix, write_rows
+from pereggrn_data.loaders.files.matrices.stored_data import (
+    StoredData,
+    is_large,
+    open_stored,
+    refuse_unread,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame as plain_frame
 from pereggrn_data.loaders.files.plain_frames import refuse_levels
 from pereggrn_data.loaders.files.signatures import hdf5_problem
@@ -51,7 +56,8 @@ class Dataset:
     sha256
         Of the file's bytes; of the content, for generated data.
     adata
-        Observations by genes, natural-log expression in ``X``.
+        Observations by genes, natural-log expression in ``X``; that of a file that is too
+        large for the memory is read in blocks.
     local_to
         Folder of the local collection, where the name is a published one's too.
     left
@@ -61,7 +67,7 @@ class Dataset:
     name: str
     path: str | None
     sha256: str
-    adata: AnnData
+    adata: AnnData | StoredData
     local_to: str | None = None
     left: tuple[str, ...] = ()
 
@@ -158,13 +164,7 @@ def _assembled(reader: H5adReader) -> AnnData:
     raw_x, raw_names = _matrix(reader, "raw"), None
     if raw_x is not None:
         raw_names = reader.raw_names()
-    if reader.unread:
-        unreadable = [f for f in reader.problems if f.severity is Severity.ERROR]
-        raise InvalidDataError(
-            f"{reader.path} cannot be read.",
-            details=[line for finding in unreadable for line in finding.to_lines()],
-            fix="write the file again with anndata.",
-        )
+    refuse_unread(reader)
     adata = anndata.AnnData(X=x, obs=obs, var=var, uns=uns)
     for slot in MAPPINGS:
         for key, value in reader.mapping(slot, every=True).items():
@@ -201,7 +201,7 @@ def _check_sparse(matrix: Any, what: str) -> None:
 
 
 def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
-    """Read a dataset file and hash it.
+    """Read a dataset file and hash it; a large one stays on disk and is read in blocks.
 
     Parameters
     ----------
@@ -210,7 +210,11 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
     given_as
         The path as the user wrote it, kept for messages and predictions files.
     """
-    adata, left = _read_with_notes(path)
+    adata: Any
+    if is_large(path, "X", "raw"):
+        adata, left = open_stored(path)
+    else:
+        adata, left = _read_with_notes(path)
     return Dataset(
         name=dataset_name(path),
         path=given_as or str(path),
@@ -220,11 +224,15 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
     )
 
 
-def write_h5ad(adata: AnnData, path: Path) -> None:
+def write_h5ad(adata: AnnData | StoredData, path: Path) -> None:
     """Write an ``.h5ad`` file that older anndata can read, in one step.
 
-    The file appears under its name only when it is complete; `adata` stays as it is.
+    The file appears under its name only when it is complete; `adata` stays as it is. Stored
+    matrices are copied block by block, in the layout that they have.
     """
+    if isinstance(adata, StoredData):
+        _write_stored(adata, path)
+        return
     with written_in_one_step(path) as temporary:
         _write_elements(temporary, with_plain_strings(_of_same_arrays(adata)))
 
@@ -241,6 +249,22 @@ def _write_elements(path: Path, adata: AnnData) -> None:
         for name in ("X", "raw"):
             if getattr(adata, name) is None:
                 file.pop(name, None)  # older anndata cannot read what stands in its place
+
+
+def _write_stored(data: StoredData, path: Path) -> None:
+    import anndata
+
+    tables = anndata.AnnData(obs=data.obs, var=data.var, uns=data.uns)
+    if data.raw is not None:
+        # Its table of genes; its values come after.
+        nothing = sparse.csr_matrix((data.n_obs, len(data.raw.var)), dtype=np.float32)
+        tables.raw = anndata.AnnData(X=nothing, obs=data.obs[[]], var=data.raw.var)
+    with written_in_one_step(path) as temporary:
+        _write_elements(temporary, with_plain_strings(_of_same_arrays(tables)))
+        with writing_hdf5(temporary, "a") as file:
+            write_rows(file, "X", data.X)
+            if data.raw is not None:
+                write_rows(file["raw"], "X", data.raw.X)
 
 
 def _of_same_arrays(adata: AnnData) -> AnnData:

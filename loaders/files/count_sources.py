@@ -14,14 +14,14 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
-from pereggrn_data.loaders.files.blocks import (
+from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
+from pereggrn_data.loaders.files.hdf5_files import open_hdf5
+from pereggrn_data.loaders.files.matrices.blocks import (
     compressed_matrix,
     matrix_in_file,
     matrix_in_memory,
     matrix_in_zarr,
 )
-from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
-from pereggrn_data.loaders.files.hdf5_files import open_hdf5
 from pereggrn_data.loaders.files.parquet_files import read_parquet_frame
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import refuse_other_kind

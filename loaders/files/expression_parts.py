@@ -13,7 +13,6 @@ import pandas as pd
 
 from pereggrn_data.core.format import PEREGGRN_UNS
 from pereggrn_data.core.reports import Finding
-from pereggrn_data.loaders.files.blocks import matrix_in_file, matrix_in_memory
 from pereggrn_data.loaders.files.h5ad_elements import (
     MAPPINGS,
     WITH_RULES,
@@ -21,6 +20,7 @@ from pereggrn_data.loaders.files.h5ad_elements import (
     open_h5ad,
 )
 from pereggrn_data.loaders.files.hdf5_files import open_hdf5
+from pereggrn_data.loaders.files.matrices.blocks import matrix_in_file, matrix_in_memory
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
 from pereggrn_data.loaders.files.signatures import hdf5_problem

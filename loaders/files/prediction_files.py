@@ -32,9 +32,16 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.prediction_types import Origin, Predictions
 from pereggrn_data.core.printable import one_line
+from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
 from pereggrn_data.loaders.files.integrity import sha256_of_file
+from pereggrn_data.loaders.files.matrices.stored_data import (
+    StoredData,
+    is_large,
+    open_stored,
+    stored_parts,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.signatures import other_kind, recognise
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
@@ -111,7 +118,7 @@ def predictions_of(given: Any) -> Predictions:
     import anndata
 
     if isinstance(given, anndata.AnnData):
-        return _from_adata(own_copy(given), "the AnnData object")
+        return _from_adata(stored_parts(given) or own_copy(given), "the AnnData object")
     if isinstance(given, pd.DataFrame):
         _refuse_duplicate_columns([str(c) for c in given.columns], "the DataFrame")
         return _from_wide_table(given, "the DataFrame")
@@ -123,6 +130,8 @@ def predictions_of(given: Any) -> Predictions:
 
 
 def _read_h5ad(path: Path) -> Predictions:
+    if is_large(path, "X"):
+        return _from_adata(open_stored(path, with_raw=False)[0], str(path))
     with warnings.catch_warnings():
         # Duplicate names are found, and named, by the checks that follow.
         warnings.filterwarnings("ignore", message=".*names are not unique")
@@ -130,10 +139,14 @@ def _read_h5ad(path: Path) -> Predictions:
     return _from_adata(adata, str(path))
 
 
-def _from_adata(adata: AnnData, source: str) -> Predictions:
-    if adata.X is None:
+def _from_adata(adata: AnnData | StoredData, source: str) -> Predictions:
+    matrix: Any = adata.X
+    if matrix is None:
         raise InvalidDataError(f"{source} has no X.", expected="predicted expression in X")
-    matrix = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
+    if sparse.issparse(matrix):
+        matrix = sparse.csr_array(matrix)
+    elif not is_stored(matrix):
+        matrix = np.asarray(matrix)
     if matrix.dtype.kind not in "iuf":
         raise InvalidDataError(
             f"X of {source} does not hold real numbers.",

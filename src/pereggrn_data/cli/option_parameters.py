@@ -17,6 +17,7 @@ from typer.core import TyperOption
 from pereggrn_data.cli.programs import HelpfulApp, HelpfulCommand
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.options import Option, options_of
+from pereggrn_data.core.resources import Resources, using
 
 T = TypeVar("T")
 
@@ -115,6 +116,10 @@ class OptionGroup:
         )
 
 
+LIMITS = OptionGroup(Resources, panel="Memory and threads")
+"""Of every command that reads in blocks."""
+
+
 class Said:
     """What was said on a command line, by class of options."""
 
@@ -165,7 +170,9 @@ def add_command(
 
     def run(**given: Any) -> None:
         said = Said({g.options: g.read(given) for g in groups})
-        function(said, **{p.name: given[p.name] for p in own})
+        limited = any(g.options is Resources for g in groups)
+        with using(said.options(Resources) if limited else None):
+            function(said, **{p.name: given[p.name] for p in own})
 
     # typer reads names, types and defaults from here; two of one name are an error.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -75,6 +75,8 @@ def column_means(matrix: Matrix, rows: Bools | None = None) -> Floats:
         (genes,)
     """
     part = matrix if rows is None else matrix[np.flatnonzero(rows)]
+    if hasattr(part, "column_sums"):  # a matrix that is not in memory
+        return np.asarray(part.column_sums() / part.shape[0], dtype=np.float64)
     if sparse.issparse(part):
         # scipy's mean() of float32 sums in float32, whatever dtype it is given.
         total = np.ones(part.shape[0]) @ part

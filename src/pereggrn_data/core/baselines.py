@@ -17,6 +17,8 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Matrix, column_means
 from pereggrn_data.core.labels import targets_matrix
+from pereggrn_data.core.row_blocks import StoredMatrix, is_stored
+from pereggrn_data.core.stored_medians import picked, stored_medians, targets_in
 
 _COLUMNS_AT_A_TIME = 256
 
@@ -39,11 +41,16 @@ def training_mean(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.Array
         (genes,) natural-log expression; NaN for a gene that every observation
         perturbs.
     """
+    if is_stored(matrix):
+        return _mean_of_stored(matrix, np.asarray(perturbations), np.asarray(genes))
     return _without_own_targets(matrix, perturbations, genes, column_means, np.mean)
 
 
 def training_median(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike) -> Floats:
     """Median expression per gene; parameters and result as :func:`training_mean`."""
+    if is_stored(matrix):
+        targets = targets_matrix(np.asarray(perturbations), np.asarray(genes))
+        return stored_medians(matrix, *targets)
     return _without_own_targets(matrix, perturbations, genes, _column_medians, np.median)
 
 
@@ -90,6 +97,23 @@ def additive(
         if all(part in effect for part in parts):
             result[row] = control_mean + np.sum([effect[part] for part in parts], axis=0)
     return result
+
+
+def _mean_of_stored(
+    matrix: StoredMatrix, perturbations: npt.NDArray[Any], genes: npt.NDArray[Any]
+) -> Floats:
+    """Average all rows in one reading, and take out what rows perturb themselves."""
+    rows, columns = targets_matrix(perturbations, genes)
+    n = np.full(matrix.shape[1], float(matrix.shape[0]))
+    np.subtract.at(n, columns, 1)
+    total = np.zeros(matrix.shape[1])
+    for block in matrix.blocks():
+        here, own, of = targets_in(block, rows, columns, matrix.shape[0])
+        total += np.ones(block.values.shape[0]) @ block.values
+        if here.size:
+            np.subtract.at(total, of, picked(block.values, own, of).astype(np.float64))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(n > 0, total / n, np.nan))
 
 
 def _without_own_targets(

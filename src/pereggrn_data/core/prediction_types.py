@@ -113,7 +113,8 @@ class Predictions:
     genes
         (genes,) column names, possibly with duplicates.
     matrix
-        (rows, genes) natural-log expression or log fold change, dense.
+        (rows, genes) natural-log expression or log fold change: an array, a CSR array, or
+        rows of a file that are read in blocks.
     origin
         What the file says of itself, or None.
     has_row_names

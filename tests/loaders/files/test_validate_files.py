@@ -16,7 +16,7 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-import pereggrn_data.loaders.files.blocks as blocks
+import pereggrn_data.loaders.files.matrices.blocks as blocks
 from pereggrn_data import validate
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
 

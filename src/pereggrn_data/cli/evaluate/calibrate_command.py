@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
@@ -20,6 +20,7 @@ _ONLY_OF_PREDICTIONS = tuple(
 GROUPS = (
     OptionGroup(ScoreOptions, without=_ONLY_OF_PREDICTIONS),
     OptionGroup(SplitOptions, panel="The split"),
+    LIMITS,
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pereggrn_data.cli.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
@@ -23,6 +23,7 @@ GROUPS = (
     OptionGroup(
         SplitOptions, panel="The split, made again", instead={"networks": "--split-network"}
     ),
+    LIMITS,
 )
 
 POOLED = "pooled_scores"

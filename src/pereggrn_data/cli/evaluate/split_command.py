@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pereggrn_data.cli.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
@@ -18,7 +18,7 @@ from pereggrn_data.pipelines.split import SplitOptions
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.split import SplitDataset
 
-GROUPS = (OptionGroup(SplitOptions),)
+GROUPS = (OptionGroup(SplitOptions), LIMITS)
 
 
 def split_command(

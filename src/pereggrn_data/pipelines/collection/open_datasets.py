@@ -20,6 +20,7 @@ from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder, require_recorded
 from pereggrn_data.loaders.files import (
     Dataset,
+    StoredData,
     content_sha256,
     existing_file,
     own_copy,
@@ -63,7 +64,8 @@ def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
     InvalidDataError
         If the file cannot be read.
     """
-    return open_dataset(dataset, collection=collection).adata
+    opened = open_dataset(dataset, collection=collection).adata
+    return opened.to_memory() if isinstance(opened, StoredData) else opened
 
 
 def open_dataset(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools
+from pereggrn_data.core.resources import limited
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
     METRICS,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pereggrn_data.core.splits import Split
 
 
+@limited
 def calibrate(
     dataset: str | Path | Dataset | AnnData | SplitDataset,
     *,
@@ -75,6 +77,8 @@ def calibrate(
         By default one per processor.
     use_cache
         Whether one that was made before is taken, and this one is kept.
+    memory
+        {memory}
 
     Raises
     ------

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.arrays import Bools, Floats, Ints
+from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PERTURBATION_TYPE, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
+from pereggrn_data.core.row_blocks import (
+    add_by_group,
+    chosen_rows,
+    dense_values,
+    each_block,
+    is_stored,
+    stored_values,
+)
 from pereggrn_data.evaluators import (
     Aligned,
+    ControlFill,
     Placement,
     Task,
-    align,
-    fill_with_controls,
+    aligned_sums,
     group_keys,
     mean_by_group,
     observations_named,
@@ -28,6 +37,7 @@ from pereggrn_data.evaluators import (
 from pereggrn_data.pipelines.score.score_inputs import ScoreInputs
 from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, ScoreOptions
 from pereggrn_data.validators import (
+    PredictionScan,
     Scale,
     check_alike,
     check_clipped,
@@ -42,6 +52,7 @@ from pereggrn_data.validators import (
     check_row_names,
     check_rows,
     check_scale,
+    outlier_limit,
 )
 
 
@@ -91,6 +102,18 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         _raise_if_errors(predictions, findings)
     # What is not held out was counted, or is an error that is raised below.
     rows, mine, at = rows[expected], mine[expected], at[expected]
+    placement = place_rows(mine, task, at)
+    columns = position.get_indexer(pd.Index(task.genes))
+    scale = Scale.of(task.train_matrix, task.control_mean) if options.check_scale else None
+    limit = np.inf if scale is None else outlier_limit(scale)
+    placed = PlacedRows(
+        matrix=part_of(predictions.matrix, rows[placement.rows], columns),
+        obs=_with_groups(mine, placement, task),
+        placement=placement,
+        task=task,
+        options=options,
+    )
+    read = placed.read(limit)
     present = [column for column in task.group_by if column in mine]
     findings += check_repeated(
         group_keys(mine, present),
@@ -98,30 +121,141 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         predictions.matrix,
         rows,
         (at >= 0) & ~pd.Series(at).duplicated().to_numpy(bool),
+        _prints(read.scan, placement, len(rows)),
     )
-    placement = place_rows(mine, task, at)
-    rows, mine = rows[placement.rows], _with_groups(mine, placement, task)
-    columns = position.get_indexer(pd.Index(task.genes))
-    given = np.asarray(predictions.matrix[rows][:, columns], dtype=np.float64)
-    reference = task.reference(placement.group_of)
-    values, filled = _filled(given, mine, task, reference, options)
-    findings += check_numbers(values, list(map(str, mine.index)), list(task.genes))
-    if options.check_scale and np.isfinite(values).all():
-        findings += _scale_findings(values, mine, task, options)
+    names = pd.Index(placed.obs.index).astype(str)
+    findings += check_numbers(read.scan, names, list(task.genes))
+    if scale is not None and read.scan.is_finite:
+        fold_changes = options.scale == PredictionScale.LOGFC
+        judge = check_fold_changes if fold_changes else check_scale
+        findings += judge(read.scan, scale, row_names=names)
     findings += _control_findings(predictions, is_control, columns, task, options)
     _raise_if_errors(predictions, findings)
-    expression = values + reference if options.scale == PredictionScale.LOGFC else values
     warnings = [*inputs.notes, *(str(finding) for finding in findings)]
-    if filled:
-        warnings.append(f"{filled} missing values were replaced by the mean of training controls.")
+    if read.filled:
+        warnings.append(
+            f"{read.filled} missing values were replaced by the mean of training controls."
+        )
     in_file = placement.test_of if placement.is_plain else None
     warnings += _reordered(columns, in_file)
-    aligned = align(expression, placement, task)
-    warnings += [str(f) for f in _shortcuts(aligned, values, task)]
+    aligned = aligned_sums(read.sums, placement, task, placed.own)
+    warnings += [str(f) for f in _shortcuts(aligned, read.scan, task)]
     return Checked(aligned, tuple(warnings))
 
 
-def _shortcuts(aligned: Aligned, values: Floats, task: Task) -> list[Finding]:
+def part_of(matrix: Any, rows: Ints, columns: Ints) -> Any:
+    """Return some rows and columns of a matrix, and itself where these are all, in order."""
+    matrix = chosen_rows(matrix, rows)
+    if not np.array_equal(columns, np.arange(matrix.shape[1])):
+        matrix = matrix[:, columns]
+    return matrix
+
+
+def _prints(scan: PredictionScan, placement: Placement, n: int) -> Floats:
+    """Return (rows, 3) numbers that are equal for equal rows of the file."""
+    first = np.full(n, -1, dtype=np.intp)
+    first[placement.rows[::-1]] = np.arange(len(placement.rows))[::-1]
+    return np.asarray(scan.prints[first])
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """What one reading of predictions found.
+
+    Parameters
+    ----------
+    scan
+        Of the values as the file has them.
+    sums
+        (groups, genes) of natural-log expression.
+    filled
+        How many values were NaN and have been replaced.
+    """
+
+    scan: PredictionScan
+    sums: Floats
+    filled: int
+
+
+@dataclass(frozen=True)
+class PlacedRows:
+    """Predictions of held-out groups, wherever they are.
+
+    Parameters
+    ----------
+    matrix
+        (placed, genes) values, genes in the task's order; in memory or in a file.
+    obs
+        (placed,) what they predict.
+    placement
+        Of the rows.
+    task
+        What was held out.
+    options
+        On which scale, and what replaces NaN.
+    """
+
+    matrix: Any
+    obs: pd.DataFrame
+    placement: Placement
+    task: Task
+    options: ScoreOptions
+
+    @cached_property
+    def _fill(self) -> ControlFill:
+        return ControlFill(self.task)
+
+    @property
+    def _is_logfc(self) -> bool:
+        return self.options.scale == PredictionScale.LOGFC
+
+    def _filled(self, rows: Any, values: Any) -> tuple[Any, int]:
+        """Replace NaN, if that was asked for; on the scale of the file."""
+        if self.options.fill_missing == Fill.NONE or not np.isnan(stored_values(values)).any():
+            return values, 0
+        expression = dense_values(values).astype(np.float64)
+        if not self._is_logfc:
+            return self._fill.of(expression, self.obs.iloc[rows])
+        reference = self._reference(rows)
+        filled, n = self._fill.of(expression + reference, self.obs.iloc[rows])
+        return filled - reference, n
+
+    def _reference(self, rows: Any) -> Floats:
+        return self.task.reference(self.placement.group_of[rows])
+
+    def _expression(self, rows: Any, values: Any) -> Any:
+        if not self._is_logfc:
+            return values
+        return np.asarray(dense_values(values), dtype=np.float64) + self._reference(rows)
+
+    def read(self, limit: float) -> ReadRows:
+        """Go through all of it once; values from `limit` on are outliers."""
+        n, genes = self.matrix.shape
+        scan = PredictionScan(n, genes, limit)
+        sums = np.zeros((len(self.task.groups), genes))
+        group_of, filled = self.placement.group_of, 0
+        for block in each_block(self.matrix):
+            rows = np.arange(n)[block.rows]
+            values, n_filled = self._filled(rows, block.values)
+            filled += n_filled
+            scan.add(rows, values)
+            add_by_group(sums, group_of[rows], self._expression(rows, values))
+        if filled and filled == scan.n_values:
+            # Nothing was predicted; it is not for us to forecast everything.
+            scan = PredictionScan(n, genes)
+            scan.note_nothing()
+            filled = 0
+        return ReadRows(scan, sums, filled)
+
+    def own(self, test: Ints) -> Floats:
+        """Return the predicted expression of some test observations, (some, genes)."""
+        rows = self.placement.own_rows(test)
+        part: Any = self.matrix[rows]
+        values, _ = self._filled(rows, part.to_memory() if is_stored(part) else part)
+        return np.asarray(dense_values(self._expression(rows, values)), dtype=np.float64)
+
+
+def _shortcuts(aligned: Aligned, scan: PredictionScan, task: Task) -> list[Finding]:
     """Look for what scores alone do not show; see the validators."""
     kept = aligned.scored
     names = [" / ".join(key) for key in task.keys[kept]]
@@ -143,7 +277,7 @@ def _shortcuts(aligned: Aligned, values: Floats, task: Task) -> list[Finding]:
     profiles = aligned.profiles
     return [
         *check_mixed_scales(profiles, task.observed, task.control_mean, names),
-        *check_clipped(values),
+        *check_clipped(scan),
         *check_copies(profiles, own[kept], task.observed, own, names,
                       [" / ".join(key) for key in task.keys], "predictions-of-another"),
         *check_copies(profiles, own[kept], means, theirs, names, list(training),
@@ -186,31 +320,12 @@ def _with_groups(mine: pd.DataFrame, placement: Placement, task: Task) -> pd.Dat
     return placed.assign(**{column: groups[column].to_numpy() for column in lacking})
 
 
-def _filled(
-    values: Floats, mine: pd.DataFrame, task: Task, reference: Floats, options: ScoreOptions
-) -> tuple[Floats, int]:
-    if options.fill_missing == Fill.NONE or np.isnan(values).all():
-        return values, 0
-    if options.scale == PredictionScale.LOGFC:
-        filled, count = fill_with_controls(values + reference, mine, task)
-        return filled - reference, count
-    return fill_with_controls(values, mine, task)
-
-
-def _scale_findings(
-    values: Floats, mine: pd.DataFrame, task: Task, options: ScoreOptions
-) -> Iterable[Finding]:
-    scale = Scale.of(task.train_matrix, task.control_mean)
-    judge = check_fold_changes if options.scale == PredictionScale.LOGFC else check_scale
-    return judge(values, scale, row_names=list(map(str, mine.index)))
-
-
 def _control_findings(
     predictions: Predictions, controls: Any, columns: Any, task: Task, options: ScoreOptions
 ) -> Iterable[Finding]:
     if not controls.any():
         return ()
-    profile = np.asarray(predictions.matrix[controls][:, columns], dtype=np.float64).mean(axis=0)
+    profile = column_means(part_of(predictions.matrix, np.flatnonzero(controls), columns))
     if options.scale == PredictionScale.LOGFC:
         profile = profile + task.control_mean
     return check_controls(profile, task.control_mean)

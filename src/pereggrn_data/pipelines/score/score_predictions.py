@@ -15,6 +15,7 @@ from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
+from pereggrn_data.core.resources import limited
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.network import Network
 
 
+@limited
 @takes(ScoreOptions)
 def score(
     predictions: str
@@ -99,6 +101,8 @@ def score(
         Folder of the local collection.
     threads
         By default one per processor.
+    memory
+        {memory}
     {options}
 
     Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from pereggrn_data.loaders.files import (
     ROW_NAME,
     SPLIT_FILE,
     Dataset,
+    StoredData,
     refuse_overwriting,
     user_path,
     write_h5ad,
@@ -113,8 +114,11 @@ class SplitDataset:
         return [] if known == self.prepared.adata.n_obs else list(map(str, names))
 
     @cached_property
-    def train(self) -> AnnData:
+    def train(self) -> Any:
         """Training observations by modelled genes; nothing in it looks at held-out expression.
+
+        An AnnData object; of a dataset that is too large for the memory, its parts by the
+        same names, whose matrices are read in blocks (``.to_memory()`` reads all of it).
 
         What was computed from all observations (embeddings, gene statistics) is
         not copied, except ``highly_variable_rank``; even that is computed anew
@@ -135,7 +139,7 @@ class SplitDataset:
         return cut_down(source, rows, self._at.train_genes, split=self.split, rank=rank)
 
     @cached_property
-    def given_controls(self) -> AnnData | None:
+    def given_controls(self) -> Any:
         """Controls that are known and do not train, of a time series; else None."""
         if not len(self._at.given):
             return None
@@ -236,7 +240,9 @@ class SplitDataset:
         return f"{self.split!r}; trains on {self.n_train} observations{more}"
 
 
-def cut_down(adata: AnnData, rows: Any, genes: Any, *, split: Split, rank: Any = None) -> AnnData:
+def cut_down(
+    adata: AnnData | StoredData, rows: Any, genes: Any, *, split: Split, rank: Any = None
+) -> Any:
     """Keep some observations and genes, and nothing that was computed from others.
 
     Parameters
@@ -255,9 +261,10 @@ def cut_down(adata: AnnData, rows: Any, genes: Any, *, split: Split, rank: Any =
 
     Returns
     -------
-    AnnData
-        ``raw`` keeps all genes; the two lists in ``uns`` name the genes that a
-        kept observation perturbs, alone or with others.
+    AnnData or StoredData
+        As `adata` is; nothing of a stored one is read. ``raw`` keeps all genes; the two
+        lists in ``uns`` name the genes that a kept observation perturbs, alone or with
+        others.
     """
     import anndata
 
@@ -280,6 +287,19 @@ def cut_down(adata: AnnData, rows: Any, genes: Any, *, split: Split, rank: Any =
     var = _without_statistics(adata.var.iloc[genes])
     if rank is not None:
         var[HIGHLY_VARIABLE_RANK] = np.asarray(rank)[genes]
+    if isinstance(adata, StoredData):
+        raw = adata.raw
+        return StoredData(
+            obs=obs,
+            var=var,
+            uns=uns,
+            X=adata.X[rows][:, genes],
+            raw=None
+            if raw is None
+            else replace(
+                raw, X=raw.X[rows], var=_without_statistics(raw.var, keep_rank=rank is None)
+            ),
+        )
     kept = anndata.AnnData(X=adata.X[rows][:, genes], obs=obs, var=var, uns=uns)
     if adata.raw is not None:
         kept.raw = anndata.AnnData(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.options import one_of, takes
+from pereggrn_data.core.resources import limited
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.splits import require_applicable
 from pereggrn_data.loaders.files import Dataset
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@limited
 @takes(SplitOptions, without=("type",))
 def split(
     dataset: str | Path | Dataset | AnnData | SplitDataset,
@@ -54,6 +56,8 @@ def split(
         would mean nothing (such as ``"X-not-log"``), to go on all the same.
     collection
         Folder of the local collection.
+    memory
+        {memory}
     {options}
 
     Raises

@@ -1,0 +1,170 @@
+"""Matrices that stay in their files: what is read of them, and that results are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from pereggrn_data.core.baselines import training_mean, training_median
+from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.resources import Resources, resources, using
+from pereggrn_data.core.row_blocks import (
+    StoredMatrix,
+    dense_values,
+    each_block,
+    group_sums,
+    stacked_rows,
+)
+from pereggrn_data.loaders.files.anndata_files import write_h5ad
+from pereggrn_data.loaders.files.matrices.blocks import rows_of
+from pereggrn_data.loaders.files.matrices.stored_data import open_stored
+
+LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
+
+
+@pytest.fixture
+def values() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.where(rng.random((90, 12)) < 0.5, rng.normal(2, 1, (90, 12)), 0).astype("f4")
+
+
+@pytest.fixture(params=LAYOUTS)
+def file(request: pytest.FixtureRequest, values: np.ndarray, tmp_path: Path) -> Path:
+    path = tmp_path / "data.h5ad"
+    adata = anndata.AnnData(
+        X=LAYOUTS[request.param](values),
+        obs=pd.DataFrame(index=[f"c{i}" for i in range(90)]),
+        var=pd.DataFrame(index=[f"g{i}" for i in range(12)]),
+    )
+    adata.write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def rows(file: Path, monkeypatch: pytest.MonkeyPatch) -> StoredMatrix:
+    """Read seven dense rows, or 28 sparse ones, at a time."""
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    found = open_stored(file)[0].X
+    assert isinstance(found, StoredMatrix)
+    return found
+
+
+def test_rows_and_columns_are_chosen_without_reading(
+    rows: StoredMatrix, values: np.ndarray
+) -> None:
+    rng = np.random.default_rng(1)
+    chosen, columns = rng.integers(0, 90, 40), rng.permutation(12)[:5]
+    part = rows[chosen][:, columns]
+    assert part.shape == (40, 5)
+    np.testing.assert_array_equal(dense_values(part.to_memory()), values[chosen][:, columns])
+    np.testing.assert_array_equal(np.asarray(rows[7]), values[7])
+    kept = values.sum(axis=1) > 10
+    np.testing.assert_array_equal(np.asarray(rows[kept]), values[kept])
+    np.testing.assert_array_equal(np.asarray(rows[kept][3:9]), values[kept][3:9])
+
+
+def test_blocks_cover_every_row_once_and_are_small(rows: StoredMatrix) -> None:
+    seen = [np.arange(90)[block.rows] for block in rows.blocks()]
+    assert len(seen) > 1 or rows.source.unit > 1
+    np.testing.assert_array_equal(np.concatenate(seen), np.arange(90))
+
+
+def test_rows_that_are_not_wanted_are_not_read(
+    rows: StoredMatrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = np.array([80, 2, 3, 3])
+    stretches = [(a, b) for a, b, _ in rows[wanted]._stretches()]
+    assert sum(b - a for a, b in stretches) == 3
+
+
+def test_baselines_of_stored_rows_are_those_of_arrays(
+    rows: StoredMatrix, values: np.ndarray
+) -> None:
+    genes = np.array([f"g{i}" for i in range(12)])
+    labels = np.array([f"g{i % 15}" for i in range(90)])
+    np.testing.assert_array_equal(
+        training_median(rows, labels, genes), training_median(values, labels, genes)
+    )
+    np.testing.assert_allclose(
+        training_mean(rows, labels, genes), training_mean(values, labels, genes), rtol=1e-12
+    )
+    only = np.array(["g0"] * 90)
+    assert np.isnan(training_median(rows, only, genes)[0])
+    assert np.isnan(training_mean(rows, only, genes)[0])
+
+
+@pytest.mark.parametrize("kind", ["f8", "i4"])
+def test_medians_are_exact_for_every_type(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    whole = (rng.normal(0, 50, (41, 9)) * (rng.random((41, 9)) < 0.7)).astype(kind)
+    from_memory = each_block(whole)
+    assert next(from_memory).values.shape == (41, 9)
+    stored = stacked_rows(whole[:10], whole[10:])
+    none = np.array(["-"] * 41)
+    np.testing.assert_array_equal(
+        training_median(stored, none, np.arange(9).astype(str)), np.median(whole, axis=0)
+    )
+
+
+def test_sums_by_group_leave_rows_out(rows: StoredMatrix, values: np.ndarray) -> None:
+    group_of = np.arange(90) % 4 - 1
+    found = group_sums(rows, group_of, 3, squares=True)
+    wide = values.astype("f8")
+    for k in range(3):
+        np.testing.assert_allclose(found.sums[k], wide[group_of == k].sum(axis=0), rtol=1e-12)
+        squares = np.square(wide[group_of == k]).sum(axis=0)
+        np.testing.assert_allclose(found.squares[k], squares, rtol=1e-12)
+    assert found.n.tolist() == [23, 22, 22]
+
+
+def test_backed_objects_are_read_by_rows(file: Path, values: np.ndarray) -> None:
+    backed = anndata.read_h5ad(file, backed="r")
+    np.testing.assert_array_equal(np.asarray(rows_of(backed.X)), values)
+    backed.file.close()
+
+
+def test_written_again_it_has_its_layout(
+    file: Path, values: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    data, left = open_stored(file)
+    assert left == ()
+    order = np.arange(90)[::-1]
+    for chosen in (np.arange(90), order):
+        part = type(data)(data.obs.iloc[chosen], data.var, {"note": "x"}, data.X[chosen])
+        write_h5ad(part, tmp_path / "again.h5ad")
+        again = anndata.read_h5ad(tmp_path / "again.h5ad")
+        assert sparse.issparse(again.X) == data.X.is_sparse
+        np.testing.assert_array_equal(dense_values(again.X), values[chosen])
+        assert list(again.obs_names) == list(data.obs_names[chosen])
+        assert again.uns["note"] == "x"
+
+
+def test_damage_found_while_reading_is_our_error(file: Path) -> None:
+    with h5py.File(file, "a") as opened:
+        if isinstance(opened["X"], h5py.Dataset):
+            return  # a dense matrix has no indices
+        opened["X"]["indices"][5] = 10_000
+    with pytest.raises(InvalidDataError, match=r"X of .* cannot be read"):
+        open_stored(file)[0].X.to_memory()
+
+
+@pytest.mark.parametrize("memory", ["1KB", "no"])
+def test_memory_that_is_none_is_refused(memory: str) -> None:
+    with pytest.raises(UsageError):
+        Resources(memory)
+
+
+def test_limits_hold_for_a_while() -> None:
+    before: Any = resources()
+    with using(Resources("100MiB", 3)) as limits:
+        assert limits.workers == resources().threads == 3
+        assert limits.values_in_a_block < before.values_in_a_block
+    assert resources() == before

@@ -1,0 +1,135 @@
+"""Scores, splits and calibrations of files that are read in blocks are those of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import pereggrn_data
+from pereggrn_data.core.resources import Resources
+from pereggrn_data.core.row_blocks import StoredMatrix
+from pereggrn_data.loaders.files import StoredData, write_h5ad
+from pereggrn_data.pipelines.collection import open_dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Single cells of the demo's perturbations: 3 of each, some genes 0."""
+    place = tmp_path_factory.mktemp("cells")
+    demo = pereggrn_data.load("demo")
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.arange(demo.n_obs), 3)
+    obs = demo.obs.iloc[rows].set_axis([f"cell{i}" for i in range(len(rows))])
+    obs = obs.drop(columns="louvain")  # its classifier takes longest, and reads no blocks
+    x = np.asarray(demo.X)
+    noisy = np.maximum(x[rows] + rng.normal(0, 0.3, (len(rows), demo.n_vars)), 0)
+    stated = [
+        (i, list(demo.var_names).index(gene))
+        for i, label in enumerate(obs["perturbation"])
+        for gene in label.split(",")
+        if gene in demo.var_names
+    ]
+    for i, j in stated:
+        noisy[i, j] = x[rows[i], j]
+    cells = anndata.AnnData(noisy.astype("f4"), obs, demo.var, uns=demo.uns)
+    raw = demo.raw.X[rows]
+    cells.raw = anndata.AnnData(raw, obs[[]], demo.raw.var)
+    write_h5ad(cells, place / "dense.h5ad")
+    return place
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold nothing in memory, and read about 20 rows at a time."""
+    monkeypatch.setattr(Resources, "bytes_to_hold", 1000)
+    monkeypatch.setattr(Resources, "values_in_a_block", 4000)
+
+
+def close(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(a, b, check_exact=False, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr", "csc"])
+def test_everything_is_the_same_in_blocks(
+    folder: Path, tmp_path: Path, layout: str, request: pytest.FixtureRequest
+) -> None:
+    cells = anndata.read_h5ad(folder / "dense.h5ad")
+    makes = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
+    cells.X = makes[layout](cells.X)
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+    whole = pereggrn_data.split(path)
+    template = whole.template
+    rng = np.random.default_rng(1)
+    own = np.maximum(whole.held_out_expression + rng.normal(0, 0.1, template.shape), 0)
+    template.X = makes[layout](np.asarray(own, dtype="f4"))
+    predictions = tmp_path / "predictions.h5ad"
+    template.write_h5ad(predictions)
+    scored = pereggrn_data.score(predictions, calibrate=False, draws=200)
+    calibrated = pereggrn_data.calibrate(path, use_cache=False)
+
+    request.getfixturevalue("blocks")
+    data = open_dataset(path).adata
+    assert isinstance(data, StoredData)
+    assert isinstance(data.X, StoredMatrix)
+    made = pereggrn_data.split(path)
+    assert made.split == whole.split
+    made.write(tmp_path / "task")
+    train = anndata.read_h5ad(tmp_path / "task" / "train.h5ad")
+    assert sparse.issparse(train.X) == (layout != "dense")
+    assert not abs(train.X - whole.train.X).max()
+    assert list(train.obs_names) == list(whole.train.obs_names)
+    assert not abs(train.raw.X - whole.train.raw.X).max()
+    again = pereggrn_data.score(predictions, calibrate=False, draws=200)
+    assert again.signature == scored.signature
+    assert again.warnings == scored.warnings
+    close(again.scores.groups, scored.scores.groups)
+    close(again.scores.targets, scored.scores.targets)
+    in_blocks = pereggrn_data.calibrate(path, use_cache=False)
+    close(in_blocks.calibration.frame(), calibrated.calibration.frame())
+
+
+def test_rows_without_names_are_read_once(
+    folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Many cells per perturbation, as generative models give them, with problems to find."""
+    split = pereggrn_data.split(folder / "dense.h5ad")
+    template = split.template
+    labels = np.tile(np.array(split.split.heldout_perturbations), 10)
+    rng = np.random.default_rng(2)
+    mean = np.asarray(split.train.X).mean(axis=0)
+    values = np.maximum(mean + rng.normal(0, 0.2, (len(labels), len(mean))), 0)
+    values[40] = values[40 + len(labels) // 10]
+    made = anndata.AnnData(
+        X=values.astype("f4"),
+        obs=pd.DataFrame({"perturbation": labels}, index=[f"p{i}" for i in range(len(labels))]),
+        var=template.var,
+        uns=template.uns,
+    )
+    path = tmp_path / "many.h5ad"
+    made.write_h5ad(path)
+    scored = pereggrn_data.score(path, calibrate=False, draws=200)
+    assert any("repeat" in warning for warning in scored.warnings)
+    request.getfixturevalue("blocks")
+    again = pereggrn_data.score(path, calibrate=False, draws=200)
+    assert again.warnings == scored.warnings
+    close(again.scores.groups, scored.scores.groups)
+    backed = anndata.read_h5ad(path, backed="r")
+    from_backed = pereggrn_data.score(
+        backed, dataset=folder / "dense.h5ad", calibrate=False, draws=200
+    )
+    close(from_backed.scores.groups, scored.scores.groups)
+    backed.file.close()
+
+
+def test_limits_are_taken_by_name(folder: Path) -> None:
+    made = pereggrn_data.split(folder / "dense.h5ad", memory="1GiB")
+    template = made.template
+    template.X = np.tile(np.asarray(made.train.X).mean(axis=0), (template.n_obs, 1))
+    report = pereggrn_data.score(template, calibrate=False, memory="1GiB", threads=1, draws=200)
+    assert report.n_scored == report.n_expected

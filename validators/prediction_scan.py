@@ -1,0 +1,269 @@
+"""What one reading of predicted values finds: numbers, signs, ends, and rows that say nothing.
+
+Rules about predictions are judged by it, so that values are gone through once, in blocks,
+whatever their number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from pereggrn_data.core.arrays import Bools, Floats, Ints
+from pereggrn_data.core.errors import EXAMPLES_SHOWN
+from pereggrn_data.core.row_blocks import Values, dense_values, each_block
+
+LARGEST_NUMBER = 1e9
+"""Nothing that is measured is larger, on any scale; squares of it still fit float32."""
+
+_SAMPLED_VALUES = 4_000_000
+"""Values that are kept for judgements of scale; of larger files, of evenly spaced rows."""
+
+
+class _End:
+    """How often the largest, or the smallest, value occurs in each gene."""
+
+    def __init__(self, genes: int, sign: int) -> None:
+        self.sign = sign
+        self.value = -np.inf
+        self.counts = np.zeros(genes, dtype=np.int64)
+
+    def add(self, values: Values, end: float) -> None:
+        """Count a block whose own end is known."""
+        if not self.sign * end >= self.value:
+            return
+        if self.sign * end > self.value:
+            self.value = self.sign * end
+            self.counts[:] = 0
+        if sparse.issparse(values):
+            equal = values.indices[values.data == end]
+            here = np.bincount(equal, minlength=len(self.counts))
+            if end == 0:
+                here += values.shape[0] - np.bincount(values.indices, minlength=len(here))
+            self.counts += here
+        else:
+            self.counts += np.count_nonzero(values == end, axis=0)
+
+
+class PredictionScan:
+    """Takes predicted values block by block.
+
+    Parameters
+    ----------
+    rows, genes
+        How many there are.
+    limit
+        From which on values are listed as outliers.
+
+    Attributes
+    ----------
+    n_nan, n_infinite, n_absurd
+        How many values are no numbers, or larger than :data:`LARGEST_NUMBER`.
+    bad_rows, bad_genes
+        (rows,), (genes,) which have one of them.
+    constant, zero
+        (rows,) which rows have one value for all genes, and which of them have 0.
+    prints
+        (rows, 3) smallest, largest and summed value of each row: equal rows have equal ones.
+    """
+
+    def __init__(self, rows: int, genes: int, limit: float = np.inf) -> None:
+        self.shape = (rows, genes)
+        self.limit = limit
+        self.n_nan = self.n_infinite = self.n_absurd = 0
+        self.bad_rows = np.zeros(rows, dtype=bool)
+        self.bad_genes = np.zeros(genes, dtype=bool)
+        self.constant = np.zeros(rows, dtype=bool)
+        self.zero = np.zeros(rows, dtype=bool)
+        self.prints = np.full((rows, 3), np.nan)
+        self.n_negative = 0
+        self.n_outliers = 0
+        self._first_bad: list[tuple[int, int]] = []
+        self._outliers: list[tuple[int, int, float]] = []
+        self._sum = np.zeros(genes)
+        self._negative_sum = 0.0
+        self._ends = _End(genes, 1), _End(genes, -1)
+        self._sample: list[npt.NDArray[Any]] = []
+        n = int(np.clip(_SAMPLED_VALUES // max(genes, 1), 1, max(rows, 1)))
+        self._sampled = np.zeros(rows, dtype=bool)
+        self._sampled[np.linspace(0, max(rows - 1, 0), n).astype(np.intp)[: rows or 0]] = True
+
+    @classmethod
+    def of(cls, matrix: Any, limit: float = np.inf) -> PredictionScan:
+        """Go through a whole matrix, (rows, genes)."""
+        rows, genes = matrix.shape
+        made = cls(rows, genes, limit)
+        for block in each_block(matrix):
+            made.add(np.arange(matrix.shape[0])[block.rows], block.values)
+        return made
+
+    def add(self, rows: Ints, values: Values) -> None:
+        """Take one block.
+
+        Parameters
+        ----------
+        rows
+            (rows,) positions.
+        values
+            (rows, genes) an array or a CSR array.
+        """
+        if not values.shape[0] or not self.shape[1]:
+            return
+        if sparse.issparse(values) and not values.has_canonical_format:
+            values = values.copy()
+            values.sum_duplicates()
+        low, high = (_of_rows(values, which) for which in ("min", "max"))
+        self.prints[rows] = np.column_stack([low, high, _row_sums(values)])
+        bad = ~((low >= -LARGEST_NUMBER) & (high <= LARGEST_NUMBER))
+        if bad.any():
+            self._note_bad(rows, np.flatnonzero(bad), values)
+            if not (np.isfinite(low) & np.isfinite(high)).all():
+                return
+        constant = low == high
+        self.constant[rows] = constant
+        self.zero[rows] = constant & (low == 0)
+        for end, value in zip(self._ends, (high.max(), low.min()), strict=True):
+            end.add(values, value)
+        varied = values if not constant.any() else values[np.flatnonzero(~constant)]
+        if varied.shape[0]:
+            self._note_varied(rows[~constant], varied, float(low.min()), float(high.max()))
+
+    def note_nothing(self) -> None:
+        """Take everything for NaN: the predictions were not filled in."""
+        self.n_nan = self.n_values
+        self.bad_rows[:], self.bad_genes[:] = True, True
+
+    def _note_bad(self, rows: Ints, bad: Ints, values: Values) -> None:
+        block = dense_values(values[bad])
+        wrong = ~(np.abs(block) <= LARGEST_NUMBER)
+        self.bad_rows[rows[bad]] = True
+        self.bad_genes |= wrong.any(axis=0)
+        self.n_nan += int(np.isnan(block).sum())
+        self.n_infinite += int(np.isinf(block).sum())
+        self.n_absurd += int((np.isfinite(block) & wrong).sum())
+        found = [(int(rows[i]), int(np.argmax(wrong[k]))) for k, i in enumerate(bad)]
+        self._first_bad = sorted([*self._first_bad, *found])[:EXAMPLES_SHOWN]
+
+    def _note_varied(self, rows: Ints, values: Values, low: float, high: float) -> None:
+        self._sum += np.ones(values.shape[0]) @ values
+        stored = values.data if sparse.issparse(values) else values
+        if low < 0:
+            below = stored < 0
+            self.n_negative += int(np.count_nonzero(below))
+            self._negative_sum += float(stored.sum(where=below, dtype=np.float64))
+        if high >= self.limit:
+            self._note_outliers(rows, values)
+        kept = self._sampled[rows]
+        if kept.any():
+            sample = values if kept.all() else values[np.flatnonzero(kept)]
+            numbers = np.asarray(sample.data if sparse.issparse(sample) else sample).ravel()
+            self._sample.append(numbers[numbers != 0])
+
+    def _note_outliers(self, rows: Ints, values: Values) -> None:
+        i, j = (values >= self.limit).nonzero()
+        self.n_outliers += len(i)
+        order = np.lexsort((j, rows[i]))[:EXAMPLES_SHOWN]
+        picked = [float(values[a, b]) for a, b in zip(i[order], j[order], strict=True)]
+        found = zip(rows[i[order]].tolist(), j[order].tolist(), picked, strict=True)
+        self._outliers = sorted([*self._outliers, *found])[:EXAMPLES_SHOWN]
+
+    @property
+    def n_values(self) -> int:
+        """Rows times genes."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def n_bad(self) -> int:
+        """How many values are no usable numbers."""
+        return self.n_nan + self.n_infinite + self.n_absurd
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is NaN."""
+        return bool(self.n_values) and self.n_nan == self.n_values
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether nothing is NaN or infinite."""
+        return not (self.n_nan or self.n_infinite)
+
+    @property
+    def first_bad(self) -> list[tuple[int, int]]:
+        """Row and gene of the first values that are no usable numbers."""
+        return self._first_bad
+
+    @property
+    def outliers(self) -> list[tuple[int, int, float]]:
+        """Row, gene and value of the first outliers."""
+        return self._outliers
+
+    @property
+    def varied(self) -> Bools:
+        """(rows,) which rows can say something about the scale."""
+        return ~self.constant
+
+    @property
+    def mean(self) -> Floats:
+        """(genes,) mean of the rows that vary."""
+        n = int(np.count_nonzero(self.varied))
+        return np.asarray(self._sum / n) if n else np.zeros(self.shape[1])
+
+    @property
+    def negative_mass(self) -> float:
+        """Share of the summed magnitudes that is negative, of the rows that vary."""
+        magnitude = float(self._sum.sum()) - 2 * self._negative_sum
+        return -self._negative_sum / magnitude if magnitude else 0.0
+
+    @property
+    def share_negative(self) -> float:
+        """Share of the values that are negative, of the rows that vary."""
+        return self.n_negative / max(int(self.varied.sum()) * self.shape[1], 1)
+
+    @property
+    def sample(self) -> npt.NDArray[Any]:
+        """Values that are not 0, of evenly spaced rows that vary."""
+        return np.concatenate(self._sample) if self._sample else np.zeros(0)
+
+    @property
+    def largest(self) -> float:
+        """The largest value; -inf where there is none."""
+        return float(self._ends[0].value)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest value; inf where there is none."""
+        return float(-self._ends[1].value)
+
+    def at_ends(self) -> list[tuple[float, int, int]]:
+        """Return the largest value and, below 0, the smallest one, with how often they occur.
+
+        Returns
+        -------
+        list
+            Of value, number of values and number of genes, without the genes that have it
+            everywhere: these were not cut off.
+        """
+        found = []
+        for end in self._ends:
+            counts = np.where(end.counts == self.shape[0], 0, end.counts)
+            found.append((end.sign * end.value, int(counts.sum()), int(np.count_nonzero(counts))))
+        return found if found[1][0] < 0 else found[:1]
+
+
+def _of_rows(values: Values, which: str) -> npt.NDArray[Any]:
+    found: Any = getattr(values, which)(axis=1)
+    return np.asarray(found.toarray() if sparse.issparse(found) else found).ravel()
+
+
+def _row_sums(values: Values) -> npt.NDArray[Any]:
+    if not sparse.issparse(values):
+        return np.asarray(values.sum(axis=1))
+    # Row by row in the order of their columns, so that equal rows have equal sums.
+    total = np.zeros(values.shape[0], dtype=np.float64)
+    filled = np.flatnonzero(np.diff(values.indptr))
+    if len(filled):
+        total[filled] = np.add.reduceat(values.data, values.indptr[filled], dtype=np.float64)
+    return total
