@@ -23,6 +23,7 @@ from pereggrn_data.cli.evaluate.evaluate_app import app as evaluate_app
 from pereggrn_data.conversion import layouts_table
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
 from pereggrn_data.core.options import options_table
+from pereggrn_data.evaluators import gene_features_table
 from pereggrn_data.evaluators.metrics import metrics_table
 from pereggrn_data.evaluators.splits import UNIVERSAL, split_types_table
 from pereggrn_data.pipelines.collection import catalog_tables_by_name
@@ -83,6 +84,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
     "public names": public_names,
     "metrics": metrics_table,
+    "features of genes": gene_features_table,
     "split types": split_types_table,
     "promises of every split": lambda: "\n".join(f"- {p.text}" for p in UNIVERSAL),
     "methods": models.methods_table,

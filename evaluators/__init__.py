@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.calibration import calibrate as calibrate
     from pereggrn_data.evaluators.dataset_quality import Quality as Quality
     from pereggrn_data.evaluators.dataset_quality import quality as quality
+    from pereggrn_data.evaluators.gene_strata import BINS as BINS
+    from pereggrn_data.evaluators.gene_strata import GENE_FEATURES as GENE_FEATURES
+    from pereggrn_data.evaluators.gene_strata import contributions as contributions
+    from pereggrn_data.evaluators.gene_strata import gene_features_table as gene_features_table
+    from pereggrn_data.evaluators.gene_strata import training_features as training_features
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
     from pereggrn_data.evaluators.grouping import mean_by_group as mean_by_group
     from pereggrn_data.evaluators.grouping import time_text as time_text
@@ -74,6 +79,13 @@ __getattr__, __dir__ = lazy_names(
         "calibration": (
             "Calibration",
             "calibrate",
+        ),
+        "gene_strata": (
+            "BINS",
+            "GENE_FEATURES",
+            "contributions",
+            "gene_features_table",
+            "training_features",
         ),
         "grouping": (
             "group_keys",

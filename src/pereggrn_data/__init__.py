@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection import load as load
     from pereggrn_data.pipelines.collection import open_network as open_network
     from pereggrn_data.pipelines.compare import compare as compare
+    from pereggrn_data.pipelines.compare import strata as strata
     from pereggrn_data.pipelines.convert import Converted as Converted
     from pereggrn_data.pipelines.convert import convert as convert
     from pereggrn_data.pipelines.predict import ModelOptions as ModelOptions
@@ -106,6 +107,7 @@ _LAZY = {
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
     "split_folds": "pereggrn_data.pipelines.split",
+    "strata": "pereggrn_data.pipelines.compare",
     "validate": "pereggrn_data.pipelines.validation",
     "write_report": "pereggrn_data.pipelines.report",
 }
@@ -156,6 +158,7 @@ __all__ = [
     "score",
     "split",
     "split_folds",
+    "strata",
     "validate",
     "write_report",
 ]

@@ -14,6 +14,7 @@ from pereggrn_data.cli.evaluate import (
 from pereggrn_data.cli.evaluate.compare_command import compare_command, submission_command
 from pereggrn_data.cli.evaluate.models_command import models_command
 from pereggrn_data.cli.evaluate.report_command import plot_command, report_command
+from pereggrn_data.cli.evaluate.strata_command import strata_command
 from pereggrn_data.cli.option_parameters import add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, run, say
 from pereggrn_data.cli.output_places import Folder
@@ -61,6 +62,10 @@ app.command(
     example="pereggrn-eval plot heatmap scores/ridge scores/mean -o heatmap.svg\n"
     "pereggrn-eval plot network demo --gene DEMO001 -o network.pdf",
 )(plot_command)
+app.command(
+    "strata",
+    example="pereggrn-eval strata scores/ridge --network demo",
+)(strata_command)
 app.command(
     "submission",
     example="pereggrn-eval submission scores/ridge -o submission --name ridge \\\n"

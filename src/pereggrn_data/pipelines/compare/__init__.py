@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
+    from pereggrn_data.pipelines.compare.gene_contributions import strata as strata
     from pereggrn_data.pipelines.compare.line_up import compare as compare
     from pereggrn_data.pipelines.compare.line_up import side_by_side as side_by_side
     from pereggrn_data.pipelines.compare.line_up import write_comparison as write_comparison
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "gene_contributions": ("strata",),
         "line_up": (
             "compare",
             "side_by_side",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.chart import bars_of as bars_of
     from pereggrn_data.pipelines.score.chart import draw_png as draw_png
     from pereggrn_data.pipelines.score.chart import text_chart as text_chart
+    from pereggrn_data.pipelines.score.score_inputs import gather as gather
     from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits as refuse_two_splits
     from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score.score_predictions import score as score
@@ -39,7 +40,10 @@ __getattr__, __dir__ = lazy_names(
             "draw_png",
             "text_chart",
         ),
-        "score_inputs": ("refuse_two_splits",),
+        "score_inputs": (
+            "gather",
+            "refuse_two_splits",
+        ),
         "score_options": ("ScoreOptions",),
         "score_predictions": ("score",),
         "score_report": (

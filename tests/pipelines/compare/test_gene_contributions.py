@@ -1,0 +1,125 @@
+"""Strata of genes of finished scores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pereggrn_data
+from pereggrn_data.core.errors import (
+    IntegrityError,
+    InvalidDataError,
+    MissingFileError,
+    UsageError,
+)
+from pereggrn_data.pipelines.predict import predict
+from pereggrn_data.pipelines.score import score
+from pereggrn_data.pipelines.split import SplitDataset, split, split_folds
+
+
+@pytest.fixture(scope="module")
+def made() -> SplitDataset:
+    return split("demo", num_genes=40)
+
+
+@pytest.fixture(scope="module")
+def runs(made: SplitDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for model in ("RidgeCV", "mean"):
+        predict(made, model).write(folder / f"{model}.h5ad")
+        score(folder / f"{model}.h5ad", draws=200, calibrate=False).write(folder / model)
+    return folder
+
+
+def test_strata_of_two_runs(made: SplitDataset, runs: Path) -> None:
+    table, notes = pereggrn_data.strata([runs / "RidgeCV", runs / "mean"], network="demo")
+    assert list(dict.fromkeys(table["feature"])) == [
+        "mean", "variance", "dispersion", "in_degree", "out_degree"
+    ]  # fmt: skip
+    assert set(table["method"]) == {"RidgeCV", "mean (scored)", "mean", "median"}
+    assert "pLI, n_exons" in notes[0]
+    targets = pd.read_parquet(runs / "RidgeCV" / "targets.parquet")
+    mine = targets[targets["method"] == "predictions"]
+    total = np.average(mine["mae"], weights=mine["n_observations"])
+    parts = table[table["method"] == "RidgeCV"].groupby("feature")["contribution"].sum()
+    np.testing.assert_allclose(parts, total)
+    lowest = table.query("feature == 'mean' and stratum == '1'")["low"].iloc[0]
+    assert lowest == pytest.approx(np.asarray(made.train.X, float).mean(axis=0).min())
+    degree = pereggrn_data.open_network("demo").degree().set_index("gene")["in_degree"]
+    known = degree.reindex(made.split.genes).fillna(0)
+    found = table.query("feature == 'in_degree'")
+    assert (found["low"].min(), found["high"].max()) == (known.min(), known.max())
+
+
+def test_features_of_ones_own_and_without_the_predictions(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "RidgeCV"
+    shutil.copytree(runs / "RidgeCV", folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    genes = pd.read_parquet(folder / "targets.parquet")["gene"].unique()
+    pd.DataFrame({"gene": genes, "length": range(len(genes)), "name": "x"}).to_csv(
+        tmp_path / "lengths.csv", index=False
+    )
+    summary["file"] = str(tmp_path / "gone.h5ad")
+    (folder / "summary.json").write_text(json.dumps(summary))
+    table, notes = pereggrn_data.strata(folder, features=tmp_path / "lengths.csv", bins=4)
+    assert set(table["feature"]) == {"length"}
+    assert sorted(set(table["stratum"])) == ["1", "2", "3", "4"]
+    assert any("is not there any more" in note for note in notes)
+    with pytest.raises(UsageError, match="Nothing is known"):
+        pereggrn_data.strata(folder)
+
+
+def test_folds_are_averaged(tmp_path: Path) -> None:
+    folds = split_folds("demo", folds=2, num_genes=30)
+    for k, fold in enumerate(folds):
+        predict(fold, "median").write(tmp_path / f"{k}.h5ad")
+    files = [tmp_path / f"{k}.h5ad" for k in range(2)]
+    score(files, draws=200, calibrate=False).write(tmp_path / "pooled")
+    table, _ = pereggrn_data.strata(tmp_path / "pooled")
+    means = np.mean([np.asarray(f.train.X, float).mean(axis=0) for f in folds], axis=0)
+    assert table.query("feature == 'mean'")["low"].min() == pytest.approx(means.min())
+
+
+def test_pli_and_exons_from_a_local_collection(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pereggrn_data.pipelines.compare import gene_contributions
+
+    genes = pd.read_parquet(runs / "mean" / "targets.parquet")["gene"].unique()
+    file = tmp_path / "constraint.txt.gz"
+    pd.DataFrame({"transcript": "t", "gene": genes, "n_exons": 3, "pLI": 0.5}).to_csv(
+        file, sep="\t", index=False
+    )
+    monkeypatch.setattr(gene_contributions, "entry_paths", lambda *_, **__: [file])
+    table, _ = pereggrn_data.strata(runs / "mean")
+    assert {"pLI", "n_exons"} <= set(table["feature"])
+
+
+def test_refuses(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no scores to divide"):
+        pereggrn_data.strata([])
+    with pytest.raises(UsageError, match="Two runs are of RidgeCV"):
+        pereggrn_data.strata([runs / "RidgeCV", runs / "RidgeCV"])
+    with pytest.raises(UsageError, match="number of strata"):
+        pereggrn_data.strata(runs / "RidgeCV", bins=1)
+    with pytest.raises(InvalidDataError, match="says nothing of genes"):
+        pereggrn_data.strata(runs / "RidgeCV", features=pd.DataFrame({"x": [1]}))
+    other = tmp_path / "other"
+    shutil.copytree(runs / "mean", other)
+    summary = json.loads((other / "summary.json").read_text())
+    summary["file_sha256"] = "0" * 64
+    (other / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(IntegrityError, match="is not the file that was scored"):
+        pereggrn_data.strata(other)
+    summary["signature"] += "|more:1"
+    (other / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(InvalidDataError, match="on one split"):
+        pereggrn_data.strata([runs / "RidgeCV", other])
+    (other / "targets.parquet").unlink()
+    with pytest.raises(MissingFileError):
+        pereggrn_data.strata(other)
