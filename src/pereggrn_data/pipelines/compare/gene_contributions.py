@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,12 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.evaluators import BINS, GENE_FEATURES, PREDICTIONS, contributions
 from pereggrn_data.evaluators import training_features as described
-from pereggrn_data.loaders.files import existing_path, required_file
+from pereggrn_data.loaders.files import (
+    existing_path,
+    read_parquet_frame,
+    required_file,
+    text_table,
+)
 from pereggrn_data.pipelines.collection import entry_paths, open_network
 from pereggrn_data.pipelines.compare.scored_runs import ScoredRun, read_run
 from pereggrn_data.pipelines.score import gather
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
 
 TARGETS_FILE = "targets.parquet"
 CONSTRAINT = "gene_constraint"
+"""Entry of the catalog with the accessory table."""
+GENE = "gene"
+MISSING = ("", "NA", "NaN", "nan")
 
 
 def strata(
@@ -88,11 +96,12 @@ def strata(
     genes = list(map(str, errors.index))
     known: list[pd.DataFrame] = []
     notes: list[str] = []
-    for source, found in (
-        ("training", lambda: _of_training(read[0], dataset, collection)),
-        ("network", lambda: _of_network(network, genes, collection)),
-        (CONSTRAINT, lambda: _of_constraint(genes, collection)),
-    ):
+    sources: dict[str, Callable[[], pd.DataFrame]] = {
+        "training": lambda: _of_training(read[0], dataset, collection),
+        "network": lambda: _of_network(network, genes, collection),
+        CONSTRAINT: lambda: _of_constraint(genes, collection),
+    }
+    for source, found in sources.items():
         names = ", ".join(f.name for f in GENE_FEATURES.values() if f.source == source)
         try:
             frame = found()
@@ -126,16 +135,11 @@ def _require_one_split(runs: Sequence[ScoredRun]) -> None:
 
 
 def _targets(run: ScoredRun) -> pd.DataFrame:
-    import pandas as pd
-
     folder = Path(run.path)
     found = existing_path(folder)
     folder = folder if found is not None and found.is_dir() else folder.parent
     file = required_file(folder / TARGETS_FILE)
-    try:
-        frame = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        raise InvalidDataError(f"{file} cannot be read.", got=str(error)) from error
+    frame = read_parquet_frame(file)
     missing = [c for c in ("method", "gene", "mae", "n_observations") if c not in frame]
     if missing:
         raise InvalidDataError(
@@ -208,7 +212,7 @@ def _of_network(network: Any, genes: Sequence[str], collection: str | None) -> p
     if not set(degree.index) & set(genes):
         raise _NotThereError(f"{opened.name} has none of the genes.")
     # A gene that a network does not have has no edge there.
-    return degree.reindex(genes).fillna(0)[["in_degree", "out_degree"]].astype(np.float64)
+    return degree.reindex(list(genes)).fillna(0)[["in_degree", "out_degree"]].astype(np.float64)
 
 
 def _of_constraint(genes: Sequence[str], collection: str | None) -> pd.DataFrame:
@@ -219,7 +223,7 @@ def _of_constraint(genes: Sequence[str], collection: str | None) -> pd.DataFrame
             f"The accessory table {CONSTRAINT} is not here "
             f"(`pereggrn-data fetch {CONSTRAINT}`; human genes)."
         ) from error
-    frame = _numbers_of(path, separator="\t")
+    frame = _numbers_of(path)
     wanted = [c for c in ("pLI", "n_exons") if c in frame]
     if not wanted or not set(frame.index) & set(genes):
         raise _NotThereError(f"{path} has none of the genes, or no such column.")
@@ -228,32 +232,26 @@ def _of_constraint(genes: Sequence[str], collection: str | None) -> pd.DataFrame
 
 def _own(given: str | Path | pd.DataFrame) -> pd.DataFrame:
     if isinstance(given, (str, Path)):
-        path = required_file(Path(given))
-        return _numbers_of(path, separator="," if ".csv" in path.suffixes else "\t")
+        return _numbers_of(required_file(Path(given)))
     return _by_gene(given, "The table of features")
 
 
-def _numbers_of(path: Path, *, separator: str) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, sep=separator, low_memory=False)
-    except (OSError, ValueError) as error:
-        raise InvalidDataError(f"{path} is not a table.", got=str(error)) from error
-    return _by_gene(frame, str(path))
+def _numbers_of(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return _by_gene(read_parquet_frame(path), str(path))
+    table = text_table(path, labels=[GENE])
+    text = [name for name in table.columns if name == GENE]
+    return _by_gene(table.read(text=text, missing=MISSING).to_pandas(), str(path))
 
 
 def _by_gene(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return the columns of numbers, by gene; of several rows of one gene the mean."""
-    numbers = [c for c in frame.select_dtypes("number") if c != "gene"]
-    if "gene" not in frame or not numbers:
+    numbers = [c for c in frame.select_dtypes("number") if c != GENE]
+    if GENE not in frame or not numbers:
         raise InvalidDataError(
             f"{source} says nothing of genes.",
             expected="a column 'gene', and columns of numbers",
             got=f"columns {first_few(map(str, frame.columns))}",
         )
-    by_gene = frame.assign(gene=frame["gene"].astype(str)).groupby("gene")[numbers].mean()
+    by_gene = frame.assign(gene=frame[GENE].astype(str)).groupby(GENE)[numbers].mean()
     return by_gene.rename(columns=str).astype(np.float64)
