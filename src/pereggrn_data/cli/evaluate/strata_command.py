@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
+from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.shared_options import Collection, Json
 
 
@@ -33,7 +34,8 @@ def strata_command(
     ] = None,
     bins: Annotated[int, typer.Option(min=2, help="Number of strata per feature.")] = 5,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write: .csv or .parquet.")
+        Path | None,
+        typer.Option("--output", "-o", help=f"File to write: .csv or .parquet; {IN_A_FOLDER}"),
     ] = None,
     collection: Collection = None,
     as_json: Json = False,
@@ -46,8 +48,9 @@ def strata_command(
     from pereggrn_data.loaders.files import check_writable_file, write_table
     from pereggrn_data.pipelines.compare import strata
 
-    if output is not None:
-        check_writable_file(output)
+    file = None if output is None else as_file(output, "strata.csv")
+    if file is not None:
+        check_writable_file(file)
     table, notes = strata(
         runs,
         dataset=dataset,
@@ -56,16 +59,16 @@ def strata_command(
         bins=bins,
         collection=collection,
     )
-    if output is not None:
-        write_table(table, output)
+    if file is not None:
+        write_table(table, file)
     if as_json:
         emit_json(table.astype(object).where(table.notna(), None).to_dict("records"))
     else:
         _print(table)
     for note in notes:
         warn(note)
-    if output is not None:
-        say(f"wrote {output}")
+    if file is not None:
+        say(f"wrote {file}")
 
 
 def _print(table: object) -> None:
