@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.local_collections import local_entry as local_entry
     from pereggrn_data.loaders.cache.local_collections import read_collection as read_collection
     from pereggrn_data.loaders.cache.process_locks import has_flock as has_flock
+    from pereggrn_data.loaders.cache.process_locks import one_of_locks as one_of_locks
     from pereggrn_data.loaders.cache.unlinked import open_new as open_new
     from pereggrn_data.loaders.cache.unlinked import open_old as open_old
     from pereggrn_data.loaders.cache.unlinked import open_without_links as open_without_links
@@ -108,7 +109,7 @@ __getattr__, __dir__ = lazy_names(
             "local_entry",
             "read_collection",
         ),
-        "process_locks": ("has_flock",),
+        "process_locks": ("has_flock", "one_of_locks"),
         "unlinked": ("open_new", "open_old", "open_without_links", "read_small", "refuse_link"),
     },
 )

@@ -93,7 +93,7 @@ def _yaml(file: Path, text: str) -> Any:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
-                mark = self.peek_event().start_mark
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
                 raise _unreadable(file, "no aliases (*NAME)", f"one in line {mark.line + 1}")
             return super().compose_node(parent, index)
 

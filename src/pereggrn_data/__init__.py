@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.compare import strata as strata
     from pereggrn_data.pipelines.convert import Converted as Converted
     from pereggrn_data.pipelines.convert import convert as convert
+    from pereggrn_data.pipelines.experiment import ExperimentRun as ExperimentRun
+    from pereggrn_data.pipelines.experiment import RunOptions as RunOptions
+    from pereggrn_data.pipelines.experiment import run as run
     from pereggrn_data.pipelines.predict import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.predict import (
         PredictedExpression as PredictedExpression,
@@ -69,6 +72,7 @@ _LAZY = {
     "Dataset": "pereggrn_data.loaders.files",
     "Folds": "pereggrn_data.pipelines.split",
     "Finding": "pereggrn_data.core.reports",
+    "ExperimentRun": "pereggrn_data.pipelines.experiment",
     "IntegrityError": "pereggrn_data.core.errors",
     "InvalidDataError": "pereggrn_data.core.errors",
     "METRICS": "pereggrn_data.evaluators",
@@ -82,6 +86,7 @@ _LAZY = {
     "Program": "pereggrn_data.pipelines.predict",
     "Quality": "pereggrn_data.evaluators",
     "Report": "pereggrn_data.core.reports",
+    "RunOptions": "pereggrn_data.pipelines.experiment",
     "ScoreOptions": "pereggrn_data.pipelines.score",
     "ScoreReport": "pereggrn_data.pipelines.score",
     "Scores": "pereggrn_data.evaluators",
@@ -104,6 +109,7 @@ _LAZY = {
     "plot": "pereggrn_data.pipelines.report",
     "predict": "pereggrn_data.pipelines.predict",
     "qc": "pereggrn_data.pipelines.quality_control",
+    "run": "pereggrn_data.pipelines.experiment",
     "score": "pereggrn_data.pipelines.score",
     "split": "pereggrn_data.pipelines.split",
     "split_folds": "pereggrn_data.pipelines.split",
@@ -118,6 +124,7 @@ __all__ = [
     "ConvertOptions",
     "Converted",
     "Dataset",
+    "ExperimentRun",
     "Finding",
     "Folds",
     "IntegrityError",
@@ -132,6 +139,7 @@ __all__ = [
     "Program",
     "Quality",
     "Report",
+    "RunOptions",
     "ScoreOptions",
     "ScoreReport",
     "Scores",
@@ -155,6 +163,7 @@ __all__ = [
     "plot",
     "predict",
     "qc",
+    "run",
     "score",
     "split",
     "split_folds",

@@ -8,6 +8,7 @@ from pereggrn_data.cli.evaluate import (
     calibrate_command,
     experiment_commands,
     predict_command,
+    run_command,
     score_command,
     split_command,
 )
@@ -81,6 +82,13 @@ add_command(
 )
 
 experiment_commands.register(app)
+add_command(
+    app,
+    "run",
+    run_command.run_command,
+    run_command.GROUPS,
+    example="pereggrn-eval run three_methods.json -o three_methods",
+)
 
 
 @app.command("demo", example="pereggrn-eval demo -o pereggrn-demo")

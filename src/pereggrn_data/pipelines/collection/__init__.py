@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.collection.intake_catalog import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection.intake_catalog import intake_yaml as intake_yaml
     from pereggrn_data.pipelines.collection.intake_readers import catalog as catalog
+    from pereggrn_data.pipelines.collection.known_names import dataset_files as dataset_files
+    from pereggrn_data.pipelines.collection.known_names import network_files as network_files
     from pereggrn_data.pipelines.collection.known_names import require_known as require_known
     from pereggrn_data.pipelines.collection.known_names import (
         subnetwork_files as subnetwork_files,
@@ -95,6 +97,8 @@ __getattr__, __dir__ = lazy_names(
         ),
         "intake_readers": ("catalog",),
         "known_names": (
+            "dataset_files",
+            "network_files",
             "require_known",
             "subnetwork_files",
         ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import PereggrnError
+from pereggrn_data.core.format import TEST_FILE, TRAIN_FILE
 from pereggrn_data.pipelines.collection.entry_info import info
 from pereggrn_data.pipelines.collection.resolve import FoundIn, resolve
 
@@ -63,3 +64,35 @@ def subnetwork_files(name: str, collection: str | None = None) -> list[str]:
         is_folder = found.path.is_dir()
         return sorted(p.name for p in found.path.glob(f"*{_ENDING}")) if is_folder else []
     return sorted(path.name for path in found.files.values())
+
+
+def network_files(name: str, collection: str | None = None) -> list[Path]:
+    """Return the files of a network that is here, in the order of their names.
+
+    Raises
+    ------
+    PereggrnError
+        If there is no such network, or it is not here.
+    """
+    found = resolve(name, EntryKind.NETWORK, collection=collection, paths=True)
+    if found.found_in is FoundIn.EMBEDDED:
+        return []
+    if found.path is not None:
+        return sorted(found.path.glob(f"*{_ENDING}")) if found.path.is_dir() else [found.path]
+    return sorted(found.files.values(), key=lambda path: path.name)
+
+
+def dataset_files(name: str, collection: str | None = None) -> list[Path]:
+    """Return the file of a dataset that is here, and its separate training file, if any.
+
+    Raises
+    ------
+    PereggrnError
+        If there is no such dataset, or it is not here.
+    """
+    found = resolve(name, EntryKind.DATASET, collection=collection, paths=True)
+    if found.found_in is FoundIn.EMBEDDED:
+        return []
+    main = found.path or found.files[TEST_FILE]
+    training = main.with_name(TRAIN_FILE)
+    return [main, *([training] if training.is_file() and training != main else [])]

@@ -227,14 +227,13 @@ def _of_keys(metadata: Mapping[str, Any]) -> Iterable[Finding]:
         if key not in KEYS:
             near = near_matches(str(key), list(KEYS))
             hint = f"did you mean {or_list(near)}?" if near else "leave it out."
-            known = _OLD_KEYS.get(key)
-            hint = f"leave it out: {known}." if known else hint
+            why = _OLD_KEYS.get(key)
+            hint = f"leave it out: {why}." if why else hint
             yield finding("key-unknown", str(key), "a key that there is", str(key), hint)
-    for key in KEYS.values():
-        if key.required and key.name not in metadata:
-            yield finding(
-                "key-missing", key.name, key.takes, "nothing", f"say it: {key.doc.rstrip('.')}."
-            )
+    for known in KEYS.values():
+        if known.required and known.name not in metadata:
+            fix = f"say it: {known.doc.rstrip('.')}."
+            yield finding("key-missing", known.name, known.takes, "nothing", fix)
 
 
 def _of_values(metadata: Mapping[str, Any]) -> Iterable[Finding]:

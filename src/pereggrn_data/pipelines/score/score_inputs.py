@@ -350,6 +350,14 @@ def dataset_and_split(
         If the training data beside the predictions are those of another split.
     """
     if isinstance(split, SplitDataset):
+        if (
+            (dataset is None or dataset is split.dataset)
+            and options is None
+            and set(insisted(insist)) <= set(split.insist)
+            and _is_of(predictions, split.split)
+        ):
+            _refuse_other_training(predictions, split.split)
+            return split  # all was checked when it was made
         dataset = split.dataset if dataset is None else dataset
         insist = (*split.insist, *insisted(insist))
         split = split.split
@@ -383,6 +391,11 @@ def _the_split(
             fix="leave these options out.",
         )
     return own
+
+
+def _is_of(predictions: Predictions, split: Split) -> bool:
+    """Say whether predictions do not carry another split."""
+    return predictions.origin is None or predictions.origin.split.is_same_as(split)
 
 
 def _made_by(split: Split, options: SplitOptions) -> bool:

@@ -146,7 +146,8 @@ def _scored(
         inputs = only_shared_genes(inputs)
     divided, given = inputs.divided, inputs.predictions
     data, shown_as = divided.prepared, divided.dataset.shown_as
-    task = make_task(data.adata, inputs.split, train=data.train)
+    whole = inputs.split is divided.split
+    task = divided.task if whole else make_task(data.adata, inputs.split, train=data.train)
     checked = check_and_align(inputs, task, wanted)
     kept = checked.aligned.scored
     report = (

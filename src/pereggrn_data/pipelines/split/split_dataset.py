@@ -30,6 +30,7 @@ from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.evaluators import make_task
 from pereggrn_data.evaluators.splits import Located, locate, rank_by_variance
 from pereggrn_data.loaders.files import (
     ROW_NAME,
@@ -48,6 +49,8 @@ from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from pereggrn_data.evaluators import Task
 
 GIVEN_FILE = "given_controls.h5ad"
 TO_PREDICT_FILE = "test_perturbations.csv"
@@ -97,6 +100,11 @@ class SplitDataset:
     @cached_property
     def _at(self) -> Located:
         return locate(self.prepared.adata, self.split, self.prepared.train)
+
+    @cached_property
+    def task(self) -> Task:
+        """What was held out, as scores need it; the same for all predictions of this split."""
+        return make_task(self.prepared.adata, self.split, train=self.prepared.train)
 
     @property
     def n_train(self) -> int:

@@ -1,0 +1,313 @@
+"""Runs of experiments: what is done, kept, redone and reported, and the tables that come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import pereggrn_data
+from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.pipelines.experiment import (
+    ConditionTask,
+    ExperimentFolder,
+    ExperimentRun,
+    Outcome,
+    do_condition,
+    run,
+)
+from pereggrn_data.pipelines.experiment.run_options import parse_numbers
+
+METADATA: dict[str, Any] = {
+    "unique_id": "trial",
+    "nickname": "trial",
+    "readme": "A small experiment on the embedded dataset.",
+    "question": "?",
+    "is_active": True,
+    "factor_varied": "regression_method",
+    "perturbation_dataset": "demo",
+    "num_genes": 40,
+    "regression_method": ["mean", "RidgeCV"],
+    "data_split_seed": [0, 1],
+}
+QUICK = {"draws": 200, "calibrate": False}
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    file = folder / "trial.json"
+    file.write_text(json.dumps({**METADATA, **changes}), "utf-8")
+    return file
+
+
+def quick(file: Path, folder: Path, **options: Any) -> ExperimentRun:
+    return run(file, folder, score_options=pereggrn_data.ScoreOptions(**QUICK), **options)
+
+
+def states(made: ExperimentRun) -> list[str]:
+    return [outcome.state for outcome in made.outcomes]
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of all files that do not say how long something took."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.name != "done.json"
+        and path.parent.name != "train_resources"
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExperimentRun]:
+    folder = tmp_path_factory.mktemp("run")
+    return folder, quick(written(folder), folder / "out")
+
+
+def test_a_run_does_every_condition(finished: tuple[Path, ExperimentRun]) -> None:
+    folder, made = finished
+    assert states(made) == ["done"] * 4
+    out = folder / "out"
+    for i in range(4):
+        assert (out / f"predictions/{i}.h5ad").is_file()
+        resources = pd.read_csv(out / f"train_resources/{i}.csv", index_col=0)
+        assert list(resources.columns) == ["walltime (seconds)", "peak RAM"]
+    lock = json.loads((out / "experiment.lock.json").read_text())
+    assert [entry["state"] for entry in lock["conditions"].values()] == ["finished"] * 4
+    genes = pd.read_csv(out / "genes_modeled.csv", index_col=0)["genes_modeled"]
+    assert genes.is_unique
+
+
+def test_tables_have_the_originals_columns(finished: tuple[Path, ExperimentRun]) -> None:
+    folder, made = finished
+    per_pert = pd.read_parquet(folder / "out/evaluationPerPert.parquet")
+    per_target = pd.read_parquet(folder / "out/evaluationPerTarget.parquet")
+    ours = pd.read_parquet(folder / "out/scores.parquet")
+    for table in (per_pert, per_target):
+        assert {"index", "gene", "condition", "prediction_timescale", "mae", "mse"} <= {*table}
+        assert set(made.conditions.rows[0]) <= {*table}
+        assert sorted(table["condition"].unique()) == [0, 1, 2, 3]
+    assert {"distance_in_pca", "spearman", "num_observations_in_group"} <= {*per_pert}
+    own = ours[(ours["method"] == "predictions") & (ours["condition"] == 2)]
+    theirs = per_pert[per_pert["condition"] == 2]
+    assert list(theirs["mae"]) == list(own["mae"])
+    assert list(theirs["gene"]) == list(own["perturbation"])
+
+
+def test_scores_are_those_of_predict_and_score(finished: tuple[Path, ExperimentRun]) -> None:
+    folder, _ = finished
+    made = pereggrn_data.split("demo", seed=1, num_genes=40)
+    report = pereggrn_data.score(pereggrn_data.predict(made, "RidgeCV"), **QUICK)
+    mine = pd.read_parquet(folder / "out/scores.parquet").query("condition == 3")
+    mine = mine[mine["method"] == "predictions"].reset_index(drop=True)
+    own = report.scores.groups.query("method == 'predictions'").reset_index(drop=True)
+    for metric in ("mae", "spearman", "discrimination_l1"):
+        assert mine[metric].tolist() == pytest.approx(own[metric].tolist(), rel=1e-9)
+
+
+def test_seeds_of_a_method_are_pooled_in_the_comparison(
+    finished: tuple[Path, ExperimentRun],
+) -> None:
+    folder, _ = finished
+    table = pd.read_csv(folder / "out/comparison.csv")
+    assert set(table["method"]) == {"RidgeCV", "mean", "median"}
+    assert set(table[table["method"] == "RidgeCV"]["runs"]) == {2}
+
+
+def test_what_is_finished_is_kept(finished: tuple[Path, ExperimentRun]) -> None:
+    folder, _ = finished
+    before = hashes(folder / "out")
+    assert states(quick(written(folder), folder / "out")) == ["kept"] * 4
+    assert hashes(folder / "out") == before
+
+
+def test_an_edited_experiment_shows_what_changed_and_does_what_is_new(tmp_path: Path) -> None:
+    quick(written(tmp_path, data_split_seed=0), tmp_path / "out")
+    told: list[str] = []
+    edited = written(tmp_path, data_split_seed=0, regression_method=["median", "RidgeCV"])
+    planned = quick(edited, tmp_path / "out", dry_run=True, say=told.append)
+    assert states(planned) == ["to do", "kept"]
+    assert any(line.startswith("-0,") for line in told)
+    assert any(line.startswith("+0,") and "median" in line for line in told)
+    assert "mean" in (tmp_path / "out/conditions.csv").read_text().splitlines()[1]
+    assert states(quick(edited, tmp_path / "out")) == ["done", "kept"]
+    scores = pd.read_parquet(tmp_path / "out/evaluationPerPert.parquet")
+    assert set(scores["regression_method"]) == {"median", "RidgeCV"}
+
+
+def test_conditions_that_fail_are_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        data_split_seed=0,
+        expand="ladder",
+        regression_method=["GEARS", "mean", "RidgeCV", "Lasso"],
+        kwargs=[{}, {}, {"alphas": [-1]}, {"no_such_argument": 1}],
+    )
+    made = quick(file, tmp_path / "out")
+    assert states(made) == ["failed", "done", "failed", "failed"]
+    errors = [outcome.error for outcome in made.failed]
+    assert "GEARS" in errors[0]
+    assert "positive" in errors[1]
+    assert "no_such_argument" in errors[2]
+    assert sorted(pd.read_parquet(tmp_path / "out/scores.parquet")["condition"].unique()) == [1]
+    lock = json.loads((tmp_path / "out/experiment.lock.json").read_text())
+    assert "positive" in lock["conditions"]["2"]["error"]
+
+
+def test_only_some_conditions_are_done_and_the_tables_grow(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    assert [o.index for o in quick(file, tmp_path / "out", only=(3,)).outcomes] == [3]
+    quick(file, tmp_path / "out", only=(0,))
+    table = pd.read_parquet(tmp_path / "out/evaluationPerPert.parquet")
+    assert sorted(table["condition"].unique()) == [0, 3]
+    with pytest.raises(UsageError, match="no condition 9"):
+        quick(file, tmp_path / "out", only=(9,))
+
+
+def test_scores_and_models_can_be_done_again(tmp_path: Path) -> None:
+    file = written(tmp_path, data_split_seed=0, regression_method="RidgeCV")
+    quick(file, tmp_path / "out")
+    predictions = tmp_path / "out/predictions/0.h5ad"
+    before = predictions.stat().st_mtime_ns
+    assert states(quick(file, tmp_path / "out", redo="scores")) == ["done"]
+    assert predictions.stat().st_mtime_ns == before
+    assert states(quick(file, tmp_path / "out", redo="models")) == ["done"]
+    assert predictions.stat().st_mtime_ns > before
+    # Other scores of the same fit.
+    again = run(
+        file,
+        tmp_path / "out",
+        score_options=pereggrn_data.ScoreOptions(**QUICK, targeted_genes="exclude"),
+    )
+    assert states(again) == ["done"]
+    assert len(list((tmp_path / "out/conditions").iterdir())) == 2
+
+
+def test_equal_conditions_are_done_once(tmp_path: Path) -> None:
+    file = written(tmp_path, data_split_seed=[0, 0], regression_method="mean")
+    assert states(quick(file, tmp_path / "out")) == ["done", "kept"]
+
+
+def test_a_condition_whose_files_were_damaged_is_done_again(tmp_path: Path) -> None:
+    file = written(tmp_path, data_split_seed=0, regression_method="mean")
+    made = quick(file, tmp_path / "out")
+    key = made.outcomes[0].key
+    folder = ExperimentFolder(tmp_path / "out")
+    (folder.condition(key) / "step_1/scores.parquet").write_bytes(b"")
+    assert folder.done(key) is None
+    assert states(quick(file, tmp_path / "out")) == ["done"]
+
+
+def test_several_steps_have_scores_of_their_own(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        data_split_seed=0,
+        regression_method="RidgeCV",
+        eligible_regulators="perturbed_genes",
+        prediction_timescale="1,3",
+    )
+    quick(file, tmp_path / "out")
+    table = pd.read_parquet(tmp_path / "out/evaluationPerPert.parquet")
+    means = table.groupby("prediction_timescale")["mae"].mean()
+    assert list(means.index) == [1, 3]
+    assert means[1] != means[3]
+
+
+def test_networks_random_ones_among_them_go_to_models(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        data_split_seed=0,
+        regression_method="RidgeCV",
+        network_prior="restrictive",
+        network_datasets={"demo": {}, "dense": {}, "empty": {}, "random0.1": {}},
+    )
+    made = quick(file, tmp_path / "out")
+    assert states(made) == ["done"] * 4
+    table = pd.read_parquet(tmp_path / "out/evaluationPerPert.parquet")
+    assert table.groupby("network_datasets")["mae"].mean().nunique() == 4
+
+
+def test_processes_give_the_same_tables(
+    finished: tuple[Path, ExperimentRun], tmp_path: Path
+) -> None:
+    folder, _ = finished
+    quick(written(tmp_path), tmp_path / "out", jobs=2)
+    mine, theirs = hashes(tmp_path / "out"), hashes(folder / "out")
+    assert mine == theirs
+
+
+def _killed_at_first(tasks: Any) -> Any:
+    """Do the first task, and the second one in a process that is killed half-way."""
+    yield do_condition(tasks[0])
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_die_in, args=(tasks[1],))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    raise KeyboardInterrupt
+
+
+def _die_in(task: ConditionTask) -> None:
+    from pereggrn_data.pipelines.experiment import doing_conditions
+
+    def die(*_: Any, **__: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    doing_conditions._score = die  # type: ignore[assignment]
+    do_condition(task)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    finished: tuple[Path, ExperimentRun], tmp_path: Path
+) -> None:
+    folder, _ = finished
+    file = written(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        quick(file, tmp_path / "out", scheduler=_killed_at_first)
+    assert sorted(states(quick(file, tmp_path / "out"))) == ["done", "done", "done", "kept"]
+    assert hashes(tmp_path / "out") == hashes(folder / "out")
+
+
+def test_a_run_that_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataError, match="num_gene"):
+        quick(written(tmp_path, num_gene=3), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_genes_can_be_limited(tmp_path: Path) -> None:
+    file = written(tmp_path, data_split_seed=0, regression_method="mean", num_genes="all")
+    quick(file, tmp_path / "out", limit_genes=40)
+    few = pd.read_csv(tmp_path / "out/genes_modeled.csv")
+    quick(file, tmp_path / "out")
+    assert len(few) < len(pd.read_csv(tmp_path / "out/genes_modeled.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("3", (3,)), ("3,5", (3, 5)), ("0-2, 7", (0, 1, 2, 7)), ("2,2", (2,))]
+)
+def test_numbers_are_read(text: str, numbers: tuple[int, ...]) -> None:
+    assert parse_numbers(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "1-", "-1", "0-99999999"])
+def test_other_numbers_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_numbers(text)
+
+
+def test_progress_is_told_of_every_condition(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(outcome: Outcome, done: int, total: int) -> None:
+        told.append((done, total))
+
+    quick(written(tmp_path, data_split_seed=0), tmp_path / "out", told=tell)
+    assert told == [(1, 2), (2, 2)]
