@@ -76,14 +76,14 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.split_files import write_split as write_split
     from pereggrn_data.loaders.files.stored_text import read_json as read_json
     from pereggrn_data.loaders.files.stored_text import read_text as read_text
+    from pereggrn_data.loaders.files.stored_text import read_tf_list as read_tf_list
     from pereggrn_data.loaders.files.stored_text import read_toml as read_toml
+    from pereggrn_data.loaders.files.stored_text import tf_list_of as tf_list_of
     from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.text_tables import explained as explained
     from pereggrn_data.loaders.files.text_tables import first_rows as first_rows
     from pereggrn_data.loaders.files.text_tables import text_ending as text_ending
     from pereggrn_data.loaders.files.text_tables import text_table as text_table
-    from pereggrn_data.loaders.files.tf_lists import read_tf_list as read_tf_list
-    from pereggrn_data.loaders.files.tf_lists import tf_list_of as tf_list_of
     from pereggrn_data.loaders.files.user_paths import existing_file as existing_file
     from pereggrn_data.loaders.files.user_paths import existing_path as existing_path
     from pereggrn_data.loaders.files.user_paths import refuse_overwriting as refuse_overwriting
@@ -178,7 +178,9 @@ __getattr__, __dir__ = lazy_names(
         "stored_text": (
             "read_json",
             "read_text",
+            "read_tf_list",
             "read_toml",
+            "tf_list_of",
         ),
         "text_tables": (
             "TEXT_ENDINGS",
@@ -186,10 +188,6 @@ __getattr__, __dir__ = lazy_names(
             "first_rows",
             "text_ending",
             "text_table",
-        ),
-        "tf_lists": (
-            "read_tf_list",
-            "tf_list_of",
         ),
         "user_paths": (
             "existing_file",

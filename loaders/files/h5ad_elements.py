@@ -40,7 +40,12 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.reports import Finding
-from pereggrn_data.loaders.files.hdf5_files import open_hdf5, refuse_foreign_values
+from pereggrn_data.loaders.files.hdf5_files import (
+    all_of,
+    open_hdf5,
+    refuse_foreign_values,
+    require_fits,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import (
     hdf5_layout,
@@ -311,6 +316,7 @@ def read_any(element: Any) -> Any:
     """Read an element as anndata does, whatever it is."""
     from anndata.io import read_elem
 
+    require_fits(element)
     with warnings.catch_warnings():
         # Files of anndata 0.7 are fine; what cannot be read is raised.
         warnings.simplefilter("ignore")
@@ -365,10 +371,10 @@ class _Columns:
                 categories = element.file[apart]
                 if isinstance(categories, h5py.Dataset):
                     refuse_foreign_values(categories.id, Path(element.file.filename), name)
-                return _categorical(element[()], categories)
+                return _categorical(all_of(element), categories)
             stored = self.group.get(CATEGORIES_APART)
             if isinstance(stored, h5py.Group) and name in stored:
-                return _categorical(element[()], stored[name])
+                return _categorical(all_of(element), stored[name])
         return _decoded(element)
 
 
@@ -418,16 +424,16 @@ def _decoded(element: Any) -> Any:
     parts = set(element)
     if {"codes", "categories"} <= parts:
         ordered = bool(element.attrs.get("ordered", False))
-        return _categorical(element["codes"][()], element["categories"], ordered=ordered)
+        return _categorical(all_of(element["codes"]), element["categories"], ordered=ordered)
     if {"values", "mask"} <= parts:
-        return _nullable(_decoded(element["values"]), element["mask"][()])
+        return _nullable(_decoded(element["values"]), all_of(element["mask"]))
     return read_any(element)
 
 
 def _strings(element: h5py.Dataset) -> Any:
     text = h5py.check_string_dtype(element.dtype)
     # HDF5's text of fixed length says ASCII and often holds UTF-8.
-    return element.asstr("utf-8")[()] if text is not None else element[()]
+    return all_of(element, as_text=text is not None)
 
 
 def _plain_values(values: Any) -> Any:

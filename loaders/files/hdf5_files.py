@@ -21,6 +21,8 @@ import h5py
 from h5py import h5d, h5g, h5l, h5o
 
 from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.sizes import SMALL, require_memory
+from pereggrn_data.loaders.files.separate_reading import look_through
 from pereggrn_data.validators import READ_FAILURES
 
 MOST_ELEMENTS = 1_000_000
@@ -39,9 +41,12 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     ------
     ForeignPartError
         If some are in another file, or in a virtual dataset.
+    InvalidDataError
+        If HDF5 hangs, crashes or floods over it, which another process finds out.
     Exception
         Whatever h5py raises if it cannot be opened, or is damaged.
     """
+    look_through(path)
     file = h5py.File(path, "r")
     try:
         refuse_foreign_parts(file, path)
@@ -100,6 +105,66 @@ def refuse_foreign_values(dataset: h5d.DatasetID, path: Path, name: str) -> None
         raise _foreign(path, name, "a virtual dataset, put together of others")
     if how.get_layout() == h5d.CONTIGUOUS and how.get_external_count():
         raise _foreign(path, name, "values that are stored in another file")
+
+
+BYTES_PER_TEXT = 64
+"""Of a text that is an object of Python, at least."""
+
+LARGEST_RATIO = 5000
+"""A column of text or labels takes so many times less room in a file at most; gzip does 1032."""
+
+
+def all_of(dataset: h5py.Dataset, *, as_text: bool = False) -> Any:
+    """Read a whole dataset that is no matrix, after a look at what it says of its size.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is large, and was never written.
+    UsageError
+        If it does not fit into memory.
+    """
+    require_fits(dataset)
+    return dataset.asstr("utf-8")[()] if as_text else dataset[()]
+
+
+def require_fits(element: h5py.Dataset | h5py.Group, *, may_be_unwritten: bool = False) -> None:
+    """Check, before memory is taken, that what an element holds fits into it.
+
+    HDF5 stores nothing for what was never written, so that a file of a kilobyte can
+    declare a terabyte; and matrices that are to be filled in do just that.
+
+    Parameters
+    ----------
+    element
+        A dataset, or a group, of which all is to be read.
+    may_be_unwritten
+        Whether it is a matrix, which may hold nothing but its fill value.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is large, and was never written, and has to be.
+    UsageError
+        If it does not fit.
+    """
+    parts: list[h5py.Dataset] = [element] if isinstance(element, h5py.Dataset) else []
+    if isinstance(element, h5py.Group):
+        element.visititems(lambda _, e: parts.append(e) if isinstance(e, h5py.Dataset) else None)
+    total = 0
+    for part in parts:
+        each = BYTES_PER_TEXT if part.dtype.hasobject else part.dtype.itemsize
+        declared = int(part.size or 0) * each
+        total += declared
+        stored = int(part.id.get_storage_size())
+        if declared > SMALL and not may_be_unwritten and declared > stored * LARGEST_RATIO:
+            raise InvalidDataError(
+                f"{part.name} says that it is far longer than what is stored of it.",
+                expected="values that were written",
+                got=f"{part.size:,} values in {stored:,} bytes",
+                fix="write the file again.",
+            )
+    require_memory(total, f"{element.name} of {element.file.filename}")
 
 
 def _foreign(path: Path, name: str, got: str) -> ForeignPartError:

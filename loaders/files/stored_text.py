@@ -1,4 +1,4 @@
-"""Read small files of text that came from anywhere: JSON, TOML, lists.
+"""Read small files of text that came from anywhere: JSON, TOML, lists of factors.
 
 One place for what goes wrong with all of them: no file, another encoding, a file that is far
 too long to be one, brackets in brackets. What is in them is for the caller to check.
@@ -7,10 +7,17 @@ too long to be one, brackets in brackets. What is in them is for the caller to c
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UsageError,
+    near_matches,
+    or_list,
+)
 from pereggrn_data.core.foreign_reading import FORMATS, ForeignFormat, reading
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.user_paths import AnyPath, required_file
@@ -80,3 +87,51 @@ def _bytes_of(file: Path, form: ForeignFormat) -> bytes:
             got=f"{size:,} bytes",
         )
     return file.read_bytes()
+
+
+def read_tf_list(path: Path) -> tuple[str, ...]:
+    """Read gene names, one per line; empty lines and repetitions are left out.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InvalidDataError
+        If it is not text, names no gene, or has more than one column.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"There is no file {path}.", fix="check the path of the list.")
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    names = tuple(dict.fromkeys(line for line in lines if line))
+    strange = [name for name in names if any(mark in name for mark in "\t,;")]
+    if not names or strange:
+        raise InvalidDataError(
+            f"{path} is not a list of transcription factors.",
+            expected=_LIST,
+            got=repr(strange[0])[:60] if strange else "no name at all",
+        )
+    return names
+
+
+_LIST = "a text file with one gene name per line"
+
+
+def tf_list_of(species: str, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """Read the list of a species.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if species not in files:
+        near = near_matches(species, list(files))
+        hint = f"did you mean {or_list(near)}? Else " if near else ""
+        raise UsageError(
+            f"There is no list of transcription factors for the species {species!r}.",
+            expected=f"one of {', '.join(sorted(files))}" if files else "a list of one's own",
+            got=f"{len(files)} lists in the local collection and among fetched data",
+            fix=f"{hint}give a file by --tf-list, or `pereggrn-data fetch tf_lists`, "
+            "or use --eligible-regulators all.",
+        )
+    return read_tf_list(files[species])

@@ -396,7 +396,7 @@ def _open(path: Path) -> TextIO:
     return io.TextIOWrapper(_bytes_of(path), encoding=encoding, newline="")
 
 
-def _bytes_of(path: Path) -> io.BufferedIOBase:
+def _bytes_of(path: Path) -> io.BufferedReader:
     """Open a table as bytes, unpacked where it is packed."""
     if not _is_gzip(path):
         return path.open("rb")

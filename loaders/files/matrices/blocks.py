@@ -20,6 +20,7 @@ from pereggrn_data.core.row_blocks import (
     blocks_in_order,
     is_sparse_like,
 )
+from pereggrn_data.loaders.files.hdf5_files import require_fits
 from pereggrn_data.validators import Block, Matrix
 
 VALUES_PER_BLOCK = 4_000_000
@@ -69,6 +70,7 @@ def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
         If it is something else, or its parts do not fit together.
     """
     described = matrix_in_file(element)
+    require_fits(element, may_be_unwritten=True)
     if isinstance(element, h5py.Dataset):
         values = element[()]
         # Big-endian numbers are fine for NumPy, and not for everything that follows.

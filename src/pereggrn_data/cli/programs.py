@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from pereggrn_data.cli.output import DEBUG_FLAG, Manner, emit
 from pereggrn_data.cli.terminal_tables import wrapped
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
+from pereggrn_data.core.foreign_reading import trust_files
 
 MOST_COLUMNS = 100
 """Longer lines are hard to read."""
@@ -29,16 +30,25 @@ NAMES = 26
 EXIT_CODES = "\n".join(f"{code.value:2}  {text}" for code, text in EXIT_CODE_MEANINGS.items())
 _NO_PANEL = "Options"
 
+TRUST = "trust"
+
 SHARED = (
     ("wide", ("--wide",), "Print tables as wide as they are, on a terminal too."),
     ("quiet", ("--quiet", "-q"), "No progress, and no messages but warnings and errors."),
+    (
+        TRUST,
+        ("--trust",),
+        "Do not look through files in a process of its own before they are read.",
+    ),
 )
-"""By attribute of :class:`Manner`: the options that every command has."""
+"""The options that every command has: attributes of :class:`Manner`, and trust in files."""
 
 
 def _manner(name: str) -> Callable[[bool], None]:
     def note(value: bool) -> None:
-        if value:
+        if value and name == TRUST:
+            trust_files()
+        elif value:
             setattr(Manner, name, True)
 
     return note
@@ -227,9 +237,12 @@ def new_app(prog_name: str, help_text: str) -> HelpfulApp:
         ),
         wide: bool = typer.Option(False, *SHARED[0][1], help=SHARED[0][2]),
         quiet: bool = typer.Option(False, *SHARED[1][1], help=SHARED[1][2]),
+        trust: bool = typer.Option(False, *SHARED[2][1], help=SHARED[2][2]),
     ) -> None:
         del version, debug  # handled by the callback, and by run()
         Manner.wide, Manner.quiet = wide, quiet
+        if trust:
+            trust_files()
 
     return app
 

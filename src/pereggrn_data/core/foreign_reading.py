@@ -11,13 +11,20 @@ What passes through as it is: our own errors; Ctrl-C, which is no error; a lack 
 which says nothing about the file, with a note that names it; a refusal of the system
 (permissions, a disk that fails); and mistakes of our own code (a wrong name or attribute, a
 false assertion), which are bugs to be reported and not to be blamed on a file.
+
+Also here: whether files are trusted. Files that come from anywhere are looked through in a
+process of their own before they are read, and refused where they are out of all proportion.
+Whoever made them all, or has limits of another kind around the command, can say so:
+``--trust``, or ``PEREGGRN_TRUST=1``.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -145,3 +152,31 @@ def _module_of(trace: TracebackType | None) -> str:
         name = str(trace.tb_frame.f_globals.get("__name__", ""))
         trace = trace.tb_next
     return name
+
+
+# ---- trust
+
+TRUST_VARIABLE = "PEREGGRN_TRUST"
+
+_trusting: ContextVar[bool] = ContextVar("trusting", default=False)
+
+
+def trusts_files() -> bool:
+    """Say whether files are trusted, here and now."""
+    said = os.environ.get(TRUST_VARIABLE, "").strip().lower()
+    return _trusting.get() or said not in ("", "0", "false", "no")
+
+
+def trust_files() -> None:
+    """Trust all files from now on: what ``--trust`` does for one command."""
+    _trusting.set(True)
+
+
+@contextmanager
+def trusting(yes: bool = True) -> Iterator[None]:
+    """Trust the files that are read inside, or not."""
+    token = _trusting.set(yes or _trusting.get())
+    try:
+        yield
+    finally:
+        _trusting.reset(token)
