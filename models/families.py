@@ -30,9 +30,6 @@ from pereggrn_data.models.methods import METHODS, Method, MethodKind
 from pereggrn_data.models.plain_arrays import FORMAT_VERSION, Array, Arrays, header_of
 from pereggrn_data.models.regression import Progress
 
-GIVEN_TO_EMBEDDINGS, GIVEN_TO_NETWORKS = 1, 4
-"""How many parameters of a method's function are not arguments that users choose."""
-
 
 class Storage(StrEnum):
     """How a model of a method can be stored."""
@@ -115,6 +112,8 @@ class ModelTask:
         Training data.
     arguments
         Keyword arguments of the method.
+    seed
+        Of the random elements of graphs; regressions have theirs in the grammar.
     grammar
         How regressions are fitted; by default as a :class:`Grammar` is by default.
     regulators
@@ -129,6 +128,7 @@ class ModelTask:
 
     data: TrainingData
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
     grammar: Grammar | None = None
     regulators: Sequence[str] | None = None
     network: RegulatorySets | None = None
@@ -211,21 +211,40 @@ def _fit_regressions(method: Method, task: ModelTask) -> FittedModel:
 
 def _fit_embedding(method: Method, task: ModelTask) -> FittedModel:
     """Fit a model of all genes at once, which forecasts in one step."""
+    return _fit_whole(method, task, task.data)
+
+
+def _fit_graph(method: Method, task: ModelTask) -> FittedModel:
+    """Find a graph of all genes."""
+    return _fit_whole(method, task, task.data, task.seed)
+
+
+def _fit_propagation(method: Method, task: ModelTask) -> FittedModel:
+    """Fit the edges of a network."""
+    return _fit_whole(method, task, task.data, _network_of(method, task))
+
+
+def _fit_whole(method: Method, task: ModelTask, *given: Any) -> FittedModel:
     make: Any = method.fit
-    _check_arguments(method, make, GIVEN_TO_EMBEDDINGS, task.arguments)
-    model: FittedModel = make(task.data, **task.arguments)
+    _check_arguments(method, task.arguments)
+    model: FittedModel = make(*given, **task.arguments)
     return model
 
 
 def _take_network(method: Method, task: ModelTask) -> FittedModel:
     """Put a network and the rule together by which changes follow its edges."""
     rule: Any = method.forecast
+    network = _network_of(method, task)
+    _check_arguments(method, task.arguments)
+    return NetworkModel(method.name, rule, network, task.data, task.arguments)
+
+
+def _network_of(method: Method, task: ModelTask) -> RegulatorySets:
     if task.network is None:
         raise UsageError(
             f"{method.name} forecasts from a network.", expected="--network NAME_OR_PATH"
         )
-    _check_arguments(method, rule, GIVEN_TO_NETWORKS, task.arguments)
-    return NetworkModel(method.name, rule, task.network, task.data, task.arguments)
+    return task.network
 
 
 def _as_linear(method: Method, arguments: Mapping[str, Any]) -> Storage:
@@ -245,14 +264,21 @@ class Family:
         Makes a model.
     storage
         How models with these arguments can be stored.
+    n_given
+        How many parameters of a method's function are not arguments that users choose.
     """
 
     choices: frozenset[str] | None
     fit: Callable[[Method, ModelTask], FittedModel]
     storage: Callable[[Method, Mapping[str, Any]], Storage]
+    n_given: int
 
 
-_REGRESSIONS = Family(None, _fit_regressions, _as_linear)
+def _as_arrays(_method: Method, _arguments: Mapping[str, Any]) -> Storage:
+    return Storage.ARRAYS
+
+
+_REGRESSIONS = Family(None, _fit_regressions, _as_linear, n_given=1)
 
 FAMILIES: Mapping[MethodKind, Family] = {
     MethodKind.CONSTANT: _REGRESSIONS,
@@ -262,11 +288,20 @@ FAMILIES: Mapping[MethodKind, Family] = {
         choices=frozenset({"network", "control_subtype", "starting_expression"}),
         fit=_take_network,
         storage=lambda *_: Storage.NOTHING,
+        n_given=4,
     ),
-    MethodKind.EMBEDDING: Family(
-        choices=frozenset(),
-        fit=_fit_embedding,
-        storage=lambda *_: Storage.ARRAYS,
+    MethodKind.EMBEDDING: Family(frozenset(), _fit_embedding, _as_arrays, n_given=1),
+    MethodKind.PROPAGATION: Family(
+        choices=frozenset({"network", "starting_expression"}),
+        fit=_fit_propagation,
+        storage=_as_arrays,
+        n_given=2,
+    ),
+    MethodKind.GRAPH: Family(
+        choices=frozenset({"steps", "control_subtype", "starting_expression"}),
+        fit=_fit_graph,
+        storage=_as_arrays,
+        n_given=2,
     ),
 }
 """What is done with methods of each kind."""
@@ -280,12 +315,7 @@ def choices_of(method: Method) -> frozenset[str] | None:
     choices = FAMILIES[method.kind].choices
     if choices is None:
         return None
-    takes_arguments = bool(
-        _argument_names(method.forecast, GIVEN_TO_NETWORKS)
-        if method.forecast is not None
-        else _argument_names(method.fit, GIVEN_TO_EMBEDDINGS)
-    )
-    return choices | {"arguments"} if takes_arguments else choices
+    return choices | {"arguments"} if _argument_names(method) else choices
 
 
 def fit_model(method: Method, task: ModelTask) -> FittedModel:
@@ -341,15 +371,14 @@ def _loader(kind: str) -> Callable[[Mapping[str, Array]], FittedModel]:
     raise ValueError(f"a model of kind {kind!r}")
 
 
-def _argument_names(function: Any, n_given: int) -> tuple[str, ...]:
+def _argument_names(method: Method) -> tuple[str, ...]:
     """Return the parameters after those that are given to every method of the family."""
-    return tuple(inspect.signature(function).parameters)[n_given:]
+    function: Any = method.fit if method.forecast is None else method.forecast
+    return tuple(inspect.signature(function).parameters)[FAMILIES[method.kind].n_given :]
 
 
-def _check_arguments(
-    method: Method, function: Any, n_given: int, arguments: Mapping[str, Any]
-) -> None:
-    known = _argument_names(function, n_given)
+def _check_arguments(method: Method, arguments: Mapping[str, Any]) -> None:
+    known = _argument_names(method)
     if unknown := [name for name in arguments if name not in known]:
         raise UsageError(
             f"{method.name} has no argument {unknown[0]!r}.",

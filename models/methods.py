@@ -24,6 +24,12 @@ from pereggrn_data.models.estimators import (
     has_linear_kernel,
 )
 from pereggrn_data.models.grammar.dynamics import Forecast
+from pereggrn_data.models.graphs.causal_graph import CausalGraph
+from pereggrn_data.models.graphs.notears import fit_notears, fit_notears_lr
+from pereggrn_data.models.graphs.signal_propagation import (
+    SignalPropagation,
+    fit_signal_propagation,
+)
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
 from pereggrn_data.models.plain_arrays import Array
 from pereggrn_data.models.regression import Regressions, RegressionTask
@@ -39,6 +45,8 @@ class MethodKind(StrEnum):
     ESTIMATOR = "estimator"
     NETWORK = "network"
     EMBEDDING = "embedding"
+    PROPAGATION = "propagation"
+    GRAPH = "graph"
 
     @property
     def is_regression(self) -> bool:
@@ -56,7 +64,8 @@ class Method:
         As users give it.
     kind
         A regression (constant, linear, or another estimator), or a method
-        that is none (network, embedding).
+        that is none (network, embedding, propagation along a network, or a graph of
+        all genes that the method finds).
     summary
         What it does, in one line.
     reference
@@ -64,16 +73,17 @@ class Method:
     fit
         What fits it; None for networks, to which nothing is fitted.
         Of regressions, from a :class:`RegressionTask` to :class:`Regressions`
-        of all genes. Of embeddings, from :class:`TrainingData` and the
-        method's arguments, which are further parameters, to a fitted model.
+        of all genes. Of others, from :class:`TrainingData` (of propagations, also
+        the network; of graphs, also a seed) and the method's arguments, which are
+        further parameters, to a fitted model.
     forecast
         What forecasts, for networks only, as fitted models forecast themselves:
         from regulators, genes (a tuple of names), perturbations and a starting
         state to a :class:`Forecast`, with the method's arguments, if it has any,
         as further parameters.
     load
-        For embeddings only, what makes a fitted model of its arrays;
-        regressions are all stored in one way.
+        For those that are fitted and no regressions, what makes a fitted model
+        of its arrays; regressions are all stored in one way.
     in_paper
         Whether the PEREGGRN paper's comparison of regression methods has it.
     linear_if
@@ -98,9 +108,9 @@ class Method:
 
     def __post_init__(self) -> None:
         is_network = self.kind is MethodKind.NETWORK
-        is_embedding = self.kind is MethodKind.EMBEDDING
+        is_whole = not is_network and not self.is_regression
         has = (self.fit is not None, self.forecast is not None, self.load is not None)
-        if has != (not is_network, is_network, is_embedding):
+        if has != (not is_network, is_network, is_whole):
             raise TypeError(f"{self.name} is not complete, or has what a {self.kind} has not")
 
     @property
@@ -275,6 +285,32 @@ METHODS: tuple[Method, ...] = (
         fit=fit_linear_embedding,
         load=LinearEmbedding.from_arrays,
         aliases=("ahlmann_eltze",),
+    ),
+    Method(
+        name="signal_propagation",
+        kind=MethodKind.PROPAGATION,
+        summary="CellOracle's simulation: fitted edges of a network, along which shifts run.",
+        reference="Kamimoto et al. 2023, Nature 614:742",
+        fit=fit_signal_propagation,
+        load=SignalPropagation.from_arrays,
+    ),
+    Method(
+        name="notears",
+        kind=MethodKind.GRAPH,
+        summary="NOTEARS: a linear causal graph of all genes, acyclic, with interventions.",
+        reference="Zheng et al. 2018, NeurIPS",
+        fit=fit_notears,
+        load=CausalGraph.from_arrays,
+        is_random=True,
+    ),
+    Method(
+        name="notears_lr",
+        kind=MethodKind.GRAPH,
+        summary="NOTEARS-LR: the same with weights of low rank.",
+        reference="Fang et al. 2024, IEEE TNNLS 35:4924",
+        fit=fit_notears_lr,
+        load=CausalGraph.from_arrays,
+        is_random=True,
     ),
 )
 """All methods."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.loaders.files.anndata_files import read_h5ad, write_h5ad
 from pereggrn_data.loaders.files.model_files import read_model_file, write_arrays
 from pereggrn_data.loaders.files.prediction_files import read_predictions
-from pereggrn_data.models import METHODS, choices_of, get_method
+from pereggrn_data.models import METHODS, MethodKind, choices_of, get_method
 from pereggrn_data.pipelines.predict.model_options import ModelOptions
 from pereggrn_data.simulate.demo_dataset import demo_network
 
@@ -83,6 +84,11 @@ def test_every_method_predicts_what_score_accepts(method: str, network: pd.DataF
     choices: dict[str, Any] = dict(FEW)
     if heeded is not None:
         choices = {"network": network} if "network" in heeded else {}
+        if get_method(method).kind is MethodKind.GRAPH:
+            few = (
+                {"factors": 3} if "factors" in signature(get_method(method).fit).parameters else {}
+            )
+            choices["arguments"] = {"penalty": 1.0, "epochs": 3, **few}
     options = pereggrn_data.SplitOptions(num_genes=90)
     made = pereggrn_data.predict("demo", method, split_options=options, **choices)
     assert made.model == method

@@ -91,6 +91,7 @@ def _fit(work: Work, method: Method) -> tuple[FittedModel, tuple[str, ...]]:
     task = ModelTask(
         data=work.training,
         arguments=dict(options.arguments),
+        seed=options.seed,
         grammar=grammar,
         regulators=None if grammar is None else regulators_of(options, made, work.collection),
         network=network,
