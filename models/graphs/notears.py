@@ -405,7 +405,8 @@ def _standard(x: Floats, usable: Bools) -> tuple[Floats, Floats]:
 
 def _check(settings: Settings) -> None:
     def is_number(value: Any, kinds: tuple[type, ...]) -> bool:
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < np.inf
+        is_one = isinstance(value, kinds) and not isinstance(value, bool)
+        return is_one and bool(0 < value < np.inf)
 
     numbers = (int, float, np.integer, np.floating)
     for name in ("penalty", "learning_rate"):

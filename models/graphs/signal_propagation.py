@@ -124,7 +124,7 @@ class SignalPropagation:
             np.maximum(shift, np.minimum(self.least - start, 0.0), out=shift)
         state = start + shift
         levels.hold(state)
-        notes = ()
+        notes: tuple[str, ...] = ()
         if levels.n_unknown:
             notes = (f"{levels.n_unknown} measured perturbed genes have no stated level.",)
         return Forecast({1: state}, notes)
