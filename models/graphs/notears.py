@@ -55,7 +55,7 @@ Parameters: TypeAlias = dict[str, Floats]
 
 
 @dataclass(frozen=True)
-class Settings:
+class GraphSettings:
     """How a graph is fitted.
 
     Parameters
@@ -192,17 +192,17 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Observations:
     """Standardised observations, and which of their values count."""
 
     x: Floats
     usable: Bools
 
-    def rows(self, chosen: Ints | Bools) -> Sample:
+    def rows(self, chosen: Ints | Bools) -> Observations:
         """Return some of the observations."""
-        return Sample(self.x[chosen], self.usable[chosen])
+        return Observations(self.x[chosen], self.usable[chosen])
 
-    def batches(self, rng: np.random.Generator) -> Iterator[Sample]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Observations]:
         """Yield all observations once, in random order."""
         order = rng.permutation(len(self.x))
         for begin in range(0, len(order), BATCH):
@@ -240,7 +240,7 @@ def fit_notears(
         If there is no control, or too little to leave a third out.
     """
     penalties = PENALTIES if penalty is None else (penalty,)
-    choices = [Settings(p, None, epochs, learning_rate) for p in penalties]
+    choices = [GraphSettings(p, None, epochs, learning_rate) for p in penalties]
     return _fit("notears", data, seed, choices)
 
 
@@ -273,16 +273,18 @@ def fit_notears_lr(
     possible = [k for k in FACTORS if k < n_genes] or [max(1, n_genes // 2)]
     ranks = possible if factors is None else [factors]
     penalties = PENALTIES if penalty is None else (penalty,)
-    choices = [Settings(p, k, epochs, learning_rate) for k in ranks for p in penalties]
+    choices = [GraphSettings(p, k, epochs, learning_rate) for k in ranks for p in penalties]
     return _fit("notears_lr", data, seed, choices)
 
 
-def _fit(method: str, data: TrainingData, seed: int, choices: Sequence[Settings]) -> CausalGraph:
+def _fit(
+    method: str, data: TrainingData, seed: int, choices: Sequence[GraphSettings]
+) -> CausalGraph:
     for settings in choices:
         _check(settings)
     x, usable = dense(data.expression), trained_on(data)
     centre, scale = _standard(x, usable)
-    sample = Sample((x - centre) / scale, usable)
+    sample = Observations((x - centre) / scale, usable)
     settings = choices[0]
     notes = []
     # With more threads sums round differently, and small differences become other edges.
@@ -307,7 +309,10 @@ def _fit(method: str, data: TrainingData, seed: int, choices: Sequence[Settings]
 
 
 def train(
-    sample: Sample, validation: Sample, settings: Settings, rng: np.random.Generator
+    sample: Observations,
+    validation: Observations,
+    settings: GraphSettings,
+    rng: np.random.Generator,
 ) -> LinearGraph:
     """Fit a graph, cut its cycles, and fit again what is left.
 
@@ -354,7 +359,11 @@ def train(
 
 
 def _refitted(
-    graph: LinearGraph, sample: Sample, settings: Settings, epochs: int, rng: np.random.Generator
+    graph: LinearGraph,
+    sample: Observations,
+    settings: GraphSettings,
+    epochs: int,
+    rng: np.random.Generator,
 ) -> LinearGraph:
     """Cut the smallest edges until no cycle is left, and fit the others without a penalty."""
     sizes = np.abs(graph.weights)
@@ -369,8 +378,8 @@ def _refitted(
 
 
 def _choose(
-    data: TrainingData, sample: Sample, seed: int, choices: Sequence[Settings]
-) -> Settings:
+    data: TrainingData, sample: Observations, seed: int, choices: Sequence[GraphSettings]
+) -> GraphSettings:
     """Return the settings that forecast best what a random third of the perturbations shows."""
     labels = np.array(data.perturbations.labels, dtype=object)
     perturbed = ~np.asarray(data.is_control, dtype=bool)
@@ -403,7 +412,7 @@ def _standard(x: Floats, usable: Bools) -> tuple[Floats, Floats]:
     return centre, np.where(spread > np.finfo(float).eps * (1 + np.abs(centre)), spread, 1.0)
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: GraphSettings) -> None:
     def is_number(value: Any, kinds: tuple[type, ...]) -> bool:
         is_one = isinstance(value, kinds) and not isinstance(value, bool)
         return is_one and bool(0 < value < np.inf)
