@@ -229,7 +229,7 @@ def test_damaged_arrays_are_refused() -> None:
         with pytest.raises(InvalidDataError, match="not a stored model"):
             from_arrays({**arrays, name: arrays[name][:-1]})
     for header in ("[]", "{}", "nonsense", '{"format_version": 99}'):
-        with pytest.raises(InvalidDataError, match="not a stored model|not JSON"):
+        with pytest.raises(InvalidDataError, match=r"not a stored model|not JSON"):
             from_arrays({**arrays, "header": np.array(header)})
 
 
