@@ -153,7 +153,7 @@ def test_all_or_nothing(
             "-o",
             out,
             "--draws",
-            50,
+            200,
         ),
         "predict": ("predict", "demo", "-m", "mean", "-o", out / "q.h5ad"),
     }
