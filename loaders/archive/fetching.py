@@ -15,7 +15,7 @@ from pereggrn_data.loaders.archive.member_download import (
     transfer_groups,
 )
 from pereggrn_data.loaders.archive.release_files import ReleaseFiles
-from pereggrn_data.loaders.archive.transfer import SIDECAR, NoProgress, TransferProgress
+from pereggrn_data.loaders.archive.transfer import NoProgress, TransferProgress
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives
 from pereggrn_data.loaders.cache import (
     SET_ASIDE,
@@ -185,6 +185,7 @@ class EntryFetcher:
     ) -> dict[str, FetchedFile]:
         fetched: dict[str, FetchedFile] = {}
         if not missing:
+            self._remove_parts(entry)
             return fetched
         record, name = self.files.record, entry.name
         rmtree(self.cache.unpacking(record, name), ignore_errors=True)  # of a killed run
@@ -196,11 +197,18 @@ class EntryFetcher:
                     fetched[local] = self._bring_one(batch, local, member)
             finally:
                 batch.close(complete=len(set(group) - set(fetched)) == 0)
-        for start, stop in self.cache.spans(record, name):
-            part = self.cache.part(record, name, start, stop)
-            part.unlink()
-            part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
+        self._remove_parts(entry)
         return fetched
+
+    def _remove_parts(self, entry: AnyEntry) -> None:
+        """Remove raw bytes that a run has left which was killed when the files were in place."""
+        record, name = self.files.record, entry.name
+        if self.cache.is_read_only:
+            return
+        for start, stop in self.cache.spans(record, name):
+            self.cache.part(record, name, start, stop).unlink(missing_ok=True)
+        for sidecar in self.cache.sidecars(record, name):
+            sidecar.unlink(missing_ok=True)
 
     def _bring_one(self, batch: Batch, local: str, member: LockedMember) -> FetchedFile:
         locked = self._locked_hash(member)

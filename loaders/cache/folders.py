@@ -81,6 +81,12 @@ class Cache:
         found = (kept.fullmatch(p.name) for p in (folder.iterdir() if folder.is_dir() else ()))
         return sorted((int(m[1]), int(m[2])) for m in found if m)
 
+    def sidecars(self, record: str, name: str) -> list[Path]:
+        """Return the notes beside parts of an entry, also where the part itself has gone."""
+        kept = re.compile(re.escape(quote(name, safe=" =")) + r"-\d+-\d+\.part\.json")
+        folder = self.folder(record) / PARTS
+        return [p for p in (folder.iterdir() if folder.is_dir() else ()) if kept.fullmatch(p.name)]
+
     def part(self, record: str, name: str, start: int, stop: int) -> Path:
         """Return where the raw bytes of a transfer collect."""
         return self._below(self._parts(record), f"{quote(name, safe=' =')}-{start}-{stop}.part")
