@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.convert import convert as convert
     from pereggrn_data.pipelines.experiment import ExperimentRun as ExperimentRun
     from pereggrn_data.pipelines.experiment import RunOptions as RunOptions
+    from pereggrn_data.pipelines.experiment import on_cluster as on_cluster
     from pereggrn_data.pipelines.experiment import run as run
     from pereggrn_data.pipelines.predict import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.predict import (
@@ -105,6 +106,7 @@ _LAZY = {
     "convert": "pereggrn_data.pipelines.convert",
     "fetch": "pereggrn_data.pipelines.collection",
     "load": "pereggrn_data.pipelines.collection",
+    "on_cluster": "pereggrn_data.pipelines.experiment",
     "open_network": "pereggrn_data.pipelines.collection",
     "plot": "pereggrn_data.pipelines.report",
     "predict": "pereggrn_data.pipelines.predict",
@@ -159,6 +161,7 @@ __all__ = [
     "convert",
     "fetch",
     "load",
+    "on_cluster",
     "open_network",
     "plot",
     "predict",

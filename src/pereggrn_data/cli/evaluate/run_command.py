@@ -42,6 +42,18 @@ def run_command(
         str | None,
         typer.Option("--plan", help="Run nothing; print a script that does: slurm-array."),
     ] = None,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            help="What does the conditions: local (processes of this machine, --jobs), the "
+            "tcp://HOST:PORT of a Dask scheduler, or slurm. Others than local need the extra "
+            "cluster."
+        ),
+    ] = "local",
+    scheduler_options: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file: of slurm, the arguments of its jobs, and how many jobs."),
+    ] = None,
     output: Folder = None,
     force: Force = False,
     insist: Insist = None,
@@ -54,7 +66,7 @@ def run_command(
     what is new. A condition that fails is reported, the others go on, and the exit code
     is 1.
     """
-    from pereggrn_data.pipelines.experiment import run
+    from pereggrn_data.pipelines.experiment import on_cluster, run
 
     if plan is not None:
         _print_plan(plan, said, experiment, output, force, insist, collection)
@@ -71,6 +83,7 @@ def run_command(
             collection=collection,
             say=say,
             told=told,
+            scheduler=on_cluster(scheduler, scheduler_options),
         )
     for note in made.notes:
         warn(note)

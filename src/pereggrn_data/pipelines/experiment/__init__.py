@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
+    from pereggrn_data.pipelines.experiment.cluster import on_cluster as on_cluster
     from pereggrn_data.pipelines.experiment.conditions import Conditions as Conditions
     from pereggrn_data.pipelines.experiment.conditions import check_experiment as check_experiment
     from pereggrn_data.pipelines.experiment.conditions import lay_out as lay_out
@@ -45,6 +46,7 @@ __getattr__, __dir__ = lazy_names(
             "PLANS",
             "array_script",
         ),
+        "cluster": ("on_cluster",),
         "conditions": (
             "Conditions",
             "check_experiment",

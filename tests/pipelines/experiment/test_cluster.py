@@ -1,0 +1,194 @@
+"""Runs on a Dask cluster: the same tables as on one machine, whoever is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pereggrn_data
+from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, UsageError
+from pereggrn_data.core.version import software
+from pereggrn_data.pipelines.experiment import ConditionTask, Outcome, on_cluster, run
+from pereggrn_data.pipelines.experiment import cluster as of_clusters
+from pereggrn_data.pipelines.experiment.cluster import Surroundings, do_there, slurm_cluster
+
+METADATA: dict[str, Any] = {
+    "unique_id": "trial",
+    "nickname": "trial",
+    "readme": "A small experiment on the embedded dataset.",
+    "question": "?",
+    "is_active": True,
+    "factor_varied": "regression_method",
+    "perturbation_dataset": "demo",
+    "num_genes": 30,
+    "regression_method": ["mean", "RidgeCV", "LassoCV"],
+    "data_split_seed": [0, 1],
+}
+SCORES = {"draws": 200, "calibrate": False}
+
+
+def quick(folder: Path, **options: Any) -> pereggrn_data.ExperimentRun:
+    file = folder / "trial.json"
+    file.write_text(json.dumps(METADATA), "utf-8")
+    return run(file, folder / "out", score_options=pereggrn_data.ScoreOptions(**SCORES), **options)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of all tables, but for what tells how long something took."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.name != "done.json"
+        and path.parent.name != "train_resources"
+    }
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Any]:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        host="127.0.0.1", silence_logs=50,
+    ) as cluster:  # fmt: skip
+        yield cluster
+
+
+@pytest.mark.slow
+def test_as_in_one_process_with_a_worker_killed_half_way(two_workers: Any, tmp_path: Path) -> None:
+    from distributed import Client
+
+    folders = [tmp_path / "serial", tmp_path / "cluster"]
+    for folder in folders:
+        folder.mkdir()
+    quick(folders[0])
+    killed: list[int] = []
+
+    def kill(_: Outcome, done: int, __: int) -> None:
+        """Kill a worker that is at work, once."""
+        if killed or done < 2:
+            return
+        with Client(two_workers.scheduler_address, set_as_default=False) as client:
+            busy = [address for address, keys in client.processing().items() if keys]
+            killed.append(client.run(os.getpid, workers=busy[:1])[busy[0]])
+        os.kill(killed[0], signal.SIGKILL)
+
+    made = quick(folders[1], scheduler=on_cluster(two_workers.scheduler_address), told=kill)
+    assert killed
+    assert [outcome.state for outcome in made.outcomes] == ["done"] * 6
+    serial, clustered = (hashes(folder / "out") for folder in folders)
+    differing = {name for name in serial | clustered if serial.get(name) != clustered.get(name)}
+    assert not differing
+    assert any(name.endswith("evaluationPerPert.parquet") for name in serial)
+    again = quick(folders[1], scheduler=on_cluster(two_workers.scheduler_address))
+    assert [outcome.state for outcome in again.outcomes] == ["kept"] * 6
+    assert not list((folders[1] / "out").glob(".[0-9a-f]*"))
+
+
+class TestWorkers:
+    def around(self, folder: Path, **changes: Any) -> Surroundings:
+        (folder / ".token").touch()
+        given = {"folder": str(folder), "token": str(folder / ".token"), "software": software(),
+                 "variables": {"PEREGGRN_COLLECTION": "there"}}  # fmt: skip
+        return Surroundings(**{**given, **changes})
+
+    def task(self) -> Any:
+        from types import SimpleNamespace as Bag
+
+        return Bag(work=Bag(index=3), keys=Bag(condition="key"))
+
+    def test_work_as_the_asking_process_would(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[Any] = []
+
+        def do(task: ConditionTask) -> Outcome:
+            seen.append((Path.cwd(), os.environ["PEREGGRN_COLLECTION"]))
+            assert "PEREGGRN_OTHER" not in os.environ
+            return Outcome(task.work.index, "key", "done")
+
+        monkeypatch.setenv("PEREGGRN_OTHER", "here")
+        monkeypatch.setattr(of_clusters, "do_condition", do)
+        before = Path.cwd(), dict(os.environ)
+        assert do_there(self.task(), self.around(tmp_path)).state == "done"
+        assert seen == [(tmp_path.resolve(), "there")]
+        assert (Path.cwd(), dict(os.environ)) == before
+
+    def test_refuse_what_they_cannot_do(self, tmp_path: Path) -> None:
+        other = do_there(self.task(), self.around(tmp_path, software="pereggrn-data 0"))
+        assert (other.index, other.state) == (3, "failed")
+        assert "has pereggrn-data" in other.error
+        blind = do_there(self.task(), self.around(tmp_path, token=str(tmp_path / ".none")))
+        assert "does not see the folder" in blind.error
+
+
+class TestOptions:
+    def test_local_needs_none(self, tmp_path: Path) -> None:
+        assert on_cluster("local") is None
+        with pytest.raises(UsageError, match="make no difference"):
+            on_cluster("local", tmp_path / "options.yaml")
+        with pytest.raises(UsageError, match="no such scheduler"):
+            on_cluster("http://localhost")
+
+    def test_without_dask(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import sys
+
+        monkeypatch.setitem(sys.modules, "distributed", None)
+        with pytest.raises(MissingExtraError, match="distributed") as caught:
+            on_cluster("tcp://127.0.0.1:1")
+        assert "pereggrn-data[cluster]" in str(caught.value)
+
+    def test_nobody_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("distributed")
+        monkeypatch.setattr(of_clusters, "SECONDS_TO_WAIT", 0.2)
+        with pytest.raises(UsageError, match="does not answer"):
+            quick(tmp_path, scheduler=on_cluster("tcp://127.0.0.1:1"))
+        assert not list((tmp_path / "out").glob(".[0-9a-f]*"))
+
+    def test_slurm_is_not_here(self) -> None:
+        pytest.importorskip("dask_jobqueue")
+        if shutil.which("sbatch"):
+            pytest.skip("this machine has Slurm")
+        with pytest.raises(UsageError, match="no Slurm"):
+            on_cluster("slurm", None)
+
+    def test_slurm_options(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        queue = pytest.importorskip("dask_jobqueue")
+        asked: list[dict[str, Any]] = []
+
+        class Stub:
+            def __init__(self, **given: Any) -> None:
+                asked.append(given)
+                if "memory" not in given:
+                    raise ValueError("You must specify how much memory to use")
+
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def scale(self, jobs: int) -> None:
+                asked.append({"jobs": jobs})
+
+        monkeypatch.setattr(queue, "SLURMCluster", Stub)
+        with slurm_cluster({"cores": 4, "memory": "8GB", "jobs": 3}):
+            pass
+        assert asked == [{"cores": 4, "memory": "8GB", "processes": 4}, {"jobs": 3}]
+        for wrong, message in (({"cores": 1}, "how much memory"), ({"jobs": 0}, "1 or more")):
+            with (
+                pytest.raises(InvalidDataError, match="cannot be understood") as caught,
+                contextlib.ExitStack() as stack,
+            ):
+                stack.enter_context(slurm_cluster(wrong))
+            assert message in str(caught.value)
