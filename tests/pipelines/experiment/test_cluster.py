@@ -19,7 +19,7 @@ from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, Usage
 from pereggrn_data.core.version import software
 from pereggrn_data.pipelines.experiment import ConditionTask, Outcome, on_cluster, run
 from pereggrn_data.pipelines.experiment import cluster as of_clusters
-from pereggrn_data.pipelines.experiment.cluster import Surroundings, do_there, slurm_cluster
+from pereggrn_data.pipelines.experiment.cluster import AskingProcess, do_there, slurm_cluster
 
 METADATA: dict[str, Any] = {
     "unique_id": "trial",
@@ -96,11 +96,11 @@ def test_as_in_one_process_with_a_worker_killed_half_way(two_workers: Any, tmp_p
 
 
 class TestWorkers:
-    def around(self, folder: Path, **changes: Any) -> Surroundings:
+    def around(self, folder: Path, **changes: Any) -> AskingProcess:
         (folder / ".token").touch()
         given = {"folder": str(folder), "token": str(folder / ".token"), "software": software(),
                  "variables": {"PEREGGRN_COLLECTION": "there"}}  # fmt: skip
-        return Surroundings(**{**given, **changes})
+        return AskingProcess(**{**given, **changes})
 
     def task(self) -> Any:
         from types import SimpleNamespace as Bag

@@ -40,7 +40,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class AskingProcess:
     """What a worker needs to do a condition as the process would that asks for it.
 
     Parameters
@@ -136,7 +136,7 @@ def _outcomes(
     folder.mkdir(parents=True, exist_ok=True)
     token = folder / f".{uuid.uuid4().hex}"
     token.touch()
-    around = Surroundings(
+    around = AskingProcess(
         str(Path.cwd()),
         str(token),
         software(),
@@ -253,7 +253,7 @@ def slurm_cluster(settings: Mapping[str, Any]) -> Iterator[Any]:
         yield cluster
 
 
-def do_there(task: ConditionTask, around: Surroundings) -> Outcome:
+def do_there(task: ConditionTask, around: AskingProcess) -> Outcome:
     """Do a condition in this process, which is a worker, one at a time.
 
     Conditions share what they have read, and set what linear algebra and warnings do in the
@@ -266,7 +266,7 @@ def do_there(task: ConditionTask, around: Surroundings) -> Outcome:
         return do_condition(task)
 
 
-def _unfit(around: Surroundings) -> str:
+def _unfit(around: AskingProcess) -> str:
     """Say why this worker cannot do conditions of that run; empty if it can."""
     host = socket.gethostname()
     if software() != around.software:
@@ -280,7 +280,7 @@ def _unfit(around: Surroundings) -> str:
 
 
 @contextlib.contextmanager
-def _as_there(around: Surroundings) -> Iterator[None]:
+def _as_there(around: AskingProcess) -> Iterator[None]:
     """Be where the asking process is, with its variables, as far as that is possible here."""
     before = {k: v for k, v in os.environ.items() if k.startswith(OURS)}
     here = Path(around.folder)
