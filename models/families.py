@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
 from pereggrn_data.models.grammar.choices import Grammar
@@ -180,6 +182,7 @@ class NetworkModel:
         steps: int | Sequence[int] = (1,),
         control_subtype: str | None = None,
         starting_expression: Floats | None = None,
+        hold_output: bool = True,
     ) -> Forecast:
         """Forecast expression after perturbations, in one step."""
         if check_steps(steps) != (1,):
@@ -187,7 +190,17 @@ class NetworkModel:
         start = starting_expression
         if start is None:
             start = ControlMeans.of(self.data).mean(control_subtype)
-        return self.rule(self.network, self.genes, perturbations, start, **self.arguments)
+        made = self.rule(self.network, self.genes, perturbations, start, **self.arguments)
+        if not hold_output:
+            # The perturbed gene itself stays where it starts, unless it is among its targets.
+            levels, begins = perturbations.levels(self.genes), np.atleast_2d(start)
+            targets = self.network.targets_of()
+            own = [self.genes[j] in targets.get(self.genes[j], ()) for j in levels.columns]
+            at = np.flatnonzero(~np.array(own, dtype=bool))
+            rows, columns = levels.rows[at], levels.columns[at]
+            for expression in made.expression.values():
+                expression[rows, columns] = begins[rows if len(begins) > 1 else 0, columns]
+        return made
 
     def to_arrays(self) -> Arrays:
         """Refuse, as there is nothing to store."""
@@ -285,12 +298,17 @@ FAMILIES: Mapping[MethodKind, Family] = {
     MethodKind.LINEAR: _REGRESSIONS,
     MethodKind.ESTIMATOR: _REGRESSIONS,
     MethodKind.NETWORK: Family(
-        choices=frozenset({"network", "control_subtype", "starting_expression"}),
+        choices=frozenset({"network", "control_subtype", "starting_expression", "hold_output"}),
         fit=_take_network,
         storage=lambda *_: Storage.NOTHING,
         n_given=4,
     ),
-    MethodKind.EMBEDDING: Family(frozenset(), _fit_embedding, _as_arrays, n_given=1),
+    MethodKind.EMBEDDING: Family(
+        choices=frozenset({"hold_output"}),
+        fit=_fit_embedding,
+        storage=_as_arrays,
+        n_given=1,
+    ),
     MethodKind.PROPAGATION: Family(
         choices=frozenset({"network", "starting_expression"}),
         fit=_fit_propagation,

@@ -77,6 +77,7 @@ class LinearEmbedding:
         steps: int | Sequence[int] = (1,),
         control_subtype: str | None = None,
         starting_expression: Floats | None = None,
+        hold_output: bool = True,
     ) -> Forecast:
         """Forecast expression after perturbations, in one step.
 
@@ -90,6 +91,8 @@ class LinearEmbedding:
         starting_expression
             Expression that the effects are added to, perturbations x genes;
             by default the mean of the training controls.
+        hold_output
+            Whether a perturbed gene keeps its level in what is returned.
 
         Raises
         ------
@@ -116,7 +119,8 @@ class LinearEmbedding:
         base = self.control_mean if starting_expression is None else starting_expression
         state = np.tile(base, (n, 1)) if base.ndim == 1 else base.copy()
         state[changed] += p.T @ self.weights @ self.embedding
-        perturbations.levels(self.genes).hold(state)
+        if hold_output:
+            perturbations.levels(self.genes).hold(state)
         return Forecast({1: state})
 
     def to_arrays(self) -> Arrays:

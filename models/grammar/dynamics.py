@@ -193,6 +193,8 @@ def iterate(
     levels: HeldLevels,
     steps: Sequence[int],
     genes: Sequence[str],
+    *,
+    hold_output: bool = True,
 ) -> dict[int, Floats]:
     """Apply a model again and again, holding the perturbed genes at their levels.
 
@@ -204,6 +206,8 @@ def iterate(
         Starting expression (perturbations x genes); changed.
     levels
         Of the perturbed genes: held before every step, and in what is returned.
+    hold_output
+        Whether they are held in what is returned.
     steps
         After how many steps to return the state.
     genes
@@ -226,9 +230,12 @@ def iterate(
         # What overflows is told below, and better.
         with np.errstate(over="ignore", invalid="ignore"):
             state = step(state)
+        if not hold_output and current in wanted:
+            _check_finite(state, current, wanted[-1], genes)
+            found[current] = state.copy()
         levels.hold(state)
         _check_finite(state, current, wanted[-1], genes)
-        if current in wanted:
+        if hold_output and current in wanted:
             found[current] = state if current == wanted[-1] else state.copy()
     return found
 

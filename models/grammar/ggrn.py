@@ -103,6 +103,7 @@ class FittedGRN:
         steps: int | Sequence[int] = (1,),
         control_subtype: str | None = None,
         starting_expression: Floats | None = None,
+        hold_output: bool = True,
     ) -> Forecast:
         """Forecast expression after perturbations.
 
@@ -117,6 +118,9 @@ class FittedGRN:
         starting_expression
             Start from this instead (perturbations x genes), for example from
             the held-out expression, which makes the forecast an oracle.
+        hold_output
+            Whether perturbed genes are at their stated levels in what is returned, or
+            as their own models forecast them.
 
         Raises
         ------
@@ -138,7 +142,9 @@ class FittedGRN:
         rows = self._rows_by_model(perturbations)
         columns = feature_positions(self.regulators, self.genes)
         step = partial(self._step, rows=rows, columns=columns)
-        found = iterate(step, state, levels, check_steps(steps), self.genes)
+        found = iterate(
+            step, state, levels, check_steps(steps), self.genes, hold_output=hold_output
+        )
         return Forecast(found, _unknown_levels(levels) + self.span.notes(found, levels))
 
     def _step(self, state: Floats, rows: Mapping[str | None, Ints], columns: Ints) -> Floats:

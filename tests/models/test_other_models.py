@@ -347,3 +347,29 @@ def test_every_method_refuses_arguments_and_steps_that_it_has_not(method: Method
     if choices is not None and "network" in choices:
         with pytest.raises(UsageError, match="forecasts from a network"):
             fit_model(method, replace(task, network=None))
+
+
+@pytest.mark.parametrize("method", ["RidgeCV", "regulon"])
+def test_perturbed_genes_can_be_left_as_the_model_has_them(method: str) -> None:
+    rng = np.random.default_rng(0)
+    genes = tuple("ABCD")
+    labels = ("ctrl", "ctrl", "A", "B", "C", "A", "B", "C")
+    expression = rng.normal(5, 1, (8, 4))
+    data = TrainingData(
+        expression=expression,
+        genes=genes,
+        perturbations=Perturbations(labels, (np.nan, np.nan, *(0.0,) * 6)),
+        is_control=np.array([True, True, *(False,) * 6]),
+    )
+    network = RegulatorySets.from_edges(["A", "B"], ["B", "B"]) if method == "regulon" else None
+    model = fit_model(get_method(method), ModelTask(data=data, network=network, regulators=genes))
+    wanted = Perturbations(("A", "B"), (9.0, 9.0))
+    held = model.predict(wanted).expression[1]
+    free = model.predict(wanted, hold_output=False).expression[1]
+    assert held[0, 0] == held[1, 1] == 9.0
+    assert free[0, 0] != 9.0
+    # B is among its own targets in the network.
+    assert (free[1, 1] == 9.0) == (method == "regulon")
+    elsewhere = np.ones((2, 4), dtype=bool)
+    elsewhere[[0, 1], [0, 1]] = False
+    np.testing.assert_array_equal(held[elsewhere], free[elsewhere])

@@ -117,6 +117,7 @@ def test_choices_that_a_method_does_not_heed_are_refused(method: str) -> None:
         "dimensions": 2,
         "control_subtype": "c",
         "starting_expression": "heldout",
+        "hold_output": False,
     }
     assert {*others, "model", "seed"} == {f.name for f in fields(ModelOptions)}
     made = pereggrn_data.split("demo", num_genes=20)

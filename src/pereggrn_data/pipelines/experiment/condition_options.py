@@ -197,6 +197,7 @@ def _model(
         "control_subtype": row["control_subtype"],
         "starting_expression": str(row["starting_expression"]),
         "exclusion": "label" if as_original else None,
+        "hold_output": False if as_original and method.image is None else None,
     }
 
 

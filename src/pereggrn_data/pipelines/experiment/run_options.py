@@ -99,7 +99,7 @@ class RunOptions:
         False,
         help="Do as the original where we do otherwise on purpose: observations that perturb a "
         "gene with others train it, stratified splits hold out controls, and targeted genes are "
-        "scored as they are.",
+        "forecast as models have them, and scored as they are forecast.",
     )
 
     def __post_init__(self) -> None:

@@ -258,7 +258,8 @@ def _per_pert(
     keys = mine[by].astype(str)
     stated = keys.merge(groups, on=by, how="left").set_axis(mine.index)
     metrics = {_THEIR_NAMES.get(name, name): mine[name] for name in METRICS if name in mine}
-    last = {n: metrics.pop(n) for n in ("cell_type_correct", "distance_in_pca") if n in metrics}
+    # Without labels of cells there is no such score, and in the original a column all the same.
+    last = {n: metrics.pop(n, float("nan")) for n in ("cell_type_correct", "distance_in_pca")}
     labels = mine[PERTURBATION].astype(str)
     facts = genes.set_index("gene").reindex(labels).set_axis(mine.index)
     return mine[[]].assign(

@@ -26,7 +26,7 @@ from pereggrn_data.pipelines.predict.model_choices import (
 from pereggrn_data.pipelines.predict.model_inputs import Work
 from pereggrn_data.pipelines.predict.model_store import load_model, store_model
 
-FORECASTING = ("steps", "control_subtype", "starting_expression")
+FORECASTING = ("steps", "control_subtype", "starting_expression", "hold_output")
 """Choices that a fitted model leaves open."""
 
 
@@ -103,11 +103,14 @@ def _fit(work: Work, method: Method) -> tuple[FittedModel, tuple[str, ...]]:
 
 
 def _forecast(work: Work, fitted: FittedModel, notes: tuple[str, ...]) -> Forecast:
+    # Only models that heed it, as their method's family says, know the choice.
+    more: dict[str, Any] = {} if work.options.hold_output else {"hold_output": False}
     made = fitted.predict(
         work.requested,
         steps=check_steps(work.options.steps),
         control_subtype=work.control_subtype,
         starting_expression=work.start,
+        **more,
     )
     return Forecast(made.expression, (*notes, *made.notes))
 
@@ -119,6 +122,7 @@ def _require_heeded(work: Work, method: Method) -> None:
         "steps": check_steps(options.steps) != (1,),
         "control_subtype": options.control_subtype is not None,
         "starting_expression": options.is_oracle,
+        "hold_output": not options.hold_output,
     }
     if choices is not None and any(said[name] for name in FORECASTING if name not in choices):
         raise one_step_only(method.name)

@@ -191,6 +191,14 @@ class ModelOptions:
         choices=(START_CONTROL, START_HELDOUT),
         help="control, or heldout (an oracle, and marked as one).",
     )
+    hold_output: bool = option(
+        True,
+        flags=("--free-output",),
+        help="Give perturbed genes their stated levels in the forecasts, not only while "
+        "models look at them.",
+        help_off="Leave perturbed genes in the forecasts as the model has them, as the "
+        "original does.",
+    )
     seed: int = option(0, minimum=0, help="Of everything random in the model.")
 
     def __post_init__(self) -> None:

@@ -173,3 +173,8 @@ def require_forecast(options: ModelOptions) -> None:
             "A program is given training data only, so it cannot start from held-out expression.",
             fix="leave --starting-expression out.",
         )
+    if not options.hold_output:
+        raise UsageError(
+            "A program decides by itself what it says of perturbed genes.",
+            fix="leave --free-output out.",
+        )

@@ -1,0 +1,91 @@
+"""Kill a run of an experiment at random moments, go on, and compare with one that was not killed.
+
+``python benchmarks/killed_runs.py [TIMES]``, by default 10. Each time, ``pereggrn-eval run``
+is ended by SIGKILL after a random part of the time that a whole run takes, and started
+again; the tables must be the same to the last byte. The last line says how often they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROGRAM = [
+    sys.executable,
+    "-c",
+    "from pereggrn_data.cli.evaluate import main; main()",
+]
+METADATA = {
+    "unique_id": "killed",
+    "nickname": "killed",
+    "readme": "Two methods on two splits of the embedded dataset.",
+    "question": "?",
+    "is_active": True,
+    "factor_varied": "regression_method",
+    "perturbation_dataset": "demo",
+    "regression_method": ["mean", "RidgeCV"],
+    "data_split_seed": [0, 1],
+}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of the tables, all of what does not say how long something took."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.suffix in (".parquet", ".csv", ".h5ad")
+        and path.parent.name != "train_resources"
+    }
+
+
+def started(folder: Path, output: str, *more: str) -> subprocess.Popen[bytes]:
+    """Start a run without calibration, which would be shared between runs by the cache."""
+    command = [*PROGRAM, "run", "killed.json", "-o", output, "--no-calibration", "--draws", "200"]
+    return subprocess.Popen(
+        [*command, *more], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def main() -> None:
+    """Kill and go on as often as is asked for, and say how often the tables were the same."""
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    chance = random.Random(0)  # noqa: S311 - it chooses moments
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "killed.json").write_text(json.dumps(METADATA), "utf-8")
+        began = time.perf_counter()
+        assert started(folder, "whole").wait() == 0
+        whole = time.perf_counter() - began
+        wanted = hashes(folder / "whole")
+        same = 0
+        for k in range(times):
+            output = f"killed_{k}"
+            process = started(folder, output)
+            moment = chance.uniform(0.1, 0.95) * whole
+            time.sleep(moment)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kept = len(list((folder / output).glob("conditions/*/done.json")))
+            again = started(folder, output, "--json")
+            text = again.communicate()[0]
+            assert again.returncode == 0
+            states = [c["state"] for c in json.loads(text)["conditions"]]
+            is_same = hashes(folder / output) == wanted and states.count("kept") == kept
+            same += is_same
+            said = "the same" if is_same else "DIFFERENT"
+            print(f"killed after {moment:.1f} of {whole:.1f} s: {kept} of 4 kept, tables {said}")
+            shutil.rmtree(folder / output)
+    print(f"the same: {same} of {times}")
+
+
+if __name__ == "__main__":
+    main()
