@@ -92,7 +92,9 @@ def charts(data: ReportData) -> list[PageChart]:
         )
         marks = alt.Chart(alt.NamedData(f"{name}marks")).mark_rule(strokeDash=[4, 3])
         marks = marks.encode(x=alt.X("at:Q", title=title), color=alt.value(token("ink")))
-        chart = alt.layer(marks, lines, points).properties(width="container", height=alt.Step(17))
+        chart = alt.layer(marks, lines, points).properties(
+            width="container", height=17 * len(rows)
+        )
         at = pd.DataFrame({"at": [0.0, 1.0]})
         drawn.append(PageChart(str(dataset), chart, {name: rows, f"{name}marks": at}))
     return drawn

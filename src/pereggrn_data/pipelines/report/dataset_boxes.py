@@ -73,7 +73,7 @@ def charts(data: ReportData) -> list[PageChart]:
     chart = (
         alt.layer(zero, boxes, dots)
         .add_params(which)
-        .properties(width="container", height=alt.Step(38))
+        .properties(width="container", height=38 * points["method"].nunique())
     )
     import pandas as pd
 

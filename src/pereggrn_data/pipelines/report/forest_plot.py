@@ -74,9 +74,9 @@ def charts(data: ReportData) -> list[PageChart]:
             color=alt.value(token("ink")),
         )
         chart = alt.layer(marks, lines, points).properties(
-            width="container", height=alt.Step(max(9, 20 // max(1, len(labels))))
+            width="container", height=max(20, 9 * len(labels)) * here["metric"].nunique()
         )
-        drawn.append(PageChart(str(dataset), chart, {name: rows, f"{name}marks": _marks()}, 30))
+        drawn.append(PageChart(str(dataset), chart, {name: rows, f"{name}marks": _marks()}))
     return drawn
 
 

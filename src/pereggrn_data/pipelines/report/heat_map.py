@@ -108,14 +108,16 @@ def charts(data: ReportData) -> list[PageChart]:
         bold = numbers.mark_text(fontSize=11, fontWeight="bold").transform_filter(
             alt.datum.state == BETTER
         )
-        chart = alt.layer(squares, plain, bold).properties(width="container", height=alt.Step(21))
+        chart = alt.layer(squares, plain, bold).properties(
+            width="container", height=21 * here["metric"].nunique()
+        )
         n = here["method"].nunique()
         rows = here.assign(text=_texts(here), tone=_tones(here), capped=_capped(here))
         kept = [
             "metric", "method", "percent", "percent_low", "percent_high", "value", "state",
             "text", "tone", "capped",
         ]  # fmt: skip
-        drawn.append(PageChart(str(dataset), chart, {name: rows[kept]}, 12 + 4 * n, 16 + 9 * n))
+        drawn.append(PageChart(str(dataset), chart, {name: rows[kept]}, 11 + 3.6 * n, 16 + 9 * n))
     return drawn
 
 

@@ -68,6 +68,10 @@
     }).then(function (made) {
       var svg = place.querySelector("svg");
       if (svg) { svg.setAttribute("aria-label", chart.label); svg.setAttribute("role", "img"); }
+      // What is wider than the window is scrolled by the keyboard, too.
+      if (place.parentNode.scrollWidth > place.parentNode.clientWidth) {
+        place.parentNode.tabIndex = 0;
+      }
       chart.made = made;
       return made;
     });

@@ -82,11 +82,11 @@ def charts(data: ReportData) -> list[PageChart]:
     )
     zero = alt.Chart(alt.NamedData("stratazero")).mark_rule(strokeDash=[4, 3])
     zero = zero.encode(x=alt.X("at:Q"), color=alt.value(token("ink")))
-    step = max(9, 22 // max(1, rows["label"].nunique()))
+    step = max(22, 9 * rows["label"].nunique())
     chart = (
         alt.layer(zero, lines, points)
         .add_params(which)
-        .properties(width="container", height=alt.Step(step))
+        .properties(width="container", height=step * rows["kind"].nunique())
     )
     kept = rows[["kind", "label", "metric", "percent", "low", "high", "drawn", "from", "to"]]
     return [PageChart("", chart, {"strata": kept, "stratazero": pd.DataFrame({"at": [0.0]})})]
