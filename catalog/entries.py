@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TypeAlias
 
 from pereggrn_data.core.format import TEST_FILE
+from pereggrn_data.core.notebook_html import notebook_card
 
 
 class EntryKind(StrEnum):
@@ -135,6 +136,20 @@ class Entry:
     def species_shown(self) -> str | None:
         """The species as one text, or None where it does not apply."""
         raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        said = {f.name: getattr(self, f.name) for f in fields(self)}
+        said |= {"citations": "; ".join(c.text() for c in self.citations)}
+        return notebook_card(
+            f"{self.name} ({self.kind})",
+            lines=[said.pop("title")],
+            facts={
+                name.replace("_", " "): ", ".join(value) if isinstance(value, tuple) else value
+                for name, value in said.items()
+                if name not in ("name", "notes") and value is not False
+            },
+            notes=said["notes"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

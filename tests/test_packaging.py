@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ROOMS = ("catalog", "validators", "loaders", "models", "evaluators")
 HEAVY = {
     "anndata", "pandera", "sklearn", "pandas", "scipy", "duckdb", "pyarrow", "matplotlib",
-    "intake", "requests", "pooch",
+    "intake", "requests", "pooch", "altair", "vl_convert",
 }  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_contents_of_the_wheel() -> None:
         (program, words)
         for program, commands in (
             ("data", ("validate", "list", "fetch", "networks sql")),
-            ("evaluate", ("split", "predict", "score", "models")),
+            ("evaluate", ("split", "predict", "score", "plot", "models")),
         )
         for words in ("--help", "--version", *(f"{command} --help" for command in commands))
     ],

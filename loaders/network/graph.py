@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.errors import PereggrnError, UsageError
+from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.loaders.network.edge_reader import (
     ANSWER,
     BY_REGULATOR,
@@ -61,6 +62,20 @@ class Network(EdgeReader):
         plan = self._plan
         kind = f"{len(plan.sources)} stored parts" if isinstance(plan, Stored) else "computed"
         return f"<Network {self.name}: {kind}>"
+
+    def _repr_html_(self) -> str:
+        if not isinstance(self._plan, Stored):
+            return notebook_card(f"Network {self.name}", lines=["computed when it is asked for"])
+        try:
+            parts = self.summary()
+        except PereggrnError as error:
+            # A notebook shows what it can: the file may have gone since.
+            return notebook_card(f"Network {self.name}", lines=[str(error)])
+        return notebook_card(
+            f"Network {self.name}",
+            headings=list(parts.columns),
+            rows=parts.astype(object).to_numpy().tolist(),
+        )
 
     # ---- where networks come from
 

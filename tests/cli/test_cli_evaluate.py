@@ -101,13 +101,15 @@ def test_metrics(run: Any) -> None:
 def test_demo(run: Any, tmp_path: Path) -> None:
     code, out, err = run("demo", "-o", "d")
     assert code == 0
-    files = out.split("Files:\n")[1].split()
+    listed, what_next = out.split("Files:\n")[1].split("\n\nWhat next:\n")
+    files = listed.split()
     assert files
     for file in files:
         assert (tmp_path / file).stat().st_size > 0
     assert {Path(f).name for f in files} >= {
         "train.h5ad", "split.json", "predictions_ridge.h5ad", "scores.csv", "summary.json",
     }  # fmt: skip
+    assert files[-1].endswith("report.html") or "pip install altair" in what_next
     assert "better (right)" in out
     assert "simulating" in err
     printed = strict(run("demo", "-o", "d2", "--json")[1])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import Kind
+from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.core.printable import one_line
 
 if TYPE_CHECKING:
@@ -153,6 +154,17 @@ class Report:
 
         columns = list(Finding.__dataclass_fields__)
         return pd.DataFrame([asdict(f) for f in self.findings], columns=columns)
+
+    def _repr_html_(self) -> str:
+        verdict = "valid" if self.valid else "INVALID"
+        return notebook_card(
+            f"{self.path}: {verdict} {self.kind} ({self.counted})",
+            headings=["", "code", "where", "got", "expected", "fix"],
+            rows=[
+                [f.severity, f.code, f"{f.where}{f._shown}", f.got, f.expected, f.fix]
+                for f in self.findings
+            ],
+        )
 
     def __repr__(self) -> str:
         verdict = "valid" if self.valid else "INVALID"

@@ -13,8 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError, near_matches, with_article
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    UsageError,
+    first_few,
+    near_matches,
+    with_article,
+)
 from pereggrn_data.core.format import CELL_TYPE, SPLIT_FORMAT_VERSION, TIMEPOINT
+from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.core.options import check_options, documented, normalise, option, options_of
 
 if TYPE_CHECKING:
@@ -356,6 +363,19 @@ class Split:
         import pandas as pd
 
         return pd.DataFrame({"observation": list(self.test_observations)})
+
+    def _repr_html_(self) -> str:
+        return notebook_card(
+            f"Split {self.type} of {self.dataset}",
+            facts={
+                "seed": self.seed,
+                "perturbations held out": len(self.heldout_perturbations),
+                "observations held out": len(self.test_observations),
+                "genes": len(self.genes),
+                "the first of them": first_few(self.heldout_perturbations),
+                "sha256 of the dataset": self.sha256,
+            },
+        )
 
     def __repr__(self) -> str:
         return (

@@ -329,5 +329,5 @@ class TestCommands:
         self, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "vl_convert", None)
-        with pytest.raises(MissingExtraError, match=r"pereggrn-data\[report\]"):
+        with pytest.raises(MissingExtraError, match="pip install altair vl-convert-python"):
             write_report(runs["good"], tmp_path / "report.html")

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 ENDINGS = (".csv", ".json", ".md")
 
+NOTE = (
+    "Values with 95 % intervals over perturbations; #1 is the best rank, and shared where "
+    "intervals overlap."
+)
+
 
 def compare(
     runs: Sequence[str | Path],
@@ -64,7 +69,7 @@ def compare(
     UsageError
         If there is nothing to compare, or blocks cannot be pooled.
     """
-    import pandas as pd
+    from pereggrn_data.pipelines.compare.comparison_table import ComparisonTable
 
     if not runs:
         raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
@@ -85,7 +90,7 @@ def compare(
             for baseline in first[0].baselines:
                 of_dataset += _rows(baseline, first, draws, seed, of=baseline)
         rows += [{"dataset": dataset, **row} for row in _ranked(of_dataset)]
-    return pd.DataFrame(rows)
+    return ComparisonTable(rows)
 
 
 def _require_agreement(runs: Sequence[ScoredRun], allow: set[str]) -> None:
@@ -289,11 +294,7 @@ def as_markdown(table: pd.DataFrame) -> str:
     for dataset, (headings, rows) in side_by_side(table).items():
         lines += [f"## {_escaped(dataset)}", "", _line(headings), "|" + "---|" * len(headings)]
         lines += [*(_line(["-" if c is None else c for c in row]) for row in rows), ""]
-    note = (
-        "Values with 95 % intervals over perturbations; #1 is the best rank, and shared where "
-        "intervals overlap."
-    )
-    return "\n".join([*lines, note, ""])
+    return "\n".join([*lines, NOTE, ""])
 
 
 def _line(cells: Sequence[Any]) -> str:

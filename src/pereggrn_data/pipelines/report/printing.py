@@ -52,7 +52,7 @@ def style() -> Any:
     except ImportError:
         raise MissingExtraError(
             "Printed figures need matplotlib.",
-            fix="install it: python -m pip install 'pereggrn-data[plot]'",
+            fix="install it: python -m pip install matplotlib",
         ) from None
     return rc_context(_STYLE)
 

@@ -39,7 +39,7 @@ MOST_ROWS = 400
 MISSING = "\N{EN DASH}"
 """Stands where there is no value."""
 
-_FIX = "install them: python -m pip install 'pereggrn-data[report]'"
+_FIX = "install them: python -m pip install altair vl-convert-python"
 
 
 def require_extra() -> None:

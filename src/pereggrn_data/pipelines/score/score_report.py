@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
@@ -219,6 +220,16 @@ class ScoreReport:
                 write_table(self.scores.effects, tables[3])
             write_text(dumps(with_parts(self.to_dict(), tables)) + "\n", summary)
         return paths
+
+    def _repr_html_(self) -> str:
+        rows, headings = self.table()
+        return notebook_card(
+            f"{self.dataset}: {self.n_scored} of {self.n_expected} groups scored",
+            lines=[self.sentence],
+            headings=headings,
+            rows=rows,
+            notes=[*self.reasons(), *(f"warning: {w}" for w in self.warnings), self.signature],
+        )
 
     def __repr__(self) -> str:
         rows, headings = self.table()

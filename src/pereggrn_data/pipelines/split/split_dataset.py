@@ -27,6 +27,7 @@ from pereggrn_data.core.format import (
     VALIDATION_FILE,
 )
 from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
@@ -241,6 +242,10 @@ class SplitDataset:
     def to_pandas(self) -> pd.DataFrame:
         """As :attr:`test_perturbations`."""
         return self.test_perturbations
+
+    def _repr_html_(self) -> str:
+        trains = notebook_card("Trains on", lines=[f"{self.n_train} observations"])
+        return f"{self.split._repr_html_()}{trains}"
 
     def __repr__(self) -> str:
         aside = len(self._at.validation)
