@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from pereggrn_data.core.format import TEST_FILE
-from pereggrn_data.core.notebook_html import notebook_card
+from pereggrn_data.core.printable import notebook_card
 
 
 class EntryKind(StrEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import PereggrnError, UsageError
-from pereggrn_data.core.notebook_html import notebook_card
+from pereggrn_data.core.printable import notebook_card
 from pereggrn_data.loaders.network.edge_reader import (
     ANSWER,
     BY_REGULATOR,

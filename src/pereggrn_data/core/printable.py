@@ -1,9 +1,11 @@
-"""Text from outside on a terminal: what it holds is shown, never obeyed."""
+"""Text from outside on a terminal and in a notebook: what it holds is shown, never obeyed."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, invisible formats (also of direction), surrogates, separators."""
@@ -63,3 +65,67 @@ def _shown(character: str) -> str:
     if character.isprintable() or unicodedata.category(character) not in _OBEYED:
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+MOST_ROWS = 60
+"""Rows that a notebook shows; objects have ways to give all."""
+
+_CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
+
+
+def notebook_card(
+    title: str,
+    *,
+    lines: Iterable[object] = (),
+    facts: Mapping[str, object] | None = None,
+    headings: Sequence[object] = (),
+    rows: Sequence[Sequence[object]] = (),
+    notes: Iterable[object] = (),
+) -> str:
+    """Return HTML that shows an object.
+
+    Parameters
+    ----------
+    title
+        What it is.
+    lines
+        Sentences below the title.
+    facts
+        What is said of it, by name; those that are None or empty are left out.
+    headings, rows
+        A table; None is a dash.
+    notes
+        What stands below it, such as warnings.
+
+    Examples
+    --------
+    >>> "<b>" in notebook_card("x", lines=["<b>"])
+    False
+    """
+    parts = [f"<div><strong>{_html(title)}</strong>"]
+    parts += [f"<p style='margin:4px 0'>{_html(line)}</p>" for line in lines]
+    known = {name: value for name, value in (facts or {}).items() if value not in (None, "", ())}
+    if known:
+        parts.append(_table((), [[name, value] for name, value in known.items()]))
+    if rows:
+        parts.append(_table(headings, rows[:MOST_ROWS]))
+    if len(rows) > MOST_ROWS:
+        parts.append(f"<p>The first {MOST_ROWS} of {len(rows)} rows.</p>")
+    items = "".join(f"<li>{_html(note)}</li>" for note in notes)
+    if items:
+        parts.append(f"<ul style='margin:4px 0'>{items}</ul>")
+    return "".join([*parts, "</div>"])
+
+
+def _table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    heads = "".join(f"<th scope='col' style='{_CELL}'>{_html(name)}</th>" for name in headings)
+    body = "".join(
+        f"<tr>{''.join(f'<td style={_CELL!r}>{_html(cell)}</td>' for cell in row)}</tr>"
+        for row in rows
+    )
+    head = f"<thead><tr>{heads}</tr></thead>" if heads else ""
+    return f"<table>{head}<tbody>{body}</tbody></table>"
+
+
+def _html(value: object) -> str:
+    return escape("-" if value is None else one_line(value), quote=True)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import Kind
-from pereggrn_data.core.notebook_html import notebook_card
-from pereggrn_data.core.printable import one_line
+from pereggrn_data.core.printable import notebook_card, one_line
 
 if TYPE_CHECKING:
     import pandas as pd

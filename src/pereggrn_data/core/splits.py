@@ -21,8 +21,8 @@ from pereggrn_data.core.errors import (
     with_article,
 )
 from pereggrn_data.core.format import CELL_TYPE, SPLIT_FORMAT_VERSION, TIMEPOINT
-from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.core.options import check_options, documented, normalise, option, options_of
+from pereggrn_data.core.printable import notebook_card
 
 if TYPE_CHECKING:
     import pandas as pd

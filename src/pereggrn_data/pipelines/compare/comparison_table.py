@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pereggrn_data.core.notebook_html import notebook_card
+from pereggrn_data.core.printable import notebook_card
 
 
 class ComparisonTable(pd.DataFrame):

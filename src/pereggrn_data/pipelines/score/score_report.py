@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.core.notebook_html import notebook_card
-from pereggrn_data.core.printable import one_line
+from pereggrn_data.core.printable import notebook_card, one_line
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
 from pereggrn_data.loaders.files import with_parts, write_table, write_text, written_together

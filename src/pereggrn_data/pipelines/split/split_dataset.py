@@ -27,8 +27,8 @@ from pereggrn_data.core.format import (
     VALIDATION_FILE,
 )
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.core.notebook_html import notebook_card
 from pereggrn_data.core.prediction_types import Origin
+from pereggrn_data.core.printable import notebook_card
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import make_task

@@ -9,7 +9,7 @@ import pandas as pd
 
 import pereggrn_data
 from pereggrn_data.core.format import Kind
-from pereggrn_data.core.notebook_html import MOST_ROWS, notebook_card
+from pereggrn_data.core.printable import MOST_ROWS, notebook_card
 from pereggrn_data.core.reports import Finding, Report, Severity
 from pereggrn_data.pipelines.compare import compare
 
