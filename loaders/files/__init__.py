@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.anndata_files import own_copy as own_copy
     from pereggrn_data.loaders.files.anndata_files import read_dataset as read_dataset
     from pereggrn_data.loaders.files.anndata_files import read_h5ad as read_h5ad
+    from pereggrn_data.loaders.files.anndata_files import sha256_of_data as sha256_of_data
     from pereggrn_data.loaders.files.anndata_files import with_plain_strings as with_plain_strings
     from pereggrn_data.loaders.files.anndata_files import write_h5ad as write_h5ad
     from pereggrn_data.loaders.files.anndata_files import (
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
     from pereggrn_data.loaders.files.matrices.blocks import matrix_in_memory as matrix_in_memory
     from pereggrn_data.loaders.files.matrices.stored_data import StoredData as StoredData
+    from pereggrn_data.loaders.files.matrices.zarr_stores import promised_store as promised_store
     from pereggrn_data.loaders.files.model_files import JOBLIB as JOBLIB
     from pereggrn_data.loaders.files.model_files import check_model_path as check_model_path
     from pereggrn_data.loaders.files.model_files import read_model_file as read_model_file
@@ -84,9 +86,11 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.text_tables import first_rows as first_rows
     from pereggrn_data.loaders.files.text_tables import text_ending as text_ending
     from pereggrn_data.loaders.files.text_tables import text_table as text_table
+    from pereggrn_data.loaders.files.user_paths import existing_data as existing_data
     from pereggrn_data.loaders.files.user_paths import existing_file as existing_file
     from pereggrn_data.loaders.files.user_paths import existing_path as existing_path
     from pereggrn_data.loaders.files.user_paths import refuse_overwriting as refuse_overwriting
+    from pereggrn_data.loaders.files.user_paths import required_data as required_data
     from pereggrn_data.loaders.files.user_paths import required_file as required_file
     from pereggrn_data.loaders.files.user_paths import user_path as user_path
     from pereggrn_data.loaders.files.user_paths import visible_files as visible_files
@@ -107,6 +111,7 @@ __getattr__, __dir__ = lazy_names(
             "own_copy",
             "read_dataset",
             "read_h5ad",
+            "sha256_of_data",
             "with_plain_strings",
             "write_h5ad",
             "write_unfilled_h5ad",
@@ -175,6 +180,7 @@ __getattr__, __dir__ = lazy_names(
             "write_split",
         ),
         "matrices.stored_data": ("StoredData",),
+        "matrices.zarr_stores": ("promised_store",),
         "stored_text": (
             "read_json",
             "read_text",
@@ -190,6 +196,8 @@ __getattr__, __dir__ = lazy_names(
             "text_table",
         ),
         "user_paths": (
+            "existing_data",
+            "required_data",
             "existing_file",
             "existing_path",
             "refuse_overwriting",

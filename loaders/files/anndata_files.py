@@ -34,9 +34,14 @@ from pereggrn_data.loaders.files.matrices.stored_data import (
     open_stored,
     refuse_unread,
 )
+from pereggrn_data.loaders.files.matrices.zarr_stores import (
+    is_large_store,
+    open_stored_zarr,
+    sha256_of_store,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame as plain_frame
 from pereggrn_data.loaders.files.plain_frames import refuse_levels
-from pereggrn_data.loaders.files.signatures import hdf5_problem
+from pereggrn_data.loaders.files.signatures import hdf5_problem, is_zarr_folder
 from pereggrn_data.loaders.files.writing import written_in_one_step
 
 if TYPE_CHECKING:
@@ -200,6 +205,11 @@ def _check_sparse(matrix: Any, what: str) -> None:
         ) from error
 
 
+def sha256_of_data(path: Path) -> str:
+    """Return the sha256 of a file's bytes, or of all files of a zarr store, in hex."""
+    return sha256_of_store(path) if is_zarr_folder(path) else sha256_of_file(path)
+
+
 def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
     """Read a dataset file and hash it; a large one stays on disk and is read in blocks.
 
@@ -211,14 +221,17 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
         The path as the user wrote it, kept for messages and predictions files.
     """
     adata: Any
-    if is_large(path, "X", "raw"):
+    if is_zarr_folder(path):
+        adata, left = open_stored_zarr(path)
+        adata = adata if is_large_store(path, "X", "raw/X") else adata.to_memory()
+    elif is_large(path, "X", "raw"):
         adata, left = open_stored(path)
     else:
         adata, left = _read_with_notes(path)
     return Dataset(
         name=dataset_name(path),
         path=given_as or str(path),
-        sha256=sha256_of_file(path),
+        sha256=sha256_of_data(path),
         adata=adata,
         left=left,
     )

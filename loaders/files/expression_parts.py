@@ -21,9 +21,10 @@ from pereggrn_data.loaders.files.h5ad_elements import (
 )
 from pereggrn_data.loaders.files.hdf5_files import open_hdf5
 from pereggrn_data.loaders.files.matrices.blocks import matrix_in_file, matrix_in_memory
+from pereggrn_data.loaders.files.matrices.zarr_stores import open_stored_zarr, open_zarr_parts
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
-from pereggrn_data.loaders.files.signatures import hdf5_problem
+from pereggrn_data.loaders.files.signatures import hdf5_problem, is_zarr_folder
 from pereggrn_data.validators import READ_FAILURES, RULES, ExpressionParts, Matrix
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_expression_parts(path: Path) -> Iterator[ExpressionParts]:
-    """Open an ``.h5ad`` file for reading and yield its parts; matrices stay on disk.
+    """Open an ``.h5ad`` file or a zarr store and yield its parts; matrices stay on disk.
 
     Raises
     ------
@@ -41,6 +42,10 @@ def open_expression_parts(path: Path) -> Iterator[ExpressionParts]:
     InvalidDataError
         If it is not an ``.h5ad`` file, or so damaged that nothing can be read.
     """
+    if is_zarr_folder(path):
+        with open_zarr_parts(path) as stored:
+            yield stored
+        return
     with open_h5ad(path) as reader:
         try:
             parts = _parts(reader)
@@ -140,6 +145,8 @@ def parts_of_wide_table(given: Path | pd.DataFrame) -> ExpressionParts:
 
 def has_predictions_header(path: Path) -> bool:
     """Say whether an HDF5 file has ``uns["pereggrn"]``; False if it cannot be opened."""
+    if is_zarr_folder(path):
+        return PEREGGRN_UNS in open_stored_zarr(path, with_raw=False)[0].uns
     try:
         with open_hdf5(path) as file:
             return isinstance(file.get("uns"), h5py.Group) and PEREGGRN_UNS in file["uns"]

@@ -42,10 +42,15 @@ from pereggrn_data.loaders.files.matrices.stored_data import (
     open_stored,
     stored_parts,
 )
+from pereggrn_data.loaders.files.matrices.zarr_stores import (
+    is_large_store,
+    open_stored_zarr,
+    sha256_of_store,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
-from pereggrn_data.loaders.files.signatures import other_kind, recognise
+from pereggrn_data.loaders.files.signatures import is_zarr_folder, other_kind, recognise
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
-from pereggrn_data.loaders.files.user_paths import required_file
+from pereggrn_data.loaders.files.user_paths import required_data
 from pereggrn_data.validators import parse_header
 
 if TYPE_CHECKING:
@@ -84,7 +89,9 @@ def read_predictions(path: Path) -> Predictions:
     InvalidDataError
         If it is empty, cut short, or not what its ending says.
     """
-    path = required_file(path)
+    path = required_data(path)
+    if is_zarr_folder(path):
+        return replace(_read_zarr(path), sha256=sha256_of_store(path))
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
@@ -127,6 +134,12 @@ def predictions_of(given: Any) -> Predictions:
         expected="a path, an AnnData object or a DataFrame",
         got=type(given).__name__,
     )
+
+
+def _read_zarr(path: Path) -> Predictions:
+    data = open_stored_zarr(path, with_raw=False)[0]
+    large = data.X is None or is_large_store(path, "X")
+    return _from_adata(data if large else replace(data, X=data.X.to_memory()), str(path))
 
 
 def _read_h5ad(path: Path) -> Predictions:

@@ -311,14 +311,15 @@ def recognise(path: Path) -> FileSignature:
         If it cannot be read.
     """
     if path.is_dir():
-        return _ZARR if _is_zarr_folder(path) else _UNKNOWN
+        return _ZARR if is_zarr_folder(path) else _UNKNOWN
     head = head_of(path)
     found = next((s for s in SIGNATURES if s.fits(head)), _UNKNOWN)
     return _zip_kind(path, found) if found.name == "zip" else found
 
 
-def _is_zarr_folder(path: Path) -> bool:
-    return any((path / part).exists() for part in _ZARR_PARTS)
+def is_zarr_folder(path: Path) -> bool:
+    """Say whether a path is a folder with the marks of a zarr store."""
+    return path.is_dir() and any((path / part).exists() for part in _ZARR_PARTS)
 
 
 def _zip_kind(path: Path, archive: FileSignature) -> FileSignature:
@@ -379,7 +380,7 @@ def explained_folder(path: Path) -> MissingFileError:
     found = recognise(path)
     if found is _ZARR:
         return MissingFileError(
-            f"{path} is a zarr store, which is not read yet.",
+            f"{path} is a zarr store, and a file is asked for here.",
             expected="a file, for datasets an .h5ad file",
             got="a zarr store (a folder)",
             fix=f"{_ZARR.fix}.",

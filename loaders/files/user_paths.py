@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pereggrn_data.core.errors import MissingFileError, UsageError
-from pereggrn_data.loaders.files.signatures import explained_folder
+from pereggrn_data.loaders.files.signatures import explained_folder, is_zarr_folder
 
 AnyPath = str | os.PathLike[str]
 
@@ -72,6 +72,18 @@ def existing_file(text: AnyPath) -> Path | None:
     if path is not None and path.is_dir():
         raise explained_folder(path)
     return path
+
+
+def existing_data(text: AnyPath) -> Path | None:
+    """As :func:`existing_file`; a zarr store, which is a folder, is data as well."""
+    path = existing_path(text)
+    return path if path is not None and is_zarr_folder(path) else existing_file(text)
+
+
+def required_data(text: AnyPath) -> Path:
+    """As :func:`required_file`; a zarr store, which is a folder, is data as well."""
+    path = existing_data(text)
+    return required_file(text) if path is None else path
 
 
 def required_file(text: AnyPath) -> Path:

@@ -8,14 +8,15 @@ splits, scores and calibrations look at them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
+from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import StoredMatrix
@@ -256,15 +257,13 @@ def explained_rows(rows: StoredMatrix, path: Path, slot: str) -> StoredMatrix:
     source = rows.source
 
     @contextmanager
-    def reading() -> Iterator[Callable[[int, int], Any]]:
+    def guarded() -> Iterator[Callable[[int, int], Any]]:
         with ExitStack() as opened:
             with _explaining(path, slot):
                 read = opened.enter_context(source.reading())
             yield _explained(read, path, slot)
 
-    return StoredMatrix(
-        type(source)(source.shape, source.dtype, source.is_sparse, reading, source.unit)
-    )
+    return StoredMatrix(replace(source, reading=guarded))
 
 
 def _explained(read: Callable[[int, int], Any], path: Path, slot: str) -> Callable[..., Any]:
@@ -275,14 +274,13 @@ def _explained(read: Callable[[int, int], Any], path: Path, slot: str) -> Callab
     return wrapped
 
 
-@contextmanager
-def _explaining(path: Path, slot: str) -> Iterator[None]:
-    try:
-        yield
-    except PereggrnError:
-        raise
-    except READ_FAILURES as error:
-        problem = hdf5_problem(path, error)
-        if isinstance(problem, InvalidDataError):
-            problem.what = f"{slot} of {path} cannot be read: {type(error).__name__}: {error}"
-        raise problem from error
+def _explaining(path: Path, slot: str) -> AbstractContextManager[None]:
+    """Guard a reading of some rows."""
+
+    def problem(error: Exception) -> PereggrnError:
+        found = hdf5_problem(path, error)
+        if isinstance(found, InvalidDataError):
+            found.what = f"{slot} of {path} cannot be read: {type(error).__name__}: {error}"
+        return found
+
+    return reading(path, FORMATS["h5ad"], problem=problem)

@@ -66,6 +66,7 @@ _AGAIN = "it may have been cut short or changed while it was copied: fetch or wr
 FORMATS = {
     "hdf5": ForeignFormat("HDF5", "a complete HDF5 file", _AGAIN),
     "h5ad": ForeignFormat("AnnData", "a complete .h5ad file", _AGAIN),
+    "zarr": ForeignFormat("AnnData", "a complete zarr store of AnnData", _AGAIN),
     "parquet": ForeignFormat("parquet", "a complete parquet file", _AGAIN),
     "text": ForeignFormat(
         "a table of text",

@@ -17,7 +17,7 @@ from pereggrn_data.core.format import (
     Role,
 )
 from pereggrn_data.core.reports import Finding, Report, sorted_report
-from pereggrn_data.loaders.files import is_parquet, required_file
+from pereggrn_data.loaders.files import is_parquet, required_data
 from pereggrn_data.pipelines.collection import path_of_record_file
 from pereggrn_data.validators import RULES
 
@@ -86,7 +86,7 @@ def validate(
     if not isinstance(path, (str, os.PathLike)):
         return _validate_object(path, chosen, stated)
     # The path of a command line may have taken the name for one.
-    file = path_of_record_file(str(path)) or required_file(path)
+    file = path_of_record_file(str(path)) or required_data(path)
     try:
         chosen = chosen or kind_of(file)
         found = _network(file) if chosen is Kind.NETWORK else _expression(file, chosen, stated)
@@ -105,6 +105,10 @@ def kind_of(file: Path) -> Kind:
     """Say what kind of file an existing file is, by its content."""
     from pereggrn_data.loaders.files import parquet_columns, text_ending
 
+    if file.is_dir():  # a zarr store
+        from pereggrn_data.loaders.files import has_predictions_header
+
+        return Kind.PREDICTIONS if has_predictions_header(file) else Kind.DATASET
     if is_parquet(file):
         from pereggrn_data.validators import NAME_COLUMNS
 
@@ -150,7 +154,8 @@ def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
         text_ending,
     )
 
-    if kind is Kind.PREDICTIONS and (text_ending(file) or is_parquet(file)):
+    is_file = not file.is_dir()
+    if kind is Kind.PREDICTIONS and is_file and (text_ending(file) or is_parquet(file)):
         return _check_parts(parts_of_wide_table(file), kind, role)
     implied = Role.TRAIN if file.name == TRAIN_FILE else Role.TEST
     with open_expression_parts(file) as parts:

@@ -22,12 +22,13 @@ from pereggrn_data.loaders.files import (
     Dataset,
     StoredData,
     content_sha256,
-    existing_file,
+    existing_data,
     own_copy,
     parts_in_memory,
     promised_file,
+    promised_store,
     read_dataset,
-    sha256_of_file,
+    sha256_of_data,
 )
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
 from pereggrn_data.validators import CAN_INSIST, check_usable
@@ -176,7 +177,7 @@ def find_dataset(
         seen.append(what)
     # From here on, a file says where to look: a stranger may have written that.
     for guess in dict.fromkeys(map(str, [*([path] if path else []), *elsewhere])):
-        place = promised_file(guess, sha256)
+        place = promised_file(guess, sha256) or promised_store(guess, sha256)
         if place is not None:
             read = _labelled(read_dataset(place, given_as=str(place)), name, folder)
             if read.sha256 != sha256:
@@ -233,8 +234,8 @@ def _collection_if_there(collection: str | None, seen: list[str]) -> Path | None
 def _with_hash(candidate: str | Path, sha256: str) -> tuple[Path | None, str]:
     """Return a file if it is there with the wanted hash, else what is there instead."""
     try:
-        file = existing_file(candidate)
-        found = None if file is None else sha256_of_file(file)
+        file = existing_data(candidate)
+        found = None if file is None else sha256_of_data(file)
     except MissingFileError as error:
         return None, f"no file {candidate} ({error.got or error.what})"
     except OSError as error:

@@ -28,7 +28,7 @@ from pereggrn_data.loaders.cache import (
     read_collection,
     unchanged,
 )
-from pereggrn_data.loaders.files import existing_file, existing_path
+from pereggrn_data.loaders.files import existing_data, existing_path
 from pereggrn_data.pipelines.collection.record_files_here import path_of_record_file
 
 NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: TEST_FILE}
@@ -285,7 +285,7 @@ def _by_path(given: str, kind: EntryKind, folder: Path | None) -> Resolved:
             fix=f"make it by Network.{given}(regulators, targets, ...) in Python.",
         )
     is_dataset = kind is EntryKind.DATASET
-    path = existing_file(given) if is_dataset else existing_path(given)
+    path = existing_data(given) if is_dataset else existing_path(given)
     if path is not None:
         return Resolved(
             name=given, kind=kind, found_in=FoundIn.PATH, files={path.name: path}, path=path

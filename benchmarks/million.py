@@ -1,0 +1,216 @@
+"""Score a million predicted cells: time against a plain read of the same file, and memory.
+
+A small dataset and files of predicted cells are made in a temporary folder, block by block.
+Each file is read once in the blocks in which scores read it, then scored by all metrics of
+profiles without a calibration, each in a process of its own, whose greatest memory (resident,
+as the system has it) is printed. What Python and the table of cells take by themselves is
+printed beside it.
+
+    python benchmarks/million.py [--cells 10000 100000 1000000] [--genes 2000]
+        [--layouts dense csr zarr] [--folder FOLDER] [--memory 2GiB]
+
+The last line reads ``ratio: 1.6`` (score / plain read, the largest of the largest files).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+
+BLOCK = 10_000
+"""Cells that are made at a time."""
+
+FILLED = 0.05
+"""Share of the values of sparse files that are not 0."""
+
+N_TARGETS, REPLICATES = 200, 20
+
+
+def make_dataset(path: Path, genes: int) -> np.ndarray:
+    """Write the dataset that is forecast; return the mean of each gene."""
+    rng = np.random.default_rng(0)
+    names = [f"GENE{j}" for j in range(genes)]
+    means = rng.gamma(2.0, 0.5, genes).astype("f4")
+    labels = np.repeat(["control", *names[:N_TARGETS]], REPLICATES)
+    shifts = rng.normal(0, 0.3, (N_TARGETS + 1, genes)) * (
+        rng.random((N_TARGETS + 1, genes)) < 0.1
+    )
+    values = (
+        means + np.repeat(shifts, REPLICATES, axis=0) + rng.normal(0, 0.3, (len(labels), genes))
+    )
+    values = np.maximum(values, 0).astype("f4")
+    is_control = labels == "control"
+    perturbed = np.flatnonzero(~is_control)
+    values[perturbed, perturbed // REPLICATES - 1] = 0
+    obs = pd.DataFrame(
+        {
+            "perturbation": labels,
+            "is_control": is_control,
+            "perturbation_type": "knockout",
+            "expression_level_after_perturbation": np.where(is_control, np.nan, 0.0),
+        },
+        index=[f"cell{i}" for i in range(len(labels))],
+    )
+    var = pd.DataFrame({"highly_variable_rank": np.arange(genes)}, index=names)
+    uns = {
+        "perturbed_and_measured_genes": names[:N_TARGETS],
+        "perturbed_but_not_measured_genes": [],
+    }
+    made = anndata.AnnData(values, obs, var, uns)
+    made.raw = anndata.AnnData(np.rint(np.expm1(values)), obs[[]], var)
+    made.write_h5ad(path)
+    return means
+
+
+def make_predictions(path: Path, layout: str, cells: int, means: np.ndarray, parts: dict) -> None:
+    """Write many cells per held-out perturbation, without holding them all."""
+    rng = np.random.default_rng(1)
+    genes = len(means)
+    heldout = parts["obs"]["perturbation"].unique()
+    obs = pd.DataFrame(
+        {"perturbation": pd.Categorical(heldout[np.arange(cells) % len(heldout)])},
+        index=[f"generated{i}" for i in range(cells)],
+    )
+    tables = anndata.AnnData(obs=obs, var=parts["var"], uns=parts["uns"])
+    per_row = int(genes * FILLED)
+
+    def blocks():
+        for start in range(0, cells, BLOCK):
+            n = min(BLOCK, cells - start)
+            noise = rng.random((n, genes), dtype="f4")
+            yield start, n, noise
+
+    if layout == "zarr":
+        import zarr
+
+        tables.write_zarr(path)
+        store = zarr.open_group(str(path), mode="r+")
+        if "X" in store:
+            del store["X"]
+        x = store.create_array("X", shape=(cells, genes), chunks=(1000, genes), dtype="f4")
+        x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        for start, n, noise in blocks():
+            # Steps of 1/16, which pack well.
+            x[start : start + n] = np.rint((means + noise) * 16).astype("f4") / 16
+        return
+    tables.write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        file.pop("X", None)
+        if layout == "dense":
+            x = file.create_dataset("X", (cells, genes), "f4", chunks=(1000, genes))
+            x.attrs["encoding-type"], x.attrs["encoding-version"] = "array", "0.2.0"
+            for start, n, noise in blocks():
+                x[start : start + n] = means + noise
+            return
+        x = file.create_group("X")
+        x.attrs["encoding-type"], x.attrs["encoding-version"] = "csr_matrix", "0.1.0"
+        x.attrs["shape"] = np.array([cells, genes])
+        x["indptr"] = np.arange(0, cells * per_row + 1, per_row, dtype=np.int64)
+        data = x.create_dataset("data", (cells * per_row,), "f4", chunks=(1_000_000,))
+        indices = x.create_dataset("indices", (cells * per_row,), "i4", chunks=(1_000_000,))
+        step = genes // per_row
+        for start in range(0, cells, BLOCK):
+            n = min(BLOCK, cells - start)
+            at = np.arange(per_row) * step + rng.integers(0, step, (n, per_row))
+            here = slice(start * per_row, (start + n) * per_row)
+            indices[here] = at.astype("i4").ravel()
+            data[here] = (means[at] + rng.random((n, per_row), dtype="f4")).ravel()
+
+
+def measured(what: str, path: str, memory: str) -> None:
+    """Do one thing in this process, and print what it took as JSON."""
+    import pereggrn_data
+    from pereggrn_data.core.resources import Resources, using
+    from pereggrn_data.loaders.files.matrices.stored_data import open_stored
+
+    with using(Resources(memory)):
+        began = time.perf_counter()
+        if what == "tables":
+            open_stored(Path(path), with_raw=False)
+        elif what == "read":
+            data, _ = open_stored(Path(path), with_raw=False)
+            began = time.perf_counter()
+            for block in data.X.blocks():
+                assert block.values.shape[0]
+        else:
+            report = pereggrn_data.score(path, calibrate=False)
+            assert report.n_scored == report.n_expected
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak}))
+
+
+def in_process(what: str, path: Path, memory: str) -> dict:
+    """Do one thing in a process of its own."""
+    command = [sys.executable, __file__, "--do", what, str(path), "--memory", memory]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Make the files, read and score them, print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--genes", type=int, default=2000)
+    parser.add_argument("--layouts", nargs="+", default=["dense", "csr", "zarr"])
+    parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--folder", help="Where files are made and removed again.")
+    parser.add_argument("--do", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.do:
+        measured(*given.do, given.memory)
+        return
+    import pereggrn_data
+
+    ratios: dict[str, float] = {}
+    growth: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        folder = Path(name)
+        dataset = folder / "dataset.h5ad"
+        means = make_dataset(dataset, given.genes)
+        made = pereggrn_data.split(dataset, num_genes=given.genes + N_TARGETS)
+        parts = made.template_parts()
+        for layout in given.layouts:
+            for cells in given.cells:
+                path = folder / ("cells.zarr" if layout == "zarr" else "cells.h5ad")
+                make_predictions(path, layout, cells, means, parts)
+                in_process(
+                    "read", path, given.memory
+                )  # so that both find it in the system's cache
+                tables = in_process("tables", path, given.memory)
+                read, scored = (in_process(w, path, given.memory) for w in ("read", "score"))
+                ratio = scored["seconds"] / read["seconds"]
+                print(
+                    f"{layout}, {cells} cells: read {read['seconds']:.1f} s, score "
+                    f"{scored['seconds']:.1f} s ({ratio:.1f} times), peak "
+                    f"{scored['peak']:.0f} MiB ({tables['peak']:.0f} of them Python and tables)",
+                    flush=True,
+                )
+                if cells == max(given.cells):
+                    ratios[layout] = ratio
+                growth.setdefault(layout, []).append(scored["peak"] - tables["peak"])
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+    for layout, peaks in growth.items():
+        print(f"{layout}: memory without tables grows {peaks[-1] / peaks[0]:.2f} times from the "
+              "smallest to the largest file")  # fmt: skip
+    print(f"ratio: {max(ratios.values()):.1f}")
+
+
+if __name__ == "__main__":
+    main()
