@@ -102,6 +102,8 @@ def is_count(names: pd.Index[Any]) -> bool:
     >>> is_count(pd.Index(["2", "0", "1"])), is_count(pd.Index(["8", "9"]))
     (True, False)
     """
+    if len(names) and not (str(names[0]).isdecimal() and int(names[0]) <= len(names)):
+        return False  # a million names need not be compared
     there = set(map(str, names))
     counts = (range(len(names)), range(1, len(names) + 1))
     return any(there == set(map(str, count)) for count in counts)

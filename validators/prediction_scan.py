@@ -100,7 +100,7 @@ class PredictionScan:
             made.add(np.arange(matrix.shape[0])[block.rows], block.values)
         return made
 
-    def add(self, rows: Ints, values: Values) -> None:
+    def add(self, rows: Ints, values: Values, sums: Floats | None = None) -> None:
         """Take one block.
 
         Parameters
@@ -109,6 +109,8 @@ class PredictionScan:
             (rows,) positions.
         values
             (rows, genes) an array or a CSR array.
+        sums
+            (genes,) of its rows, where they are known.
         """
         if not values.shape[0] or not self.shape[1]:
             return
@@ -129,6 +131,9 @@ class PredictionScan:
             end.add(values, value)
         varied = values if not constant.any() else values[np.flatnonzero(~constant)]
         if varied.shape[0]:
+            if sums is None or constant.any():
+                sums = np.ones(varied.shape[0]) @ varied
+            self._sum += sums
             self._note_varied(rows[~constant], varied, float(low.min()), float(high.max()))
 
     def note_nothing(self) -> None:
@@ -148,7 +153,6 @@ class PredictionScan:
         self._first_bad = sorted([*self._first_bad, *found])[:EXAMPLES_SHOWN]
 
     def _note_varied(self, rows: Ints, values: Values, low: float, high: float) -> None:
-        self._sum += np.ones(values.shape[0]) @ values
         stored = values.data if sparse.issparse(values) else values
         if low < 0:
             below = stored < 0

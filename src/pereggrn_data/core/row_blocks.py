@@ -395,8 +395,8 @@ def sums_by_groupings(
     return parts
 
 
-def add_by_group(total: Floats, group_of: Ints, values: Values) -> None:
-    """Add rows to the sums of their groups.
+def add_by_group(total: Floats, group_of: Ints, values: Values) -> Floats:
+    """Add rows to the sums of their groups, and return the sums of all that were added.
 
     Parameters
     ----------
@@ -406,8 +406,13 @@ def add_by_group(total: Floats, group_of: Ints, values: Values) -> None:
         (rows,) group of each row, negative for rows that do not count.
     values
         (rows, genes) an array, or a CSR array.
+
+    Returns
+    -------
+    ndarray
+        (genes,) sums over the rows.
     """
-    _add(total, _indicator([group_of], total.shape[0]), values)
+    return _add(total, _indicator([group_of], total.shape[0]), values)
 
 
 def _indicator(groupings: list[Ints], groups: int) -> sparse.csr_array:
@@ -422,14 +427,16 @@ def _indicator(groupings: list[Ints], groups: int) -> sparse.csr_array:
     )
 
 
-def _add(total: Floats, indicator: sparse.csr_array, values: Values) -> None:
+def _add(total: Floats, indicator: sparse.csr_array, values: Values) -> Floats:
     """Add the sums of a block; only groups that are in it are touched."""
     here = np.flatnonzero(np.diff(indicator.indptr))
     part = indicator[here] if len(here) < total.shape[0] else indicator
     if sparse.issparse(values):
-        total[here] += (part @ values.astype(np.float64)).toarray()
+        sums = (part @ values.astype(np.float64)).toarray()
     else:
-        total[here] += part @ np.asarray(values, dtype=np.float64)
+        sums = part @ np.asarray(values, dtype=np.float64)
+    total[here] += sums
+    return np.asarray(sums.sum(axis=0))
 
 
 def _squared(values: Values) -> Values:

@@ -20,6 +20,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     TIMEPOINT,
 )
+from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.evaluators import Contexts, matched_controls
 from pereggrn_data.evaluators.splits import split_type
 from pereggrn_data.models import Perturbations, Progress, TrainingData
@@ -94,7 +95,7 @@ def perturbations_of(obs: pd.DataFrame) -> Perturbations:
 
 def training_data(train: AnnData, *, time_series: bool = False) -> TrainingData:
     """Return what a model learns from; of a time series, with its timepoints."""
-    matrix: Any = train.X
+    matrix: Any = train.X.to_memory() if is_stored(train.X) else train.X
     expression = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
     matched = None
     if MATCHED_CONTROL in train.obs:

@@ -238,8 +238,8 @@ class PlacedRows:
             rows = np.arange(n)[block.rows]
             values, n_filled = self._filled(rows, block.values)
             filled += n_filled
-            scan.add(rows, values)
-            add_by_group(sums, group_of[rows], self._expression(rows, values))
+            added = add_by_group(sums, group_of[rows], self._expression(rows, values))
+            scan.add(rows, values, None if self._is_logfc else added)
         if filled and filled == scan.n_values:
             # Nothing was predicted; it is not for us to forecast everything.
             scan = PredictionScan(n, genes)
