@@ -25,6 +25,7 @@ from pereggrn_data.models.estimators import (
 )
 from pereggrn_data.models.grammar.dynamics import Forecast
 from pereggrn_data.models.graphs.causal_graph import CausalGraph
+from pereggrn_data.models.graphs.dcdfg import FactorModel, fit_dcdfg
 from pereggrn_data.models.graphs.notears import fit_notears, fit_notears_lr
 from pereggrn_data.models.graphs.signal_propagation import (
     SignalPropagation,
@@ -310,6 +311,15 @@ METHODS: tuple[Method, ...] = (
         reference="Fang et al. 2024, IEEE TNNLS 35:4924",
         fit=fit_notears_lr,
         load=CausalGraph.from_arrays,
+        is_random=True,
+    ),
+    Method(
+        name="dcdfg",
+        kind=MethodKind.GRAPH,
+        summary="DCD-FG: a causal graph through a few factors, each a small neural network.",
+        reference="Lopez et al. 2022, NeurIPS",
+        fit=fit_dcdfg,
+        load=FactorModel.from_arrays,
         is_random=True,
     ),
 )

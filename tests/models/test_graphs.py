@@ -17,6 +17,7 @@ from pereggrn_data.models.graphs.acyclic import (
     acyclic_threshold,
     is_acyclic,
 )
+from pereggrn_data.models.graphs.dcdfg import FactorGraph, fit_dcdfg
 from pereggrn_data.models.graphs.interventions import trained_on
 from pereggrn_data.models.graphs.notears import LinearGraph, fit_notears, fit_notears_lr
 from pereggrn_data.models.graphs.signal_propagation import fit_signal_propagation
@@ -238,3 +239,47 @@ def test_only_the_largest_edges_are_kept() -> None:
     for arguments in ({"n_edges": 0}, {"propagations": 1.5}, {"ridge_penalty": 0.0}):
         with pytest.raises(UsageError, match=next(iter(arguments))):
             fit_signal_propagation(chain(2), NETWORK, **arguments)
+
+
+@pytest.mark.parametrize("term", ["likelihood", "penalty", "cycles"])
+def test_gradients_of_factors_are_those_of_finite_differences(term: str) -> None:
+    """With soft edges, so that there is something to differentiate."""
+    rng = np.random.default_rng(5)
+    graph = FactorGraph.random(4, 2, rng)
+    for values in graph.parameters.values():
+        values += rng.normal(scale=0.3, size=values.shape)
+    x, usable = rng.normal(size=(6, 4)), rng.random((6, 4)) < 0.7
+    radius = SpectralRadius(4, rng)
+
+    def found() -> tuple:
+        if term == "likelihood":
+            soft = graph.probabilities
+            return graph._relaxed(x, usable, soft[..., :2], soft)
+        if term == "penalty":
+            return graph.penalty()
+        for _ in range(30):  # until the vectors are those of the matrix
+            made = graph.cycles(radius)
+        return made
+
+    for name, gradient in found()[1].items():
+        values = graph.parameters[name]
+        for place in np.ndindex(values.shape):
+            kept, around = values[place], []
+            for step in (1e-5, -1e-5):
+                values[place] = kept + step
+                around.append(found()[0])
+            values[place] = kept
+            expected = (around[0] - around[1]) / 2e-5
+            assert gradient[place] == pytest.approx(expected, abs=2e-6), (name, place)
+
+
+def test_factors_find_what_a_knockout_does() -> None:
+    data = chain()
+    model = fit_dcdfg(data, 0, penalty=0.1, factors=3, epochs=400)
+    read, written = model.edges[..., 0], model.edges[..., 1]
+    assert not (read * written).any()
+    assert is_acyclic((read @ written.T) * (1 - np.eye(4)))
+    made = model.predict(Perturbations(("A", "D"), (0.0, 0.0))).expression[1]
+    assert made[0, 1] == pytest.approx(0.0, abs=0.7)
+    # D regulates nothing.
+    assert made[1, 1] == pytest.approx(2.0, abs=0.7)
