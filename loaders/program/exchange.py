@@ -19,6 +19,7 @@ from pereggrn_data.core.format import (
     MATCHED_CONTROL,
     OBSERVATION,
     TIMEPOINT,
+    VALIDATION_FILE,
 )
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.files import read_h5ad, write_h5ad, write_text
@@ -32,7 +33,7 @@ TRAIN, REQUESTS, ANSWERS = "train.h5ad", "predictions_metadata.csv", "prediction
 GIVEN = "given_controls.h5ad"
 GRAMMAR, ARGUMENTS, NETWORK = "ggrn_args.json", "kwargs.json", "network.parquet"
 
-NAMES = (TRAIN, GIVEN, REQUESTS, ANSWERS, GRAMMAR, ARGUMENTS, NETWORK)
+NAMES = (TRAIN, GIVEN, VALIDATION_FILE, REQUESTS, ANSWERS, GRAMMAR, ARGUMENTS, NETWORK)
 
 ALWAYS_THERE: Mapping[str, Any] = {TIMEPOINT: 1, CELL_TYPE: "unknown"}
 """Columns that programs may count on, and what they hold where the dataset has none."""
@@ -53,6 +54,7 @@ def write_exchange(
     grammar: Mapping[str, Any],
     arguments: Mapping[str, Any],
     network: Network | None,
+    validation: AnnData | None = None,
 ) -> pd.DataFrame:
     """Write what a program needs.
 
@@ -73,13 +75,15 @@ def write_exchange(
         The choices of the grammar, and the keyword arguments of the method.
     network
         Written where there is one.
+    validation
+        What is set aside of the training side; written where there is some.
 
     Returns
     -------
     DataFrame
         The requests as they were written.
     """
-    for name, data in ((TRAIN, train), (GIVEN, given)):
+    for name, data in ((TRAIN, train), (GIVEN, given), (VALIDATION_FILE, validation)):
         if data is not None:
             filled = data.copy()
             filled.obs = _filled(data.obs)

@@ -21,7 +21,9 @@ from pereggrn_data.pipelines.experiment import (
     ExperimentRun,
     Outcome,
     do_condition,
+    is_run,
     run,
+    strata_of_run,
 )
 from pereggrn_data.pipelines.experiment.run_options import parse_numbers
 
@@ -311,3 +313,16 @@ def test_progress_is_told_of_every_condition(tmp_path: Path) -> None:
 
     quick(written(tmp_path, data_split_seed=0), tmp_path / "out", told=tell)
     assert told == [(1, 2), (2, 2)]
+
+
+def test_strata_of_genes_of_a_run(finished: tuple[Path, ExperimentRun]) -> None:
+    folder, _ = finished
+    table, _ = strata_of_run(folder / "out", bins=3)
+    assert sorted(table["split"].unique()) == [0, 1]
+    assert set(table["feature"]) == {"mean", "variance", "dispersion"}
+    methods = set(table.loc[~table["is_baseline"], "method"])
+    assert methods == {"0 mean", "1 mean", "2 RidgeCV", "3 RidgeCV"}
+    assert is_run(folder / "out")
+    assert not is_run(folder)
+    with pytest.raises(InvalidDataError, match="not the folder of a run"):
+        strata_of_run(folder)

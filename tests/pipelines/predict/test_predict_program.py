@@ -105,6 +105,17 @@ def test_a_program_is_given_all_that_it_may_use_and_nothing_held_out(
     assert {"cell_type", "timepoint"} <= set(train.obs)
 
 
+def test_a_validation_side_is_given_where_there_is_one(script: Any, tmp_path: Path) -> None:
+    made = pereggrn_data.split("demo", validation_fraction=0.2)
+    keep = tmp_path / "kept"
+    program = Program(command=script(GOOD + WRITE), keep=keep)
+    pereggrn_data.predict(made, program=program)
+    given = anndata.read_h5ad(keep / "validation.h5ad")
+    assert made.validation is not None
+    assert list(given.obs_names) == list(made.validation.obs_names)
+    assert not set(given.obs_names) & set(anndata.read_h5ad(keep / "train.h5ad").obs_names)
+
+
 def test_steps_of_a_program_are_told_apart(script: Any, tmp_path: Path) -> None:
     predicted = run(script(GOOD + WRITE), steps=(3, 1), arguments={"shift": 0.05})
     x = np.asarray(predicted.adata.X)

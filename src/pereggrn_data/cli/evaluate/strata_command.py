@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,18 +11,26 @@ from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.shared_options import Collection, Json
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def strata_command(
     runs: Annotated[
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Folders that score wrote, of one split; NAME=PATH names the method.",
+            help="Folders that score wrote, of one split; NAME=PATH names the method. Or one "
+            "folder of a run.",
         ),
     ],
     dataset: Annotated[
         str | None,
         typer.Option(help="Name or path; by default what the predictions say of themselves."),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="A split.json; by default what the predictions say of themselves."),
     ] = None,
     network: Annotated[
         list[str] | None,
@@ -51,31 +59,34 @@ def strata_command(
     file = None if output is None else as_file(output, "strata.csv")
     if file is not None:
         check_writable_file(file)
-    table, notes = strata(
-        runs,
-        dataset=dataset,
-        network=network or None,
-        features=features,
-        bins=bins,
-        collection=collection,
-    )
+    from pereggrn_data.pipelines.experiment import is_run, strata_of_run
+
+    options: dict[str, Any] = {
+        "dataset": dataset, "network": network or None, "features": features, "bins": bins,
+        "collection": collection,
+    }  # fmt: skip
+    if len(runs) == 1 and split is None and is_run(Path(runs[0])):
+        table, notes = strata_of_run(runs[0], **options)
+    else:
+        table, notes = strata(runs, split=split, **options)
     if file is not None:
         write_table(table, file)
     if as_json:
         emit_json(table.astype(object).where(table.notna(), None).to_dict("records"))
     else:
-        _print(table)
+        splits = table.groupby("split") if "split" in table else [(0, table)]
+        for number, part in splits:
+            if "split" in table:
+                emit(f"split {number}")
+                emit("")
+            _print(part)
     for note in notes:
         warn(note)
     if file is not None:
         say(f"wrote {file}")
 
 
-def _print(table: object) -> None:
-    import pandas as pd
-
-    if not isinstance(table, pd.DataFrame):
-        return
+def _print(table: pd.DataFrame) -> None:
     methods = list(dict.fromkeys(table.loc[~table["is_baseline"], "method"]))
     for feature, of_feature in table.groupby("feature", sort=False):
         rows = []
@@ -83,7 +94,9 @@ def _print(table: object) -> None:
             by = part.set_index("method")
             first = part.iloc[0]
             ends = [first["low"], first["high"]]
-            span = "-" if pd.isna(ends[0]) else f"{ends[0]:.3g} to {ends[1]:.3g}"
+            span = (
+                "-" if ends[0] is None or ends[0] != ends[0] else f"{ends[0]:.3g} to {ends[1]:.3g}"
+            )
             best = first["best_baseline"]
             rows.append(
                 (

@@ -15,17 +15,25 @@ from pereggrn_data.core.errors import (
     UsageError,
     first_few,
 )
+from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import BINS, GENE_FEATURES, PREDICTIONS, contributions
 from pereggrn_data.evaluators import training_features as described
 from pereggrn_data.loaders.files import (
     existing_path,
     read_parquet_frame,
+    read_split,
     required_file,
     text_table,
 )
-from pereggrn_data.pipelines.collection import entry_paths, open_network
+from pereggrn_data.pipelines.collection import (
+    entry_paths,
+    find_dataset,
+    open_dataset,
+    open_network,
+)
 from pereggrn_data.pipelines.compare.scored_runs import ScoredRun, read_run
 from pereggrn_data.pipelines.score import gather
+from pereggrn_data.pipelines.split import divide
 from pereggrn_data.validators import CAN_INSIST
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ def strata(
     runs: str | Path | Sequence[str | Path],
     *,
     dataset: str | Path | Dataset | AnnData | None = None,
+    split: str | Path | Split | None = None,
     network: Any = None,
     features: str | Path | pd.DataFrame | None = None,
     bins: int = BINS,
@@ -58,6 +67,8 @@ def strata(
         Folders that `score` wrote, of one split; ``NAME=PATH`` names the method.
     dataset
         Name or path; by default what the predictions files say of themselves.
+    split
+        A ``split.json`` that the scores are of; by default what the predictions files carry.
     network
         Name or path of a network, for the degrees of genes; several are united.
     features
@@ -97,7 +108,7 @@ def strata(
     known: list[pd.DataFrame] = []
     notes: list[str] = []
     sources: dict[str, Callable[[], pd.DataFrame]] = {
-        "training": lambda: _of_training(read[0], dataset, collection),
+        "training": lambda: _of_training(read[0], dataset, split, collection),
         "network": lambda: _of_network(network, genes, collection),
         CONSTRAINT: lambda: _of_constraint(genes, collection),
     }
@@ -176,9 +187,14 @@ def _by_method(
 
 
 def _of_training(
-    run: ScoredRun, dataset: str | Path | Dataset | AnnData | None, collection: str | None
+    run: ScoredRun,
+    dataset: str | Path | Dataset | AnnData | None,
+    split: str | Path | Split | None,
+    collection: str | None,
 ) -> pd.DataFrame:
     """Describe genes in training; of several folds, average what each of them says."""
+    if split is not None:
+        return _of_split(run, dataset, split, collection)
     parts = run.summary.get("pooled") or [run.summary]
     found = []
     for part in parts:
@@ -202,6 +218,29 @@ def _of_training(
         return found[0]
     mean = np.mean([frame.reindex(genes).to_numpy(np.float64) for frame in found], axis=0)
     return type(found[0])(mean, index=genes, columns=found[0].columns)
+
+
+def _of_split(
+    run: ScoredRun,
+    dataset: str | Path | Dataset | AnnData | None,
+    split: str | Path | Split,
+    collection: str | None,
+) -> pd.DataFrame:
+    """Describe genes in training, of a split that was named."""
+    chosen = split if isinstance(split, Split) else read_split(Path(split))
+    if run.parts.get("sha256") != chosen.sha256[:12]:
+        raise UsageError(
+            f"{run.path} has no scores of that split.",
+            expected=f"a split of the dataset with the sha256 {run.parts.get('sha256')}...",
+            got=f"{chosen.sha256[:12]}...",
+        )
+    opened = (
+        find_dataset(chosen.dataset, chosen.sha256, None, collection=collection)
+        if dataset is None
+        else open_dataset(dataset, collection=collection)
+    )
+    train = divide(opened, chosen, insist=CAN_INSIST, collection=collection).train
+    return described(train.X, list(map(str, train.var_names)))
 
 
 def _of_network(network: Any, genes: Sequence[str], collection: str | None) -> pd.DataFrame:

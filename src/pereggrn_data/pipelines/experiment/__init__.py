@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.experiment.experiment_folder import (
         ExperimentFolder as ExperimentFolder,
     )
+    from pereggrn_data.pipelines.experiment.gene_strata_of_run import is_run as is_run
+    from pereggrn_data.pipelines.experiment.gene_strata_of_run import (
+        strata_of_run as strata_of_run,
+    )
     from pereggrn_data.pipelines.experiment.job_scripts import PLANS as PLANS
     from pereggrn_data.pipelines.experiment.job_scripts import array_script as array_script
     from pereggrn_data.pipelines.experiment.metadata import Experiment as Experiment
@@ -57,6 +61,10 @@ __getattr__, __dir__ = lazy_names(
             "Outcome",
             "ConditionTask",
             "do_condition",
+        ),
+        "gene_strata_of_run": (
+            "is_run",
+            "strata_of_run",
         ),
         "metadata": (
             "Experiment",

@@ -100,6 +100,7 @@ def _run(program: Program, task: ProgramTask, place: RunFolder) -> Any:
         train=task.train,
         matches=task.matches,
         given=task.given,
+        validation=task.validation,
         requests=task.requests,
         grammar=task.grammar,
         arguments=task.arguments,

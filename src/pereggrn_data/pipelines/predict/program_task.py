@@ -38,6 +38,8 @@ class ProgramTask:
         What each of its observations is matched with; None for what the data say.
     given
         Controls that are known and do not train, of a time series.
+    validation
+        What is set aside of the training side, where the split has such a side.
     genes
         Whose expression it is to forecast.
     requests
@@ -55,6 +57,7 @@ class ProgramTask:
     train: AnnData
     matches: Sequence[str | None] | None
     given: AnnData | None
+    validation: AnnData | None
     genes: tuple[str, ...]
     requests: pd.DataFrame
     grammar: Mapping[str, Any]
@@ -81,6 +84,7 @@ def task_for(work: Work, program: Program, requests: pd.DataFrame) -> ProgramTas
         train=made.train,
         matches=matches_of(made, grammar.matching_method, grammar.seed),
         given=made.given_controls,
+        validation=made.validation,
         genes=tuple(map(str, made.split.genes)),
         requests=requests,
         grammar=grammar_for_program(program, options, grammar, regulators, stored),
