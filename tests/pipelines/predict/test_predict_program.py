@@ -106,6 +106,8 @@ def test_a_program_is_given_all_that_it_may_use_and_nothing_held_out(
 
 
 def test_a_validation_side_is_given_where_there_is_one(script: Any, tmp_path: Path) -> None:
+    import anndata
+
     made = pereggrn_data.split("demo", validation_fraction=0.2)
     keep = tmp_path / "kept"
     program = Program(command=script(GOOD + WRITE), keep=keep)
