@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.alignment import wrong_labels as wrong_labels
     from pereggrn_data.evaluators.calibration import Calibration as Calibration
     from pereggrn_data.evaluators.calibration import calibrate as calibrate
+    from pereggrn_data.evaluators.cell_scores import score_cells as score_cells
     from pereggrn_data.evaluators.dataset_quality import Quality as Quality
     from pereggrn_data.evaluators.dataset_quality import quality as quality
     from pereggrn_data.evaluators.gene_strata import BINS as BINS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.intervals import FEWEST_LABELS as FEWEST_LABELS
     from pereggrn_data.evaluators.intervals import Estimate as Estimate
     from pereggrn_data.evaluators.intervals import Resampling as Resampling
+    from pereggrn_data.evaluators.metrics.cell_groups import CellGroups as CellGroups
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.evaluators.per_gene import PREDICTED_BY as PREDICTED_BY
     from pereggrn_data.evaluators.replicate_halves import DUPLICATE as DUPLICATE
@@ -87,6 +89,7 @@ __getattr__, __dir__ = lazy_names(
             "gene_features_table",
             "training_features",
         ),
+        "cell_scores": ("score_cells",),
         "grouping": (
             "group_keys",
             "mean_by_group",
@@ -98,6 +101,7 @@ __getattr__, __dir__ = lazy_names(
             "Estimate",
             "Resampling",
         ),
+        "metrics.cell_groups": ("CellGroups",),
         "metrics.definitions": ("METRICS",),
         "per_gene": ("PREDICTED_BY",),
         "dataset_quality": (

@@ -15,6 +15,7 @@ from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import PERTURBATION, PERTURBATION_TYPE
 from pereggrn_data.core.row_blocks import group_sums
 from pereggrn_data.evaluators.grouping import group_keys
+from pereggrn_data.evaluators.metrics.cell_groups import CellGroups
 from pereggrn_data.evaluators.task import Task
 
 
@@ -163,11 +164,14 @@ class Aligned:
     by_observation
         Gives the predicted expression of some test observations, (some, genes), by their
         positions, where each has its own prediction; else None.
+    cells
+        The predicted rows themselves, by group, where they were asked for.
     """
 
     scored: Bools
     profiles: Floats
     by_observation: Callable[[Ints], Floats] | None = None
+    cells: CellGroups | None = None
 
 
 def align(expression: Any, placement: Placement, task: Task) -> Aligned:

@@ -17,6 +17,8 @@ import pandas as pd
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.prediction_types import CellSettings
+from pereggrn_data.evaluators.cell_scores import CellMeasure, CellSource
 from pereggrn_data.evaluators.controls import CONTROLS
 from pereggrn_data.evaluators.intervals import FEWEST_LABELS, Estimate, Resampling
 from pereggrn_data.evaluators.metrics.definitions import METRICS
@@ -258,6 +260,7 @@ def calibrate(
     task: Task,
     *,
     targeted: TargetedGenes = TargetedGenes.REVEAL,
+    cells: CellSettings | None = None,
     threads: int | None = None,
 ) -> Calibration:
     """Score every control, and what one half of the replicates says of the other.
@@ -268,6 +271,8 @@ def calibrate(
         What was held out.
     targeted
         What is done with directly perturbed genes.
+    cells
+        How cells are compared, where metrics of cells are wanted too.
     threads
         By default one per processor.
     """
@@ -284,7 +289,13 @@ def calibrate(
     values, said = measure(
         task, observed_truth(task), effects, everything, targeted=targeted, threads=threads
     )
-    means, of_draws = _duplicates(task, targeted, threads)
+    if cells is not None:
+        source = CellSource.of(task, cells)
+        found = CellMeasure(task, cells, threads)(source.observed(), source.controls())
+        for name, of_method in values.items():
+            of_method.update(found.of_groups(name, everything))
+        said += found.notes
+    means, of_draws = _duplicates(task, targeted, cells, threads)
     values.update(means)
     made = Calibration(task.groups, values, (*task.notes, *said))
     n = made.n_replicated
@@ -297,11 +308,12 @@ def calibrate(
 
 
 def _duplicates(
-    task: Task, targeted: TargetedGenes, threads: int | None
+    task: Task, targeted: TargetedGenes, cells: CellSettings | None, threads: int | None
 ) -> tuple[dict[str, dict[str, Floats]], dict[str, Floats]]:
     """Average over the draws in which a group has a value; and the duplicate of each draw."""
     groups = len(task.groups)
     of_draws: dict[str, list[Floats]] = {}
+    source = None if cells is None else CellSource.of(task, cells)
     sums: dict[str, dict[str, Floats]] = {}
     counts: dict[str, dict[str, Floats]] = {}
     for draw in draws(task):
@@ -313,6 +325,10 @@ def _duplicates(
             for name, effect in draw.effects.items()
         }
         found, _ = measure(task, truth, effects, kept, targeted=targeted, threads=threads)
+        if source is not None and cells is not None:
+            half = CellMeasure(task, cells, threads)(*source.halves(draw))
+            for name, of_method in found.items():
+                of_method.update(half.of_groups(name, kept))
         for method, of_method in found.items():
             for metric, values in of_method.items():
                 total = sums.setdefault(method, {}).setdefault(metric, np.zeros(groups))

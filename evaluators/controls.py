@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pereggrn_data.core.arrays import Floats
+from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.splits import CONTEXTS
@@ -88,13 +88,25 @@ def permuted(task: Task) -> Floats:
     ndarray
         (groups, genes); NaN in a group that is alone.
     """
+    other = permutation(task)
+    return np.where(other[:, None] >= 0, task.observed[other], np.nan)
+
+
+def permutation(task: Task) -> Ints:
+    """Give every group another one of the same cell type and time point.
+
+    Returns
+    -------
+    ndarray
+        (groups,) positions; -1 for a group that is alone.
+    """
     rng = np.random.default_rng(SEED)
-    result = np.full(task.observed.shape, np.nan)
+    result = np.full(len(task.groups), -1, dtype=np.intp)
     for context in np.unique(task.contexts):
         groups = rng.permutation(np.flatnonzero(task.contexts == context))
         if len(groups) > 1:
             # One cycle through all of them: nobody gets their own.
-            result[groups] = task.observed[np.roll(groups, 1)]
+            result[groups] = np.roll(groups, 1)
     return result
 
 

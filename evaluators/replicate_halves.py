@@ -7,7 +7,7 @@ but the controls' noise is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +45,19 @@ class Draw:
     effects
         Per method, (kept groups, genes) predicted log fold change over the
         reference of the truth.
+    group_of
+        For the truth and for the duplicate, (test,) the group of each observation that is
+        in this half; negative for others.
+    controls
+        For the truth and for the duplicate, (controls,) the context of each known control
+        that is in this half; negative for others.
     """
 
     truth: Truth
     kept: Bools
     effects: Mapping[str, Floats]
+    group_of: Sequence[Ints]
+    controls: Sequence[Ints]
 
 
 def draws(task: Task) -> Iterator[Draw]:
@@ -95,8 +103,10 @@ def duplicate_noise(task: Task) -> Floats:
 
 @dataclass(frozen=True)
 class _Halves:
-    """One way of halving: moments of both halves, and log fold changes."""
+    """One way of halving: moments of both halves, log fold changes, and what is in which."""
 
+    group_of: Sequence[Ints]
+    control_code: Sequence[Ints]
     controls: tuple[HalfOfControls, HalfOfControls]
     first: Moments
     second: Moments
@@ -123,7 +133,8 @@ def _halvings(task: Task) -> Iterator[_Halves]:
         moments = Moments.of_each(task.test_matrix, of_groups, len(task.groups))
         sides = controls.sides([of for pair in of_controls[chosen] for of in pair])
         for k in range(0, len(moments), 2):
-            found = _halve(moments[k : k + 2], sides[k : k + 2])
+            codes = halves[start + k // 2], of_controls[start + k // 2]
+            found = _halve(codes, moments[k : k + 2], sides[k : k + 2])
             if found is not None:
                 yield found
 
@@ -136,7 +147,11 @@ def _draws_at_once(task: Task) -> int:
     return min(max(resources().bytes_to_hold // max(of_one, 1), 1), DRAWS)
 
 
-def _halve(halves: list[Moments], sides: list[HalfOfControls]) -> _Halves | None:
+def _halve(
+    codes: tuple[Sequence[Ints], Sequence[Ints]],
+    halves: list[Moments],
+    sides: list[HalfOfControls],
+) -> _Halves | None:
     (first, second), (in_first, in_second) = halves, sides
     kept = (second.n > 0) & np.all(
         [np.isfinite(side.reference).all(axis=-1) for side in (in_first, in_second)], axis=0
@@ -146,7 +161,7 @@ def _halve(halves: list[Moments], sides: list[HalfOfControls]) -> _Halves | None
     observed = np.full(first.sums.shape, np.nan)
     observed[kept] = log_fold_change(first.means()[kept], _of_groups(in_first.reference, kept))
     duplicate = log_fold_change(second.means()[kept], _of_groups(in_second.reference, kept))
-    return _Halves((in_first, in_second), first, second, kept, observed, duplicate)
+    return _Halves(*codes, (in_first, in_second), first, second, kept, observed, duplicate)
 
 
 def _draw(task: Task, halves: _Halves) -> Draw:
@@ -164,7 +179,7 @@ def _draw(task: Task, halves: _Halves) -> Draw:
     sure = certainty(halves.second, in_second, np.flatnonzero(kept))
     if np.isfinite(sure).any():
         effects[INTERPOLATED] = sure * duplicate + (1 - sure) * mean
-    return Draw(truth, kept, effects)
+    return Draw(truth, kept, effects, halves.group_of, halves.control_code)
 
 
 def certainty(half: Moments, controls: HalfOfControls, groups: Ints) -> Floats:
@@ -258,14 +273,24 @@ class KnownControls:
 
     def sides(self, halves: list[Ints]) -> list[HalfOfControls]:
         """Sum up halves of the controls, all of them in one reading."""
-        n_contexts = 1 if self.contexts is None else len(self.contexts.keys)
-        return [self._side(m) for m in Moments.of_each(self.matrix, halves, n_contexts)]
+        return [self._side(m) for m in Moments.of_each(self.matrix, halves, self.n_contexts)]
+
+    @property
+    def n_contexts(self) -> int:
+        """Number of contexts that controls are told apart by."""
+        return 1 if self.contexts is None else len(self.contexts.keys)
+
+    @property
+    def context_of(self) -> Ints:
+        """(groups,) the context of each group; -1 where it has several."""
+        if self.contexts is None:
+            return np.zeros(self.groups, dtype=np.intp)
+        return self.contexts.single()
 
     def _side(self, moments: Moments) -> HalfOfControls:
         means = moments.means()
-        if self.contexts is None:
-            return HalfOfControls(moments, means[0], np.zeros(self.groups, dtype=np.intp))
-        return HalfOfControls(moments, self.contexts.averaged(means), self.contexts.single())
+        reference = means[0] if self.contexts is None else self.contexts.averaged(means)
+        return HalfOfControls(moments, reference, self.context_of)
 
 
 def known_controls(task: Task) -> KnownControls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,9 @@ from pereggrn_data.evaluators.task import Task
 
 PREDICTIONS = "predictions"
 """Name of the scored method, next to those of the baselines."""
+
+HAVE_CELLS = ("mean",)
+"""Baselines that metrics of cells know: the others are profiles that nobody's cells have."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,27 @@ class Scores:
         return f"Scores of {', '.join(self.methods)} on {n} of {self.n_expected} groups"
 
 
+class CellValues(Protocol):
+    """Values by metrics of cells, which :mod:`~pereggrn_data.evaluators.cell_scores` makes."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be computed, and why."""
+
+    def of_groups(self, method: str, groups: Bools) -> dict[str, Floats]:
+        """Return per metric the values of some groups; NaN for a method without cells."""
+
+    def lost(self, method: str) -> dict[str, int]:
+        """Count, per metric, the groups of which the truth has a value and a method has none."""
+
+
 def score(
     task: Task,
     aligned: Aligned,
     *,
     targeted: TargetedGenes = TargetedGenes.REVEAL,
     shown: Collection[str] = (),
+    cells: CellValues | None = None,
     threads: int | None = None,
 ) -> Scores:
     """Score predictions and baselines by every metric.
@@ -99,6 +117,8 @@ def score(
     shown
         Perturbations whose log fold changes are kept beside those of the best, the
         worst and some between; ``"all"`` keeps every one.
+    cells
+        Values by metrics of cells, where they are wanted.
     threads
         By default one per processor.
     """
@@ -116,6 +136,12 @@ def score(
         for name, profiles in methods.items()
     }
     values, notes = measure(task, truth, effects, kept, targeted=targeted, threads=threads)
+    lost = lost_groups(task, kept, values[PREDICTIONS], targeted, truth=truth, threads=threads)
+    if cells is not None:
+        for name, of_method in values.items():
+            of_method.update(cells.of_groups(name, kept))
+        notes += cells.notes
+        lost.update(cells.lost(PREDICTIONS))
     frames = [
         _frame(name, task.groups[kept], values[name], left_out, shape[1]) for name in methods
     ]
@@ -126,7 +152,7 @@ def score(
         ),
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
-        lost=lost_groups(task, kept, values[PREDICTIONS], targeted, truth=truth, threads=threads),
+        lost=lost,
         effects=shown_effects(
             task.groups[kept],
             task.genes,

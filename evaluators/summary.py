@@ -11,6 +11,7 @@ import numpy as np
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.prediction_types import CellSettings
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.intervals import (
     DRAWS,
@@ -21,7 +22,7 @@ from pereggrn_data.evaluators.intervals import (
 )
 from pereggrn_data.evaluators.metrics.definitions import METRICS, definitions_version
 from pereggrn_data.evaluators.metrics.metric import Direction, Metric
-from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
+from pereggrn_data.evaluators.scoring import HAVE_CELLS, PREDICTIONS, Scores
 from pereggrn_data.evaluators.verdicts import (
     EQUAL_WITHIN,
     Ceiling,
@@ -277,7 +278,9 @@ class _Column:
         self.weights = mine["n_observations"].to_numpy(float)
         self.values = mine[metric.name].to_numpy(float)
         self.others = {
-            m: f[metric.name].to_numpy(float) for m, f in frames.items() if m != PREDICTIONS
+            m: f[metric.name].to_numpy(float)
+            for m, f in frames.items()
+            if m != PREDICTIONS and (not metric.of_cells or m in HAVE_CELLS)
         }
         self.compared = {m: compare(self.values, o, self.weights) for m, o in self.others.items()}
         self.sign = {Direction.HIGHER: 1, Direction.LOWER: -1, None: 0}[metric.direction]
@@ -490,6 +493,7 @@ def signature(
     groups: Iterable[str],
     trained: Collection[str] = (),
     genes_of: int | None = None,
+    cells: CellSettings | None = None,
 ) -> str:
     """Write the one line that says what was scored: equal lines, comparable scores.
 
@@ -513,6 +517,8 @@ def signature(
         What trained, where that is not simply all that is not held out.
     genes_of
         Number of genes that were modelled, where not all of them are scored.
+    cells
+        How cells were compared, where metrics of cells were computed.
     """
     all_genes = genes_of is None or genes_of == len(split.genes)
     everything = scored[0] == scored[1]
@@ -525,6 +531,7 @@ def signature(
         *([f"train:{_hash(trained)[:8]}"] if trained else []),
         f"targeted:{targeted}",
         f"fill:{fill}",
+        *([] if cells is None else [f"cells:{cells}"]),
         f"by:{'+'.join(group_by)}",
         f"genes:{len(split.genes)}{'' if all_genes else f'/{genes_of}'}:{_hash(split.genes)[:8]}",
         f"scored:{scored[0]}/{scored[1]}" + ("" if everything else f":{_hash(groups)[:8]}"),

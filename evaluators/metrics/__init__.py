@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.metrics.metric import Metric as Metric
     from pereggrn_data.evaluators.metrics.metric import Needs as Needs
     from pereggrn_data.evaluators.metrics.profile_metrics import Profiles as Profiles
+    from pereggrn_data.evaluators.metrics.rank_tests import require_illico as require_illico
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -48,5 +49,6 @@ __getattr__, __dir__ = lazy_names(
             "Needs",
         ),
         "profile_metrics": ("Profiles",),
+        "rank_tests": ("require_illico",),
     },
 )

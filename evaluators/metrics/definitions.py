@@ -7,7 +7,9 @@ documentation and tests follow.
 from __future__ import annotations
 
 from pereggrn_data.core.errors import UnknownNameError
+from pereggrn_data.evaluators.metrics.de_metrics import DE_METRICS
 from pereggrn_data.evaluators.metrics.discrimination import DISCRIMINATION_METRICS
+from pereggrn_data.evaluators.metrics.distribution_metrics import DISTRIBUTION_METRICS
 from pereggrn_data.evaluators.metrics.gene_metrics import GENE_METRICS
 from pereggrn_data.evaluators.metrics.metric import Metric
 from pereggrn_data.evaluators.metrics.profile_metrics import PROFILE_METRICS
@@ -23,6 +25,8 @@ METRICS: dict[str, Metric] = {
         *DISCRIMINATION_METRICS,
         *REFERENCE_METRICS,
         *WEIGHTED_METRICS,
+        *DE_METRICS,
+        *DISTRIBUTION_METRICS,
         *DESCRIPTIVE_METRICS,
     )
 }

@@ -1,10 +1,8 @@
 """What a metric says of itself.
 
 O is observed, E predicted log fold change; both are natural log. The entries
-stand beside the functions that compute them, family by family:
-:mod:`~pereggrn_data.evaluators.metrics.gene_metrics`,
-:mod:`~pereggrn_data.evaluators.metrics.profile_metrics` and
-:mod:`~pereggrn_data.evaluators.metrics.statistics`.
+stand beside the functions that compute them, family by family, for
+example :mod:`~pereggrn_data.evaluators.metrics.gene_metrics`.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pereggrn_data.core.arrays import Floats
 
 if TYPE_CHECKING:
+    from pereggrn_data.evaluators.metrics.cell_comparison import CellComparison
     from pereggrn_data.evaluators.metrics.effects import EffectBlock
     from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
 
@@ -45,6 +44,8 @@ class Needs(StrEnum):
     CANDIDATES = "all held-out groups"
     CLASSIFIER = "classifier"
     PCA = "pca"
+    CELLS = "cells"
+    COUNTS = "cells with log1p of counts"
 
 
 class Negative(StrEnum):
@@ -92,6 +93,9 @@ class Metric:
         Instead of `compute`, for a metric that needs all genes of all groups and
         the training data: from the profiles to (groups,) values per method, and a
         note. No values, with a note or without, where it cannot be computed.
+    compute_cells
+        Instead of both, for a metric that needs cells: from the cells of one group to
+        its value, NaN where undefined. Computed on request only.
     """
 
     name: str
@@ -108,10 +112,17 @@ class Metric:
     negative: Negative = Negative.MEAN
     compute: Callable[[EffectBlock], Floats] | None = None
     compute_whole: Callable[[Profiles], WholeValues] | None = None
+    compute_cells: Callable[[CellComparison], float] | None = None
 
     def __post_init__(self) -> None:
-        if (self.compute is None) == (self.compute_whole is None):
+        ways = (self.compute, self.compute_whole, self.compute_cells)
+        if sum(way is not None for way in ways) != 1:
             raise TypeError(f"{self.name} is computed by one function, not by none or two")
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether it compares cells, and is computed on request only."""
+        return self.compute_cells is not None
 
     @property
     def bounds(self) -> str:

@@ -1,4 +1,4 @@
-"""What a predictions file holds, whatever its format, and what is revealed to all of them."""
+"""What a predictions file holds, what is revealed to all of them, and how cells are compared."""
 
 from __future__ import annotations
 
@@ -149,3 +149,41 @@ class PredictionResult(Protocol):
     @property
     def made(self) -> Any:
         """The dataset and its split, or None."""
+
+
+FEWEST_CELLS = 8
+"""Different cells that a group must have: rank tests of fewer say nothing reliable."""
+
+MOST_CELLS = 5000
+"""Cells of a group between which distances are computed; a sample of larger groups."""
+
+
+class Space(StrEnum):
+    """Where distances between cells are measured."""
+
+    GENES = "genes"
+    PCA = "pca"
+
+
+@dataclass(frozen=True)
+class CellSettings:
+    """What metrics of cells depend on, besides cells.
+
+    Parameters
+    ----------
+    space
+        Of distances: all modelled genes, or the principal components of the training
+        observations.
+    seed
+        Of all samples of cells.
+    at_most
+        Cells per group and side between which distances are computed.
+    """
+
+    space: Space = Space.GENES
+    seed: int = 0
+    at_most: int = MOST_CELLS
+
+    def __str__(self) -> str:
+        """Return the part of a signature that says how cells were compared."""
+        return f"{self.space},seed={self.seed},sample={self.at_most}"

@@ -454,7 +454,7 @@ class TestSummary:
                 assert m.beats_baselines is True, name
                 assert (m.percent_change_from_mean or 0) > 0
                 assert m.higher_is_better == (METRICS[name].direction is Direction.HIGHER)
-        n_judged = sum(metric.direction is not None for metric in METRICS.values())
+        n_judged = sum(m.direction is not None and not m.of_cells for m in METRICS.values())
         overall = report.summary.overall
         assert (overall.counts.better, overall.counts.undecided) == (n_judged, 0)
         assert f"better in {n_judged}" in report.sentence
@@ -482,7 +482,7 @@ class TestSummary:
             }  # fmt: skip
         table = pd.read_parquet(files[0])
         assert set(table["method"]) == {"predictions", "mean", "median"}
-        assert set(METRICS) <= set(table.columns)
+        assert {n for n, m in METRICS.items() if not m.of_cells} <= set(table.columns)
         assert {"perturbation", "perturbation_type", "timepoint", "n_observations"} <= set(
             table.columns
         )

@@ -14,8 +14,9 @@ from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
+_OF_TASKS = ("targeted_genes", "cell_metrics", "space")
 _ONLY_OF_PREDICTIONS = tuple(
-    name for name in ScoreOptions.__dataclass_fields__ if name != "targeted_genes"
+    name for name in ScoreOptions.__dataclass_fields__ if name not in _OF_TASKS
 )
 GROUPS = (
     OptionGroup(ScoreOptions, without=_ONLY_OF_PREDICTIONS),

@@ -73,7 +73,8 @@ def score_command(
     from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.score import score
 
-    _check_show(show, show_metric)
+    options = said.options(ScoreOptions)
+    _check_show(show, show_metric, of_cells=bool(options and options.cell_metrics))
     one = len(predictions) == 1
     folder = output or Path(f"{predictions[0].name}_scores" if one else POOLED)
     # Before the work, which would be lost.
@@ -87,7 +88,7 @@ def score_command(
         dataset=dataset,
         split=split_file,
         split_options=said.options(SplitOptions),
-        options=said.options(ScoreOptions),
+        options=options,
         insist=insist or (),
         collection=collection,
     )
@@ -153,14 +154,16 @@ _SHOWN = 10
 _STRATA = "strata"
 
 
-def _check_show(show: str | None, metric: str) -> None:
+def _check_show(show: str | None, metric: str, *, of_cells: bool) -> None:
     """Check before the work what is to be listed after it."""
     from pereggrn_data.core.errors import UnknownNameError, UsageError
     from pereggrn_data.evaluators.metrics import METRICS
 
     if show is None:
         return
-    judged = [n for n, m in METRICS.items() if m.direction is not None]
+    judged = [
+        n for n, m in METRICS.items() if m.direction is not None and (of_cells or not m.of_cells)
+    ]
     if metric not in judged:
         raise UnknownNameError("metric", metric, judged)
     if show not in ("worst", "best", _STRATA) and not (show.isdecimal() and int(show) > 0):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools
+from pereggrn_data.core.prediction_types import CellSettings
 from pereggrn_data.core.resources import limited
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
@@ -27,6 +28,7 @@ from pereggrn_data.evaluators import (
     signature,
 )
 from pereggrn_data.evaluators import calibrate as calibrate_task
+from pereggrn_data.evaluators.metrics import require_illico
 from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.score.calibration_file import (
@@ -37,6 +39,7 @@ from pereggrn_data.pipelines.score.calibration_file import (
     require_same,
 )
 from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
+from pereggrn_data.pipelines.score.score_options import cell_settings
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ def calibrate(
     split: str | Path | Split | None = None,
     split_options: SplitOptions | None = None,
     targeted_genes: str = "reveal",
+    cell_metrics: bool = False,
+    space: str = "genes",
     insist: str | Collection[str] = (),
     collection: str | None = None,
     threads: int | None = None,
@@ -69,6 +74,9 @@ def calibrate(
         How to make it.
     targeted_genes
         What is done with directly perturbed genes, as in ``score``.
+    cell_metrics, space
+        Whether metrics of cells are computed, too, and where distances between cells are
+        measured, as in ``score``.
     insist
         Codes of findings that would stop, and shall not.
     collection
@@ -84,10 +92,15 @@ def calibrate(
     ------
     UsageError
         If the dataset or the split cannot be found, or do not belong together.
+    MissingExtraError
+        If metrics of cells are wanted and the extra ``cells`` is not installed.
     InvalidDataError
         If the split does not hold what its type promises.
     """
     rule = TargetedGenes(targeted_genes)
+    cells = cell_settings(cell_metrics, space)
+    if cells is not None:
+        require_illico()
     refuse_two_splits(split, split_options)
     if isinstance(dataset, SplitDataset):
         divided = dataset
@@ -96,7 +109,7 @@ def calibrate(
         opened = open_dataset(dataset, collection=collection)
         divided = divide(opened, named, split_options, insist=insist, collection=collection)
     task = make_task(divided.prepared.adata, divided.split, train=divided.prepared.train)
-    return calibration_of(task, divided, rule, threads=threads, use_cache=use_cache)
+    return calibration_of(task, divided, rule, cells=cells, threads=threads, use_cache=use_cache)
 
 
 def calibration_of(
@@ -104,6 +117,7 @@ def calibration_of(
     divided: SplitDataset,
     targeted: TargetedGenes,
     *,
+    cells: CellSettings | None = None,
     file: Path | None = None,
     threads: int | None = None,
     use_cache: bool = True,
@@ -118,6 +132,8 @@ def calibration_of(
         The dataset and its split.
     targeted
         What is done with directly perturbed genes.
+    cells
+        How cells are compared, where metrics of cells are wanted.
     file
         A ``calibration.json`` to take instead.
     threads
@@ -142,6 +158,7 @@ def calibration_of(
         groups=(),
         trained=divided.trained_instead,
         genes_of=len(divided.split.genes),
+        cells=cells,
     )
     if file is not None:
         report = read_calibration(file)
@@ -149,7 +166,7 @@ def calibration_of(
         return report
     if use_cache and (before := kept(line)) is not None:
         return before
-    made = calibrate_task(task, targeted=targeted, threads=threads)
+    made = calibrate_task(task, targeted=targeted, cells=cells, threads=threads)
     report = CalibrationReport(divided.dataset.shown_as, line, made, divided.warnings)
     problem = keep(report) if use_cache else None
     return report if problem is None else replace(report, remarks=(*report.remarks, problem))

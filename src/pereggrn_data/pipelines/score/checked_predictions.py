@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from pereggrn_data.core.row_blocks import (
 )
 from pereggrn_data.evaluators import (
     Aligned,
+    CellGroups,
     ControlFill,
     Placement,
     Task,
@@ -139,6 +140,8 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     in_file = placement.test_of if placement.is_plain else None
     warnings += _reordered(columns, in_file)
     aligned = aligned_sums(read.sums, placement, task, placed.own)
+    if options.cell_metrics:
+        aligned = replace(aligned, cells=placed.cells())
     warnings += [str(f) for f in _shortcuts(aligned, read.scan, task)]
     return Checked(aligned, tuple(warnings))
 
@@ -249,10 +252,17 @@ class PlacedRows:
 
     def own(self, test: Ints) -> Floats:
         """Return the predicted expression of some test observations, (some, genes)."""
-        rows = self.placement.own_rows(test)
+        return self.expression(self.placement.own_rows(test))
+
+    def expression(self, rows: Ints) -> Floats:
+        """Return the predicted expression of some rows, (some, genes)."""
         part: Any = self.matrix[rows]
         values, _ = self._filled(rows, part.to_memory() if is_stored(part) else part)
         return np.asarray(dense_values(self._expression(rows, values)), dtype=np.float64)
+
+    def cells(self) -> CellGroups:
+        """Return the rows of each group of the task."""
+        return CellGroups.numbered(self.expression, self.placement.group_of, len(self.task.groups))
 
 
 def _shortcuts(aligned: Aligned, scan: PredictionScan, task: Task) -> list[Finding]:

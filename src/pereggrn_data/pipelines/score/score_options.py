@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.options import check_options, documented, normalise, option
-from pereggrn_data.core.prediction_types import TargetedGenes
+from pereggrn_data.core.prediction_types import CellSettings, Space, TargetedGenes
 
 
 class PredictionScale(StrEnum):
@@ -90,6 +90,21 @@ class ScoreOptions:
         None,
         help="A calibration.json of the same dataset and split, instead of the kept one.",
     )
+    cell_metrics: bool = option(
+        False,
+        help="Metrics of cells, too (differential expression, distances between "
+        "distributions): for predictions with 8 or more cells per perturbation. They take "
+        "the extra 'cells' and more time.",
+    )
+    space: str = option(
+        str(Space.GENES),
+        choices=Space,
+        noun="space",
+        help="Where distances between cells are measured: genes, or pca (components of the "
+        "training observations).",
+        needs=("cell_metrics",),
+        finer=True,
+    )
     step: int | None = option(
         None, minimum=0, help="Which prediction_timescale to score, for files with several."
     )
@@ -125,3 +140,13 @@ class ScoreOptions:
         if isinstance(self.effects, str):
             object.__setattr__(self, "effects", [self.effects])
         check_options(self)
+
+    @property
+    def cells(self) -> CellSettings | None:
+        """How cells are compared; None where they are not."""
+        return cell_settings(self.cell_metrics, self.space)
+
+
+def cell_settings(cell_metrics: bool, space: str) -> CellSettings | None:
+    """Return how cells are compared; None where they are not."""
+    return CellSettings(Space(space)) if cell_metrics else None

@@ -26,12 +26,14 @@ from pereggrn_data.evaluators import (
     Ceiling,
     TargetedGenes,
     make_task,
+    score_cells,
     signature,
     strata_of,
     summarise,
     summarise_strata,
 )
 from pereggrn_data.evaluators import score as score_task
+from pereggrn_data.evaluators.metrics import require_illico
 from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of
@@ -114,6 +116,8 @@ def score(
         several predictions cannot be pooled.
     """
     wanted = one_of(ScoreOptions, options, choices)
+    if wanted.cells is not None:
+        require_illico()
     named = wanted.network
     network = None if named is None else open_network(named, collection=collection)
 
@@ -150,8 +154,13 @@ def _scored(
     task = divided.task if whole else make_task(data.adata, inputs.split, train=data.train)
     checked = check_and_align(inputs, task, wanted)
     kept = checked.aligned.scored
+    cells = None
+    if wanted.cells is not None and checked.aligned.cells is not None:
+        cells = score_cells(task, checked.aligned.cells, wanted.cells, threads=threads)
     report = (
-        calibration_of(task, divided, rule, file=wanted.calibration, threads=threads)
+        calibration_of(
+            task, divided, rule, cells=wanted.cells, file=wanted.calibration, threads=threads
+        )
         if wanted.calibrate
         else None
     )
@@ -160,7 +169,12 @@ def _scored(
         given=given,
         divided=divided,
         scores=score_task(
-            task, checked.aligned, targeted=rule, shown=wanted.effects or (), threads=threads
+            task,
+            checked.aligned,
+            targeted=rule,
+            shown=wanted.effects or (),
+            cells=cells,
+            threads=threads,
         ),
         kept=kept,
         strata=strata_of(task, kept, None if network is None else frozenset(network.regulators())),
@@ -179,6 +193,7 @@ def _scored(
             groups=map(str, task.keys[kept]),
             trained=divided.trained_instead,
             genes_of=len(divided.split.genes),
+            cells=wanted.cells,
         ),
     )
 
