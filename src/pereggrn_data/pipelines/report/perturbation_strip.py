@@ -72,7 +72,7 @@ def charts(data: ReportData) -> list[PageChart]:
             y=alt.Y("row:N", sort=None, title=None).axis(ticks=False, grid=True),
             x=alt.X("advantage:Q", title="better (right) or worse (left) than the mean").scale(
                 # Room for the names of the extremes.
-                padding=112
+                padding=150
             ),
             yOffset=alt.YOffset("jitter:Q").scale(domain=[-1.6, 1.6]),
         )
@@ -89,10 +89,10 @@ def charts(data: ReportData) -> list[PageChart]:
     )
     named = base.transform_filter(alt.datum.end != "")
     best = named.transform_filter(alt.datum.end == "best").mark_text(
-        align="left", dx=7, fontSize=10, limit=105
+        align="left", dx=7, fontSize=10, limit=142
     )
     worst = named.transform_filter(alt.datum.end == "worst").mark_text(
-        align="right", dx=-7, fontSize=10, limit=105
+        align="right", dx=-7, fontSize=10, limit=142
     )
     names = [
         layer.encode(text="perturbation:N", color=alt.value(token("ink")))
@@ -108,7 +108,7 @@ def charts(data: ReportData) -> list[PageChart]:
     import pandas as pd
 
     at = pd.DataFrame({"at": [0.0]})
-    return [PageChart("", chart, {"strip": rows, "stripzero": at}, 34)]
+    return [PageChart("", chart, {"strip": rows, "stripzero": at}, 42)]
 
 
 def printed(data: ReportData, *, metric: str = "mae", **_: Any) -> Any:

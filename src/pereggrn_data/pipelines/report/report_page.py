@@ -352,12 +352,14 @@ def _cell(value: Any, *, is_number: bool) -> str:
 
 def _all_scores(data: ReportData) -> str:
     frame = data.metrics
-    said = {True: "yes", False: "no"}
-    shown = frame.assign(beats=[said.get(b, MISSING) for b in frame["beats"]])
+    # A baseline is what the others are judged by.
+    shown = frame.assign(
+        state=frame["state"].where(~frame["is_baseline"].astype(bool), "baseline")
+    )
     columns = {
         "dataset": "dataset", "metric": "metric", "method": "method", "value": "value",
         "low": "low", "high": "high", "percent": "% vs mean", "percent_low": "% low",
-        "percent_high": "% high", "beats": "beats baselines", "state": "verdict", "rank": "rank",
+        "percent_high": "% high", "state": "verdict", "rank": "rank",
     }  # fmt: skip
     table = shown[list(columns)].rename(columns=columns)
     table = table.assign(rank=table["rank"].astype(float))
