@@ -14,6 +14,7 @@ from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file, as_usual_file
 from pereggrn_data.cli.programs import HelpfulApp, new_group
 from pereggrn_data.cli.shared_options import Collection, Json
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UsageError, first_few, or_list
+from pereggrn_data.core.resources import DEFAULT_MEMORY
 from pereggrn_data.core.sizes import parse_memory
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def sql(
         typer.Option("--dataset", help="Also see obs and var of this dataset; repeatable."),
     ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
-    memory: Annotated[str, typer.Option(help="Memory, for example 4GB.")] = "2GiB",
+    memory: Annotated[str, typer.Option(help="Memory, for example 4GB.")] = DEFAULT_MEMORY,
     threads: Annotated[int, typer.Option(help="Threads.")] = 2,
     max_rows: Annotated[int, typer.Option(help="More rows are an error.")] = 1_000_000,
     limit: Rows = None,

@@ -35,7 +35,7 @@ def score_command(
     predictions: Annotated[
         list[Path],
         typer.Argument(
-            help="A .h5ad, .parquet or .csv file; or one per fold, which are scored as one."
+            help="A .h5ad, .zarr, .parquet or .csv file; or one per fold, which are scored as one."
         ),
     ],
     dataset: Annotated[
