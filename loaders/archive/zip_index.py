@@ -9,7 +9,6 @@ member's bytes are fetched and unpacked by our own modules.
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import IO
 
 from pereggrn_data.catalog import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.core.foreign_reading import trusts_files
+from pereggrn_data.core.foreign_reading import FORMATS, reading, trusts_files
 from pereggrn_data.loaders.remote import Part, RangeRefusedError, RemoteFile
 
 TAIL = 1 << 19
@@ -29,17 +28,6 @@ LARGEST_INDEX = 1 << 26
 LARGEST_HEADER = 30 + 2 * 0xFFFF
 LARGEST_TRAILER = 24
 ENCRYPTED = 0x1
-UNREADABLE = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-    MemoryError,
-)
-"""What zipfile raises for an index that is damaged, or was made to look like one."""
 
 
 class ArchiveChangedError(IntegrityError):
@@ -105,17 +93,13 @@ def check_size(part: Part, archive: LockedArchive) -> None:
 
 
 def _members(file: IO[bytes] | io.RawIOBase, key: str) -> tuple[LockedMember, ...]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-            starts = sorted({info.header_offset for info in archive.infolist()})
-            end = archive.start_dir
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the disk's, not the archive's
-        raise _unreadable(key, error) from None
-    except UNREADABLE as error:
-        raise _unreadable(key, error) from None
+    with (
+        reading(key, FORMATS["zip"], problem=lambda error: _unreadable(key, error)),
+        zipfile.ZipFile(file) as archive,
+    ):
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        starts = sorted({info.header_offset for info in archive.infolist()})
+        end = archive.start_dir
     following = dict(zip(starts, [*starts[1:], end][: len(starts)], strict=True))
     return tuple(_member(info, following[info.header_offset], key) for info in infos)
 

@@ -175,7 +175,7 @@ def _assembled(reader: H5adReader) -> AnnData:
         for key, value in reader.mapping(slot, every=True).items():
             try:
                 getattr(adata, slot)[key] = value
-            except (ValueError, TypeError) as error:
+            except Exception as error:  # anndata refuses what does not fit in many ways
                 reader.leave(slot, key, described(error))
     raw_var = reader.raw_var() if raw_names is not None else None
     if raw_var is not None:

@@ -57,7 +57,9 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def refuse_foreign_parts(file: h5py.File, path: Path) -> None:
-    """Check that an open file has all its values in itself, without following a link.
+    """Check that an open file has all its values in itself, and every group in one place.
+
+    A group that is found in itself again, by a link, would be read for ever.
 
     Raises
     ------
@@ -66,8 +68,9 @@ def refuse_foreign_parts(file: h5py.File, path: Path) -> None:
     InvalidDataError
         If it has more than :data:`MOST_ELEMENTS` elements.
     """
-    seen: set[int] = set()
+    seen: set[int] = {h5o.get_info(file.id).addr}
     waiting: list[tuple[str, Any]] = [("", file.id)]
+    soft: list[str] = []
     while waiting:
         where, group = waiting.pop()
         for name in group:
@@ -76,9 +79,12 @@ def refuse_foreign_parts(file: h5py.File, path: Path) -> None:
             if kind not in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
                 raise _foreign(path, called, "a link to another file")
             if kind == h5l.TYPE_SOFT:
-                continue  # what it leads to, if anything, is in this file
+                soft.append(called)
+                continue
             element = h5o.open(group, name)
             address = h5o.get_info(element).addr
+            if address in seen and isinstance(element, h5g.GroupID):
+                raise _foreign(path, called, "a group under a second name")
             if address in seen:
                 continue
             seen.add(address)
@@ -90,6 +96,10 @@ def refuse_foreign_parts(file: h5py.File, path: Path) -> None:
                 refuse_foreign_values(element, path, called)
             elif isinstance(element, h5g.GroupID):
                 waiting.append((called, element))
+    # Only now are they followed: no link on their way leads out of the file.
+    for called in soft:
+        if isinstance(file.get(called), h5py.Group):
+            raise _foreign(path, called, "a group under a second name")
 
 
 def refuse_foreign_values(dataset: h5d.DatasetID, path: Path, name: str) -> None:

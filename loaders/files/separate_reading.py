@@ -70,7 +70,7 @@ _SAID = {
     Ending.CRASHES: "crashes",
 }
 
-_looked_through: set[tuple[int, ...]] = set()
+_looked_through: dict[tuple[int, ...], Ending] = {}
 
 
 def look_through(path: Path) -> None:
@@ -92,12 +92,13 @@ def look_through(path: Path) -> None:
         return
     stat = path.stat()
     known = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if known in _looked_through:
-        return
     seconds = SECONDS + stat.st_size / BYTES_PER_SECOND
-    ending = _forked(path, seconds) if sys.platform == "linux" else None
+    ending = _looked_through.get(known)
+    if ending is None and sys.platform == "linux":
+        ending = _forked(path, seconds)
     if ending in (None, Ending.STANDS_STILL, Ending.CRASHES):
         ending = _spawned(path, seconds)
+    _looked_through[known] = ending
     if ending is not Ending.FINE:
         raise InvalidDataError(
             f"{path} cannot be read: HDF5 {_SAID[ending]} over it.",
@@ -106,7 +107,6 @@ def look_through(path: Path) -> None:
             fix="it is damaged or made to do harm: fetch or write it again. If it is merely "
             f"large, say --trust (or set {TRUST_VARIABLE}=1).",
         )
-    _looked_through.add(known)
 
 
 def _forked(path: Path, seconds: float) -> Ending | None:

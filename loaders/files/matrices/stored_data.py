@@ -174,8 +174,21 @@ def open_stored(path: Path, *, with_raw: bool = True) -> tuple[StoredData, tuple
             raw_x = reader.needed("raw", "raw", None, lambda: rows_in_h5ad(path, "raw"))
         refuse_unread(reader)
         left = tuple(str(f) for f in reader.problems)
+    _check_shape(x, (len(obs), len(var)), f"X of {path}")
     raw = None if raw_var is None else StoredRaw(raw_x, raw_var)
+    if raw_var is not None:
+        _check_shape(raw_x, (len(obs), len(raw_var)), f"raw.X of {path}")
     return StoredData(obs, var, uns, x, raw), left
+
+
+def _check_shape(matrix: Any, wanted: tuple[int, int], what: str) -> None:
+    if matrix is not None and tuple(matrix.shape) != wanted:
+        raise InvalidDataError(
+            f"{what} does not fit its observations and genes.",
+            expected=f"{wanted[0]} x {wanted[1]} values",
+            got=" x ".join(map(str, matrix.shape)),
+            fix="write the file again.",
+        )
 
 
 def refuse_unread(reader: H5adReader) -> None:

@@ -119,10 +119,10 @@ def reading(
     except Exception as error:
         if is_mistake(error):
             raise
-        if problem is not None:
-            raise problem(error) from error
         if isinstance(error, OSError) and error.errno not in _DAMAGE:
             raise
+        if problem is not None:
+            raise problem(error) from error
         raise unreadable(source, form, error) from error
 
 

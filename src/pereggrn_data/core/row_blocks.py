@@ -10,6 +10,7 @@ until its blocks are asked for; rows that are not wanted are then passed over.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.resources import resources
+from pereggrn_data.core.sizes import require_memory
 
 Values: TypeAlias = Any
 """(rows, columns) a NumPy array, or a SciPy CSR array."""
@@ -212,6 +214,8 @@ class StoredMatrix:
 
     def to_memory_dense(self) -> npt.NDArray[Any]:
         """Read all of it into an array."""
+        size = math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        require_memory(size, f"A matrix of {self.shape[0]} x {self.shape[1]}")
         result = np.empty(self.shape, dtype=self.dtype)
         for block in self.blocks():
             result[block.rows] = block.dense()

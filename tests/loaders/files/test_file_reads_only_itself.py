@@ -124,7 +124,22 @@ def test_links_within_a_file_are_fine(small_dataset: Make, tmp_path: Path) -> No
         file["layers/soft"] = h5py.SoftLink("/X")
         file["layers/hard"] = file["X"]
         file["uns/dangling"] = h5py.SoftLink("/nowhere")
-        file["uns/cycle"] = file["uns"]
     read = read_h5ad(path)
     np.testing.assert_array_equal(read.layers["soft"], read.X)
     np.testing.assert_array_equal(read.layers["hard"], read.X)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("place", ["varm", "uns/again"])
+def test_a_group_that_is_found_in_itself_is_refused(
+    tmp_path: Path, small_dataset: Callable[[], AnnData], place: str, soft: bool
+) -> None:
+    path = tmp_path / "test.h5ad"
+    small_dataset().write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        if place in file:
+            del file[place]
+        file[place] = h5py.SoftLink("/") if soft else file["/"]
+    with pytest.raises(InvalidDataError, match="refers to values outside") as caught:
+        read_h5ad(path)
+    assert "a group under a second name" in str(caught.value.got)

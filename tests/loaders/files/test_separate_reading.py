@@ -81,7 +81,7 @@ def test_only_a_new_process_condemns(file: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(separate_reading, "_forked", lambda *_: Ending.STANDS_STILL)
     monkeypatch.setattr(separate_reading, "_spawned", spawned)
-    monkeypatch.setattr(separate_reading, "_looked_through", set())
+    monkeypatch.setattr(separate_reading, "_looked_through", {})
     ending = Ending.CRASHES
     with pytest.raises(InvalidDataError, match="HDF5 crashes over it") as caught:
         look_through(file)
@@ -90,6 +90,21 @@ def test_only_a_new_process_condemns(file: Path, monkeypatch: pytest.MonkeyPatch
     look_through(file)
     look_through(file)
     assert asked == [file, file]  # once for each file, if it is fine
+
+
+def test_a_file_that_hangs_is_not_tried_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def forked(path: Path, seconds: float) -> Ending:
+        asked.append(path)
+        return Ending.HANGS
+
+    monkeypatch.setattr(separate_reading, "_forked", forked)
+    monkeypatch.setattr(separate_reading, "_looked_through", {})
+    for _ in range(2):
+        with pytest.raises(InvalidDataError, match="does not come to an end"):
+            look_through(file)
+    assert asked == [file]
 
 
 def test_a_new_process_looks_through_a_file(file: Path) -> None:
@@ -129,7 +144,7 @@ def test_trusted_files_are_not_looked_through(file: Path, monkeypatch: pytest.Mo
         raise AssertionError("it was looked through")
 
     monkeypatch.setattr(separate_reading, "_forked", refuse)
-    monkeypatch.setattr(separate_reading, "_looked_through", set())
+    monkeypatch.setattr(separate_reading, "_looked_through", {})
     with trusting(), open_h5ad(file) as reader:
         assert reader.frame("obs", every=True)[1]
     monkeypatch.setenv(TRUST_VARIABLE, "1")
