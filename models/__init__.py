@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from pereggrn_data.models.methods import get_method as get_method
     from pereggrn_data.models.methods import methods_table as methods_table
     from pereggrn_data.models.regression import Progress as Progress
+    from pereggrn_data.models.ridge.shared_decompositions import (
+        share_decompositions as share_decompositions,
+    )
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -89,5 +92,6 @@ __getattr__, __dir__ = lazy_names(
             "methods_table",
         ),
         "regression": ("Progress",),
+        "ridge.shared_decompositions": ("share_decompositions",),
     },
 )

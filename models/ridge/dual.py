@@ -25,7 +25,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from pereggrn_data.core.arrays import Floats, Ints, dense
 from pereggrn_data.models.ridge.problem import (
@@ -35,6 +34,7 @@ from pereggrn_data.models.ridge.problem import (
     solution,
     target_blocks,
 )
+from pereggrn_data.models.ridge.shared_decompositions import decomposed
 
 BLOCK_VALUES = 4_000_000
 """Values of one block of dual coefficients (32 MB)."""
@@ -103,7 +103,7 @@ class _Inverses:
     """The matrix N of each penalty, from one eigendecomposition."""
 
     def __init__(self, x: Floats, alphas: tuple[float, ...]) -> None:
-        values, vectors = scipy.linalg.eigh(x @ x.T, overwrite_a=True, check_finite=False)
+        values, vectors = decomposed(x @ x.T)
         self._vectors = vectors - vectors.mean(axis=0)
         # The first belongs to the mean, which is centred away.
         check_condition(values[1:], alphas)

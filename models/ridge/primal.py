@@ -19,7 +19,6 @@ from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
-import scipy.linalg
 
 from pereggrn_data.core.arrays import Floats, Ints, column_means, dense
 from pereggrn_data.models.ridge.corrections import (
@@ -36,6 +35,7 @@ from pereggrn_data.models.ridge.problem import (
     solution,
     target_blocks,
 )
+from pereggrn_data.models.ridge.shared_decompositions import decomposed
 
 ROWS = 4096
 """Rows that are worked on at once."""
@@ -157,7 +157,7 @@ def _basis(problem: RidgeProblem) -> Basis:
         for block in target_blocks(n_targets, TARGETS):
             y = dense(problem.responses, rows, block) - y_mean[block]
             products[:, block] += x.T @ y
-    values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
+    values, vectors = decomposed(gram)
     check_condition(values, problem.alphas)
     products = vectors.T @ products
     return Basis(vectors, np.maximum(values, 0.0), x_mean, y_mean, products)

@@ -326,3 +326,59 @@ def test_strata_of_genes_of_a_run(finished: tuple[Path, ExperimentRun]) -> None:
     assert not is_run(folder)
     with pytest.raises(InvalidDataError, match="not the folder of a run"):
         strata_of_run(folder)
+
+
+def test_ridge_regressions_on_one_split_share_a_decomposition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pereggrn_data.models.ridge import shared_decompositions
+
+    made: list[int] = []
+    eigh = shared_decompositions.scipy.linalg.eigh
+
+    def counted(gram: Any, **options: Any) -> Any:
+        made.append(len(gram))
+        return eigh(gram, **options)
+
+    monkeypatch.setattr(shared_decompositions.scipy.linalg, "eigh", counted)
+    several = written(
+        tmp_path,
+        data_split_seed=0,
+        regression_method="RidgeCV",
+        kwargs={"alphas": [0.1, 1, 10]},
+        kwargs_to_expand=["alphas"],
+    )
+    quick(several, tmp_path / "out")
+    shared = len(made)
+    made.clear()
+    quick(several, tmp_path / "alone", only=(2,))
+    assert shared == len(made)
+    mine = hashes(tmp_path / "out")["predictions/2.h5ad"]
+    assert mine == hashes(tmp_path / "alone")["predictions/2.h5ad"]
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_a_whole_experiment_agrees_with_the_original(shared: Path, tmp_path: Path) -> None:
+    """Where it does otherwise on purpose, it is asked to do as the original does."""
+    inputs = shared / "golden/inputs"
+    made = quick(
+        inputs / "perturbation_benchmarking/experiments/i_subtype",
+        tmp_path,
+        collection=str(inputs),
+        as_original=True,
+    )
+    assert states(made) == ["done"] * 3
+    golden = shared / "golden/runs/i_subtype"
+    assert (tmp_path / "conditions.csv").read_text() == (golden / "conditions.csv").read_text()
+    keys = ["condition", "gene"]
+    for table, metrics in (
+        ("evaluationPerPert", ["mae", "mse", "mse_top_20", "pearson", "distance_in_pca"]),
+        ("evaluationPerTarget", ["mae", "mse", "standard_deviation"]),
+    ):
+        mine = pd.read_parquet(tmp_path / f"{table}.parquet")
+        theirs = pd.read_parquet(golden / f"{table}.parquet").drop_duplicates(keys)
+        both = theirs.merge(mine, on=keys, suffixes=("", "_mine"), how="left")
+        for metric in metrics:
+            expected = pd.to_numeric(both[metric]).tolist()
+            assert both[f"{metric}_mine"].tolist() == pytest.approx(expected, rel=2e-4, abs=1e-4)

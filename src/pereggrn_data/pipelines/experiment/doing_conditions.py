@@ -174,6 +174,9 @@ def _unexpected(error: Exception) -> str:
 def _do(task: ConditionTask, run: ExperimentFolder, shared: SharedWork) -> tuple[str, ...]:
     from threadpoolctl import threadpool_limits
 
+    from pereggrn_data.models import share_decompositions
+
+    share_decompositions()
     work, keys = task.work, task.keys
     folder = run.condition(keys.condition)
     with threadpool_limits(limits=task.threads), warnings.catch_warnings(record=True) as told:

@@ -16,12 +16,14 @@ from pereggrn_data.core.errors import PereggrnError, UsageError
 from pereggrn_data.core.options import one_of, options_of, takes
 from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.files import check_writable, user_path
+from pereggrn_data.models import share_decompositions
 from pereggrn_data.pipelines.experiment.condition_options import work_of
 from pereggrn_data.pipelines.experiment.conditions import Conditions, lay_out
 from pereggrn_data.pipelines.experiment.doing_conditions import (
     FAILED,
     ConditionTask,
     Outcome,
+    SharedWork,
     do_condition,
 )
 from pereggrn_data.pipelines.experiment.experiment_folder import CONDITIONS_CSV, ExperimentFolder
@@ -310,8 +312,13 @@ def _scheduler(jobs: int) -> Scheduler:
 
 
 def _in_this_process(tasks: Sequence[ConditionTask]) -> Iterator[Outcome]:
-    for task in tasks:
-        yield do_condition(task)
+    # What conditions share goes with the run, where other work follows in the process.
+    shared = SharedWork()
+    try:
+        for task in tasks:
+            yield do_condition(task, shared)
+    finally:
+        share_decompositions(0)
 
 
 def _in_processes(tasks: Sequence[ConditionTask], jobs: int) -> Iterator[Outcome]:
