@@ -140,6 +140,35 @@ def test_what_is_no_calibration_is_refused(
         read_calibration(file)
 
 
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("change", ["fewer", "another order", "no weights"])
+def test_groups_that_were_changed_are_refused(
+    made: SplitDataset, filled: Any, own_cache: Path, tmp_path: Path, change: str
+) -> None:
+    """Values are taken by position, and the key does not tell of them."""
+    (file,) = calibrate(made).write(tmp_path)
+    values = json.loads(file.read_text("utf-8"))
+    if change == "no weights":
+        del values["groups"]["n_observations"]
+    elif change == "another order":
+        values["groups"]["perturbation"].reverse()
+    else:
+        values["groups"] = {c: v[:9] for c, v in values["groups"].items()}
+        for of_method in values["values"].values():
+            of_method.update({m: v[:9] for m, v in of_method.items()})
+        values["duplicate_draws"] = {
+            m: [row[:9] for row in rows] for m, rows in values["duplicate_draws"].items()
+        }
+    file.write_text(json.dumps(values), "utf-8")
+    with pytest.raises(InvalidDataError, match=r"changed since|do not say"):
+        score(filled, calibration=file)
+    # One that is kept is made anew.
+    (kept,) = (own_cache / "calibrations").iterdir()
+    kept.write_text(json.dumps(values), "utf-8")
+    assert score(filled, draws=200).metrics["mse"].ceiling.duplicate is not None
+    assert json.loads(kept.read_text("utf-8")) != values
+
+
 def test_scores_say_how_far_a_duplicate_is(made: SplitDataset) -> None:
     """The truth is above a duplicate, the training mean is 0, by every metric that can tell."""
     template = made.template

@@ -145,6 +145,8 @@ def calibration_of(
     ------
     UsageError
         If the file was made for something else.
+    InvalidDataError
+        If the file is no calibration, or was changed since it was made.
     """
     n = len(task.groups)
     line = signature(
@@ -162,9 +164,9 @@ def calibration_of(
     )
     if file is not None:
         report = read_calibration(file)
-        require_same(report, line, str(file))
+        require_same(report, line, task.groups, str(file))
         return report
-    if use_cache and (before := kept(line)) is not None:
+    if use_cache and (before := kept(line, task.groups)) is not None:
         return before
     made = calibrate_task(task, targeted=targeted, cells=cells, threads=threads)
     report = CalibrationReport(divided.dataset.shown_as, line, made, divided.warnings)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import METRICS, Calibration
 from pereggrn_data.loaders.cache import open_cache
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_FILE = "calibration.json"
 _FORMAT = "pereggrn-data calibration 2"
+_OBSERVATIONS = "n_observations"
 _COLUMNS = ("control", "mean", "permuted", "observed", "duplicate", "half_mean")
 """Values that are shown; the file has all of them."""
 
@@ -167,6 +169,11 @@ def _parsed(values: Any) -> CalibrationReport:
     if not isinstance(values, Mapping) or values.get("format") != _FORMAT:
         raise ValueError(f"it does not say that its format is {_FORMAT!r}")
     groups = pd.DataFrame(values["groups"])
+    for column in (PERTURBATION, _OBSERVATIONS):
+        if column not in groups:
+            raise ValueError(f"its groups do not say {column}")
+    groups[PERTURBATION] = groups[PERTURBATION].astype(str)
+    groups[_OBSERVATIONS] = groups[_OBSERVATIONS].astype(np.int64)
     by_method = {
         str(method): {
             str(metric): _numbers(of_metric, len(groups)) for metric, of_metric in of.items()
@@ -200,13 +207,28 @@ def _numbers(values: Any, n: int) -> Any:
     return array
 
 
-def require_same(report: CalibrationReport, signature: str, source: str) -> None:
+def require_same(
+    report: CalibrationReport, signature: str, groups: pd.DataFrame, source: str
+) -> None:
     """Check that a calibration was made for what is scored.
+
+    Parameters
+    ----------
+    report
+        The calibration.
+    signature
+        Of what is scored.
+    groups
+        Those that are held out, in their order: values are taken by position.
+    source
+        What the calibration is called in messages.
 
     Raises
     ------
     UsageError
-        If it was not.
+        If it was made for something else.
+    InvalidDataError
+        If its groups are not those that its signature stands for.
     """
     if report.key != calibration_key(signature):
         raise UsageError(
@@ -215,13 +237,24 @@ def require_same(report: CalibrationReport, signature: str, source: str) -> None
             got=report.signature,
             fix="calibrate again, or leave out --calibration.",
         )
+    own, held_out = (
+        [(str(label), int(n)) for label, n in zip(g[PERTURBATION], g[_OBSERVATIONS], strict=True)]
+        for g in (report.calibration.groups, groups)
+    )
+    if own != held_out:
+        raise InvalidDataError(
+            f"{source} has other groups than its signature stands for; it was changed since.",
+            expected=f"the {len(held_out)} held-out groups in their order",
+            got=f"{len(own)} groups" if len(own) != len(held_out) else "others",
+            fix="calibrate again, or leave out --calibration.",
+        )
 
 
-def kept(signature: str) -> CalibrationReport | None:
-    """Return the calibration that the cache has, if there is one that can be read."""
+def kept(signature: str, groups: pd.DataFrame) -> CalibrationReport | None:
+    """Return the calibration of these groups that the cache has, if it can be read."""
     try:
         report = read_calibration(_place(signature))
-        require_same(report, signature, "The kept calibration")
+        require_same(report, signature, groups, "The kept calibration")
     except (InvalidDataError, UsageError, OSError):
         # It is made anew, and replaced; a cache that cannot be used is told of then.
         return None
