@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMALLEST_DIVISOR = 1e-12
+_NOT_CALIBRATED = "no duplicate of the experiment was scored"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,9 @@ class MetricSummary:
         What a duplicate of the experiment would score.
     verdict_reason
         Why the verdict is what it is.
+    n_missing
+        Number of held-out groups of which the truth has a value and the predictions have
+        none; with any there is no verdict.
     changes_of_baselines
         Percent change from the mean of the other baselines, where there is one, by
         the same rule as that of the predictions.
@@ -103,6 +107,7 @@ class MetricSummary:
     p_value_holm: float | None = None
     ceiling: Ceiling = field(default_factory=Ceiling)
     verdict_reason: str | None = None
+    n_missing: int = 0
 
     @property
     def difference(self) -> Estimate | None:
@@ -132,6 +137,7 @@ class MetricSummary:
             "scaled_interval": _ends(self.ceiling.scaled_interval),
             "discriminates": self.ceiling.discriminates,
             "n": self.n,
+            "n_missing": self.n_missing,
             "higher_is_better": self.higher_is_better,
             "beats_baselines": self.beats_baselines,
             "verdict_reason": self.verdict_reason,
@@ -239,21 +245,32 @@ def summarise(
     estimated = _estimates(columns, sampler)
     summaries: dict[str, MetricSummary] = {}
     judged = []
+    absent = max(scores.n_expected - len(mine), 0)
+    only_absent = []
     for column, (own, differences, percent) in zip(columns, estimated, strict=True):
         name = column.metric.name
         lost = max(column.lost, scores.lost.get(name, 0)) if column.sign else 0
-        ceiling = (ceilings or {}).get(name, Ceiling())
+        unknown = Ceiling(reason=_NOT_CALIBRATED if column.sign else None)
+        ceiling = (ceilings or {}).get(name, unknown)
         n_groups = int(np.isfinite(column.values).sum()) + lost
         summary, verdict = column.summary(own, differences, percent, ceiling, lost, n_groups)
         summaries[name] = summary
         if column.sign:
             p = None if summary.difference is None else summary.difference.p_value
             judged.append(Judged(name, verdict.better, verdict.draw, p, ceiling))
-        if lost:
+        if 0 < lost <= absent:
+            only_absent.append(name)
+        elif lost:
             warnings.append(
                 f"{name} has no verdict: it is undefined for the predictions in {lost} of "
                 f"{n_groups} groups where the truth has a value ({column.metric.undefined_when})."
             )
+    if only_absent:
+        which = "any metric" if len(only_absent) == len(judged) else ", ".join(only_absent)
+        warnings.append(
+            f"There is no verdict by {which}: {absent} of {scores.n_expected} groups are not "
+            "predicted."
+        )
     if sampler.n_labels < FEWEST_LABELS:
         warnings.append(
             f"Only {sampler.n_labels} perturbations are scored: intervals are rough, and there "
@@ -348,6 +365,7 @@ class _Column:
             else percent.interval,
             ceiling=ceiling,
             verdict_reason=verdict.reason,
+            n_missing=lost,
         )
         return summary, verdict
 

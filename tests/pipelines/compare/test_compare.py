@@ -206,6 +206,50 @@ class TestWritten:
         assert pereggrn_data.compare is compare
 
 
+class TestVerdicts:
+    """What makes no verdict in a score makes none in a comparison."""
+
+    @pytest.fixture
+    def lacking(self, runs: dict[str, Path], tmp_path: Path) -> Path:
+        """A run that has no value for hard groups, by two metrics, in two ways."""
+        folder = tmp_path / "lacking"
+        folder.mkdir()
+        summary = json.loads((runs["good"] / "summary.json").read_text())
+        summary["name"] = "lacking"
+        # One is not predicted, so that scores have no row for it.
+        summary["metrics"]["mae"]["n_missing"] = 1
+        summary["metrics"]["mse"]["discriminates"] = False
+        frame = pd.read_parquet(runs["good"] / "scores.parquet")
+        own = frame.index[~frame["method"].isin(["mean", "median"])]
+        frame.loc[own[:3], "pearson"] = np.nan
+        summary["metrics"]["pearson"]["n_missing"] = 3
+        (folder / "summary.json").write_text(dumps(summary))
+        frame.to_parquet(folder / "scores.parquet")
+        return folder
+
+    @pytest.mark.parametrize("twice", [False, True])
+    def test_none_is_made(self, runs: dict[str, Path], lacking: Path, twice: bool) -> None:
+        more = [f"lacking={runs['again']}"] if twice else []
+        table = compare([runs["bad"], f"lacking={lacking}", *more], draws=300)
+        mine = table[table["method"] == "lacking"].set_index("metric")
+        assert mine.loc["r2", "beats_baselines"] is True
+        for metric in ("mae", "mse", "pearson"):
+            assert mine.loc[metric, "beats_baselines"] is None, metric
+        assert list(mine.loc[["mae", "mse", "pearson"], "n_missing"]) == [1, 0, 3]
+        # Its mean is over other groups than those of the others: it has no place among them.
+        others = table[(table["metric"] == "mae") & (table["method"] != "lacking")]
+        assert np.isnan(mine.loc["mae", "rank"])
+        assert others["rank"].min() == 1
+        assert mine.loc["mse", "rank"] == 1
+
+    def test_summaries_alone(self, lacking: Path, tmp_path: Path) -> None:
+        file = tmp_path / "summary.json"
+        file.write_bytes((lacking / "summary.json").read_bytes())
+        alone = compare([file]).set_index("metric")
+        assert alone.loc["mae", "n_missing"] == 1
+        assert np.isnan(alone.loc["mae", "rank"])
+
+
 class TestSubmission:
     @pytest.fixture
     def folder(self, runs: dict[str, Path], tmp_path: Path) -> Path:
@@ -253,6 +297,31 @@ class TestSubmission:
             assert said in problems
         (folder / "summary.json").write_text(dumps({**summary, "n_scored": 27}))
         assert any("n_scored 27" in p for p in check_submission(folder))
+
+    def test_verdicts_that_scores_do_not_give(self, folder: Path) -> None:
+        summary = json.loads((folder / "summary.json").read_text())
+        text = dumps(summary)
+        changed = json.loads(text)
+        undecided = next(n for n, m in summary["metrics"].items() if m["p_value"] is not None)
+        changed["metrics"][undecided]["beats_baselines"] = not summary["metrics"][undecided][
+            "beats_baselines"
+        ]
+        changed["metrics"]["mae"]["p_value"] = 0.9
+        changed["metrics"]["mse"]["percent_change_from_mean"] += 10
+        del changed["metrics"]["r2"]["difference_interval"]
+        changed["verdict"]["better"] += 1
+        changed["verdict"]["sentence"] = "It is the best of all."
+        (folder / "summary.json").write_text(dumps(changed))
+        problems = "\n".join(check_submission(folder))
+        for said in (
+            f"{undecided}: beats_baselines", "mae: p_value", "mse: percent_change_from_mean",
+            "r2: summary.json does not say difference_interval", "verdict: better",
+            "verdict: the sentence",
+        ):  # fmt: skip
+            assert said in problems
+        del changed["verdict"]
+        (folder / "summary.json").write_text(dumps(changed))
+        assert "summary.json has no verdict." in check_submission(folder)
 
     def test_scores_that_were_changed(self, folder: Path) -> None:
         frame = pd.read_parquet(folder / "scores.parquet")

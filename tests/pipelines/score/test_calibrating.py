@@ -65,7 +65,11 @@ def test_it_is_made_once(made: SplitDataset, filled: Any, counted: list[int]) ->
     # Another rule for targeted genes is another calibration.
     score(filled, targeted_genes="exclude")
     assert len(counted) == 3
-    assert score(filled, calibrate=False).metrics["mse"].ceiling.discriminates is None
+    without = score(filled, calibrate=False)
+    assert without.metrics["mse"].ceiling.discriminates is None
+    # What is null has a reason, here too.
+    assert "no duplicate of the experiment was scored" in (without.metrics["mse"].reason or "")
+    assert "All metrics: no duplicate of the experiment was scored." in without.reasons()
     assert len(counted) == 3
 
 

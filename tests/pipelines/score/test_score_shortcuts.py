@@ -211,6 +211,10 @@ class TestCohort:
                 assert m.beats_baselines is None, name
                 assert f"no value in {n} of {full.n_expected} groups" in (m.verdict_reason or "")
         assert report.summary.overall.counts.better == 0
+        # It is said once, not as if every metric were undefined for a reason of its own.
+        about = [w for w in report.summary.warnings if "no verdict" in w]
+        assert len(about) == 1
+        assert f"by any metric: {n} of {full.n_expected} groups are not predicted" in about[0]
         assert "cannot be told" in report.sentence
 
     def test_no_change_for_hard_groups(self, honest: anndata.AnnData, task: Any) -> None:

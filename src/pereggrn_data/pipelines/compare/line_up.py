@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import DRAWS, PREDICTIONS, MetricSummary, Scores, summarise
+from pereggrn_data.evaluators import DRAWS, PREDICTIONS, Ceiling, MetricSummary, Scores, summarise
 from pereggrn_data.evaluators.metrics import METRICS, Direction
 from pereggrn_data.loaders.files import write_table, write_text
 from pereggrn_data.pipelines.compare.scored_runs import (
@@ -58,9 +58,12 @@ def compare(
         One row per dataset, metric and method, the mean and the median of the training
         data among them: ``value`` with ``low`` and ``high`` (95 %), ``rank`` (1 plus
         the number of methods that are better beyond both intervals; equal where
-        intervals overlap), ``percent_change_from_mean`` with ``percent_low`` and
-        ``percent_high``, ``beats_baselines``, ``n_groups``, ``n_perturbations`` and
-        ``runs``.
+        intervals overlap; none where the method has no value for groups that the metric is
+        about, whose mean over the others is of another cohort),
+        ``percent_change_from_mean`` with ``percent_low`` and ``percent_high``,
+        ``beats_baselines`` (as in ``summary.json``: none by a metric that lacks values, or of
+        which a run says that it does not discriminate), ``n_groups``, ``n_missing``,
+        ``n_perturbations`` and ``runs``.
 
     Raises
     ------
@@ -141,12 +144,42 @@ def _rows(
     if of != PREDICTIONS:
         own = frame[frame["method"] == of].assign(method=PREDICTIONS)
         frame = _joined([own, frame[frame["method"] != PREDICTIONS]])
-    summary = summarise(Scores(frame, frame.iloc[:0], 0), draws=draws, seed=seed)
+    judged = runs if of == PREDICTIONS else ()
+    summary = summarise(
+        Scores(frame, frame.iloc[:0], 0, lost=_lost(judged)),
+        ceilings=_ceilings(judged),
+        draws=draws,
+        seed=seed,
+    )
     n_labels = summary.overall.n_labels
     return [
         _row(method, name, m, n_labels, len(runs), is_baseline=of != PREDICTIONS)
         for name, m in summary.metrics.items()
     ]
+
+
+def _lost(runs: Sequence[ScoredRun]) -> dict[str, int]:
+    """Add up over blocks what a method lacks; of repeats, that of the one that lacks most."""
+    of_blocks: dict[str, dict[str, int]] = {}
+    for run in runs:
+        most = of_blocks.setdefault(str(run.summary["signature"]), {})
+        for metric, n in run.lost.items():
+            most[metric] = max(n, most.get(metric, 0))
+    total: dict[str, int] = {}
+    for of_block in of_blocks.values():
+        for metric, n in of_block.items():
+            total[metric] = total.get(metric, 0) + n
+    return total
+
+
+def _ceilings(runs: Sequence[ScoredRun]) -> dict[str, Ceiling]:
+    """Take the metrics that do not discriminate in one of the runs; they make no verdict."""
+    return {
+        metric: Ceiling(discriminates=False)
+        for run in runs
+        for metric, ceiling in run.ceilings.items()
+        if ceiling.discriminates is False
+    }
 
 
 def _row(
@@ -167,6 +200,7 @@ def _row(
         # A baseline is not judged by itself.
         "beats_baselines": None if is_baseline else m.beats_baselines,
         "n_groups": m.n,
+        "n_missing": m.n_missing,
         "n_perturbations": n_labels,
         "runs": runs,
     }
@@ -187,6 +221,7 @@ def _from_summary(method: str, metric: str, m: Any) -> dict[str, Any]:
         "percent_high": percent_high,
         "beats_baselines": m.get("beats_baselines"),
         "n_groups": m.get("n"),
+        "n_missing": m.get("n_missing"),
         "n_perturbations": None,
         "runs": 1,
     }
@@ -223,15 +258,20 @@ def _ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         known = METRICS.get(metric)
         for row in here:
             rank = None
-            if known is not None and known.direction is not None and row["low"] is not None:
+            if known is not None and known.direction is not None and _comparable(row):
                 higher = known.direction is Direction.HIGHER
                 rank = 1 + sum(_surely_better(other, row, higher=higher) for other in here)
             ranked.append({**row, "rank": rank})
     return ranked
 
 
+def _comparable(row: Mapping[str, Any]) -> bool:
+    """Whether a row has an interval, and of the groups that the metric is about."""
+    return row["low"] is not None and not row["n_missing"]
+
+
 def _surely_better(one: dict[str, Any], other: dict[str, Any], *, higher: bool) -> bool:
-    if one["low"] is None or other["low"] is None:
+    if not (_comparable(one) and _comparable(other)):
         return False
     return bool(one["low"] > other["high"] if higher else one["high"] < other["low"])
 

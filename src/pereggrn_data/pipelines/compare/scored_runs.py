@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.evaluators import PREDICTIONS
+from pereggrn_data.evaluators import PREDICTIONS, Ceiling
 from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.loaders.files import existing_path, read_json, read_parquet_frame, required_file
 
@@ -61,6 +61,28 @@ class ScoredRun:
     def baselines(self) -> list[str]:
         """Names of the baselines."""
         return baselines_of(self.summary)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Per metric, the held-out groups that the truth has a value of and the method none.
+
+        Scores of groups do not tell: a group that is not predicted has no row.
+        """
+        stated = {name: m.get("n_missing") for name, m in self.summary["metrics"].items()}
+        return {name: n for name, n in stated.items() if isinstance(n, int) and n > 0}
+
+    @property
+    def ceilings(self) -> dict[str, Ceiling]:
+        """Per metric, what the summary says of a duplicate of the experiment."""
+        return {name: _ceiling(m) for name, m in self.summary["metrics"].items()}
+
+
+def _ceiling(stated: Mapping[str, Any]) -> Ceiling:
+    known, scaled = stated.get("discriminates"), stated.get("scaled")
+    return Ceiling(
+        scaled=float(scaled) if isinstance(scaled, (int, float)) else None,
+        discriminates=known if isinstance(known, bool) else None,
+    )
 
 
 def baselines_of(summary: Mapping[str, Any]) -> list[str]:

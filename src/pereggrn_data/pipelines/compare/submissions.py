@@ -13,7 +13,7 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import PREDICTIONS, Scores, summarise
+from pereggrn_data.evaluators import PREDICTIONS, Overall, Scores, summarise, verdict_phrase
 from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.loaders.files import (
     existing_path,
@@ -131,8 +131,9 @@ def write_submission(run: str | Path, folder: str | Path, about: About) -> list[
 def check_submission(folder: str | Path) -> list[str]:
     """Check a submission: all files, a method that is described, and scores that add up.
 
-    Values, baselines and intervals of the summary are computed again from the scores of
-    groups.
+    Values, baselines, intervals, p-values and verdicts of the summary are computed again
+    from the scores of groups. What a duplicate of the experiment would score, and which groups
+    are not predicted, they do not hold: that is taken as the summary says it.
 
     Returns
     -------
@@ -182,17 +183,52 @@ def _problems_of_values(run: ScoredRun, groups: pd.DataFrame) -> list[str]:
         problems.append(
             f"{SUMMARY_FILE} says n_scored {said.get('n_scored')}, and scores have {n}."
         )
-    made = summarise(Scores(groups, groups.iloc[:0], n), draws=draws, seed=seed)
+    made = summarise(
+        Scores(groups, groups.iloc[:0], n, lost=run.lost),
+        ceilings=run.ceilings,
+        draws=draws,
+        seed=seed,
+    )
     for name, stated in said["metrics"].items():
         if name not in made.metrics:
             problems.append(f"{name} is no metric that this version knows.")
             continue
         computed = made.metrics[name].to_dict()
         for key, value in computed.items():
-            if (key == "value" or key.endswith(("_baseline", "interval"))) and key in stated:
-                if key.startswith("scaled") or _alike(stated[key], value):
+            if key in _CHECKED or key.endswith(("_baseline", "_interval")):
+                if key.startswith("scaled"):
                     continue
-                problems.append(f"{name}: {key} is {stated[key]}, and its scores give {value}.")
+                if key not in stated:
+                    problems.append(f"{name}: {SUMMARY_FILE} does not say {key}.")
+                elif not _alike(stated[key], value, 10 / draws if key == "p_value" else 1e-12):
+                    problems.append(
+                        f"{name}: {key} is {stated[key]}, and its scores give {value}."
+                    )
+    return [*problems, *_problems_of_verdict(said.get("verdict"), made.overall)]
+
+
+_CHECKED = (
+    "value", "interval", "percent_change_from_mean", "compared_with", "difference", "p_value", "n",
+    "n_missing", "beats_baselines",
+)  # fmt: skip
+"""What is computed again of each metric, beside baselines and intervals."""
+
+
+def _problems_of_verdict(stated: Any, made: Overall) -> list[str]:
+    """Compare what stands above the metrics with what they give."""
+    if not isinstance(stated, dict) or not isinstance(stated.get("sentence"), str):
+        return [f"{SUMMARY_FILE} has no verdict."]
+    problems = [
+        f"verdict: {key} is {stated.get(key)}, and the metrics give {value}."
+        for key, value in json.loads(dumps(made.to_dict())).items()
+        if not _alike(stated.get(key), value)
+    ]
+    phrase = verdict_phrase(made.holm.better, made.holm.not_better)
+    if phrase not in stated["sentence"] or str(made.counts) not in stated["sentence"]:
+        problems.append(
+            f"verdict: the sentence does not say that the method {phrase} the baselines, "
+            f"{made.counts}."
+        )
     return problems
 
 
@@ -209,11 +245,16 @@ def _problems_of_results(file: Path, run: ScoredRun, groups: pd.DataFrame) -> li
     ]  # fmt: skip
 
 
-def _alike(stated: Any, computed: Any) -> bool:
+def _alike(stated: Any, computed: Any, atol: float = 1e-12) -> bool:
+    """Whether two values are equal, numbers up to rounding."""
+    if isinstance(stated, bool) or isinstance(computed, bool):
+        return stated is computed
+    if stated == computed:
+        return True
     if stated is None or computed is None:
-        return stated is None and computed is None
+        return False
     try:
-        return bool(np.allclose(stated, computed, rtol=TOLERANCE, atol=1e-12))
+        return bool(np.allclose(stated, computed, rtol=TOLERANCE, atol=atol))
     except (TypeError, ValueError):
         return False
 

@@ -157,7 +157,11 @@ class ScoreReport:
             for reason in (summary.reason or "").split("; "):
                 if reason and summary.higher_is_better is not None:
                     of.setdefault(reason, []).append(name)
-        return [f"{', '.join(names)}: {reason}." for reason, names in of.items()]
+        judged = sum(m.higher_is_better is not None for m in self.metrics.values())
+        return [
+            f"{'All metrics' if len(names) == judged > 1 else ', '.join(names)}: {reason}."
+            for reason, names in of.items()
+        ]
 
     def group_table(self) -> pd.DataFrame:
         """Return the scores of groups, each row with the name of its method and the file."""
