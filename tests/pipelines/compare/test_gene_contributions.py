@@ -98,6 +98,9 @@ def test_pli_and_exons_from_a_local_collection(
     monkeypatch.setattr(gene_contributions, "entry_paths", lambda *_, **__: [file])
     table, _ = pereggrn_data.strata(runs / "mean")
     assert {"pLI", "n_exons"} <= set(table["feature"])
+    own = pd.DataFrame({"gene": genes, "mean": 1.0})
+    table, _ = pereggrn_data.strata(runs / "mean", features=own)
+    assert {"mean", "mean (own)"} <= set(table["feature"])
 
 
 def test_refuses(runs: Path, tmp_path: Path) -> None:

@@ -121,12 +121,14 @@ def strata(
         else:
             known.append(frame)
     if features is not None:
-        known.append(_own(features))
+        own = _own(features)
+        taken = {name for frame in known for name in frame}
+        known.append(own.rename(columns={c: f"{c} (own)" for c in own if c in taken}))
     if not known:
         raise UsageError("Nothing is known of the genes.", details=notes)
     together = known[0].reindex(genes)
     for frame in known[1:]:
-        together = together.join(frame.reindex(genes), rsuffix=" (own)")
+        together = together.join(frame.reindex(genes))
     return contributions(errors, weights, together, baselines=baselines, bins=bins), tuple(notes)
 
 
