@@ -49,7 +49,6 @@ LARGEST_ANSWER = 1 << 26
 """Bytes of JSON: the record of ten thousand files has a few million."""
 
 MOST_REDIRECTS = 20
-PROJECT_LINK = "https://pypi.org/project/pereggrn-data/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +107,8 @@ def is_https(url: str) -> bool:
 
 
 def user_agent() -> str:
-    """Return how we introduce ourselves: name, version and link."""
-    return f"{software().replace(' ', '/')} (+{PROJECT_LINK})"
+    """Return how we introduce ourselves: name and version."""
+    return software().replace(" ", "/")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from pereggrn_data.models.grammar.eligibility import (
     own_features,
 )
 from pereggrn_data.models.grammar.low_dimensional import Subspace
-from pereggrn_data.models.grammar.matching import UNMATCHED, match
+from pereggrn_data.models.grammar.matching import UNMATCHED, match, notes_on_matches
 from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import HeldLevels, TrainingData
 from pereggrn_data.models.methods import get_regression
@@ -40,6 +40,7 @@ class Fitting:
         self.data, self.grammar, self.regulators = data, grammar, regulators
         self.jobs, self.progress = jobs, progress
         matched = match(data, grammar.matching_method, grammar.seed)
+        self.notes = notes_on_matches(data, grammar.matching_method, matched)
         self.rows = np.flatnonzero(matched != UNMATCHED)
         if self.rows.size == 0:
             raise InvalidDataError(

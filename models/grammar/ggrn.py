@@ -329,7 +329,9 @@ def fit(
         span=TrainingRange.of(data.expression),
         subspace=subspace,
         network=network,
-        notes=tuple(dict.fromkeys(note for model in models.values() for note in model.notes)),
+        notes=tuple(
+            dict.fromkeys([*fitting.notes, *(n for m in models.values() for n in m.notes)])
+        ),
     )
 
 

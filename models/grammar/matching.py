@@ -83,6 +83,27 @@ def match(data: TrainingData, method: Matching, seed: int = 0) -> Ints:
     return matched
 
 
+def notes_on_matches(data: TrainingData, method: Matching, matched: Ints) -> tuple[str, ...]:
+    """Say which observations of a time series do not train for want of an earlier one.
+
+    Parameters
+    ----------
+    data
+        Training data.
+    method, matched
+        How :func:`match` matched, and what it returned.
+    """
+    if data.timepoints is None or method in (Matching.STEADY_STATE, Matching.USER):
+        return ()
+    first = data.timepoints.min()
+    left = (data.timepoints == first) & (matched == UNMATCHED)
+    return (
+        f"{np.count_nonzero(left)} of {data.n_observations} training observations do not train: "
+        f"they are of the first timepoint ({first:g}), and matching {method} explains each "
+        "observation by one of the previous timepoint.",
+    )
+
+
 def _sides(data: TrainingData) -> Iterator[tuple[Ints, Ints]]:
     """Yield observations that are matched, and those that they are matched with."""
     times = data.timepoints

@@ -13,9 +13,9 @@ from pereggrn_data.conversion.guide_labels import (
     choose_control,
     names_controls,
     type_of,
-    without_guide,
 )
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.labels import without_guide
 from pereggrn_data.core.spoiled_names import spoiled_candidates
 
 
@@ -71,6 +71,8 @@ def test_measured_genes_are_neither_divided_nor_shortened() -> None:
     stripped = reader("ctrl", genes={"NKX2_1"}, strip_guides=True)
     assert stripped.read("NKX2_1").genes == ("NKX2_1",)
     assert stripped.read("MYC_1").genes == ("MYC",)
+    known = reader("ctrl", genes={"MYC"}, strip_guides=True)
+    assert known.read("sgMYC").genes == known.read("MYC-2").genes == ("MYC",)
 
 
 def test_the_number_of_genes_decides_where_it_is_known() -> None:

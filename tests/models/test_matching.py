@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError
 from pereggrn_data.models.grammar.choices import Matching
-from pereggrn_data.models.grammar.matching import UNMATCHED, match, nearest
+from pereggrn_data.models.grammar.matching import UNMATCHED, match, nearest, notes_on_matches
 from pereggrn_data.models.inputs import Perturbations, TrainingData
 
 
@@ -111,6 +111,11 @@ def test_a_time_series_is_matched_with_the_previous_timepoint() -> None:
     some = series_of(x, [24, 0, 0, 2, 2, 24], 4)
     unmatched = match(some, Matching.CLOSEST_WITH_UNMATCHED_CONTROLS)
     assert unmatched.tolist() == [UNMATCHED] * 4 + [2, 3]
+    (note,) = notes_on_matches(data, Matching.CLOSEST, found)
+    assert note.startswith("2 of 6 training observations do not train: they are of the first ti")
+    assert "timepoint (0), and matching closest" in note
+    assert notes_on_matches(data, Matching.STEADY_STATE, np.arange(6)) == ()
+    assert notes_on_matches(data_of(x, 2), Matching.CLOSEST, np.arange(6)) == ()
 
 
 @pytest.mark.parametrize("method", [Matching.RANDOM, Matching.OPTIMAL_TRANSPORT])

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pereggrn_data.conversion.guide_labels import names_controls as names_controls
     from pereggrn_data.conversion.guide_labels import required_column as required_column
     from pereggrn_data.conversion.guide_labels import type_of as type_of
-    from pereggrn_data.conversion.guide_labels import without_guide as without_guide
     from pereggrn_data.conversion.input_layouts import LAYOUTS as LAYOUTS
     from pereggrn_data.conversion.input_layouts import layouts_table as layouts_table
     from pereggrn_data.conversion.input_layouts import options_of_layout as options_of_layout
@@ -81,7 +80,6 @@ __getattr__, __dir__ = lazy_names(
             "names_controls",
             "required_column",
             "type_of",
-            "without_guide",
         ),
         "input_layouts": ("LAYOUTS", "layouts_table", "options_of_layout"),
         "moved_targets": ("stated_levels", "unmoved_rows"),

@@ -9,19 +9,13 @@ from dataclasses import dataclass, field
 
 from pereggrn_data.core.errors import UsageError, first_few
 from pereggrn_data.core.format import SEPARATOR
-from pereggrn_data.core.labels import looks_like_control
+from pereggrn_data.core.labels import looks_like_control, without_guide
 
 PERTURBATION_COLUMNS = (
     "perturbation", "target_gene", "gene_target", "perturbation_name", "condition", "gene",
     "guide_identity", "guide_target", "target", "feature_call", "sgRNA_target",
 )  # fmt: skip
 """Columns that usually say what was perturbed."""
-
-_GUIDE_SUFFIX = re.compile(
-    r"(?:[_.-](?:sg|g|sgrna|grna|guide)[_-]?\d+|_\d+|(?<=[A-Z0-9])g\d+|_[ACGT]{15,})$",
-    re.IGNORECASE,
-)
-_LOWER_G = re.compile(r"(?<=[A-Z0-9])g\d+$")
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ class LabelReader:
         return ReadLabel(genes=found, notes=tuple(dict.fromkeys(notes)))
 
     def _gene(self, part: str, notes: list[str]) -> str:
-        name = without_guide(part) if self._rules.strip_guides else part
+        name = without_guide(part, self._rules.genes) if self._rules.strip_guides else part
         if name != part and part not in self._rules.genes:
             notes.append("the suffix of a guide was taken away")
             part = name
@@ -149,29 +143,14 @@ class LabelReader:
         return part
 
     def _is_control(self, text: str) -> bool:
-        forms = {text, without_guide(text)} if self._rules.strip_guides else {text}
+        forms = (
+            {text, without_guide(text, self._rules.genes)} if self._rules.strip_guides else {text}
+        )
         return any(f in self._exact or any(p.fullmatch(f) for p in self._patterns) for f in forms)
 
 
 def _pattern(control: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, control.split("*"))), re.DOTALL)
-
-
-def without_guide(name: str) -> str:
-    """Return the name of a guide's gene.
-
-    Examples
-    --------
-    >>> [without_guide(n) for n in ("MYC_g1", "MYC_2", "STAT2g2", "NKX2-1", "C1ORF1")]
-    ['MYC', 'MYC', 'STAT2', 'NKX2-1', 'C1ORF1']
-    """
-    found = _GUIDE_SUFFIX.search(name)
-    if found is None or found.start() == 0:
-        return name
-    # MEG3 is a gene: only a small g directly behind a name is a guide's.
-    if found[0][0] in "gG" and not _LOWER_G.search(name):
-        return name
-    return name[: found.start()]
 
 
 def names_controls(label: object) -> bool:
@@ -184,8 +163,7 @@ def names_controls(label: object) -> bool:
     """
     parts = re.split(r"[+,;|&]", str(label))
     return all(
-        looks_like_control(part) or looks_like_control(_GUIDE_SUFFIX.sub("", part))
-        for part in parts
+        looks_like_control(part) or looks_like_control(without_guide(part)) for part in parts
     )
 
 

@@ -260,6 +260,11 @@ _GUIDE_AFTER = re.compile(
     r"[-_.]?[\dp]*|(?:sg|sh|si|g)\d+)",
     re.IGNORECASE,
 )
+_GUIDE_SUFFIX = re.compile(
+    r"(?:[_.-](?:sg|g|sgrna|grna|guide)[_-]?\d+|_\d+|(?<=[A-Z0-9])g\d+|_[ACGT]{15,})$",
+    re.IGNORECASE,
+)
+_LOWER_G = re.compile(r"(?<=[A-Z0-9])g\d+$")
 _GUIDE_BEFORE = re.compile(r"(?:sg|sh|si)[-_.]?(?P<gene>.+)", re.IGNORECASE)
 
 
@@ -274,25 +279,42 @@ def is_accession(name: str) -> bool:
     return bool(_ENSEMBL.fullmatch(name))
 
 
-def without_guide(label: str, genes: Collection[str]) -> str | None:
-    """Return the gene of a label that names a guide, or None if it names none of `genes`.
+def without_guide(name: str, genes: Collection[str] = ()) -> str:
+    """Return the gene of a guide's name; a name that is no guide's is returned as it is.
+
+    Parameters
+    ----------
+    name
+        One name, no label of several genes.
+    genes
+        Known genes. None of them is shortened, and what is left of a guide's name
+        is one of them if it can be. Only endings that mean nothing else are taken
+        away where no gene is known.
 
     Examples
     --------
-    >>> without_guide("SOX2_sg1", {"SOX2"}), without_guide("SOX2", {"SOX2"})
-    ('SOX2', None)
+    >>> [without_guide(n) for n in ("MYC_g1", "MYC_2", "STAT2g2", "NKX2-1", "C1ORF1")]
+    ['MYC', 'MYC', 'STAT2', 'NKX2-1', 'C1ORF1']
+    >>> [without_guide(n, {"SOX2", "A_1"}) for n in ("sgSOX2", "SOX2-1", "A_1", "MYC-1")]
+    ['SOX2', 'SOX2', 'A_1', 'MYC-1']
     """
-    if label in genes:
-        return None
+    if name in genes:
+        return name
     # The longest gene first: "HLA-A_sg1" is a guide of HLA-A.
-    for end in sorted((m.start() for m in re.finditer(r"[-_.|:]", label)), reverse=True):
-        if label[:end] in genes and _GUIDE_AFTER.fullmatch(label):
-            return label[:end]
+    for end in sorted((m.start() for m in re.finditer(r"[-_.|:]", name)), reverse=True):
+        if name[:end] in genes and _GUIDE_AFTER.fullmatch(name):
+            return name[:end]
     for pattern in (_GUIDE_AFTER, _GUIDE_BEFORE):
-        match = pattern.fullmatch(label)
+        match = pattern.fullmatch(name)
         if match and match["gene"] in genes:
             return match["gene"]
-    return None
+    found = _GUIDE_SUFFIX.search(name)
+    if found is None or found.start() == 0:
+        return name
+    # MEG3 is a gene: only a small g directly behind a name is a guide's.
+    if found[0][0] in "gG" and not _LOWER_G.search(name):
+        return name
+    return name[: found.start()]
 
 
 def names_of_another_kind(perturbed: Collection[str], genes: Collection[str]) -> str:
@@ -326,7 +348,7 @@ def names_of_another_kind(perturbed: Collection[str], genes: Collection[str]) ->
     folded = {gene.casefold(): gene for gene in measured}
     bare = {gene.partition(".")[0]: gene for gene in measured if is_accession(gene)}
     for ways, text in (
-        ({g: without_guide(g, measured) for g in lacking}, "labels name guides"),
+        ({g: _known(without_guide(g, measured), measured) for g in lacking}, "labels name guides"),
         ({g: folded.get(g.casefold()) for g in lacking}, "labels and var differ in case"),
         ({g: bare.get(g.partition(".")[0]) for g in lacking}, "versions of accessions differ"),
     ):
@@ -334,6 +356,10 @@ def names_of_another_kind(perturbed: Collection[str], genes: Collection[str]) ->
         if 2 * len(hits) > len(lacking):
             return f"{text} ({hits[0][0]}, and var has {hits[0][1]})"
     return ""
+
+
+def _known(name: str, genes: Collection[str]) -> str | None:
+    return name if name in genes else None
 
 
 def targets_matrix(

@@ -97,10 +97,10 @@ def test_the_host_can_be_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
         base_url()
 
 
-def test_the_user_agent_has_name_version_and_link() -> None:
+def test_the_user_agent_is_name_and_version() -> None:
     import pereggrn_data
 
-    assert user_agent().startswith(f"pereggrn-data/{pereggrn_data.__version__} (+https://")
+    assert user_agent() == f"pereggrn-data/{pereggrn_data.__version__}"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def test_regressions_are_fed_the_matched_start(series: Path) -> None:
         free = (found["perturbation"] != gene).to_numpy()
         expected = model.predict(start[GENES].to_numpy(float)[:, others])
         np.testing.assert_allclose(found[gene][free], expected[free], rtol=1e-6)
+
+
+def test_predictions_say_what_did_not_train(series: Path) -> None:
+    made = pereggrn_data.split(series, "timeseries")
+    found = pereggrn_data.predict(split=made, matching="closest", eligible_regulators="all")
+    times = made.train.obs["timepoint"]
+    n_first = int((times == times.min()).sum())
+    (note,) = (note for note in found.notes if "do not train" in note)
+    assert note.startswith(f"{n_first} of {made.train.n_obs} training observations")
+    assert note in json.loads(found.adata.uns["pereggrn_model"])["notes"]
+    usual = pereggrn_data.predict(split=made, eligible_regulators="all")
+    assert not any("do not train" in note for note in usual.notes)
 
 
 def test_control_subtype_narrows_the_matched_controls(series: Path, tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from pereggrn_data.conversion import (
     required_column,
     type_of,
     unique_groups,
-    without_guide,
 )
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.format import (
@@ -44,6 +43,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     PerturbationType,
 )
+from pereggrn_data.core.labels import without_guide
 from pereggrn_data.loaders.files import CountSource, sample_of
 from pereggrn_data.validators import Matrix
 
@@ -465,7 +465,7 @@ class CellReader:
             f"{n_measured} measured, {len(lacking)} not{shown}"
         )
         several = [n for n in sorted(lacking) if "_" in n and set(n.split("_")) <= genes]
-        guides = [n for n in sorted(lacking) if without_guide(n) in genes]
+        guides = [n for n in sorted(lacking) if without_guide(n, genes) in genes]
         for names, what, flag in (
             (several, "several genes", "--separator _ divides them"),
             (guides, "guides", "--strip-guide-suffix takes their suffixes away"),

@@ -25,7 +25,6 @@ from pereggrn_data.conversion import (
     mostly_ensembl,
     names_controls,
     type_of,
-    without_guide,
 )
 from pereggrn_data.core.errors import (
     InvalidDataError,
@@ -35,7 +34,7 @@ from pereggrn_data.core.errors import (
     first_few,
 )
 from pereggrn_data.core.format import PERTURBATION_TYPE, PerturbationType
-from pereggrn_data.core.labels import looks_missing
+from pereggrn_data.core.labels import looks_missing, without_guide
 from pereggrn_data.core.options import options_of
 from pereggrn_data.loaders.archive import is_record_file
 from pereggrn_data.loaders.files import CountSource, open_counts, sample_of
@@ -232,7 +231,7 @@ def _share_of_genes(labels: Sequence[str], genes: set[str]) -> float:
         return 0.0
     separators = (*ConvertOptions().separator, _OTHERWISE_JOINED)
     named = sum(
-        any(p in genes or without_guide(p) in genes for p in (*_parts(x, separators), x))
+        any(p in genes or without_guide(p, genes) in genes for p in (*_parts(x, separators), x))
         for x in labels
     )
     return named / len(labels)
@@ -260,10 +259,10 @@ def _spelling(labels: Sequence[str], genes: set[str], found: Suggestion) -> None
         found.options["missing_label"] = (*defaults.missing_label, *unknown)
     left = [x for x in labels if x not in genes and not names_controls(x)]
     parts = [p for label in left for p in _parts(label, defaults.separator) if p not in genes]
-    if any(without_guide(p) in genes for p in parts):
+    if any(without_guide(p, genes) in genes for p in parts):
         found.options["strip_guide_suffix"] = True
         found.notes.append("--strip-guide-suffix: labels name guides of measured genes.")
-    joined = [p for p in parts if _OTHERWISE_JOINED in p and without_guide(p) not in genes]
+    joined = [p for p in parts if _OTHERWISE_JOINED in p and without_guide(p, genes) not in genes]
     if any(all(q in genes for q in _parts(p, _OTHERWISE_JOINED)) for p in joined):
         found.options["separator"] = (*defaults.separator, _OTHERWISE_JOINED)
         found.notes.append(f"--separator: {_OTHERWISE_JOINED} stands between measured genes.")

@@ -128,11 +128,13 @@ def predict(
     else:
         save_to = None if save_model is None else user_path(save_model)
         name, forecast = method.name, forecast_by_model(work, method, save_to)
+    notes = tuple(dict.fromkeys([*made.warnings, *forecast.notes, *_oracle_note(wanted)]))
+    said = {**settings, "model": name, "notes": notes}
     return PredictedExpression(
-        adata=_filled_template(work, forecast.expression, steps, {**settings, "model": name}),
+        adata=_filled_template(work, forecast.expression, steps, said),
         model=name,
         split=made.split,
-        notes=tuple(dict.fromkeys([*made.warnings, *forecast.notes, *_oracle_note(wanted)])),
+        notes=notes,
         seconds=time.monotonic() - began,
         steps=steps,
         sources=sources,
