@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.text_tables import explained as explained
     from pereggrn_data.loaders.files.text_tables import first_rows as first_rows
     from pereggrn_data.loaders.files.text_tables import text_ending as text_ending
+    from pereggrn_data.loaders.files.text_tables import text_lines as text_lines
     from pereggrn_data.loaders.files.text_tables import text_table as text_table
     from pereggrn_data.loaders.files.user_paths import existing_data as existing_data
     from pereggrn_data.loaders.files.user_paths import existing_file as existing_file
@@ -193,6 +194,7 @@ __getattr__, __dir__ = lazy_names(
             "explained",
             "first_rows",
             "text_ending",
+            "text_lines",
             "text_table",
         ),
         "user_paths": (

@@ -185,6 +185,20 @@ def text_ending(path: Path) -> str | None:
     return next((ending for ending in TEXT_ENDINGS if name.endswith(ending)), None)
 
 
+def text_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, however it is encoded, and unpacked where it is packed.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not text, or unpacks to far more than it is long.
+    """
+    with explained(path, partial(_open, path)) as file:
+        lines = iter(file)
+        while (line := explained(path, partial(next, lines, None))) is not None:
+            yield line.rstrip("\r\n")
+
+
 def first_rows(path: Path, separator: str | None = None) -> tuple[str, int, list[list[str]]]:
     """Return the separator of a table, the lines in front of it, and its first rows as text.
 

@@ -28,10 +28,6 @@ SAMPLE_ROWS = 200
 """Rows that are looked at to find out what columns are."""
 
 OTHER_LAYOUTS = {
-    ".sif": "it has no header, and the kind of edge between two genes: name it .txt, and say "
-    "--no-header --regulator 1 --target 3.",
-    ".gmt": "it has a row of targets per regulator: write it as a table with one row per "
-    "regulator and target.",
     ".graphml": "write it as a table of edges, for example with networkx.to_pandas_edgelist.",
     ".gml": "write it as a table of edges, for example with networkx.to_pandas_edgelist.",
 }
@@ -158,8 +154,8 @@ def checked_path(path: Path) -> Path:
         found = recognise(path)
         raise UsageError(
             f"The format of {path} is not known.",
-            expected=f"a name that ends with {', '.join(TEXT_ENDINGS)} (or one of these and .gz) "
-            f"or {PARQUET}",
+            expected=f"a name that ends with {', '.join(TEXT_ENDINGS)}, .sif or .gmt (or one of "
+            f"these and .gz) or {PARQUET}",
             got=found.what,
             fix=OTHER_LAYOUTS.get(path.suffix.lower(), f"{found.fix}."),
         )

@@ -25,6 +25,16 @@ UNIPROT = re.compile(
 REGULON = re.compile(r"(?:_extended)?(?:\s*\(\d+g\))?(\([+-]\))?(?:\s*\(\d+g\))?$")
 """What SCENIC and pySCENIC write behind a factor to name its regulon."""
 
+GENE_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        r"[A-Z][A-Z0-9.-]*[A-Z0-9]",  # TP53, HLA-A
+        r"[A-Z][a-z0-9.-]*[a-z0-9]([A-Z0-9]{1,6}(Rik)?)?",  # Trp53, Nkx2-1
+        r"[a-z]{3}[A-Z]?[0-9]*",  # lacZ, crp, fnr
+    )
+)
+"""How genes of humans, mice and bacteria are written."""
+
 MANY = 0.5
 """From this share of the names on, they are taken to be of another kind."""
 
@@ -38,7 +48,7 @@ class Imported:
     network
         The edges, each once.
     layout
-        ``"edge list"``, ``"base GRN"`` or ``"regulons"``.
+        ``"edge list"``, ``"base GRN"``, ``"regulons"``, ``"SIF"`` or ``"GMT"``.
     used
         Which column became regulator, target, weight and cell type.
     ignored

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, lines_of
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.loaders.files import text_ending
+from pereggrn_data.loaders.files import required_file, text_ending
 from pereggrn_data.loaders.network.base_grn import import_base_grn, is_base_grn
 from pereggrn_data.loaders.network.foreign_tables import ForeignTable, foreign_table
 from pereggrn_data.loaders.network.imported import (
+    GENE_FORMS,
     Imported,
     check_named,
     made_network,
@@ -24,6 +25,7 @@ from pereggrn_data.loaders.network.imported import (
     trimmed,
     without_regulon_marks,
 )
+from pereggrn_data.loaders.network.line_layouts import import_lines, line_layout
 from pereggrn_data.loaders.network.regulons import import_regulons, regulon_rows
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
@@ -47,16 +49,6 @@ WORDS = re.compile(
 MOST_EDGE_COLUMNS = 20
 """Tables with more columns are no lists of edges: TF and TG are genes as well."""
 
-GENE_FORMS = tuple(
-    re.compile(form)
-    for form in (
-        r"[A-Z][A-Z0-9.-]*[A-Z0-9]",  # TP53, HLA-A
-        r"[A-Z][a-z0-9.-]*[a-z0-9]([A-Z0-9]{1,6}(Rik)?)?",  # Trp53, Nkx2-1
-        r"[a-z]{3}[A-Z]?[0-9]*",  # lacZ, crp, fnr
-    )
-)
-"""How genes of humans, mice and bacteria are written."""
-
 SIGNS = {0.0, 1.0}
 """Values of columns that say yes or no, and are no weights."""
 
@@ -75,7 +67,8 @@ def import_table(
     path
         A table of text (also ``.gz``) or parquet: an edge list; CellOracle's base
         GRN, one row per peak, with ``peak_id``, ``gene_short_name`` and one column
-        of 0 and 1 per transcription factor; or pySCENIC's regulons.
+        of 0 and 1 per transcription factor; pySCENIC's regulons; or a SIF or GMT
+        file, see :func:`~pereggrn_data.loaders.network.line_layouts.import_lines`.
     columns
         Headers of an edge list by what they are (regulator, target, weight,
         cell_type), where they cannot be recognised.
@@ -95,6 +88,8 @@ def import_table(
         If names or weights are missing or are not what they should be.
     """
     chosen = dict(columns or {})
+    if line_layout(path) is not None:
+        return import_lines(required_file(path), chosen, unweighted=unweighted, header=header)
     regulons = regulon_rows(path)
     if regulons and not chosen:
         return import_regulons(path, regulons, unweighted=unweighted)

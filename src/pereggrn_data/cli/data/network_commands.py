@@ -291,7 +291,7 @@ def sql(
     "pereggrn-data networks import edges.csv -o net.parquet",
 )
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, TXT (also .gz) or parquet.")],
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, TXT, SIF, GMT (also .gz) or parquet.")],
     output: Annotated[
         str,
         typer.Option("--output", "-o", help=f"The network: a .parquet file; {IN_A_FOLDER}"),
@@ -318,7 +318,8 @@ def import_file(
 
     CellOracle's base GRN (peak_id, gene_short_name, one column per transcription
     factor) and pySCENIC's regulons are recognised by their headers. Commas, tabs,
-    semicolons, bars or spaces may separate columns. An edge that is there several
+    semicolons, bars or spaces may separate columns. SIF and GMT files are read where
+    it is clear what regulates what, and else say what to do. An edge that is there several
     times is kept once, with the largest absolute weight.
     """
     from pereggrn_data.loaders.network import import_table
