@@ -89,8 +89,13 @@ CASES = (
 def main() -> None:
     """Run what is missing of all cases, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--collection", required=True)
+    parser.add_argument("--collection", help="folder of the datasets and networks")
     parser.add_argument("--only", action="append", help="dataset; prints, and writes no page")
+    parser.add_argument(
+        "--introduction",
+        action="store_true",
+        help="renew what stands before the tables, and keep the tables of the page",
+    )
     parser.add_argument(
         "--seconds", type=int, default=120, help="limit for one model, of processor time"
     )
@@ -101,6 +106,15 @@ def main() -> None:
         help="folder of what was computed",
     )
     given = parser.parse_args()
+    introduction = INTRODUCTION.format(num_genes=NUM_GENES)
+    if given.introduction:
+        before, mark, tables = PAGE.read_text(encoding="utf-8").partition("\n## ")
+        if not before.startswith(introduction.splitlines()[0]):
+            parser.error(f"{PAGE} does not begin as this script writes it")
+        PAGE.write_text(introduction + mark + tables, encoding="utf-8")
+        return
+    if given.collection is None:
+        parser.error("--collection is needed to compute what is missing")
     # Lasso paths that have not converged are part of what is compared.
     warnings.simplefilter("ignore")
     cases = [c for c in CASES if not given.only or c.dataset in given.only]
@@ -108,7 +122,7 @@ def main() -> None:
         section(case, results(case, given.collection, given.seconds, given.results))
         for case in cases
     ]
-    page = "\n".join([INTRODUCTION.format(seconds=given.seconds, num_genes=NUM_GENES), *sections])
+    page = "\n".join([introduction, *sections])
     if given.only:
         print(page)
     else:
@@ -352,8 +366,9 @@ eligible regulators, unless the row says otherwise: *perturbed* means that only
 perturbed genes are eligible, *network* that only a gene's regulators in it are), on
 {num_genes} genes per dataset or fewer, where a dataset has fewer. All methods were tried,
 those with random elements with seed 0. Those that fit one gene at a time by a long
-search get the perturbed genes as regulators only, and a model that takes more than
-{seconds} seconds of processor time is named below its table.
+search get the perturbed genes as regulators only. A model that was stopped is named
+below its table, with the seconds of processor time that it had; results of runs that
+had more time are kept.
 
 The first rows of each table are values: of both baselines and, where perturbations
 are replicated, of a technical duplicate (half of the observations as a forecast of the

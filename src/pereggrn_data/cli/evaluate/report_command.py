@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pereggrn_data.cli.output import emit, say
+from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.shared_options import Collection
 
 Allow = Annotated[
@@ -25,8 +25,8 @@ def report_command(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write, .html.")
-    ] = Path("report.html"),
+        str, typer.Option("--output", "-o", help=f"The file to write, .html; {IN_A_FOLDER}")
+    ] = "report.html",
     title: Annotated[
         str | None, typer.Option(help="Heading; by default what is scored, and where.")
     ] = None,
@@ -39,7 +39,7 @@ def report_command(
     """
     from pereggrn_data.pipelines.report import write_report
 
-    emit(str(write_report(runs, output, allow=allow or (), title=title)))
+    emit(str(write_report(runs, as_file(output, "report.html"), allow=allow or (), title=title)))
     say("open it in a browser; it can be sent to others as it is.")
 
 
@@ -60,7 +60,10 @@ def plot_command(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write: .svg, .pdf or .png.")
+        str,
+        typer.Option(
+            "--output", "-o", help=f"The file to write: .svg, .pdf or .png; {IN_A_FOLDER}"
+        ),
     ],
     metric: Annotated[
         str | None, typer.Option(help="Of figures that show one metric; by default mae.")
@@ -85,7 +88,7 @@ def plot_command(
     made = plot(
         kind,
         sources,
-        output,
+        as_file(output, f"{kind}.svg"),
         metric=metric,
         perturbations=perturbation or (),
         genes=gene or (),
