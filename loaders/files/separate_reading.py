@@ -1,7 +1,7 @@
 """Look through HDF5 files in a process of its own, before they are read in this one.
 
-HDF5 is a library of C: of files with a changed byte, about one in 300 makes it run for ever
-and one in 3,000 makes it crash, and no error can be caught then. A second process opens every
+HDF5 is a library of C: of files with a changed byte, about one in 200 makes it run for ever
+and one in 3,600 makes it crash, and no error can be caught then. A second process opens every
 element, follows every index and reads all text first, with limits of time and memory. What it
 comes to an end with can be read here.
 
@@ -124,7 +124,8 @@ def _forked(path: Path, seconds: float) -> Ending | None:
     if not child:
         _look_and_leave(path, seconds, writer)
     os.close(writer)
-    ready, said = [], b""
+    ready: list[int] = []
+    said = b""
     try:
         ready, _, _ = select.select([reader], [], [], seconds * PATIENCE)
         said = os.read(reader, 1) if ready else b""
