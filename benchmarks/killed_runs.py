@@ -44,6 +44,7 @@ def hashes(folder: Path) -> dict[str, str]:
         if path.is_file()
         and path.suffix in (".parquet", ".csv", ".h5ad")
         and path.parent.name != "train_resources"
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
 
 

@@ -75,7 +75,10 @@ class ExperimentFolder:
         files = {
             str(path.relative_to(folder)): path.stat().st_size
             for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name not in (DONE, ERROR) and not path.name.startswith(".")
+            if path.is_file()
+            and path.name not in (DONE, ERROR)
+            # Hidden folders are what killed processes have left of files half written.
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         }
         write_text(dumps({**said, "files": files}) + "\n", folder / DONE, sync=True)
         (folder / ERROR).unlink(missing_ok=True)
