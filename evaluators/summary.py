@@ -23,6 +23,7 @@ from pereggrn_data.evaluators.intervals import (
 from pereggrn_data.evaluators.metrics.definitions import METRICS, definitions_version
 from pereggrn_data.evaluators.metrics.metric import Direction, Metric
 from pereggrn_data.evaluators.scoring import HAVE_CELLS, PREDICTIONS, Scores
+from pereggrn_data.evaluators.splits.types import split_type
 from pereggrn_data.evaluators.verdicts import (
     EQUAL_WITHIN,
     Ceiling,
@@ -277,6 +278,11 @@ def summarise(
             f"is no verdict on fewer than {FEWEST_LABELS}."
         )
     p_holm = adjusted(judged)
+    if p_holm and len(p_holm) * 2 / (draws + 1) > 1 - LEVEL:
+        warnings.append(
+            f"{draws} draws are too few for Holm's correction of {len(p_holm)} metrics: no "
+            f"p-value is below 2 / {draws + 1}, so that none is significant after it."
+        )
     return Summary(
         metrics={n: replace(m, p_value_holm=p_holm.get(n)) for n, m in summaries.items()},
         overall=overall(judged, sampler.n_labels, [m for m in frames if m != PREDICTIONS], p_holm),
@@ -538,6 +544,8 @@ def signature(
     cells
         How cells were compared, where metrics of cells were computed.
     """
+    # Controls and baselines within cell types make another task of the same observations.
+    matched_by = split_type(split.type).matched_by
     all_genes = genes_of is None or genes_of == len(split.genes)
     everything = scored[0] == scored[1]
     parts = (
@@ -547,6 +555,7 @@ def signature(
         f"sha256:{split.sha256[:12]}",
         f"heldout:{_hash(split.test_observations)[:12]}",
         *([f"train:{_hash(trained)[:8]}"] if trained else []),
+        *([f"controls:{'+'.join(matched_by)}"] if matched_by else []),
         f"targeted:{targeted}",
         f"fill:{fill}",
         *([] if cells is None else [f"cells:{cells}"]),

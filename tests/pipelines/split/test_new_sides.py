@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import Contexts, make_task
 from pereggrn_data.loaders.files import Dataset, read_split
 from pereggrn_data.pipelines.predict import predict
-from pereggrn_data.pipelines.split import check_split, split, split_folds
+from pereggrn_data.pipelines.split import SplitDataset, check_split, split, split_folds
 from pereggrn_data.validators import CAN_INSIST
 
 GENES = ["A", "B", "C", "D", "E"]
@@ -193,6 +194,17 @@ class TestCellType:
         assert set(report.metrics["mae"].baselines) == {"mean", "median", "transferred"}
         columns = Contexts(made.test_perturbations, np.zeros(1, int), 1, ["cell_type"]).columns
         assert columns == ("cell_type",)
+
+    def test_the_same_observations_with_other_controls_are_another_task(self) -> None:
+        """Else scores would compare that do not, and share one kept calibration."""
+        data = opened(dataset(CELLS * 3, TYPES * 3, seed=4))
+        own = split(data, "cell_type", cell_type="k", insist=CAN_INSIST)
+        other = SplitDataset(data, replace(own.split, type="custom"))
+        signatures = [
+            pereggrn_data.calibrate(made, use_cache=False).signature for made in (own, other)
+        ]
+        assert signatures[0] != signatures[1]
+        assert "|controls:cell_type|" in signatures[0]
 
     def test_averages_keep_cell_types_only_if_told(self) -> None:
         data = opened(dataset(CELLS, TYPES))
