@@ -348,6 +348,8 @@ class _Column:
                 reasons.append(f"no interval of the percent change: {percent.reason}")
             better = self._better_baseline()
             verdict = self._verdict(better, differences, ceiling, lost, n_groups)
+        if own.value is not None and own.interval is None:
+            reasons.append(f"no interval: {own.reason}")
         reasons += self._undefined()
         reasons += [] if ceiling.reason is None else [ceiling.reason]
         interval = own.within(self.metric.lower, self.metric.upper).interval

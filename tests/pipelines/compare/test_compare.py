@@ -242,6 +242,15 @@ class TestVerdicts:
         assert others["rank"].min() == 1
         assert mine.loc["mse", "rank"] == 1
 
+    def test_baselines_that_were_changed(self, runs: dict[str, Path], lacking: Path) -> None:
+        """A worse mean would make any method better than it."""
+        frame = pd.read_parquet(lacking / "scores.parquet")
+        frame.loc[frame["method"] == "mean", "mae"] *= 2
+        frame.to_parquet(lacking / "scores.parquet")
+        with pytest.raises(InvalidDataError, match="other baselines") as told:
+            compare([runs["good"], lacking], draws=200)
+        assert "mean by mae" in str(told.value)
+
     def test_summaries_alone(self, lacking: Path, tmp_path: Path) -> None:
         file = tmp_path / "summary.json"
         file.write_bytes((lacking / "summary.json").read_bytes())

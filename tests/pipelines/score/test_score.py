@@ -413,6 +413,13 @@ class TestSummary:
         summary = summarise(scores_of(predictions=[1, 1], mean=[nan, 0.5], median=[0, 0]))
         assert summary.metrics["pearson"].beats_baselines is True
 
+    def test_an_interval_that_is_missing_has_a_reason(self) -> None:
+        scores = scores_of(predictions=[0.5, 0.9], mean=[0.1, 0.5], median=[0.1, 0.2])
+        one = replace(scores, groups=scores.groups[scores.groups["perturbation"] == "G0"])
+        pearson = summarise(replace(one, n_expected=2)).metrics["pearson"]
+        assert pearson.interval is None
+        assert "no interval: one label says nothing of others" in (pearson.reason or "")
+
     def test_no_percentage_of_zero(self) -> None:
         pearson = summarise(scores_of(predictions=[0.5, 0.5], mean=[0, 0], median=[0, 0])).metrics[
             "pearson"

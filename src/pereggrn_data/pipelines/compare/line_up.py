@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import DRAWS, PREDICTIONS, Ceiling, MetricSummary, Scores, summarise
@@ -68,7 +70,8 @@ def compare(
     Raises
     ------
     InvalidDataError
-        If signatures differ in a part that is not allowed to, naming it.
+        If signatures differ in a part that is not allowed to, naming it; or if baselines
+        differ where signatures do not.
     UsageError
         If there is nothing to compare, or blocks cannot be pooled.
     """
@@ -78,6 +81,7 @@ def compare(
         raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
     read = [read_run(run) for run in runs]
     _require_agreement(read, set(allow))
+    _require_same_baselines(read)
     rows: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(run.dataset for run in read):
         here = [run for run in read if run.dataset == dataset]
@@ -128,6 +132,42 @@ def _require_agreement(runs: Sequence[ScoredRun], allow: set[str]) -> None:
                 + " ".join(f"--allow {p}" for p in parts)
                 + " if that makes no difference.",
             )
+
+
+def _require_same_baselines(runs: Sequence[ScoredRun]) -> None:
+    """Check that runs with equal signatures have equal baselines: nothing else stands for that.
+
+    Only metrics of genes are compared: forests and components may differ with the version of
+    scikit-learn.
+    """
+    first: dict[str, ScoredRun] = {}
+    for run in runs:
+        if run.groups is None:
+            continue
+        before = first.setdefault(str(run.summary["signature"]), run)
+        differing = [] if before is run else _unlike_baselines(run, before)
+        if differing:
+            raise InvalidDataError(
+                f"{run.path} and {before.path} have equal signatures and other baselines.",
+                expected="equal scores of the baselines, which depend on the data alone",
+                got=f"others: {first_few(differing)}",
+                fix="score both again; the scores of one of them were changed.",
+            )
+
+
+def _unlike_baselines(run: ScoredRun, other: ScoredRun) -> list[str]:
+    frames = [in_order(require_groups(r, "compare baselines")) for r in (run, other)]
+    found = []
+    for name in (b for b in run.baselines if b in other.baselines):
+        mine, theirs = (frame[frame["method"] == name] for frame in frames)
+        for metric in known_metrics(mine):
+            if METRICS[metric].compute is None or metric not in theirs:
+                continue
+            values = [frame[metric].to_numpy(float) for frame in (mine, theirs)]
+            same = values[0].shape == values[1].shape
+            if not (same and np.allclose(*values, rtol=1e-6, atol=1e-9, equal_nan=True)):
+                found.append(f"{name} by {metric}")
+    return found
 
 
 def _block(run: ScoredRun, allow: set[str]) -> tuple[tuple[str, str], ...]:
