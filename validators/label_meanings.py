@@ -17,7 +17,7 @@ import pandas as pd
 
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import (
-    differing_in_case_only,
+    Spelling,
     genes_of,
     looks_like_control,
     looks_missing,
@@ -81,7 +81,7 @@ class Labels:
 
 
 def spelling_findings(labels: Labels, severity: Severity | None = None) -> list[Finding]:
-    """Find perturbations whose labels differ in order, case or white space.
+    """Find perturbations whose labels differ in order, case, white space or guides.
 
     Parameters
     ----------
@@ -97,11 +97,7 @@ def spelling_findings(labels: Labels, severity: Severity | None = None) -> list[
     in_order = [tuple(same) for same in order.values() if len(same) > 1]
     known = {frozenset(same) for same in in_order}
     # Where genes differ in case only, their names are no spellings of one gene.
-    in_case = [
-        same
-        for same in spellings(used, differing_in_case_only(labels.genes))
-        if frozenset(same) not in known
-    ]
+    in_case = [same for same in spellings(used, labels.genes) if frozenset(same) not in known]
     found: list[Finding] = []
     for code, groups in (("perturbation-order", in_order), ("perturbation-spelling", in_case)):
         shown = [" and ".join(map(repr, same)) for same in groups]
@@ -193,7 +189,7 @@ def kind_findings(labels: Labels, parts: ExpressionParts) -> list[Finding]:
     )
     lacking = [gene for gene in perturbed if gene not in labels.genes]
     if not lacking or 2 * len(lacking) < len(perturbed):
-        return []
+        return _near_names(lacking, perturbed, labels.genes)
     way = names_of_another_kind(perturbed, labels.genes)
     column = _column_with(lacking, parts)
     none = len(lacking) == len(perturbed) >= _AT_LEAST
@@ -213,6 +209,35 @@ def kind_findings(labels: Labels, parts: ExpressionParts) -> list[Finding]:
         )
     rule = RULES["perturbed-names-of-another-kind"]
     return [rule.found(got, column=PERTURBATION, n=len(lacking), examples=lacking, fix=fix)]
+
+
+def _near_names(
+    lacking: Sequence[str], perturbed: Sequence[str], genes: frozenset[str]
+) -> list[Finding]:
+    """Find single genes that var has in another case, or of which a label names a guide.
+
+    Where labels name the gene as var does, too, they are spellings of one perturbation, which
+    is a finding of its own.
+    """
+    form = Spelling(genes).form
+    measured = {form(gene): gene for gene in genes}
+    near = {name: measured[form(name)] for name in lacking if form(name) in measured}
+    near = {name: gene for name, gene in near.items() if gene not in set(perturbed)}
+    if not near:
+        return []
+    shown = [f"{name!r}, and var has {gene!r}" for name, gene in near.items()]
+    got = f"{len(near)} of {len(perturbed)} perturbed genes are written otherwise in var: "
+    got += "; ".join(shown[:3]) + ("; ..." if len(shown) > 3 else "")
+    rule = RULES["perturbed-names-of-another-kind"]
+    return [
+        rule.found(
+            got,
+            column=PERTURBATION,
+            n=len(near),
+            examples=shown,
+            fix="name these genes in labels as in var, and fill both lists anew.",
+        )
+    ]
 
 
 def _column_with(names: Sequence[str], parts: ExpressionParts) -> str:

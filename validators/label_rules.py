@@ -85,7 +85,7 @@ def level_findings(
     Returns
     -------
     findings, levels
-        Levels of overexpression and knockdown only.
+        Levels of overexpression and knockdown, and those of knockouts that are not 0.
     """
     if PERTURBATION not in obs or LEVEL not in obs:
         return [], _NO_LEVELS
@@ -109,11 +109,12 @@ def level_findings(
     ]
     if PERTURBATION_TYPE not in obs:
         return found, _NO_LEVELS
-    checked = comparable & ~differ & _shown_in_x(obs)
+    shown, knocked_out = _shown_in_x(obs)
+    checked = comparable & ~differ & (shown | knocked_out)
     rows = np.flatnonzero(checked if is_control is None else checked & ~is_control)
     at = np.repeat(rows, n_genes[rows])
     where, stated = places.take(labels.codes[rows]), levels.take(level_codes[rows])
-    keep = (where >= 0) & ~np.isnan(stated)
+    keep = (where >= 0) & ~np.isnan(stated) & (shown[at] | (stated != 0))
     return found, StatedLevels(at[keep], where[keep], stated[keep])
 
 
@@ -134,9 +135,14 @@ def _levels(column: pd.Series[Any]) -> tuple[Rows, Ragged, npt.NDArray[np.bool_]
     return codes, Ragged.of(parsed, np.float64), readable
 
 
-def _shown_in_x(obs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    types = (PerturbationType.OVEREXPRESSION, PerturbationType.KNOCKDOWN)
-    return Distinct.of(obs[PERTURBATION_TYPE]).rows(lambda v: isinstance(v, str) and v in types)
+def _shown_in_x(obs: pd.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Say of which rows X shows all levels, and of which it does so unless they are 0."""
+    types = Distinct.of(obs[PERTURBATION_TYPE])
+    shown = (PerturbationType.OVEREXPRESSION, PerturbationType.KNOCKDOWN)
+    return (
+        types.rows(lambda v: isinstance(v, str) and v in shown),
+        types.rows(lambda v: isinstance(v, str) and v == PerturbationType.KNOCKOUT),
+    )
 
 
 def _labelled(obs: pd.DataFrame) -> pd.DataFrame:

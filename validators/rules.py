@@ -172,8 +172,8 @@ _RULES = (
          "write the genes of a label in one order; else a split can hold out one spelling "
          "and train on the other.", mended_by=("separator",)),
     Rule("perturbation-spelling", _DP, _E, "obs", "one label for one perturbation",
-         "write each gene in one way, without white space; else a split can hold out one "
-         "spelling and train on the other."),
+         "write each gene in one way, without white space or guides; else a split can hold out "
+         "one spelling and train on the other.", mended_by=("strip_guide_suffix",)),
     Rule("perturbation-unknown", _D, _E, "obs", "a perturbation in every row that is no control",
          "remove these observations, or mark them by is_control = True if they are controls: "
          "what is not known is no perturbation.", mended_by=("missing_label",)),
@@ -211,8 +211,8 @@ _RULES = (
          blocks_use=_BLOCKS, mended_by=()),
     Rule("level-unknown-for-several-genes", _D, _W, "obs", "one level per gene, nan where unknown",
          "write 'nan,nan' for two genes of unknown level.", mended_by=()),
-    Rule("level-differs-from-X", _D, _E, "obs", "for overexpression and knockdown, the value "
-         f"in X within {LEVEL_TOLERANCE:g}",
+    Rule("level-differs-from-X", _D, _E, "obs", "the value in X within "
+         f"{LEVEL_TOLERANCE:g}; for knockouts 0, or that",
          "copy the level from X after the last normalisation, or set it to nan.",
          stops_use=_STOPS, mended_by=()),
     Rule("train-missing-column", _D, _E, "obs", "timepoint and cell_type in the "

@@ -23,8 +23,7 @@ from pereggrn_data.core.errors import (
     with_article,
 )
 from pereggrn_data.core.labels import (
-    canonical,
-    differing_in_case_only,
+    Spelling,
     genes_of,
     spellings,
     unique_in_order,
@@ -167,7 +166,7 @@ def _written_also_in_training(
     request: SplitRequest, labels: list[str], test: set[str]
 ) -> set[str]:
     """Return drawn labels of which another spelling trains: they cannot be held out alone."""
-    same = spellings(labels, differing_in_case_only(request.measured))
+    same = spellings(labels, request.measured)
     return {label for group in same if not test.issuperset(group) for label in group} & test
 
 
@@ -218,11 +217,11 @@ def choose_k_fold(request: SplitRequest) -> Sides:
             f"{len(torn)} perturbations are in no fold, because another spelling of theirs cannot "
             f"be held out: {first_few(sorted(torn))}.",
         )
-    case_matters = differing_in_case_only(request.measured)
+    form = Spelling(request.measured).form
     together: dict[str, list[str]] = {}
     for label in eligible:
         if label not in torn:
-            together.setdefault(canonical(label, case_matters), []).append(label)
+            together.setdefault(form(label), []).append(label)
     units = list(together.values())
     if len(units) < request.folds:
         raise UsageError(

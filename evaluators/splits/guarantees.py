@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION, TIMEPOINT
-from pereggrn_data.core.labels import canonical, differing_in_case_only, genes_of
+from pereggrn_data.core.labels import Spelling, genes_of
 from pereggrn_data.core.splits import SplitRules
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ def _disjoint(facts: SplitFacts) -> Iterable[str]:
 
 
 def _labels_disjoint(facts: SplitFacts) -> Iterable[str]:
-    case_matters = differing_in_case_only(facts.measured)
-    known = {canonical(label, case_matters) for label in _labels(facts.train)}
+    form = Spelling(facts.measured).form
+    known = set(map(form, _labels(facts.train)))
     for side in reversed(facts.held_out):
         own = _labels(side)
-        yield from (x for x in own if canonical(x, case_matters) in known)
-        known.update(canonical(label, case_matters) for label in own)
+        yield from (x for x in own if form(x) in known)
+        known.update(map(form, own))
 
 
 def _all_controls_train(facts: SplitFacts) -> Iterable[str]:

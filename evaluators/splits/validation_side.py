@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Bools, Ints
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.labels import canonical, differing_in_case_only, genes_of
+from pereggrn_data.core.labels import Spelling, genes_of
 from pereggrn_data.evaluators.splits.guarantees import TARGETS_MEASURED
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def _whole_perturbations(
     fraction: float,
     rng: np.random.Generator,
 ) -> Ints:
-    case_matters = differing_in_case_only(measured)
-    of_control = {canonical(x, case_matters) for x in set(perturbations[is_control])}
+    form = Spelling(measured).form
+    of_control = {form(x) for x in set(perturbations[is_control])}
     together: dict[str, list[str]] = {}
     for label in dict.fromkeys(perturbations[~is_control]):
-        together.setdefault(canonical(label, case_matters), []).append(label)
+        together.setdefault(form(label), []).append(label)
     total = len(together)
     units = [
         labels

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pereggrn_data.core.labels import (
     CONTROL_WORDS,
     MISSING_WORDS,
-    canonical,
+    Spelling,
     differing_in_case_only,
     looks_like_control,
     looks_missing,
@@ -19,6 +19,7 @@ from pereggrn_data.core.labels import (
     without_guide,
 )
 
+canonical = Spelling().form
 GENES = st.text("ABCdef123", min_size=1, max_size=5)
 
 
@@ -39,6 +40,14 @@ def test_case_that_matters_is_kept() -> None:
     fly = differing_in_case_only(["h", "H", "SOX2", "N"])
     assert fly == {"h", "H"}
     assert spellings(["h", "H", "SOX2", "sox2"], fly) == [("SOX2", "sox2")]
+
+
+def test_guides_of_one_gene_are_spellings_of_it() -> None:
+    genes = ["SOX2", "MYC", "YBL005W", "NKX2-1", "GENE_1"]
+    labels = ["SOX2", "SOX2_sg1", "sox2", "MYC-1,SOX2_2", "SOX2,MYC"]
+    assert spellings(labels, genes) == [tuple(labels[:3]), tuple(labels[3:])]
+    others = ["YBL005W", "YBL005W-A", "NKX2-1", "NKX2-2", "GENE_1", "GENE_2", "FOS_1", "FOS_2"]
+    assert spellings(others, genes) == []
 
 
 @pytest.mark.parametrize("word", CONTROL_WORDS)

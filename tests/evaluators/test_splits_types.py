@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.core.labels import canonical, genes_of
+from pereggrn_data.core.labels import Spelling, genes_of
 from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import AllowedRegulators, SplitRules
 from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
@@ -324,7 +324,7 @@ class TestFolds:
         held = [label for s in sides for label in dict.fromkeys(asked.perturbations[s.test])]
         everything = make_sides("interventional", replace(asked, heldout_fraction=1.0))
         assert sorted(held) == sorted(set(asked.perturbations[everything.test]))
-        sizes = [len({canonical(p) for p in asked.perturbations[s.test]}) for s in sides]
+        sizes = [len({Spelling().form(p) for p in asked.perturbations[s.test]}) for s in sides]
         assert max(sizes) - min(sizes) <= 1
 
     def test_spellings_stay_together(self) -> None:

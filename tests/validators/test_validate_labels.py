@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.labels import canonical
+from pereggrn_data.core.labels import Spelling
 from pereggrn_data.core.reports import Finding
 
 GENES = ["AHR", "KLF1", "GATA1", "SPI1", "MYC", "SOX2", "JUN", "FOS", "STAT1", "TP53"]
@@ -76,7 +76,7 @@ def test_good_labels_have_no_finding() -> None:
     assert validate(dataset()).findings == ()
 
 
-@pytest.mark.parametrize("new", ["Sox2", "sox2", "SOX2 "])
+@pytest.mark.parametrize("new", ["Sox2", "sox2", "SOX2 ", "SOX2_sg1"])
 def test_spellings_are_found_and_never_torn_apart(new: str) -> None:
     for seed in range(6):
         adata = relabel(dataset(), "SOX2", new, 2)
@@ -90,8 +90,8 @@ def test_spellings_are_found_and_never_torn_apart(new: str) -> None:
             assert "SOX2" in finding.got
             assert new in finding.got
         made = split(adata, seed=seed, heldout_fraction=0.6)
-        held = set(map(canonical, made.split.heldout_perturbations))
-        assert held.isdisjoint(map(canonical, made.train.obs["perturbation"]))
+        held = set(map(Spelling(GENES).form, made.split.heldout_perturbations))
+        assert held.isdisjoint(map(Spelling(GENES).form, made.train.obs["perturbation"]))
 
 
 def test_orders_are_held_out_together_or_not_at_all() -> None:
@@ -181,10 +181,21 @@ def test_symbols_and_accessions(tmp_path: Path, in_file: bool) -> None:
         split(given if not in_file else str(given))
 
 
+@pytest.mark.parametrize("new", ["sox2", "SOX2_sg1"])
+def test_single_names_that_var_has_otherwise(new: str) -> None:
+    adata = dataset(lambda label: label.replace("SOX2", new))
+    (finding,) = of_labels(adata)
+    assert (finding.code, finding.severity) == ("perturbed-names-of-another-kind", "warning")
+    assert f"{new!r}, and var has 'SOX2'" in finding.got
+    assert any(new in warning for warning in split(adata).warnings)
+
+
 def test_guides() -> None:
     count = iter(range(1000))
     adata = dataset(lambda label: label if "," in label else f"{label}_sg{next(count) % 2 + 1}")
-    (finding,) = of_labels(adata)
+    spelling, finding = of_labels(adata)
+    assert spelling.code == "perturbation-spelling"
+    assert any("SOX2_sg1" in same and "SOX2_sg2" in same for same in spelling.examples)
     assert finding.code == "perturbed-names-of-another-kind"
     assert "guides" in finding.got
     assert "2 of 22" in finding.got

@@ -298,7 +298,7 @@ def test_nullable_columns_become_plain(tmp_path: Path) -> None:
 def test_levels_of_nullable_type(small_dataset: Make, tmp_path: Path) -> None:
     adata = small_dataset()[:4].copy()
     adata.uns["perturbed_but_not_measured_genes"] = []
-    adata.obs[LEVEL] = pd.array([None, None, 1, None], "Int64")
+    adata.obs[LEVEL] = pd.array([None, None, 0, None], "Int64")
     adata.obs["perturbation_type"] = "knockout"
     adata.write_h5ad(tmp_path / "d.h5ad")
     made = split(str(tmp_path / "d.h5ad"), heldout_fraction=1.0)

@@ -87,38 +87,57 @@ def differing_in_case_only(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name for same in spelled.values() if len(same) > 1 for name in same)
 
 
-def canonical(label: str, case_matters: Collection[str] = frozenset()) -> str:
-    """Return one form for all spellings of a perturbation: case, order and white space.
+class Spelling:
+    """One form for all spellings of a perturbation: case, order, white space and guides.
 
     Parameters
     ----------
-    label
-        Of a perturbation.
-    case_matters
-        Genes whose case is kept, from `differing_in_case_only` of the genes of the dataset.
+    genes
+        Those of the dataset. Where two of them differ in case only, case counts; a name
+        that is none of them, but a guide of one, stands for that gene.
 
     Examples
     --------
-    >>> canonical("Sox2, KLF1") == canonical("KLF1,SOX2")
-    True
+    >>> form = Spelling({"SOX2", "h", "H"}).form
+    >>> form("Sox2, h") == form("h,SOX2_sg1"), form("h") == form("H")
+    (True, False)
     """
-    genes = ("".join(gene.split()) for gene in genes_of(label))
-    return SEPARATOR.join(sorted(g if g in case_matters else g.casefold() for g in genes))
+
+    def __init__(self, genes: Collection[str] = ()) -> None:
+        self._genes = frozenset(genes)
+        self._case_matters = differing_in_case_only(self._genes)
+
+    def form(self, label: str) -> str:
+        """Return the form of a label."""
+        genes = (self._gene("".join(gene.split())) for gene in genes_of(label))
+        return SEPARATOR.join(sorted(genes))
+
+    def _gene(self, name: str) -> str:
+        if name not in self._genes:
+            gene = without_guide(name, self._genes)
+            name = gene if gene in self._genes else name
+        return name if name in self._case_matters else name.casefold()
 
 
-def spellings(
-    labels: Iterable[str], case_matters: Collection[str] = frozenset()
-) -> list[tuple[str, ...]]:
+def spellings(labels: Iterable[str], genes: Collection[str] = ()) -> list[tuple[str, ...]]:
     """Return the perturbations that are written in several ways, each with its labels.
+
+    Parameters
+    ----------
+    labels
+        Of perturbations.
+    genes
+        Those of the dataset, see :class:`Spelling`.
 
     Examples
     --------
     >>> spellings(["SOX2", "MYC", "Sox2"])
     [('SOX2', 'Sox2')]
     """
+    spelling = Spelling(genes)
     found: dict[str, list[str]] = {}
     for label in unique_in_order(labels):
-        found.setdefault(canonical(label, case_matters), []).append(label)
+        found.setdefault(spelling.form(label), []).append(label)
     return [tuple(same) for same in found.values() if len(same) > 1]
 
 
@@ -156,11 +175,12 @@ def written_otherwise(label: str, known: Collection[str]) -> list[str]:
     >>> written_otherwise("klf1+ahr", ["AHR,KLF1", "AHR"])
     ['AHR,KLF1']
     """
+    form = Spelling().form
     forms = {
-        canonical(SEPARATOR.join(part.strip() for part in label.split(separator)))
+        form(SEPARATOR.join(part.strip() for part in label.split(separator)))
         for separator in (SEPARATOR, *_OTHER_SEPARATORS)
     }
-    return [other for other in known if other != label and canonical(other) in forms]
+    return [other for other in known if other != label and form(other) in forms]
 
 
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
@@ -256,8 +276,8 @@ def separated_otherwise(label: str, known: Collection[str]) -> tuple[str, ...]:
 
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?|FBgn\d{7}|WBGene\d{8}")
 _GUIDE_AFTER = re.compile(
-    r"(?P<gene>.+?)(?:[-_.|:]+(?:[a-z]*rna|sg|sh|si|g|guide|ko|kd|oe|i|a|p|ds|pos|clone|rep)?"
-    r"[-_.]?[\dp]*|(?:sg|sh|si|g)\d+)",
+    r"(?P<gene>.+?)(?:[-_.|:]+(?:[a-z]*rna|sg|sh|si|g|guide|ko|kd|oe|ds|pos|clone|rep)?"
+    r"[-_.]?[\dp]*|_[iap][-_.]?[\dp]*|(?:sg|sh|si|g)\d+)",
     re.IGNORECASE,
 )
 _GUIDE_SUFFIX = re.compile(
