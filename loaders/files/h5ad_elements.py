@@ -260,6 +260,9 @@ class H5adReader:
             _raise_if_locked(self.path, error)
             unreadable = hdf5_problem(self.path, error)
             unreadable.what = f"The names in {slot} of {self.path} cannot be read."
+            if isinstance(error, UnicodeError):
+                unreadable.expected = "names in UTF-8"
+                unreadable.fix = "write the file again, with names in UTF-8."
             raise unreadable from error
         columns: dict[str, Any] = {}
         listed = table.listed()
@@ -414,6 +417,12 @@ def _of_length(table: _Columns | _Record, name: str, n: int) -> Any:
     values = table.read(name)
     if np.ndim(values) != 1 or len(values) != n:
         raise ValueError(f"{np.shape(values)} values for {n} names")
+    kind = getattr(getattr(values, "dtype", None), "kind", "")
+    nested = kind == "O" and any(np.ndim(v) for v in np.asarray(values))
+    if kind in ("V", "c") or nested:
+        raise ValueError(
+            "its values have several parts each, which no table of text or numbers has"
+        )
     return values
 
 

@@ -16,6 +16,7 @@ from pereggrn_data.core.errors import (
     InvalidDataError,
     UsageError,
     first_few,
+    near_matches,
     with_article,
 )
 from pereggrn_data.core.format import (
@@ -272,7 +273,9 @@ def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
         path=source,
         obs=plain_frame(obs),
         genes=genes.columns,
-        matrix=_numeric(genes, source).to_numpy(dtype=np.float64, na_value=np.nan),
+        matrix=_numeric(genes, source, labelled=PERTURBATION in obs).to_numpy(
+            dtype=np.float64, na_value=np.nan
+        ),
         origin=None,
         has_row_names=has_row_names,
     )
@@ -292,8 +295,11 @@ def _with_index_as_columns(frame: pd.DataFrame, known: Sequence[str]) -> pd.Data
     return frame.reset_index(levels if len(levels) < frame.index.nlevels else None)
 
 
-def _numeric(genes: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Return genes as numbers; columns of nothing but missing values are numbers too."""
+def _numeric(genes: pd.DataFrame, source: str, *, labelled: bool) -> pd.DataFrame:
+    """Return genes as numbers; columns of nothing but missing values are numbers too.
+
+    Where there is no column of labels, one of text may be it, under another name.
+    """
     converted: dict[str, pd.Series[Any]] = {}
     text = []
     for name in map(str, genes):
@@ -308,13 +314,24 @@ def _numeric(genes: pd.DataFrame, source: str) -> pd.DataFrame:
             except (TypeError, ValueError):
                 text.append(name)
     if text:
-        shown = first_of(genes[text[0]])
+        likely = [] if labelled else near_matches(PERTURBATION, text)
+        named = likely[0] if likely else text[0]
+        shown = first_of(genes[named])
+        fix = f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed."
+        if likely:
+            fix = f"rename {named!r} to {PERTURBATION!r}, if it says what each row predicts."
+        elif labelled and genes.shape[1] - len(text) == 1:
+            (value,) = (name for name in map(str, genes) if name not in text)
+            fix = (
+                "if this is a long table, make a wide one: "
+                f"frame.pivot(index={PERTURBATION!r}, columns={named!r}, values={value!r})."
+            )
         raise InvalidDataError(
             f"Columns of {source} are not numeric: {first_few(text)}.",
             expected=f"numbers in every column but {', '.join(OBS_COLUMNS)}",
             got=f"{len(text)} of {genes.shape[1]} with something else, such as "
-            f"{shown!r:.40} in {text[0]!r}",
-            fix=f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed.",
+            f"{shown!r:.40} in {named!r}",
+            fix=fix,
         )
     return genes.assign(**converted) if converted else genes
 

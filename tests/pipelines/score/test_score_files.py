@@ -30,6 +30,45 @@ def made() -> SplitDataset:
 
 
 @pytest.fixture(scope="module")
+def table(made: SplitDataset) -> pd.DataFrame:
+    """One row of predictions per perturbation."""
+    frame = pd.DataFrame(1.0, made.template.obs_names, made.template.var_names)
+    return frame.groupby(made.template.obs["perturbation"].astype(str), sort=False).mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "way_on"),
+    [
+        (lambda t: t.rename_axis("condition").reset_index(), "rename 'condition'"),
+        (lambda t: t.rename_axis("Perturbation").reset_index(), "rename 'Perturbation'"),
+        (lambda t: t.rename_axis(None), "are the labels, call their column 'perturbation'"),
+        (lambda t: t.rename_axis(None).T, "if they are genes, transpose the table"),
+        (
+            lambda t: t.reset_index().melt("perturbation", var_name="gene", value_name="x"),
+            "frame.pivot(index='perturbation', columns='gene', values='x')",
+        ),
+    ],
+    ids=["condition", "case", "row names", "genes in rows", "long"],
+)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_tables_of_other_shapes_are_told_the_way(
+    change: Any,
+    way_on: str,
+    in_file: bool,
+    made: SplitDataset,
+    table: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    given: Any = change(table)
+    if in_file:
+        given.to_csv(tmp_path / "p.csv", index=given.index.dtype == object)
+        given = tmp_path / "p.csv"
+    with pytest.raises(InvalidDataError) as refused:
+        score(given, split=made)
+    assert way_on in str(refused.value.fix)
+
+
+@pytest.fixture(scope="module")
 def predicted(made: SplitDataset) -> PredictedExpression:
     return predict(split=made, model="median")
 

@@ -283,13 +283,19 @@ def require_perturbations(predictions: Predictions) -> None:
         near = near_matches(PERTURBATION, columns) or near_matches(
             PERTURBATION, list(map(str, predictions.genes))
         )
+        fix = "add it; test_perturbations.csv has the labels."
+        if near:
+            fix = f"rename {near[0]!r}."
+        elif predictions.has_row_names and len(predictions.obs):
+            fix = (
+                f"if row names such as {predictions.obs.index[0]!r:.40} are the labels, call "
+                "their column 'perturbation'; if they are genes, transpose the table."
+            )
         raise InvalidDataError(
             f"{predictions.path} has no column 'perturbation'.",
             expected="a column with the label that each row predicts",
             got=f"obs columns {first_few(columns) or '(none)'}",
-            fix=f"rename {near[0]!r}."
-            if near
-            else "add it; test_perturbations.csv has the labels.",
+            fix=fix,
         )
     labels = predictions.obs[PERTURBATION]
     empty = labels.isna() | (labels.astype(str).str.strip() == "")
