@@ -21,7 +21,7 @@ from pereggrn_data.core.format import (
     PerturbationType,
 )
 from pereggrn_data.core.labels import genes_of, levels_of
-from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators.distinct import Distinct, Ragged
 from pereggrn_data.validators.findings import row_finding, show
 from pereggrn_data.validators.rules import RULES
@@ -157,11 +157,16 @@ def levels_in_x_findings(
     stated: StatedLevels,
     in_x: npt.NDArray[np.float64],
 ) -> list[Finding]:
-    """Compare stated levels with X; a NaN in X is a finding of its own."""
+    """Compare stated levels with X; a NaN in X is a finding of its own.
+
+    Those of knockouts are a warning: the original accepts any.
+    """
     distance = np.abs(in_x - stated.levels)
     wrong = np.flatnonzero(np.isfinite(in_x) & ~(distance <= LEVEL_TOLERANCE))
     if not len(wrong):
         return []
+    types = obs[PERTURBATION_TYPE].iloc[stated.rows[wrong]].astype(object)
+    only_knockouts = bool((types == PerturbationType.KNOCKOUT).all())
     few = wrong[:EXAMPLES_SHOWN]
     return [
         RULES["level-differs-from-X"].found(
@@ -169,6 +174,7 @@ def levels_in_x_findings(
             f"{len(in_x)} levels",
             column=LEVEL,
             n=len(np.unique(stated.rows[wrong])),
+            severity=Severity.WARNING if only_knockouts else Severity.ERROR,
             examples=[
                 f"{obs.index[stated.rows[k]]}: {genes[stated.columns[k]]} is stated as "
                 f"{stated.levels[k]:.7g} and is {in_x[k]:.7g} in X"

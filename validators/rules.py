@@ -214,7 +214,7 @@ _RULES = (
     Rule("level-differs-from-X", _D, _E, "obs", "the value in X within "
          f"{LEVEL_TOLERANCE:g}; for knockouts 0, or that",
          "copy the level from X after the last normalisation, or set it to nan.",
-         stops_use=_STOPS, mended_by=()),
+         stops_use=_STOPS, warns_in_use=True, mended_by=()),
     Rule("train-missing-column", _D, _E, "obs", "timepoint and cell_type in the "
          "training file of a time series",
          "add the column; if this is no time series, validate it with --role test."),

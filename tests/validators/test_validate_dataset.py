@@ -133,12 +133,6 @@ DATASET = [
     (obs_cell(LEVEL, 4, "nan"), "level-unknown-for-several-genes", LEVEL, 1),
     (obs_cell(LEVEL, 2, "2.5"), "level-differs-from-X", LEVEL, 1),
     (obs_cell(LEVEL, 4, "nan,0.5"), "level-differs-from-X", LEVEL, 1),
-    (
-        both(obs("perturbation_type", "knockout"), obs_cell(LEVEL, 2, "2.5")),
-        "level-differs-from-X",
-        LEVEL,
-        1,
-    ),
     (obs("timepoint", ["0h"] * 6), "timepoint-not-numeric", "timepoint", 6),
     (obs("cell_type", ["x", None] * 3), "obs-missing-values", "cell_type", 3),
     (drop("var", "highly_variable_rank"), "var-missing-column", "highly_variable_rank", 1),

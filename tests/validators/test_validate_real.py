@@ -162,7 +162,7 @@ MUTATIONS: dict[str, tuple[Callable[[AnnData], Any], set[str]]] = {
     "too big but skip_log_check": (too_big_but_skipped, set()),
     "no raw": (lambda a: setattr(a, "raw", None), {"raw-missing"}),
     "elap off by .01 (overexpression)": (off_by_a_little, {"level-differs-from-X"}),
-    "elap wrong for knockout (not checked)": (wrong_knockout, set()),
+    "elap wrong for knockout (not checked)": (wrong_knockout, {"level-differs-from-X"}),
     "too many levels": (lambda a: text_column(a, LEVEL, 3, "1,2"), {"level-count"}),
     "unmeasured listed as measured": (
         listed(MEASURED, lambda names, a: [*names, a.uns[UNMEASURED][0]]),

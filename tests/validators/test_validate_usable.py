@@ -201,6 +201,15 @@ def test_a_slight_difference_of_levels_is_only_told(small_dataset: Make) -> None
     assert any("level-differs-from-X" in w for w in split(adata).warnings)
 
 
+def test_levels_of_knockouts_in_counts_are_told(small_dataset: Make) -> None:
+    adata = small_dataset()
+    adata.obs["perturbation_type"] = "knockout"
+    adata.obs[LEVEL] = ["nan", "nan", "0", "500", "0,0", "nan"]
+    found = [f for f in validate(adata).findings if f.code == "level-differs-from-X"]
+    assert [(f.severity, f.n) for f in found] == [("warning", 1)]
+    assert any("level-differs-from-X" in w for w in split(adata).warnings)
+
+
 def test_one_can_insist_on_known_codes_only(small_dataset: Make) -> None:
     with pytest.raises(UnknownNameError, match="no finding to insist on named 'X-not-lgo'") as e:
         split(small_dataset(), insist="X-not-lgo")

@@ -199,7 +199,6 @@ TRUE = ("--command", "true {dir}")
         ([*TRUE, "--memory-limit", "0"], "memory limit is not a size"),
         ([*TRUE, "--time-limit", "nan"], "time limit is not positive"),
         ([*TRUE, "--log", "folder"], "a folder"),
-        ([*TRUE, "-o", "folder.h5ad"], "a folder"),
         (["--save-model", "folder.h5ad"], "a folder"),
         ([*TRUE, "--keep", "file"], "no folder"),
     ],
