@@ -163,9 +163,8 @@ def _unlike_baselines(run: ScoredRun, other: ScoredRun) -> list[str]:
         for metric in known_metrics(mine):
             if METRICS[metric].compute is None or metric not in theirs:
                 continue
-            values = [frame[metric].to_numpy(float) for frame in (mine, theirs)]
-            same = values[0].shape == values[1].shape
-            if not (same and np.allclose(*values, rtol=1e-6, atol=1e-9, equal_nan=True)):
+            a, b = (frame[metric].to_numpy(float) for frame in (mine, theirs))
+            if a.shape != b.shape or not np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True):
                 found.append(f"{name} by {metric}")
     return found
 
