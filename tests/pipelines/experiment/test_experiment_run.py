@@ -208,6 +208,24 @@ def test_a_condition_whose_files_were_damaged_is_done_again(tmp_path: Path) -> N
     assert states(quick(file, tmp_path / "out")) == ["done"]
 
 
+def test_what_a_killed_process_half_wrote_is_no_file_of_the_condition(tmp_path: Path) -> None:
+    """Staging folders are removed later, which must not undo a condition."""
+    folder = ExperimentFolder(tmp_path)
+    condition = folder.condition("key")
+    whole = condition / "step_1/scores.parquet"
+    staged = [condition / ".step_1.partial/scores.parquet", condition / "step_1/.half.h5ad"]
+    for path in (whole, *staged):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"some bytes")
+    folder.finish("key", {})
+    said = folder.done("key")
+    assert said is not None
+    assert said["files"] == {"step_1/scores.parquet": 10}
+    for path in staged:
+        path.unlink()
+    assert folder.done("key") == said
+
+
 def test_several_steps_have_scores_of_their_own(tmp_path: Path) -> None:
     file = written(
         tmp_path,
