@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.intervals import Estimate as Estimate
     from pereggrn_data.evaluators.intervals import Resampling as Resampling
     from pereggrn_data.evaluators.metrics.cell_groups import CellGroups as CellGroups
+    from pereggrn_data.evaluators.metrics.cell_groups import stacked_cells as stacked_cells
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.evaluators.per_gene import PREDICTED_BY as PREDICTED_BY
     from pereggrn_data.evaluators.replicate_halves import DUPLICATE as DUPLICATE
@@ -101,7 +102,10 @@ __getattr__, __dir__ = lazy_names(
             "Estimate",
             "Resampling",
         ),
-        "metrics.cell_groups": ("CellGroups",),
+        "metrics.cell_groups": (
+            "CellGroups",
+            "stacked_cells",
+        ),
         "metrics.definitions": ("METRICS",),
         "per_gene": ("PREDICTED_BY",),
         "dataset_quality": (

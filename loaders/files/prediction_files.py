@@ -31,7 +31,7 @@ from pereggrn_data.core.format import (
     PREDICTION_STEP,
     TIMEPOINT,
 )
-from pereggrn_data.core.prediction_types import Origin, Predictions
+from pereggrn_data.core.prediction_types import LabelColumn, Origin, Predictions
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
@@ -74,12 +74,22 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 UNNAMED = "Unnamed: 0"
 """What pandas calls a first column without heading."""
 
+PLAIN = LabelColumn()
+"""Labels as our own files have them."""
+
 ROW_NAME = "observation"
 """Heading of the row names in a wide table; an empty heading means the same."""
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
     """Read a predictions file.
+
+    Parameters
+    ----------
+    path
+        The file, or a zarr folder.
+    labels
+        Which column says what each row predicts, and which labels are of controls.
 
     Raises
     ------
@@ -92,7 +102,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     path = required_data(path)
     if is_zarr_folder(path):
-        return replace(_read_zarr(path), sha256=sha256_of_store(path))
+        return replace(_read_zarr(path, labels), sha256=sha256_of_store(path))
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
@@ -109,12 +119,19 @@ def read_predictions(path: Path) -> Predictions:
             )
     if path.stat().st_size == 0:
         raise other_kind(path, recognise(path), "predictions")
-    read = readers.get(ending, _read_text)(path)
+    read = readers.get(ending, _read_text)(path, labels)
     return replace(read, sha256=sha256_of_file(path))
 
 
-def predictions_of(given: Any) -> Predictions:
-    """Take predictions from memory: an AnnData object or a wide DataFrame.
+def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
+    """Take predictions from memory: an AnnData object, a wide DataFrame, or read already.
+
+    Parameters
+    ----------
+    given
+        The predictions.
+    labels
+        As for :func:`read_predictions`.
 
     Raises
     ------
@@ -125,11 +142,13 @@ def predictions_of(given: Any) -> Predictions:
     """
     import anndata
 
+    if isinstance(given, Predictions):
+        return replace(given, obs=_labelled(given.obs, labels, given.path))
     if isinstance(given, anndata.AnnData):
-        return _from_adata(stored_parts(given) or own_copy(given), "the AnnData object")
+        return _from_adata(stored_parts(given) or own_copy(given), "the AnnData object", labels)
     if isinstance(given, pd.DataFrame):
         _refuse_duplicate_columns([str(c) for c in given.columns], "the DataFrame")
-        return _from_wide_table(given, "the DataFrame")
+        return _from_wide_table(given, "the DataFrame", labels)
     raise UsageError(
         "These are no predictions.",
         expected="a path, an AnnData object or a DataFrame",
@@ -137,23 +156,23 @@ def predictions_of(given: Any) -> Predictions:
     )
 
 
-def _read_zarr(path: Path) -> Predictions:
+def _read_zarr(path: Path, labels: LabelColumn) -> Predictions:
     data = open_stored_zarr(path, with_raw=False)[0]
     large = data.X is None or is_large_store(path, "X")
-    return _from_adata(data if large else replace(data, X=data.X.to_memory()), str(path))
+    return _from_adata(data if large else replace(data, X=data.X.to_memory()), str(path), labels)
 
 
-def _read_h5ad(path: Path) -> Predictions:
+def _read_h5ad(path: Path, labels: LabelColumn) -> Predictions:
     if is_large(path, "X"):
-        return _from_adata(open_stored(path, with_raw=False)[0], str(path))
+        return _from_adata(open_stored(path, with_raw=False)[0], str(path), labels)
     with warnings.catch_warnings():
         # Duplicate names are found, and named, by the checks that follow.
         warnings.filterwarnings("ignore", message=".*names are not unique")
         adata = read_h5ad(path)
-    return _from_adata(adata, str(path))
+    return _from_adata(adata, str(path), labels)
 
 
-def _from_adata(adata: AnnData | StoredData, source: str) -> Predictions:
+def _from_adata(adata: AnnData | StoredData, source: str, labels: LabelColumn) -> Predictions:
     matrix: Any = adata.X
     if matrix is None:
         raise InvalidDataError(f"{source} has no X.", expected="predicted expression in X")
@@ -168,7 +187,7 @@ def _from_adata(adata: AnnData | StoredData, source: str) -> Predictions:
             got=f"dtype {matrix.dtype}",
         )
     _refuse_empty(matrix.shape, source)
-    obs = _with_index_as_columns(adata.obs, OBS_COLUMNS)
+    obs = _with_index_as_columns(_labelled(adata.obs, labels, source), OBS_COLUMNS)
     return Predictions(
         path=source,
         obs=obs.set_axis(obs.index.astype(str)),
@@ -214,17 +233,18 @@ def _origin(uns: Mapping[str, Any], source: str) -> Origin | None:
         ) from error
 
 
-def _read_text(path: Path) -> Predictions:
-    found = text_table(path, labels=OBS_COLUMNS)
+def _read_text(path: Path, labels: LabelColumn) -> Predictions:
+    columns = tuple(dict.fromkeys((*OBS_COLUMNS, labels.name)))
+    found = text_table(path, labels=columns)
     _refuse_duplicate_columns(list(found.columns), str(path))
-    text = [c for c in OBS_COLUMNS if c in found.columns]
+    text = [c for c in columns if c in found.columns]
     if found.columns[0] in ("", ROW_NAME):
         text.append(found.columns[0])  # names such as 001 or 1e5 are not numbers
     # Labels such as "NA" are names here; only genes can have missing values.
     frame = found.read(text=text, missing=MISSING).to_pandas()
     if found.decimal == ",":
         frame = _with_decimal_points(frame)
-    return _from_wide_table(frame.rename(columns={"": ROW_NAME}), str(path))
+    return _from_wide_table(frame.rename(columns={"": ROW_NAME}), str(path), labels)
 
 
 def _with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
@@ -238,11 +258,11 @@ def _with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{str(name): numbers[name] for name in numbers})
 
 
-def _read_parquet(path: Path) -> Predictions:
+def _read_parquet(path: Path, labels: LabelColumn) -> Predictions:
     from pereggrn_data.loaders.files.parquet_files import parquet_footer, read_parquet_frame
 
     _refuse_duplicate_columns(parquet_footer(path)[0].names, str(path))
-    return _from_wide_table(read_parquet_frame(path), str(path))
+    return _from_wide_table(read_parquet_frame(path), str(path), labels)
 
 
 def _refuse_duplicate_columns(names: list[str], source: str) -> None:
@@ -256,9 +276,9 @@ def _refuse_duplicate_columns(names: list[str], source: str) -> None:
         )
 
 
-def _from_wide_table(frame: pd.DataFrame, source: str) -> Predictions:
+def _from_wide_table(frame: pd.DataFrame, source: str, labels: LabelColumn) -> Predictions:
     """Tell metadata from genes; whatever is not a known column must be a numeric gene."""
-    frame = _with_index_as_columns(frame, OBS_COLUMNS)
+    frame = _with_index_as_columns(_labelled(frame, labels, source), OBS_COLUMNS)
     refuse_levels(frame, source)
     first = frame.columns[0] if len(frame.columns) else ""
     has_row_names = not isinstance(frame.index, pd.RangeIndex)
@@ -295,6 +315,37 @@ def _with_index_as_columns(frame: pd.DataFrame, known: Sequence[str]) -> pd.Data
     return frame.reset_index(levels if len(levels) < frame.index.nlevels else None)
 
 
+def _labelled(frame: pd.DataFrame, labels: LabelColumn, source: str) -> pd.DataFrame:
+    """Give the column with labels our name, and mark rows with those of controls.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is no such column.
+    """
+    if labels.name != PERTURBATION:
+        frame = _with_index_as_columns(frame, (labels.name,))
+        if labels.name not in frame:
+            columns = list(map(str, frame.columns))
+            near = near_matches(labels.name, columns)
+            raise InvalidDataError(
+                f"{source} has no column {labels.name!r}.",
+                expected="a column with the label that each row predicts",
+                got=f"columns {first_few(columns)}" if columns else "no column",
+                fix=f"--perturbation {near[0]}" if near else "name its column by --perturbation.",
+            )
+        frame = frame.drop(columns=PERTURBATION, errors="ignore")
+        frame = frame.rename(columns={labels.name: PERTURBATION})
+    if not labels.controls:
+        return frame
+    frame = _with_index_as_columns(frame, (PERTURBATION,))
+    if PERTURBATION not in frame:
+        return frame  # which is refused
+    rows = frame[PERTURBATION].astype(object).isin(labels.controls)
+    marked = frame[IS_CONTROL].astype(object).mask(rows, True) if IS_CONTROL in frame else rows
+    return frame.assign(**{IS_CONTROL: marked})
+
+
 def _numeric(genes: pd.DataFrame, source: str, *, labelled: bool) -> pd.DataFrame:
     """Return genes as numbers; columns of nothing but missing values are numbers too.
 
@@ -319,7 +370,10 @@ def _numeric(genes: pd.DataFrame, source: str, *, labelled: bool) -> pd.DataFram
         shown = first_of(genes[named])
         fix = f"remove them; row names belong in a first column, {ROW_NAME!r} or unnamed."
         if likely:
-            fix = f"rename {named!r} to {PERTURBATION!r}, if it says what each row predicts."
+            fix = (
+                f"rename {named!r} to {PERTURBATION!r}, or say --perturbation {named}, if it says "
+                "what each row predicts."
+            )
         elif labelled and genes.shape[1] - len(text) == 1:
             (value,) = (name for name in map(str, genes) if name not in text)
             fix = (

@@ -390,6 +390,7 @@ def test_few_controls_are_said(task: Task) -> None:
 # ---- calibration
 
 
+@pytest.mark.slow
 def test_a_duplicate_is_the_other_half_of_the_cells(task: Task) -> None:
     settings = CellSettings()
     made = calibrate(task, cells=settings, threads=1)
@@ -430,6 +431,7 @@ def a_forecast(made: SplitDataset, *, cells: bool = True) -> anndata.AnnData:
     return forecast[~obs["perturbation"].duplicated().to_numpy()].copy()
 
 
+@pytest.mark.slow
 def test_scores_of_cells_are_judged_like_all_others(made: SplitDataset) -> None:
     without = score(a_forecast(made), split=made, calibrate=False)
     report = score(a_forecast(made), split=made, cell_metrics=True, space="pca")
@@ -452,7 +454,7 @@ def test_scores_of_cells_are_judged_like_all_others(made: SplitDataset) -> None:
 
 
 def test_profiles_without_cells_have_no_verdict(made: SplitDataset) -> None:
-    report = score(a_forecast(made, cells=False), split=made, cell_metrics=True)
+    report = score(a_forecast(made, cells=False), split=made, cell_metrics=True, calibrate=False)
     n = report.n_expected
     for name in NAMES:
         assert report.metrics[name].value is None

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.format import PREDICTIONS_FORMAT_VERSION
+from pereggrn_data.core.format import PERTURBATION, PREDICTIONS_FORMAT_VERSION
 from pereggrn_data.core.splits import Split
 
 if TYPE_CHECKING:
@@ -26,6 +26,22 @@ class TargetedGenes(StrEnum):
     REVEAL = "reveal"
     EXCLUDE = "exclude"
     AS_IS = "as-is"
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """Where predictions say what they predict, in files of other software.
+
+    Parameters
+    ----------
+    name
+        The column with the labels.
+    controls
+        Labels of control cells, beside those of the dataset.
+    """
+
+    name: str = PERTURBATION
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

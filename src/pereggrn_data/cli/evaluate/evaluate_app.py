@@ -7,6 +7,7 @@ from pathlib import Path
 from pereggrn_data.cli.evaluate import (
     calibrate_command,
     experiment_commands,
+    export_command,
     predict_command,
     run_command,
     score_command,
@@ -47,6 +48,14 @@ add_command(
     score_command.score_command,
     score_command.GROUPS,
     example="pereggrn-eval score ridge.h5ad -o scores/ridge --show worst",
+)
+add_command(
+    app,
+    "export",
+    export_command.export_command,
+    export_command.GROUPS,
+    example="pereggrn-eval export ridge.h5ad --for cell-eval -o pair\n"
+    "pereggrn-eval score pair/pred.h5ad --perturbation target_gene --control non-targeting",
 )
 app.command(
     "compare",

@@ -18,13 +18,12 @@ from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.core.errors import ExitCode
 from pereggrn_data.pipelines.experiment import RunOptions
-from pereggrn_data.pipelines.score import ScoreOptions
+from pereggrn_data.pipelines.score import OF_READING, ScoreOptions
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.experiment import ExperimentRun, Outcome
 
-_OF_ONE_FILE = ("scale", "fill_missing", "allow_missing", "check_scale", "genes", "calibration",
-                "step", "network", "name")  # fmt: skip
+_OF_ONE_FILE = (*OF_READING, "calibration", "network", "name")
 """Options of scores that are about a predictions file that somebody else made."""
 
 GROUPS = (

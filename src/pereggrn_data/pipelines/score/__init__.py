@@ -1,8 +1,9 @@
 """Score predictions against the held-out part of a dataset.
 
-The verbs are `score`, which returns a `ScoreReport`, and `calibrate`, which says what the
-metrics can tell apart; `bars_of`, `text_chart` and
-`draw_png` show one. For the command line, and for pipelines that do a whole job.
+The verbs are `score`, which returns a `ScoreReport`, `calibrate`, which says what the
+metrics can tell apart, and `export_pair`, which hands predictions to other evaluators;
+`bars_of`, `text_chart` and `draw_png` show a report. For the command line, and for
+pipelines that do a whole job.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.chart import bars_of as bars_of
     from pereggrn_data.pipelines.score.chart import draw_png as draw_png
     from pereggrn_data.pipelines.score.chart import text_chart as text_chart
+    from pereggrn_data.pipelines.score.pair_layouts import ExportOptions as ExportOptions
+    from pereggrn_data.pipelines.score.paired_files import ExportedPair as ExportedPair
+    from pereggrn_data.pipelines.score.paired_files import export_pair as export_pair
     from pereggrn_data.pipelines.score.score_inputs import gather as gather
     from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits as refuse_two_splits
+    from pereggrn_data.pipelines.score.score_options import OF_READING as OF_READING
     from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
     from pereggrn_data.pipelines.score.score_predictions import score as score
     from pereggrn_data.pipelines.score.score_report import EFFECTS_FILE as EFFECTS_FILE
@@ -40,11 +45,19 @@ __getattr__, __dir__ = lazy_names(
             "draw_png",
             "text_chart",
         ),
+        "pair_layouts": ("ExportOptions",),
+        "paired_files": (
+            "ExportedPair",
+            "export_pair",
+        ),
         "score_inputs": (
             "gather",
             "refuse_two_splits",
         ),
-        "score_options": ("ScoreOptions",),
+        "score_options": (
+            "OF_READING",
+            "ScoreOptions",
+        ),
         "score_predictions": ("score",),
         "score_report": (
             "EFFECTS_FILE",

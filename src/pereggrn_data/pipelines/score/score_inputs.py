@@ -31,7 +31,7 @@ from pereggrn_data.core.format import (
     TRAIN_FILE,
 )
 from pereggrn_data.core.labels import same_genes
-from pereggrn_data.core.prediction_types import Predictions
+from pereggrn_data.core.prediction_types import LabelColumn, Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
 from pereggrn_data.loaders.files import (
@@ -96,6 +96,7 @@ def gather(
     split: str | Path | Split | SplitDataset | None = None,
     options: SplitOptions | None = None,
     step: int | None = None,
+    label_column: LabelColumn | None = None,
     insist: str | Collection[str] = (),
     collection: str | None = None,
 ) -> ScoreInputs:
@@ -111,6 +112,8 @@ def gather(
         How to make the split again, instead of `split`.
     step
         Which time step to score.
+    label_column
+        Which column has the labels of rows, and which of them are of controls.
     insist
         Codes of findings of the dataset to pass over.
     collection
@@ -132,7 +135,7 @@ def gather(
     if isinstance(dataset, SplitDataset):
         split = dataset if split is None and options is None else split
         dataset = dataset.dataset
-    given = one_step(read_any(predictions), step)
+    given = one_step(read_any(predictions, label_column), step)
     require_perturbations(given)
     divided = dataset_and_split(given, dataset, split, options, collection, insist)
     data = divided.prepared
@@ -235,7 +238,7 @@ def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
         )
 
 
-def read_any(predictions: Any) -> Predictions:
+def read_any(predictions: Any, labels: LabelColumn | None = None) -> Predictions:
     """Read predictions from a path, or take them from memory.
 
     Raises
@@ -245,15 +248,14 @@ def read_any(predictions: Any) -> Predictions:
     InvalidDataError
         If it holds no predictions.
     """
-    if isinstance(predictions, Predictions):
-        return predictions
+    labels = labels or LabelColumn()
     if isinstance(predictions, (str, Path)):
         try:
-            return read_predictions(Path(predictions))
+            return read_predictions(Path(predictions), labels)
         except InvalidDataError as error:
             _say_if_a_network(Path(predictions), error)
             raise
-    return predictions_of(predictions)
+    return predictions_of(predictions, labels)
 
 
 def _say_if_a_network(path: Path, error: InvalidDataError) -> None:
@@ -285,7 +287,7 @@ def require_perturbations(predictions: Predictions) -> None:
         )
         fix = "add it; test_perturbations.csv has the labels."
         if near:
-            fix = f"rename {near[0]!r}."
+            fix = f"rename {near[0]!r}, or say --perturbation {near[0]}."
         elif predictions.has_row_names and len(predictions.obs):
             fix = (
                 f"if row names such as {predictions.obs.index[0]!r:.40} are the labels, call "

@@ -7,8 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import check_options, documented, normalise, option
-from pereggrn_data.core.prediction_types import CellSettings, Space, TargetedGenes
+from pereggrn_data.core.prediction_types import CellSettings, LabelColumn, Space, TargetedGenes
 
 
 class PredictionScale(StrEnum):
@@ -32,6 +33,11 @@ class Fill(StrEnum):
     CONTROL = "control"
 
 
+OF_READING = ("scale", "perturbation", "control", "fill_missing", "allow_missing", "check_scale",
+              "genes", "step")  # fmt: skip
+"""Options of :class:`ScoreOptions` that say how a file of predictions is read."""
+
+
 @documented
 @dataclass(frozen=True)
 class ScoreOptions:
@@ -51,6 +57,17 @@ class ScoreOptions:
         str(PredictionScale.EXPRESSION),
         choices=PredictionScale,
         help="expression (natural log) or logfc (over the training controls).",
+    )
+    perturbation: str = option(
+        PERTURBATION,
+        help="The column that says what each row predicts, in files of other software, such as "
+        "target_gene.",
+    )
+    control: Any = option(
+        None,
+        kind=list,
+        help="A label of control cells in such a file, such as non-targeting; its rows are "
+        "checked, not scored.",
     )
     targeted_genes: str = option(
         "reveal",
@@ -137,9 +154,15 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         normalise(self)
-        if isinstance(self.effects, str):
-            object.__setattr__(self, "effects", [self.effects])
+        for name in ("effects", "control"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, [getattr(self, name)])
         check_options(self)
+
+    @property
+    def label_column(self) -> LabelColumn:
+        """Where predictions say what they predict."""
+        return LabelColumn(self.perturbation, tuple(map(str, self.control or ())))
 
     @property
     def cells(self) -> CellSettings | None:

@@ -128,6 +128,7 @@ def score(
             split=split,
             options=split_options,
             step=wanted.step,
+            label_column=wanted.label_column,
             insist=insist,
             collection=collection,
         )
