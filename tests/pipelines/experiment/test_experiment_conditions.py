@@ -160,6 +160,40 @@ def test_every_problem_is_told_at_once(write: Write) -> None:
         lay_out(read_experiment(folder))
 
 
+def test_k_fold_makes_a_condition_of_each_fold(write: Write) -> None:
+    made = conditions(write("u", type_of_split="k_fold", regression_method=["mean", "median"]))
+    assert [(row["regression_method"], row["fold"]) for row in made.rows] == [
+        (method, fold) for method in ("mean", "median") for fold in range(5)
+    ]
+    assert {row["folds"] for row in made.rows} == {5}
+    some = conditions(write("u", type_of_split="k_fold", folds=7, fold=[0, 6])).rows
+    assert [(row["fold"], row["folds"]) for row in some] == [(0, 7), (6, 7)]
+    assert not {"fold", "folds", "heldout_cell_type"} & conditions(write("u")).rows[0].keys()
+
+
+def test_a_cell_type_makes_a_condition(write: Write) -> None:
+    folder = write("u", type_of_split="cell_type", heldout_cell_type=["a", "b"])
+    assert [row["heldout_cell_type"] for row in conditions(folder).rows] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code", "key"),
+    [
+        ({"type_of_split": ["k_fold", "interventional"]}, "split-type-not-alone", "type_of_split"),
+        ({"type_of_split": "cell_type"}, "key-missing", "heldout_cell_type"),
+        ({"fold": 1}, "key-without-effect", "fold"),
+        ({"type_of_split": "k_fold", "heldout_cell_type": "a"}, "key-without-effect",
+         "heldout_cell_type"),
+        ({"type_of_split": "k_fold", "fold": [0, 5]}, "value-out-of-range", "fold"),
+        ({"type_of_split": "k_fold", "folds": 1}, "value-of-another-kind", "folds"),
+    ],
+)  # fmt: skip
+def test_keys_of_splits_are_checked(
+    write: Write, metadata: dict[str, Any], code: str, key: str
+) -> None:
+    assert codes(write("u", **metadata)) == [(code, key)]
+
+
 @given(st.sampled_from(sorted(KEYS)))
 def test_no_key_takes_what_nobody_means(name: str) -> None:
     key = KEYS[name]

@@ -208,6 +208,34 @@ def test_a_condition_whose_files_were_damaged_is_done_again(tmp_path: Path) -> N
     assert states(quick(file, tmp_path / "out")) == ["done"]
 
 
+def test_folds_hold_out_everything_once_and_are_pooled_in_the_comparison(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, data_split_seed=0, regression_method="mean", type_of_split="k_fold", folds=2
+    )
+    assert states(quick(file, tmp_path / "out")) == ["done"] * 2
+    per_pert = pd.read_parquet(tmp_path / "out/evaluationPerPert.parquet")
+    assert per_pert["perturbation"].is_unique
+    assert sorted(per_pert["fold"].unique()) == [0, 1]
+    table = pd.read_csv(tmp_path / "out/comparison.csv")
+    assert set(table.loc[~table["is_baseline"], "runs"]) == {2}
+
+
+@pytest.mark.shared
+def test_a_cell_type_is_held_out(shared: Path, tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        perturbation_dataset="celltypes",
+        data_split_seed=0,
+        regression_method="mean",
+        type_of_split="cell_type",
+        heldout_cell_type="beta",
+    )
+    made = quick(file, tmp_path / "out", collection=str(shared / "golden/inputs"))
+    assert states(made) == ["done"], made.outcomes[0].error
+    per_pert = pd.read_parquet(tmp_path / "out/evaluationPerPert.parquet")
+    assert set(per_pert["cell_type"]) == {"beta"}
+
+
 def test_what_a_killed_process_half_wrote_is_no_file_of_the_condition(tmp_path: Path) -> None:
     """Staging folders are removed later, which must not undo a condition."""
     folder = ExperimentFolder(tmp_path)

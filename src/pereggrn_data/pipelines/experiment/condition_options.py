@@ -12,8 +12,13 @@ from pereggrn_data.core.splits import AllowedRegulators
 from pereggrn_data.pipelines.collection import network_files
 from pereggrn_data.pipelines.experiment.metadata_keys import (
     ALL_GENES,
+    CELL_TYPE_SPLIT,
     DENSE,
     EMPTY,
+    FOLD,
+    FOLDS,
+    HELDOUT_CELL_TYPE,
+    K_FOLD,
     KEYS,
     TRANSCRIPTION_FACTORS,
 )
@@ -229,8 +234,12 @@ def _split(
         )
     if kind == STRATIFIED and as_original:
         options["stratify_controls"] = True
+    if kind == K_FOLD:
+        options |= {"folds": int(row[FOLDS]), "fold": int(row[FOLD])}
+    if kind == CELL_TYPE_SPLIT:
+        options["cell_type"] = str(row[HELDOUT_CELL_TYPE])
     allowed = str(row["allowed_regulators_vs_network_regulators"])
-    if kind == INTERVENTIONAL and allowed != AllowedRegulators.ALL:
+    if kind in (INTERVENTIONAL, K_FOLD) and allowed != AllowedRegulators.ALL:
         options["allowed_regulators"] = allowed
         options["networks"] = _named_networks(networks.values(), collection)
     return options

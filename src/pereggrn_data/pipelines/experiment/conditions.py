@@ -24,9 +24,13 @@ from pereggrn_data.pipelines.experiment.metadata_findings import finding
 from pereggrn_data.pipelines.experiment.metadata_keys import (
     AGGREGATE,
     DENSE,
+    FOLD,
+    FOLDS,
+    K_FOLD,
     KEYS,
     LADDER,
     SUBNETS,
+    folds_of,
 )
 from pereggrn_data.pipelines.experiment.method_names import progresses
 from pereggrn_data.pipelines.experiment.named_data import NetworkChoice, networks_of
@@ -107,6 +111,9 @@ def lay_out(experiment: Experiment, *, collection: str | None = None) -> Conditi
     varied = {k: v for k, v in metadata.items() if k not in KEYS or KEYS[k].noted}
     baseline = varied.pop("baseline_condition")
     varied["network_datasets"] = list(networks)
+    if K_FOLD in values_of(metadata["type_of_split"]):
+        varied |= {FOLDS: folds_of(metadata)}
+        varied.setdefault(FOLD, list(range(varied[FOLDS])))
     is_ladder = metadata["expand"] == LADDER
     if not is_ladder:
         varied |= {name: metadata["kwargs"][name] for name in metadata["kwargs_to_expand"]}

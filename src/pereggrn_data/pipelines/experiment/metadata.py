@@ -20,12 +20,18 @@ from pereggrn_data.loaders.files import METADATA_FILE, experiment_file, read_map
 from pereggrn_data.pipelines.experiment.metadata_findings import finding
 from pereggrn_data.pipelines.experiment.metadata_keys import (
     AGGREGATE,
+    CELL_TYPE_SPLIT,
+    FOLD,
+    FOLDS,
     GRID,
+    HELDOUT_CELL_TYPE,
     KEYS,
+    KEYS_OF_SPLITS,
     LADDER,
     SUBNETS,
     MetadataKey,
     defaults,
+    folds_of,
 )
 from pereggrn_data.pipelines.experiment.method_names import finding_of_method
 from pereggrn_data.pipelines.experiment.named_data import finding_of_dataset, finding_of_network
@@ -141,6 +147,7 @@ def read_experiment(
         metadata.setdefault(key, value)
     found += _of_keys(metadata)
     found += _of_values(metadata)
+    found += _of_splits(metadata)
     found += _of_networks(metadata, collection)
     found += _of_datasets(metadata, collection)
     found += _of_arguments(metadata)
@@ -276,6 +283,49 @@ def _of_value(key: MetadataKey, value: Any) -> Iterable[Finding]:
         near = near_matches(str(value), known)
         hint = f"did you mean {or_list(near)}?" if near else "write one of these."
         yield finding("value-unknown", key.name, or_list(known), str(value), hint)
+
+
+def _of_splits(metadata: Mapping[str, Any]) -> Iterable[Finding]:
+    """Yield what is wrong with keys that only one type of split has."""
+    types = list(dict.fromkeys(map(str, values_of(metadata["type_of_split"]))))
+    for kind, keys in KEYS_OF_SPLITS.items():
+        if kind in types and len(types) > 1:
+            yield finding(
+                "split-type-not-alone",
+                "type_of_split",
+                f"{kind} alone, as its keys ({or_list(keys)}) are columns of every condition",
+                ", ".join(types),
+                "write another experiment for the other types.",
+            )
+        for key in keys:
+            if key in metadata and kind not in types:
+                yield finding(
+                    "key-without-effect",
+                    key,
+                    f"{key} with type_of_split: {kind}",
+                    f"type_of_split: {', '.join(types)}",
+                    f"leave it out, or write {kind}.",
+                )
+    if CELL_TYPE_SPLIT in types and HELDOUT_CELL_TYPE not in metadata:
+        yield finding(
+            "key-missing",
+            HELDOUT_CELL_TYPE,
+            f"the cell type that is held out, with type_of_split: {CELL_TYPE_SPLIT}",
+            "nothing",
+            "name one or several cell types of the dataset.",
+        )
+    folds = folds_of(metadata)
+    if not KEYS[FOLDS].fits(folds):
+        return  # of which _of_values speaks
+    for fold in _once(values_of(metadata.get(FOLD, []))):
+        if KEYS[FOLD].fits(fold) and fold >= folds:
+            yield finding(
+                "value-out-of-range",
+                FOLD,
+                f"numbers from 0 to {folds - 1}",
+                str(fold),
+                f"leave out {FOLD}, for all of them, or say {FOLDS}.",
+            )
 
 
 def _of_networks(metadata: Mapping[str, Any], collection: str | None) -> Iterable[Finding]:

@@ -38,6 +38,16 @@ EXPRESSION = ("mrna",)
 PRINCIPAL_COMPONENTS = ("svd", "pca")
 """What a subspace of principal components is called."""
 
+FOLDS, FOLD, HELDOUT_CELL_TYPE = "folds", "fold", "heldout_cell_type"
+"""Our own keys, which have a column only where they are used."""
+
+K_FOLD, CELL_TYPE_SPLIT = "k_fold", "cell_type"
+KEYS_OF_SPLITS: Mapping[str, tuple[str, ...]] = {
+    K_FOLD: (FOLDS, FOLD),
+    CELL_TYPE_SPLIT: (HELDOUT_CELL_TYPE,),
+}
+"""The keys that only one type of split has."""
+
 SUBNETS, AGGREGATE = "subnets", "do_aggregate_subnets"
 """What may be said of a network."""
 
@@ -501,6 +511,30 @@ KEYS: Mapping[str, MetadataKey] = {
             choices=_of_grammar("Matching"),
             **_TEXT,
         ),
+        MetadataKey(
+            name=FOLDS,
+            doc="Into how many folds k_fold divides perturbations (5, if not given); each fold is "
+            "a condition. The original has no such key.",
+            takes="a whole number, 2 or more",
+            fits=lambda value: _is_whole(value) and value >= 2,
+            varies=False,
+            goes_to="split --folds",
+        ),
+        MetadataKey(
+            name=FOLD,
+            doc="Which folds of k_fold are held out, counted from 0; by default all, one after "
+            "the other. The original has no such key.",
+            takes="a whole number, 0 or more",
+            fits=lambda value: _is_whole(value) and value >= 0,
+            goes_to="split --fold",
+        ),
+        MetadataKey(
+            name=HELDOUT_CELL_TYPE,
+            doc="The cell type that a cell_type split holds out, which it needs. The original has "
+            "no such key.",
+            goes_to="split --cell-type",
+            **_TEXT,
+        ),
     )
 }
 """By name."""
@@ -509,6 +543,14 @@ KEYS: Mapping[str, MetadataKey] = {
 def defaults() -> dict[str, Any]:
     """Return the keys that have a default, with it, in the order in which they are filled in."""
     return {key.name: key.default for key in KEYS.values() if key.default is not NOTHING}
+
+
+def folds_of(metadata: Mapping[str, Any]) -> Any:
+    """Return into how many folds perturbations are divided: what is said, or the default."""
+    from pereggrn_data.core.options import options_of
+    from pereggrn_data.core.splits import SplitRules
+
+    return metadata.get(FOLDS, options_of(SplitRules)[FOLDS].default)
 
 
 def metadata_keys_table() -> str:

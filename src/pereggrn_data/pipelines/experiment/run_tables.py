@@ -48,6 +48,7 @@ from pereggrn_data.pipelines.experiment.experiment_folder import (
     ExperimentFolder,
     place,
 )
+from pereggrn_data.pipelines.experiment.metadata_keys import FOLD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 PER_PERT, PER_TARGET = "evaluationPerPert.parquet", "evaluationPerTarget.parquet"
 SCORES, COMPARISON, GENES_MODELED = "scores.parquet", "comparison.csv", "genes_modeled.csv"
 _THEIR_NAMES = {"cell_label_accuracy": "cell_type_correct"}
-_VARIES_WITHOUT_METHOD = ("data_split_seed",)
+_VARIES_WITHOUT_METHOD = ("data_split_seed", FOLD)
 """Columns that pool runs of one method instead of making another method."""
 
 
