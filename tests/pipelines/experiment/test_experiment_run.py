@@ -236,6 +236,57 @@ def test_a_cell_type_is_held_out(shared: Path, tmp_path: Path) -> None:
     assert set(per_pert["cell_type"]) == {"beta"}
 
 
+def test_a_report_shows_the_finished_conditions(
+    finished: tuple[Path, ExperimentRun], tmp_path: Path
+) -> None:
+    pytest.importorskip("altair")
+    folder, _ = finished
+    page = tmp_path / "page.html"
+    made = quick(written(folder), folder / "out", report=page)
+    assert states(made) == ["kept"] * 4
+    assert page in made.files
+    text = page.read_text("utf-8")
+    assert "Experiment trial" in text
+    assert "RidgeCV" in text
+    for options in ({"report": tmp_path / "page.txt"}, {"report": page, "dry_run": True}):
+        with pytest.raises(UsageError):
+            quick(written(folder), folder / "out", **options)
+
+
+def test_splits_that_have_nothing_in_common_have_reports_of_their_own(tmp_path: Path) -> None:
+    pytest.importorskip("altair")
+    file = written(
+        tmp_path,
+        expand="ladder",
+        data_split_seed=[0, 1],
+        regression_method=["mean", "median"],
+    )
+    made = quick(file, tmp_path / "out", report=tmp_path / "page.html")
+    pages = sorted(f.name for f in made.files if f.suffix == ".html")
+    splits = sorted(f.name[:8] for f in (tmp_path / "out/splits").iterdir())
+    assert pages == [f"page-{split}.html" for split in splits]
+    assert any("each split has its own" in note for note in made.notes)
+
+
+def test_without_finished_conditions_there_is_no_report(tmp_path: Path) -> None:
+    pytest.importorskip("altair")
+    file = written(tmp_path, data_split_seed=0, regression_method="GEARS")
+    made = quick(file, tmp_path / "out", report=tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+    assert any("no condition is finished" in note for note in made.notes)
+
+
+def test_calibrations_stand_beside_a_run(tmp_path: Path) -> None:
+    file = written(tmp_path, regression_method="mean", num_genes=20)
+    run(file, tmp_path / "out", score_options=pereggrn_data.ScoreOptions(draws=200))
+    table = pd.read_csv(tmp_path / "out/calibration.csv")
+    assert set(table["split"]) == {f.name for f in (tmp_path / "out/splits").iterdir()}
+    assert not table.duplicated(["split", "metric"]).any()
+    assert {"dataset", "mae", "duplicate_wins", "discriminates"} <= {*table, *table["metric"]}
+    quick(file, tmp_path / "out")
+    assert not (tmp_path / "out/calibration.csv").exists()
+
+
 def test_what_a_killed_process_half_wrote_is_no_file_of_the_condition(tmp_path: Path) -> None:
     """Staging folders are removed later, which must not undo a condition."""
     folder = ExperimentFolder(tmp_path)

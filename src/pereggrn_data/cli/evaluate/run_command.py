@@ -16,7 +16,7 @@ from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import Manner, complain, emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
-from pereggrn_data.core.errors import ExitCode
+from pereggrn_data.core.errors import ExitCode, UsageError
 from pereggrn_data.pipelines.experiment import RunOptions
 from pereggrn_data.pipelines.score import OF_READING, ScoreOptions
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _OF_ONE_FILE = (*OF_READING, "calibration", "network", "name")
 """Options of scores that are about a predictions file that somebody else made."""
+
+_PAGES = (".html", ".htm")
+"""Endings of reports, which may lie anywhere."""
 
 GROUPS = (
     OptionGroup(RunOptions),
@@ -54,6 +57,10 @@ def run_command(
         typer.Option(help="A YAML file: of slurm, the arguments of its jobs, and how many jobs."),
     ] = None,
     output: Folder = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write a report of the finished conditions, .html."),
+    ] = None,
     force: Force = False,
     insist: Insist = None,
     collection: Collection = None,
@@ -68,6 +75,12 @@ def run_command(
     from pereggrn_data.pipelines.experiment import on_cluster, run
 
     if plan is not None:
+        if report is not None:
+            raise UsageError(
+                "--report makes no difference to --plan, which runs nothing.",
+                fix="run the experiment with --report when the script is done: what is finished "
+                "is kept.",
+            )
         _print_plan(plan, said, experiment, output, force, insist, collection)
         return
     options = RunOptions(**said.of(RunOptions))
@@ -83,6 +96,7 @@ def run_command(
             say=say,
             told=told,
             scheduler=on_cluster(scheduler, scheduler_options),
+            report=report,
         )
     for note in made.notes:
         warn(note)
@@ -110,7 +124,7 @@ def _print(made: ExperimentRun, *, dry_run: bool) -> None:
         complain(f"condition {outcome.index}: {outcome.error}")
     if not dry_run:
         for file in made.files:
-            if file.parent == made.folder:
+            if file.parent == made.folder or file.suffix in _PAGES:
                 emit(str(file))
 
 

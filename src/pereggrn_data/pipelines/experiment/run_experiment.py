@@ -29,7 +29,7 @@ from pereggrn_data.pipelines.experiment.doing_conditions import (
 from pereggrn_data.pipelines.experiment.experiment_folder import CONDITIONS_CSV, ExperimentFolder
 from pereggrn_data.pipelines.experiment.metadata import Experiment, read_experiment
 from pereggrn_data.pipelines.experiment.run_options import RunOptions
-from pereggrn_data.pipelines.experiment.run_tables import write_tables
+from pereggrn_data.pipelines.experiment.run_tables import scored_folders, write_tables
 from pereggrn_data.pipelines.experiment.work_keys import ContentHashes
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def run(
     say: Callable[[str], None] = lambda _: None,
     told: Told | None = None,
     scheduler: Scheduler | None = None,
+    report: str | Path | None = None,
     **choices: Any,
 ) -> ExperimentRun:
     """Run an experiment: all of its conditions, or those that are missing.
@@ -156,6 +157,10 @@ def run(
         Told the outcome of each condition.
     scheduler
         What does the conditions, instead of processes on this machine.
+    report
+        An ``.html`` file to which the finished conditions are written as a report, which
+        needs the extra ``report``. Where they have no table in common, each split has a
+        file of its own, whose name tells it.
     {options}
 
     Returns
@@ -169,10 +174,14 @@ def run(
         If there is no such file.
     InvalidDataError
         If the metadata cannot be run, naming every problem.
+    MissingExtraError
+        If a report is asked for, and the extra ``report`` is not installed.
     UsageError
-        If the folder cannot be written to, or a condition is asked for that there is not.
+        If the folder or the report cannot be written, or a condition is asked for that
+        there is not.
     """
     wanted = one_of(RunOptions, options, choices)
+    page = None if report is None else _report_path(report, wanted)
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(experiment, force=force, collection=collection)
     conditions = lay_out(experiment, collection=collection)
@@ -212,9 +221,27 @@ def run(
         outcomes,
         whole=len(numbers) == len(conditions),
     )
+    if page is not None:
+        from pereggrn_data.pipelines.experiment.report_of_run import write_report_of_run
+
+        folders = scored_folders(ExperimentFolder(folder), conditions)
+        pages, said = write_report_of_run(folders, page, name=experiment.name)
+        files += pages
+        notes += tuple(said)
     return ExperimentRun(
         experiment.name, folder, conditions, tuple(outcomes), changes, notes, tuple(files)
     )
+
+
+def _report_path(report: str | Path, options: RunOptions) -> Path:
+    """Check, before the work, that a report can be written."""
+    if options.dry_run:
+        raise UsageError(
+            "A dry run has no scores to report.", expected="--report, or --dry-run", got="both"
+        )
+    from pereggrn_data.pipelines.report import check_report_path
+
+    return check_report_path(user_path(report))
 
 
 def _asked_for(options: RunOptions, n: int) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ from pereggrn_data.loaders.files import (
     write_table,
     write_text,
 )
-from pereggrn_data.pipelines.compare import compare
+from pereggrn_data.pipelines.compare import compare, read_run
 from pereggrn_data.pipelines.experiment.conditions import CONDITION, Conditions
 from pereggrn_data.pipelines.experiment.doing_conditions import (
     FAILED,
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 PER_PERT, PER_TARGET = "evaluationPerPert.parquet", "evaluationPerTarget.parquet"
 SCORES, COMPARISON, GENES_MODELED = "scores.parquet", "comparison.csv", "genes_modeled.csv"
+CALIBRATION = "calibration.csv"
 _THEIR_NAMES = {"cell_label_accuracy": "cell_type_correct"}
 _VARIES_WITHOUT_METHOD = ("data_split_seed", FOLD)
 """Columns that pool runs of one method instead of making another method."""
@@ -213,7 +214,8 @@ def _evaluations(
     write_table(_joined(per_target), files[1])
     write_table(_joined(ours), files[2])
     write_text(pd.DataFrame({"genes_modeled": list(modelled)}).to_csv(), files[3])
-    return [*files, *_comparison(run, conditions, finished)]
+    runs = _folders(run, conditions, finished)
+    return [*files, *_comparison(run, runs), *_calibrations(run, runs)]
 
 
 def _with_row(frame: pd.DataFrame, row: pd.DataFrame) -> pd.DataFrame:
@@ -296,28 +298,49 @@ def _per_target(mine: pd.DataFrame, genes: pd.DataFrame, step: int) -> pd.DataFr
     )
 
 
-def _comparison(
-    run: ExperimentFolder, conditions: Conditions, finished: Mapping[int, str]
-) -> list[Path]:
-    """Write the table of `compare`, over all conditions or, if they differ, split by split."""
-    import pandas as pd
+def scored_folders(run: ExperimentFolder, conditions: Conditions) -> dict[str, list[str]]:
+    """Return the finished conditions' folders of scores by split, each as ``NAME=PATH``.
 
+    Parameters
+    ----------
+    run
+        The folder, whose tables were written.
+    conditions
+        All of the experiment.
+    """
+    finished = {
+        int(i): str(entry["key"])
+        for i, entry in _lock_of(run).get("conditions", {}).items()
+        if entry.get("key") and run.done(entry["key"]) is not None
+    }
+    return _folders(run, conditions, finished) if finished else {}
+
+
+def _folders(
+    run: ExperimentFolder, conditions: Conditions, finished: Mapping[int, str]
+) -> dict[str, list[str]]:
     named = _names(conditions, finished)
-    runs: dict[str, list[str]] = {}
+    runs: dict[str, dict[str, None]] = {}
     for i, key in sorted(finished.items()):
         said = run.done(key) or {}
         for step in said.get("steps", [1]):
             folder = run.step(run.condition(key), int(step))
             name = named[i] if said.get("steps", [1]) == [1] else f"{named[i]} steps {step}"
-            runs.setdefault(str(said.get("split")), []).append(f"{name}={folder}")
+            runs.setdefault(str(said.get("split")), {})[f"{name}={folder}"] = None
+    return {split: list(of_split) for split, of_split in runs.items()}
+
+
+def _comparison(run: ExperimentFolder, runs: Mapping[str, Sequence[str]]) -> list[Path]:
+    """Write the table of `compare`, over all conditions or, if they differ, split by split."""
+    import pandas as pd
+
     try:
-        every = [text for of_split in runs.values() for text in dict.fromkeys(of_split)]
-        table = compare(every)
+        table = compare([folder for of_split in runs.values() for folder in of_split])
     except InvalidDataError:
         tables = []
         for split, of_split in runs.items():
             try:
-                tables.append(compare(list(dict.fromkeys(of_split))).assign(split=split))
+                tables.append(compare(of_split).assign(split=split))
             except PereggrnError:
                 continue
         if not tables:
@@ -327,6 +350,26 @@ def _comparison(
         return []
     write_table(table, run.path / COMPARISON)
     return [run.path / COMPARISON]
+
+
+def _calibrations(run: ExperimentFolder, runs: Mapping[str, Sequence[str]]) -> list[Path]:
+    """Write what each metric can tell apart on each split; nothing if no score knows of it."""
+    import pandas as pd
+
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for split, of_split in runs.items():
+        for folder in of_split:
+            summary = read_run(folder).summary
+            said = summary.get("calibration")
+            for metric, values in (said if isinstance(said, Mapping) else {}).items():
+                row = {"dataset": summary["dataset"], "split": split, "metric": metric, **values}
+                rows.setdefault((split, metric), row)
+    file = run.path / CALIBRATION
+    if not rows:
+        file.unlink(missing_ok=True)
+        return []
+    write_table(pd.DataFrame(list(rows.values())), file)
+    return [file]
 
 
 def _names(conditions: Conditions, finished: Mapping[int, str]) -> dict[int, str]:
