@@ -17,13 +17,11 @@ from typing import IO
 from pereggrn_data.catalog import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.core.foreign_reading import FORMATS, reading, trusts_files
+from pereggrn_data.loaders.files import LARGEST_INDEX, BoundedIndex
 from pereggrn_data.loaders.remote import Part, RangeRefusedError, RemoteFile
 
 TAIL = 1 << 19
 """Bytes asked for first: enough for the index of some thousand members."""
-
-LARGEST_INDEX = 1 << 26
-"""Bytes: of some 600,000 members; more are read only where files are trusted (--trust)."""
 
 LARGEST_HEADER = 30 + 2 * 0xFFFF
 LARGEST_TRAILER = 24
@@ -95,7 +93,7 @@ def check_size(part: Part, archive: LockedArchive) -> None:
 def _members(file: IO[bytes] | io.RawIOBase, key: str) -> tuple[LockedMember, ...]:
     with (
         reading(key, FORMATS["zip"], problem=lambda error: _unreadable(key, error)),
-        zipfile.ZipFile(file) as archive,
+        zipfile.ZipFile(BoundedIndex(file, key, IntegrityError)) as archive,
     ):
         infos = [info for info in archive.infolist() if not info.is_dir()]
         starts = sorted({info.header_offset for info in archive.infolist()})

@@ -102,6 +102,8 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.writing import write_text as write_text
     from pereggrn_data.loaders.files.writing import written_in_one_step as written_in_one_step
     from pereggrn_data.loaders.files.writing import written_together as written_together
+    from pereggrn_data.loaders.files.zip_bounds import LARGEST_INDEX as LARGEST_INDEX
+    from pereggrn_data.loaders.files.zip_bounds import BoundedIndex as BoundedIndex
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -215,6 +217,10 @@ __getattr__, __dir__ = lazy_names(
             "write_text",
             "written_in_one_step",
             "written_together",
+        ),
+        "zip_bounds": (
+            "BoundedIndex",
+            "LARGEST_INDEX",
         ),
     },
 )

@@ -18,6 +18,7 @@ from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.core.sizes import require_memory
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.writing import written_in_one_step
+from pereggrn_data.loaders.files.zip_bounds import BoundedIndex
 
 PLAIN, JOBLIB = ".npz", ".joblib"
 PROVENANCE = "provenance"
@@ -113,7 +114,7 @@ def _check_sizes(path: Path) -> None:
         If all together do not fit into memory.
     """
     total = 0
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, zipfile.ZipFile(BoundedIndex(file, path)) as archive:
         for info in archive.infolist():
             with archive.open(info) as member:
                 version = np.lib.format.read_magic(member)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError
+from pereggrn_data.loaders.files.zip_bounds import BoundedIndex
 
 HEAD_SIZE = 4096
 """Bytes that are looked at."""
@@ -324,9 +325,9 @@ def is_zarr_folder(path: Path) -> bool:
 
 def _zip_kind(path: Path, archive: FileSignature) -> FileSignature:
     try:
-        with zipfile.ZipFile(path) as file:
+        with path.open("rb") as opened, zipfile.ZipFile(BoundedIndex(opened, path)) as file:
             names = file.namelist()[:1000]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, InvalidDataError):
         return archive
     if any(name.rsplit("/", 1)[-1] in _ZARR_PARTS for name in names):
         return _ZARR

@@ -16,6 +16,7 @@ import pytest
 from pereggrn_data.catalog import LockedArchive
 from pereggrn_data.core import sizes
 from pereggrn_data.core.errors import IntegrityError, InvalidDataError, UsageError
+from pereggrn_data.core.foreign_reading import trusting
 from pereggrn_data.core.sizes import free_memory, require_memory
 from pereggrn_data.loaders.archive.zip_index import read_local_index
 from pereggrn_data.loaders.archive.zip_member import unpack
@@ -23,9 +24,11 @@ from pereggrn_data.loaders.files import (
     read_model_file,
     read_parquet,
     read_predictions,
+    recognise,
     text_table,
     text_tables,
     write_arrays,
+    zip_bounds,
 )
 
 
@@ -68,6 +71,41 @@ def test_no_more_is_written_than_the_index_promises(tmp_path: Path, method: int)
     with path.open("rb") as raw, pytest.raises(IntegrityError, match="as the archive's index"):
         unpack(raw, member, out_file)
     assert len(out_file.getvalue()) <= 5000
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_MEMBERS", 10), ("LARGEST_INDEX", 11 * 46)])
+def test_archives_with_very_many_members_are_refused_unless_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    few, many = tmp_path / "few.zip", tmp_path / "many.zip"
+    for path, n in ((few, 5), (many, 11)):
+        with zipfile.ZipFile(path, "w") as out:
+            for i in range(n):
+                out.writestr(f"{i}", b"")
+    monkeypatch.setattr(zip_bounds, limit, value)
+
+    def read(path: Path) -> int:
+        archive = LockedArchive(key=path.name, size=path.stat().st_size, md5=None, link=None)
+        return len(read_local_index(path, archive).members or ())
+
+    assert read(few) == 5
+    with pytest.raises(IntegrityError, match=r"index of many\.zip is too long") as caught:
+        read(many)
+    assert "--trust" in str(caught.value)
+    assert recognise(many).name == "zip"
+    with trusting():
+        assert read(many) == 11
+
+
+def test_saved_models_with_very_many_members_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.npz"
+    write_arrays(path, {f"a{i}": np.zeros(1) for i in range(10)}, {"dataset": "x"})
+    assert len(read_model_file(path).content) == 10
+    monkeypatch.setattr(zip_bounds, "MOST_MEMBERS", 10)
+    with pytest.raises(InvalidDataError, match="too long"):
+        read_model_file(path)
 
 
 @pytest.mark.parametrize("filling", [b"0", b",", b"\n", b'"'])
