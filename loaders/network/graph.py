@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,13 +190,20 @@ class Network(EdgeReader):
             )
         return self._plan.sources
 
-    def odd_weights(self) -> tuple[int, int]:
-        """Count the stored edges whose weight is missing, and those whose weight is infinite.
+    def odd_edges(self) -> dict[str, int]:
+        """Count the stored edges that ``validate`` calls wrong, by what is wrong with them.
 
-        Edges of a network without weights count as neither.
+        Returns
+        -------
+        dict
+            ``"without a weight"`` (as long as the network has weights), ``"with an infinite
+            weight"``, ``"without a regulator"``, ``"with an empty regulator"``, and the same of
+            targets and cell types: how many edges, where there are any. All edges are read.
         """
-        counts = [source.odd_weights() for source in self._plan.sources]
-        return sum(missing for missing, _ in counts), sum(infinite for _, infinite in counts)
+        found: Counter[str] = Counter()
+        for source in self._plan.sources:
+            found.update(source.odd_edges())
+        return dict(found)
 
     @property
     def is_stored_somewhere(self) -> bool:

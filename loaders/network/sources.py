@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -61,11 +62,9 @@ class EdgeFile:
         """Size on disk."""
         return self.path.stat().st_size
 
-    def odd_weights(self) -> tuple[int, int]:
-        """Count weights that are missing, and that are infinite."""
-        if WEIGHT not in self.columns:
-            return 0, 0
-        return _odd(batch.column(0) for batch in batches_of(self.path, [WEIGHT]))
+    def odd_edges(self) -> Counter[str]:
+        """Count edges that ``validate`` calls wrong, by what is wrong with them."""
+        return _odd(batches_of(self.path, sorted(self.columns & set(_JUDGED))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,21 +85,38 @@ class EdgeTable:
         """Edges as stored."""
         return int(self.table.num_rows)
 
-    def odd_weights(self) -> tuple[int, int]:
-        """Count weights that are missing, and that are infinite."""
-        return _odd(self.table[WEIGHT].chunks) if WEIGHT in self.columns else (0, 0)
+    def odd_edges(self) -> Counter[str]:
+        """Count edges that ``validate`` calls wrong, by what is wrong with them."""
+        return _odd(self.table.select(sorted(self.columns & set(_JUDGED))).to_batches())
 
 
 EdgeSource = EdgeFile | EdgeTable
 
 
-def _odd(weights: Iterable[pa.Array]) -> tuple[int, int]:
-    missing = infinite = 0
-    for part in weights:
-        numbers = part.cast(pa.float64())
-        missing += pc.sum(pc.is_null(numbers, nan_is_null=True)).as_py() or 0
-        infinite += pc.sum(pc.is_inf(numbers)).as_py() or 0
-    return missing, infinite
+_JUDGED = (REGULATOR, TARGET, WEIGHT, CELL_TYPE)
+"""Columns of which a value can be wrong; an edge without a cell type holds in all of them."""
+
+
+def _odd(batches: Iterable[pa.RecordBatch]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for batch in batches:
+        for name in batch.schema.names:
+            values = batch.column(name)
+            if name == WEIGHT:
+                numbers = values.cast(pa.float64())
+                found["without a weight"] += _n(pc.is_null(numbers, nan_is_null=True))
+                found["with an infinite weight"] += _n(pc.is_inf(numbers))
+                continue
+            texts = values.cast(pa.large_string())
+            if name != CELL_TYPE:
+                found[f"without a {name}"] += texts.null_count
+            blank = pc.equal(pc.utf8_trim(texts, characters=" "), "")
+            found[f"with an empty {name.replace('_', ' ')}"] += _n(blank)
+    return +found
+
+
+def _n(marks: pa.Array) -> int:
+    return int(pc.sum(marks).as_py() or 0)
 
 
 def edge_paths(path: Path) -> list[Path]:

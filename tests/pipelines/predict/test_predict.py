@@ -14,6 +14,8 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
@@ -336,17 +338,39 @@ def test_the_result_in_python(tmp_path: Path) -> None:
         made.write(tmp_path / "p.csv")
 
 
-def test_odd_weights_of_a_network_are_said(tmp_path: Path) -> None:
-    """Of files and tables, and of what is computed of them."""
-    missing = pd.DataFrame({"regulator": ["X"], "target": ["Y"], "weight": [float("nan")]})
-    missing.to_parquet(tmp_path / "missing.parquet")
-    infinite = missing.assign(target="Z", weight=float("inf"))
-    notes = pereggrn_data.predict(
-        "demo", network=[str(tmp_path / "missing.parquet"), infinite]
-    ).notes
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("weight", float("nan"), "1 without a weight"),
+        ("weight", None, "1 without a weight"),
+        ("weight", float("-inf"), "1 with an infinite weight"),
+        ("regulator", " ", "1 with an empty regulator"),
+        ("target", None, "1 without a target"),
+        ("cell_type", "", "1 with an empty cell type"),
+    ],
+)
+def test_networks_that_validate_refuses_are_not_used(
+    tmp_path: Path, column: str, value: object, said: str
+) -> None:
+    """Files, also without statistics in the footer, and what is computed of them."""
+    path = tmp_path / "odd.parquet"
+    edges = {"regulator": "X", "target": "Y", "weight": 1.0, "cell_type": "T"}
+    rows = [edges, edges | {"target": "Z", column: value}]
+    kinds = {name: pa.float64() if name == "weight" else pa.string() for name in edges}
+    table = pa.Table.from_pylist(rows, pa.schema(kinds))
+    pq.write_table(table, path, write_statistics=False)
+    assert not pereggrn_data.validate(path).valid
+    with pytest.raises(InvalidDataError, match=r"has edges that cannot be used") as caught:
+        pereggrn_data.predict("demo", network=[str(path), table.slice(0, 1)])
+    assert said in str(caught.value)
+
+
+def test_networks_whose_edges_have_no_cell_type_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "plain.parquet"
+    edges = pd.DataFrame({"regulator": ["X"], "target": ["Y"], "cell_type": [None]})
+    edges.astype({"cell_type": object}).to_parquet(path)
+    notes = pereggrn_data.predict("demo", network=str(path)).notes
     assert "no edge between modelled genes" in notes[0]
-    assert "without a weight: 1;" in notes[1]
-    assert "with an infinite weight: 1;" in notes[2]
 
 
 def test_linear_models_are_saved_without_pickle(tmp_path: Path, network: pd.DataFrame) -> None:

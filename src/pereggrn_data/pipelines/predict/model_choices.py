@@ -77,9 +77,16 @@ def network_among(
         Names of the modelled genes.
     by_cell_type
         Whether to tell cell types apart, where edges carry them.
+
+    Raises
+    ------
+    InvalidDataError
+        If some edges are ones that ``validate`` calls an error: without a name, or with a
+        weight that is missing or infinite.
     """
     if stored is None:
         return None, ()
+    _refuse_odd_edges(stored)
     if by_cell_type:
         edges = stored.subset(targets=list(genes)).edges()
         network = _typed(edges[edges["regulator"].isin(list(genes))])
@@ -96,17 +103,20 @@ def network_among(
             f"{stored.name} has no edge between modelled genes (are the names of another kind?), "
             "so it is the empty network here."
         ]
-    return network, (*notes, *_of_weights(stored))
+    return network, tuple(notes)
 
 
-def _of_weights(stored: Network) -> list[str]:
-    """Say what ``validate`` calls an error in weights of a network that is used all the same."""
-    missing, infinite = stored.odd_weights()
-    return [
-        f"Edges of {stored.name} {what}: {n}; `pereggrn-data validate` names them."
-        for n, what in ((missing, "without a weight"), (infinite, "with an infinite weight"))
-        if n
-    ]
+def _refuse_odd_edges(stored: Network) -> None:
+    """Check that no edge is one that ``validate`` calls an error."""
+    if found := stored.odd_edges():
+        raise InvalidDataError(
+            f"The network {stored.name} has edges that cannot be used.",
+            expected="a regulator, a target and, if the network has weights, a finite weight in "
+            "every row",
+            got=", ".join(f"{n} {what}" for what, n in found.items()),
+            fix="remove these edges, or write -1 for all weights of an unweighted network; "
+            "`pereggrn-data validate` names the rows of a file.",
+        )
 
 
 def _typed(edges: pd.DataFrame) -> RegulatorySets:
