@@ -174,6 +174,7 @@ def _assembled(reader: H5adReader) -> AnnData:
     for slot in MAPPINGS:
         for key, value in reader.mapping(slot, every=True).items():
             try:
+                _check_sparse(value, f"{slot}[{key!r}]")
                 getattr(adata, slot)[key] = value
             except Exception as error:  # anndata refuses what does not fit in many ways
                 reader.leave(slot, key, described(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -28,6 +28,8 @@ VALUES_PER_BLOCK = 4_000_000
 
 _CHUNK_VALUES = 1 << 16
 """Values that are packed together in files that we write."""
+
+_Sparse = TypeVar("_Sparse")
 
 _SPARSE = {"csr_matrix": "csr", "csc_matrix": "csc"}
 
@@ -67,7 +69,7 @@ def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
     Raises
     ------
     ValueError
-        If it is something else, or its parts do not fit together.
+        If it is something else, its parts do not fit together, or a place has several values.
     """
     described = matrix_in_file(element)
     require_fits(element, may_be_unwritten=True)
@@ -78,7 +80,11 @@ def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
     data, indices, indptr = (element[key][()] for key in ("data", "indices", "indptr"))
     make = sparse.csr_matrix if _kind(element) == "csr" else sparse.csc_matrix
     data = data.astype(data.dtype.newbyteorder("="), copy=False)
-    return make((data, indices, indptr), shape=described.shape)
+    n_major, n_minor = described.shape if _kind(element) == "csr" else described.shape[::-1]
+    # SciPy itself would read anywhere in memory.
+    _check_pointers(indptr, n_major, len(data), len(indices))
+    _check_inside(indices, n_minor)
+    return _without_repetition(make((data, indices, indptr), shape=described.shape))
 
 
 def compressed_matrix(
@@ -198,15 +204,37 @@ def _sparse_blocks(
         _check_inside(inside, n_minor)
         parts = np.asarray(data[low:high]), inside, indptr[start : stop + 1] - low
         if kind == "csr":
-            yield Block(start, 0, sparse.csr_array(parts, shape=(stop - start, n_minor)))
+            rows = sparse.csr_array(parts, shape=(stop - start, n_minor))
+            yield Block(start, 0, _without_repetition(rows))
         else:
-            yield Block(0, start, sparse.csc_array(parts, shape=(n_minor, stop - start)))
+            columns = sparse.csc_array(parts, shape=(n_minor, stop - start))
+            yield Block(0, start, _without_repetition(columns))
         start = stop
 
 
 def _check_inside(indices: npt.NDArray[Any], n: int) -> None:
     if indices.size and (indices.min() < 0 or indices.max() >= n):
         raise ValueError(f"sparse indices outside 0..{n - 1}")
+
+
+def _without_repetition(matrix: _Sparse) -> _Sparse:
+    """Return a compressed matrix, after checking that no place in it has several values.
+
+    SciPy would add them up in some operations, and take each by itself in others. The order
+    of indices within a row or column means nothing, and is left as it is.
+
+    Raises
+    ------
+    ValueError
+        If a place has several values.
+    """
+    known: Any = matrix
+    if not known.has_canonical_format:
+        if not known.has_sorted_indices:
+            known = known.sorted_indices()
+        if not known.has_canonical_format:
+            raise ValueError("the sparse matrix has several values at one place")
+    return matrix
 
 
 def _check_pointers(
@@ -349,7 +377,7 @@ def _reader(
         inside = _native(np.asarray(indices[low:high]))
         _check_inside(inside, shape[1])
         parts = _native(np.asarray(data[low:high])), inside, indptr[start : stop + 1] - low
-        return sparse.csr_array(parts, shape=(stop - start, shape[1]))
+        return _without_repetition(sparse.csr_array(parts, shape=(stop - start, shape[1])))
 
     return read
 

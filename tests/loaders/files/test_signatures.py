@@ -150,9 +150,10 @@ def test_zarr_folder(tmp_path: Path) -> None:
     folder = tmp_path / "x.zarr"
     folder.mkdir()
     (folder / "zarr.json").write_text("{}")
-    for read in (split, validate, read_predictions):
-        with pytest.raises(MissingFileError, match="zarr store"):
+    for read in (split, read_predictions):
+        with pytest.raises(InvalidDataError, match="zarr store, but not one of AnnData"):
             read(folder)
+    assert [finding.code for finding in validate(folder).errors] == ["file-unreadable"]
 
 
 def test_content_counts_where_the_ending_says_nothing(small_dataset: Make, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,15 @@ from anndata import AnnData
 from scipy import sparse
 
 import pereggrn_data.loaders.files.matrices.blocks as blocks
-from pereggrn_data import validate
-from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
+from pereggrn_data import split, validate
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+)
+from pereggrn_data.core.resources import Resources
+from pereggrn_data.loaders.files.matrices.blocks import whole_matrix
 
 Make = Callable[[], AnnData]
 LEVEL = "expression_level_after_perturbation"
@@ -208,6 +216,71 @@ def test_broken_sparse_matrix(small_dataset: Make, tmp_path: Path, part: str) ->
         del file["X"][part]
         file["X"][part] = values[:-1] if part == "data" else values + 10**6
     assert codes(tmp_path / "s.h5ad") == ["element-unreadable"]
+
+
+def again(adata: AnnData, kind: str, parts: tuple[Any, Any, Any]) -> Any:
+    """Return an object around the parts of a compressed matrix, which SciPy has not looked at."""
+    make = sparse.csr_matrix if kind == "csr" else sparse.csc_matrix
+    adata.X = make(adata.X)
+    adata.X.data, adata.X.indices, adata.X.indptr = parts
+    return adata
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize("where", ["file", "large file", "object"])
+@pytest.mark.parametrize("damage", ["twice", "twice, apart", "outside", "below 0", "pointers"])
+def test_odd_sparse_matrices_are_refused_by_validation_and_by_use(
+    small_dataset: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    where: str,
+    damage: str,
+) -> None:
+    adata = small_dataset()
+    whole = (sparse.csr_matrix if kind == "csr" else sparse.csc_matrix)(np.asarray(adata.X) + 0.1)
+    data, indices, indptr = whole.data.copy(), whole.indices.copy(), whole.indptr.copy()
+    if damage == "twice":
+        indices[1] = indices[0]
+    elif damage == "twice, apart":
+        indices[2] = indices[0]
+    elif damage == "outside":
+        indices[2] = 1000
+    elif damage == "below 0":
+        indices[2] = -1
+    else:
+        indptr[[1, 2]] = indptr[[2, 1]]
+    given: Any = again(adata, kind, (data, indices, indptr))
+    if where != "object":
+        given = tmp_path / "s.h5ad"
+        small = small_dataset()
+        small.X = whole
+        small.write_h5ad(given)
+        with h5py.File(given, "a") as file:
+            for name, part in (("indices", indices), ("indptr", indptr)):
+                file["X"][name][:] = part
+    if where == "large file":
+        monkeypatch.setattr(Resources, "bytes_to_hold", 1)
+    report = validate(given)
+    assert [finding.code for finding in report.errors] == ["element-unreadable"]
+    with pytest.raises(InvalidDataError) as caught:
+        split(given)
+    assert "sparse" in str(caught.value)
+
+
+def test_the_order_of_indices_means_nothing(small_dataset: Make, tmp_path: Path) -> None:
+    adata = small_dataset()
+    dense = np.asarray(adata.X) + 0.1
+    whole = sparse.csr_matrix(dense)
+    for start, stop in itertools.pairwise(whole.indptr):
+        whole.data[start:stop] = whole.data[start:stop][::-1].copy()
+        whole.indices[start:stop] = whole.indices[start:stop][::-1].copy()
+    adata.X = whole
+    adata.write_h5ad(tmp_path / "s.h5ad")
+    with h5py.File(tmp_path / "s.h5ad") as file:
+        assert file["X"]["indices"][0] > file["X"]["indices"][1]
+        np.testing.assert_array_equal(whole_matrix(file["X"]).toarray(), dense)
+    assert "element-unreadable" not in codes(tmp_path / "s.h5ad")
 
 
 def test_file_is_not_changed(written: Path) -> None:
