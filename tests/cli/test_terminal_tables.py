@@ -151,6 +151,8 @@ def test_thousands_of_columns_are_laid_out_at_once() -> None:
     columns = [f"column {i}" for i in range(4000)]
     rows = [[str(i) for i in range(4000)]]
     made = lay_out(columns, rows, right=columns, width=80, expendable=columns[:10])
-    assert made.heading[0].startswith("column 0")
-    assert len(made.left_out) == 4000 - len(made.heading[0].split("  "))
-    assert max(map(len, made.body)) <= 80
+    assert made.heading[0].startswith("column")
+    shown = len(made.body[0].split())
+    assert shown > 1
+    assert len(made.left_out) == 4000 - shown
+    assert max(map(len, (*made.heading, *made.body))) <= 80

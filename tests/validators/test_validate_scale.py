@@ -233,10 +233,12 @@ def test_transforms_are_seen_where_all_expression_is_small(seed: int) -> None:
     scale, rows = with_scale(x[:100], x[:200]), [f"r{i}" for i in range(20)]
     for shrunk in (0.75, 1.0, 1.15):
         assert list(check_scale(shrunk * forecast, scale, row_names=rows)) == []
-    for transform in (LOG_TWICE, SQRT_OF_LOG):
+    assert f"predictions-{SQRT.name}" == "predictions-sqrt"
+    codes = ("predictions-log-twice", "predictions-sqrt-of-log")
+    for transform, code in zip((LOG_TWICE, SQRT_OF_LOG), codes, strict=True):
         changed = transform.of_log(np.maximum(forecast, 0))
         (found,) = check_scale(changed, scale, row_names=rows)
-        assert found.code == f"predictions-{transform.name}"
+        assert found.code == code
         assert found.severity == "warning"
 
 

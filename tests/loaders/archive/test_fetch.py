@@ -15,6 +15,7 @@ from archive_server import ArchiveServer, Faults
 from archives import DATASETS, RECORD, SIMULATION, small_h5ad, stand_in
 from service_fixtures import Ran
 
+from pereggrn_data import __version__
 from pereggrn_data.core.errors import IntegrityError, NetworkError, UnknownNameError, UsageError
 from pereggrn_data.loaders.archive import NotInReleaseError
 from pereggrn_data.loaders.archive.zip_index import TAIL
@@ -385,7 +386,7 @@ def test_room_on_the_disk_is_checked_before_anything_is_downloaded(
 def test_the_service_sees_who_we_are(serve: Serve, big: Path, cache_folder: Path) -> None:
     server = serve({"perturbation_data.zip": big})
     fetch("norman")
-    assert all(s.agent.startswith("pereggrn-data/") and "+http" in s.agent for s in server.seen)
+    assert all(s.agent == f"pereggrn-data/{__version__}" for s in server.seen)
 
 
 def test_other_compression_needs_the_whole_archive(

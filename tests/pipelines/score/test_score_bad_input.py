@@ -247,6 +247,12 @@ CASES = [
         is_error=False,
     ),
     Case("log twice", values(np.log1p), ("predictions-log-twice", "numpy.expm1"), is_error=False),
+    Case(
+        "square root of logs",
+        values(np.sqrt),
+        ("predictions-sqrt-of-log", "square"),
+        is_error=False,
+    ),
     Case("log2", values(lambda x: x / np.log(2)), ("predictions-log2", "ln(2)"), is_error=False),
     Case(
         "all zero",
