@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
+from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.spoiled_names import looks_spoiled
 from pereggrn_data.validators.findings import show
@@ -145,7 +146,8 @@ def sampled_raw(parts: ExpressionParts) -> Scan | None:
             lambda: iter([Block(0, sample.column, sample.values)]),
         )
         return scan(few, problems=COUNT_PROBLEMS)
-    except READ_FAILURES:
+    except READ_FAILURES as error:
+        let_through(error)
         return None  # validation names it; nothing is computed with raw
 
 
@@ -175,6 +177,7 @@ def _scanned(
     try:
         return [], scan(matrix, rows, columns, problems=problems)
     except READ_FAILURES as error:
+        let_through(error)
         # From HDF5 for damaged chunks, from our loader for damaged sparse indices.
         got = f"{type(error).__name__}: {error}".splitlines()[0]
         return [RULES["element-unreadable"].found(got, slot=slot)], None

@@ -22,9 +22,12 @@ READ_FAILURES = (
     ValueError,
     TypeError,
     OverflowError,
-    MemoryError,
 )
-"""What HDF5 raises where a file is damaged; a damaged size asks for any amount of memory."""
+"""What HDF5 raises where a file is damaged.
+
+Not a lack of memory: what a file says of its size is compared with what there is before any
+is taken, so that the rest says nothing about the file.
+"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
+from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.core.format import (
     CELL_TYPE,
     CLUSTER_LABEL,
@@ -177,6 +178,7 @@ def _assembled(reader: H5adReader) -> AnnData:
                 _check_sparse(value, f"{slot}[{key!r}]")
                 getattr(adata, slot)[key] = value
             except Exception as error:  # anndata refuses what does not fit in many ways
+                let_through(error)
                 reader.leave(slot, key, described(error))
     raw_var = reader.raw_var() if raw_names is not None else None
     if raw_var is not None:
@@ -374,7 +376,7 @@ def _explaining_failures(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except PereggrnError:
         raise
-    except Exception as error:  # MemoryError too: a damaged size asks for any amount
+    except Exception as error:  # HDF5 and anndata raise nearly every type
         problem = hdf5_problem(path, error)
         if isinstance(problem, InvalidDataError):
             problem.what = f"{path} cannot be read as AnnData: {described(error)}"

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
+from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
 from pereggrn_data.loaders.files.hdf5_files import open_hdf5
 from pereggrn_data.loaders.files.matrices.blocks import (
@@ -115,7 +116,8 @@ def _is_cell_ranger(path: Path) -> bool:
         with open_hdf5(path) as file:
             groups = [g for g in file.values() if isinstance(g, h5py.Group)]
             return "obs" not in file and any("barcodes" in g for g in groups)
-    except READ_FAILURES:
+    except READ_FAILURES as error:
+        let_through(error)
         return False  # what is wrong is said by whoever reads it
 
 
@@ -137,6 +139,7 @@ def _explained(path: Path, read: Callable[[], _Read]) -> _Read:
     try:
         return read()
     except (*READ_FAILURES, UnicodeDecodeError, pd.errors.ParserError) as error:
+        let_through(error)
         raise InvalidDataError(
             f"{path} cannot be read as counts: {type(error).__name__}: {error}".split("\n")[0],
             expected="a complete .h5ad, .zarr, Cell Ranger .h5 or mtx folder, CSV, TSV or parquet",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import pandas as pd
 
+from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.core.format import PEREGGRN_UNS
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.loaders.files.h5ad_elements import (
@@ -150,5 +151,6 @@ def has_predictions_header(path: Path) -> bool:
     try:
         with open_hdf5(path) as file:
             return isinstance(file.get("uns"), h5py.Group) and PEREGGRN_UNS in file["uns"]
-    except READ_FAILURES:
+    except READ_FAILURES as error:
+        let_through(error)
         return False

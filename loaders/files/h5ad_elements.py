@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.errors import MissingFileError
+from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.core.format import (
     CELL_TYPE,
     HIGHLY_VARIABLE_RANK,
@@ -159,7 +160,8 @@ class H5adReader:
         try:
             table = self._columns_of(self.file[slot])
             return [str(v) for v in np.asarray(table.read(name), dtype=object)]
-        except Exception:  # HDF5 raises nearly every type
+        except Exception as error:  # HDF5 raises nearly every type
+            let_through(error)
             return None
 
     def uns(self, *, every: bool) -> dict[str, Any]:
@@ -211,6 +213,7 @@ class H5adReader:
         try:
             return read()
         except Exception as error:  # anndata and h5py raise nearly every type
+            let_through(error)
             _raise_if_locked(self.path, error)
             got = described(error)
             self.problems.append(RULES["element-unreadable"].found(got, slot=slot, column=column))
@@ -228,6 +231,7 @@ class H5adReader:
                 raise ValueError("an awkward array, which needs the package awkward")
             return read_any(element) if every else _LEFT
         except Exception as error:  # anndata and h5py raise nearly every type
+            let_through(error)
             self.leave(slot, key, described(error))
             return _LEFT
 
@@ -257,6 +261,7 @@ class H5adReader:
             table = self._columns_of(element)
             names = table.names()
         except Exception as error:  # anndata and h5py raise nearly every type
+            let_through(error)
             _raise_if_locked(self.path, error)
             unreadable = hdf5_problem(self.path, error)
             unreadable.what = f"The names in {slot} of {self.path} cannot be read."
@@ -281,6 +286,7 @@ class H5adReader:
                 try:
                     columns[name] = _of_length(table, name, len(names))
                 except Exception as error:  # anndata and h5py raise nearly every type
+                    let_through(error)
                     self.leave(slot, name, described(error))
         frame = pd.DataFrame(
             {name: pd.Series(values) for name, values in columns.items()},

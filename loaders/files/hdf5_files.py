@@ -212,7 +212,7 @@ def writing_hdf5(path: Path, mode: str = "w") -> Iterator[h5py.File]:
         try:
             with h5py.File(forgiving, mode) as file:
                 yield file
-        except READ_FAILURES as error:
+        except (*READ_FAILURES, MemoryError) as error:
             raise (forgiving.failure or error) from None
         if forgiving.failure is not None:
             raise forgiving.failure

@@ -145,6 +145,8 @@ def _look_and_leave(path: Path, seconds: float, writer: int) -> None:
         import faulthandler
 
         faulthandler.disable()
+        # Ctrl-C goes to all processes; the one that waits ends this one, which has no say.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         # What libraries print when they crash is nobody's business.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         os.write(writer, bytes([_looked(path, seconds)]))
@@ -280,4 +282,5 @@ def _read_values(values: h5py.Dataset, numbers_left: int) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(int(_looked(Path(sys.argv[1]), float(sys.argv[2]))))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError
+from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.loaders.files.zip_bounds import BoundedIndex
 
 HEAD_SIZE = 4096
@@ -407,7 +408,13 @@ def hdf5_problem(path: Path, error: BaseException) -> PereggrnError:
     """Return the error to raise where HDF5 cannot open or read a file, with its cause.
 
     A lock that is refused and a disk that fails are no fault of the file.
+
+    Raises
+    ------
+    KeyboardInterrupt, MemoryError
+        If it comes from one of these.
     """
+    let_through(error)
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     system = error.errno if isinstance(error, OSError) else None
     if system is None and (found := _SYSTEM_ERROR.search(str(error))):

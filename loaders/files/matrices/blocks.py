@@ -53,6 +53,7 @@ def matrix_in_file(element: h5py.Dataset | h5py.Group) -> Matrix:
         raise ValueError(f"a matrix stored as {kind!r}; dense, CSR and CSC are known")
     shape = (int(shape_stored[0]), int(shape_stored[1]))
     data, indices, indptr = (element[key] for key in ("data", "indices", "indptr"))
+    require_fits(indptr)
     return Matrix(shape, data.dtype, lambda: _sparse_blocks(data, indices, indptr[:], shape, kind))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
-from pereggrn_data.core.foreign_reading import FORMATS, reading
+from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import StoredMatrix
@@ -136,7 +136,8 @@ def is_large(path: Path, *slots: str) -> bool:
             try:
                 element = reader.matrix(slot)
                 total += 0 if element is None else bytes_of(element)
-            except READ_FAILURES:
+            except READ_FAILURES as error:
+                let_through(error)
                 continue  # whoever reads it says what is wrong with it
     return total > resources().bytes_to_hold
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.foreign_reading import FORMATS, reading
+from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import StoredMatrix
@@ -229,6 +229,7 @@ def _uns(group: Any, left: list[Finding]) -> dict[str, Any]:
         try:
             values[key] = read_elem(group["uns"][key])
         except Exception as error:  # anndata and zarr raise nearly every type
+            let_through(error)
             if key in WITH_RULES["uns"]:
                 raise
             got = f"{type(error).__name__}: {error}".splitlines()[0]

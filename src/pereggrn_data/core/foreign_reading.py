@@ -117,6 +117,7 @@ def reading(
         error.add_note(f"while {source} was read")
         raise
     except Exception as error:
+        let_through(error)
         if is_mistake(error):
             raise
         if isinstance(error, OSError) and error.errno not in _DAMAGE:
@@ -124,6 +125,26 @@ def reading(
         if problem is not None:
             raise problem(error) from error
         raise unreadable(source, form, error) from error
+
+
+def let_through(error: BaseException) -> None:
+    """Raise again what says nothing about a file: Ctrl-C, or a lack of memory.
+
+    Whoever catches all that a library raises calls this first. Libraries of C catch what is
+    raised inside of them, and raise an error of their own with the first as its cause.
+
+    Raises
+    ------
+    KeyboardInterrupt, MemoryError
+        If the error is one, or comes from one.
+    """
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, (KeyboardInterrupt, MemoryError)):
+            raise at
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
 
 
 def unreadable(source: object, form: ForeignFormat, error: BaseException) -> InvalidDataError:
