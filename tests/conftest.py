@@ -49,6 +49,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Thousands of damaged files, and every interruption, are for those who ask.
+    if os.environ.get("PEREGGRN_TRIALS") != "1":
+        for item in items:
+            if item.get_closest_marker("trial"):
+                item.add_marker(pytest.mark.skip(reason="PEREGGRN_TRIALS is not 1"))
     if SHARED_IS_HERE:
         return
     skip = pytest.mark.skip(reason="needs the shared real data, which are not here")

@@ -76,6 +76,7 @@ def test_damaged_files_are_refused_or_read_as_they_were() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_damaged_files(kind: str) -> None:
     found = tried({kind: [*ONCE_FAILED.get(kind, ()), *range(1000, 1150)]})

@@ -131,7 +131,7 @@ CASES = [
     ("split over another", "full", False),
     ("predict", "kill", False),
     *(
-        pytest.param(verb, kind, True, marks=pytest.mark.slow)
+        pytest.param(verb, kind, True, marks=(pytest.mark.slow, pytest.mark.trial))
         for verb, kind in itertools.product(VERBS, KINDS)
     ),
 ]
@@ -187,7 +187,9 @@ def test_all_or_nothing(
         assert left == names, "nothing is left of the run before"
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.trial))]
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fetch_is_complete_or_not_there(
     run: Run, place: Path, kind: str, *, every: bool
