@@ -27,7 +27,10 @@ import pytest
 from given_files import GIVEN
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted(p for p in (REPOSITORY / "docs").rglob("*.md") if p.parent.name != "generated"),
+]
 BLOCK = re.compile(
     r"(?P<marks>(?:<!-- [a-z ]+: [^\n]+ -->\n)*)"
     r"^```(?P<language>console|bash|sh|python)\n(?P<text>.*?)^```$",

@@ -96,7 +96,7 @@ add_command(
     "run",
     run_command.run_command,
     run_command.GROUPS,
-    example="pereggrn-eval run three_methods.json -o three_methods",
+    example="pereggrn-eval run three_methods.json -o three_methods  # an experiment of your own",
 )
 
 

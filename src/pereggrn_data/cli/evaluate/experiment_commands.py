@@ -24,7 +24,10 @@ def register(program: typer.Typer) -> None:
     program.add_typer(app, name="experiment")
 
 
-@app.command("check", example="pereggrn-eval experiment check three_methods.json")
+@app.command(
+    "check",
+    example="pereggrn-eval experiment check three_methods.json  # an experiment of your own",
+)
 def check_command(
     files: Annotated[
         list[Path],
@@ -67,7 +70,8 @@ def check_command(
 
 
 @app.command(
-    "conditions", example="pereggrn-eval experiment conditions three_methods.json > conditions.csv"
+    "conditions",
+    example="pereggrn-eval experiment conditions three_methods.json  # an experiment of your own",
 )
 def conditions_command(
     file: Annotated[
