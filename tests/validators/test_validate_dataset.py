@@ -306,8 +306,12 @@ def test_a_label_that_is_no_text_hides_no_finding(small_dataset: Make) -> None:
     assert {"perturbation-not-text", "perturbation-order"} <= found
 
 
+# pandas takes texts for equal that differ behind a NUL, and HDF5 ends them there.
+WITHOUT_NUL = st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=6)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-@given(labels=st.lists(st.text(max_size=6), min_size=6, max_size=6), data=st.data())
+@given(labels=st.lists(WITHOUT_NUL, min_size=6, max_size=6), data=st.data())
 def test_any_label_and_level_gives_a_report(small_dataset: Make, labels: Any, data: Any) -> None:
     anything = st.one_of(st.none(), st.text(max_size=5), st.floats(), st.integers())
     adata = small_dataset()
