@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,8 +114,30 @@ def test_demo(run: Any, tmp_path: Path) -> None:
     assert files[-1].endswith("report.html") or "pip install altair" in what_next
     assert "better (right)" in out
     assert "simulating" in err
+    assert_readme_shows(run, tmp_path / "d")
     printed = strict(run("demo", "-o", "d2", "--json")[1])
     assert set(printed["metrics"]) == {n for n, m in METRICS.items() if not m.of_cells}
+
+
+def assert_readme_shows(run: Any, folder: Path) -> None:
+    """The README's picture is of what the demo has just made."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    (shown,) = re.findall(r"!\[.*\]\((docs/.*\.svg)\)", readme.read_text("utf-8"))
+    assert run("plot", "heatmap", str(folder), "-o", str(folder / "new.svg"))[0] == 0
+    old, new = (
+        re.findall(r"<text[^>]*>([^<]*)<", file.read_text("utf-8"))
+        for file in (readme.parent / shown, folder / "new.svg")
+    )
+    assert len(old) == len(new)
+    for a, b in zip(old, new, strict=True):
+        # The last digit may be another one with another library of linear algebra.
+        digits = [t.replace("\N{MINUS SIGN}", "-").removesuffix(" ?") for t in (a, b)]
+        try:
+            assert float(digits[0]) == pytest.approx(float(digits[1]), abs=0.2)
+        except ValueError:
+            assert a == b
 
 
 def test_demo_without_matplotlib(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from pereggrn_data import open_network
 from pereggrn_data.core.errors import MissingExtraError, UnknownNameError, UsageError
 from pereggrn_data.pipelines.report import FIGURES, plot, writing_reports
 from pereggrn_data.pipelines.report.printing import ENDINGS, brief, new_figure, style, write_figure
@@ -19,6 +23,14 @@ from pereggrn_data.pipelines.score import score
 from pereggrn_data.pipelines.split import split
 
 pytest.importorskip("matplotlib")
+
+PICTURES = Path(__file__).parent / "pictures"
+"""What each figure looked like when somebody last looked at it, without its words."""
+
+TOLERANCE = 0.5
+"""Root mean square of differences, of 255. Equal input makes equal pictures with matplotlib
+3.9.0 and 3.11.2 (0.0); hatches that are left out make 2.5, one number of another sign 16,
+exchanged colours 64."""
 
 OF_SCORES = [name for name, figure in FIGURES.items() if not figure.of_network]
 
@@ -78,6 +90,54 @@ def test_of_scores(kind: str, run: Path, data: ReportData, tmp_path: Path) -> No
     assert again.read_bytes() == file.read_bytes()
 
 
+def without_words(figure: Any) -> Any:
+    """Return a figure with its shapes only, at places that no font has a say in."""
+    from matplotlib.legend import Legend
+    from matplotlib.text import Text
+    from matplotlib.ticker import NullFormatter
+
+    for legend in figure.findobj(Legend):
+        legend.remove()
+    for axes in figure.axes:
+        axes.xaxis.set_major_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(NullFormatter())
+    for text in figure.findobj(Text):
+        if text.get_text():
+            text.set_visible(False)
+    figure.set_layout_engine("none")
+    return figure
+
+
+def drawn(kind: str, data: ReportData) -> Any:
+    """Return a figure of the fixture's scores; those over datasets of two alike."""
+    figure = FIGURES[kind]
+    if figure.of_network:
+        return figure.home.printed(open_network("demo"))
+    if figure.home.lacking(data) is not None:
+        other = data.metrics.assign(dataset="another", percent=data.metrics["percent"] - 20)
+        data = dataclasses.replace(data, metrics=pd.concat([data.metrics, other]))
+    return figure.home.printed(data)
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_looks_as_it_did(kind: str, data: ReportData, tmp_path: Path) -> None:
+    """Shapes, colours and hatches are compared; words are those of the SVG, tested above."""
+    from matplotlib.testing.compare import compare_images
+
+    with style():
+        new = tmp_path / f"{kind}.png"
+        without_words(drawn(kind, data)).savefig(new, dpi=60)
+    seen = shutil.copy(PICTURES / new.name, tmp_path / f"{kind}-as-it-was.png")
+    difference = compare_images(str(seen), str(new), TOLERANCE)
+    assert difference is None, (
+        f"{difference}\nIf {new} is what it should be, copy it to {PICTURES / new.name}."
+    )
+
+
+def test_pictures_are_of_figures() -> None:
+    assert {file.stem for file in PICTURES.iterdir()} == set(FIGURES)
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.usefixtures("_read_once")
 def test_formats(ending: str, run: Path, tmp_path: Path) -> None:
@@ -110,8 +170,6 @@ def test_chosen_perturbations(run: Path, data: ReportData, tmp_path: Path) -> No
 
 
 def test_neighbourhood_of_a_gene(tmp_path: Path) -> None:
-    from pereggrn_data import open_network
-
     network = open_network("demo")
     gene = network.targets()[0]
     plot("network", "demo", tmp_path / "x.svg", genes=[gene])

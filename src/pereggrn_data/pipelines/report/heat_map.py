@@ -165,7 +165,7 @@ def printed(data: ReportData, **_: Any) -> Any:
                 axes.add_patch(
                     Rectangle(
                         (x + 0.02, y + 0.04), 0.96, 0.92, fill=False, hatch="//////",
-                        edgecolor=LIGHT["paper"], linewidth=0,
+                        edgecolor=LIGHT["grid"], linewidth=0,
                     )
                 )  # fmt: skip
             axes.text(
@@ -176,7 +176,7 @@ def printed(data: ReportData, **_: Any) -> Any:
         Patch(color=LIGHT["better"], label="better than the mean, %"),
         Patch(color=LIGHT["worse"], label="worse"),
         Patch(
-            facecolor=LIGHT["better"], alpha=0.45, hatch="//////", edgecolor=LIGHT["paper"],
+            facecolor=LIGHT["better"], alpha=0.45, hatch="//////", edgecolor=LIGHT["grid"],
             label="undecided (?)",
         ),
     ]  # fmt: skip

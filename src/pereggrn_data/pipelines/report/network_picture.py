@@ -54,18 +54,12 @@ def printed(network: Network, *, genes: Sequence[str] = (), **_: Any) -> Any:
     }
     ends = [(("left", r), ("middle", t)) for r, t in _pairs(above)]
     ends += [(("middle", r), ("right", t)) for r, t in _pairs(below)]
-    for start, end in ends:
-        (x0, y0), (x1, y1) = places[start], places[end]
-        axes.annotate(
-            "", (x1 - 0.07, y1), xytext=(x0 + 0.07, y0),
-            arrowprops={"arrowstyle": "-|>", "color": LIGHT["muted"], "linewidth": 0.5,
-                        "mutation_scale": 5, "shrinkA": 0, "shrinkB": 0},
-        )  # fmt: skip
     sides = {"left": ("right", -0.05), "middle": ("center", 0.0), "right": ("left", 0.05)}
+    boxes = {}
     for (side, name), (x, y) in places.items():
         align, dx = sides[side]
         if side == "middle":
-            axes.text(
+            boxes[side, name] = axes.text(
                 x, y, brief(name), ha=align, va="center", fontsize=TYPE_SIZE, fontweight="bold",
                 bbox={"boxstyle": "round,pad=0.25", "facecolor": LIGHT["paper"],
                       "edgecolor": LIGHT["series0"], "linewidth": 0.8},
@@ -73,6 +67,15 @@ def printed(network: Network, *, genes: Sequence[str] = (), **_: Any) -> Any:
         else:
             axes.plot(x, y, "o", color=LIGHT["series0"], markersize=3)
             axes.text(x + dx, y, brief(name, 24), ha=align, va="center", fontsize=TYPE_SIZE - 1)
+    for start, end in ends:
+        (x0, y0), (x1, y1) = places[start], places[end]
+        axes.annotate(
+            "", (x1 - 0.07, y1), xytext=(x0 + 0.07, y0),
+            arrowprops={"arrowstyle": "-|>", "color": LIGHT["muted"], "linewidth": 0.5,
+                        "mutation_scale": 5, "shrinkA": 0, "shrinkB": 0,
+                        # Arrows end at the box around a name, so that their heads are seen.
+                        "patchA": _outline(boxes.get(start)), "patchB": _outline(boxes.get(end))},
+        )  # fmt: skip
     axes.set_xlim(-0.75, 2.75)
     axes.set_ylim(tallest - 0.3, -1.6)
     axes.set_axis_off()
@@ -83,6 +86,11 @@ def printed(network: Network, *, genes: Sequence[str] = (), **_: Any) -> Any:
         axes.text(x, -1.1, text, ha="center", va="center", color=LIGHT["muted"])
     axes.text(1.0, -1.1, brief(network.name), ha="center", va="center", color=LIGHT["muted"])
     return figure
+
+
+def _outline(text: Any) -> Any:
+    """Return the box around a text; None where there is none."""
+    return None if text is None else text.get_bbox_patch()
 
 
 def _hub(network: Network) -> str:
