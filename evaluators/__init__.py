@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.calibration import Calibration as Calibration
     from pereggrn_data.evaluators.calibration import calibrate as calibrate
     from pereggrn_data.evaluators.cell_scores import score_cells as score_cells
+    from pereggrn_data.evaluators.controls import CONTROLS as CONTROLS
     from pereggrn_data.evaluators.dataset_quality import Quality as Quality
     from pereggrn_data.evaluators.dataset_quality import quality as quality
     from pereggrn_data.evaluators.gene_strata import BINS as BINS
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.grouping import time_text as time_text
     from pereggrn_data.evaluators.intervals import DRAWS as DRAWS
     from pereggrn_data.evaluators.intervals import FEWEST_LABELS as FEWEST_LABELS
+    from pereggrn_data.evaluators.intervals import MOST_DRAWS as MOST_DRAWS
     from pereggrn_data.evaluators.intervals import Estimate as Estimate
     from pereggrn_data.evaluators.intervals import Resampling as Resampling
     from pereggrn_data.evaluators.metrics.cell_groups import CellGroups as CellGroups
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
     from pereggrn_data.evaluators.per_gene import PREDICTED_BY as PREDICTED_BY
     from pereggrn_data.evaluators.replicate_halves import DUPLICATE as DUPLICATE
+    from pereggrn_data.evaluators.replicate_halves import HALF as HALF
+    from pereggrn_data.evaluators.replicate_halves import INTERPOLATED as INTERPOLATED
     from pereggrn_data.evaluators.scoring import PREDICTIONS as PREDICTIONS
     from pereggrn_data.evaluators.scoring import Scores as Scores
     from pereggrn_data.evaluators.scoring import score as score
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.strata import ARE_REGULATORS as ARE_REGULATORS
     from pereggrn_data.evaluators.strata import strata_of as strata_of
     from pereggrn_data.evaluators.strata import summarise_strata as summarise_strata
+    from pereggrn_data.evaluators.summary import SIGNATURE_PARTS as SIGNATURE_PARTS
     from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR as SMALLEST_DIVISOR
     from pereggrn_data.evaluators.summary import MetricSummary as MetricSummary
     from pereggrn_data.evaluators.summary import Summary as Summary
@@ -91,6 +96,7 @@ __getattr__, __dir__ = lazy_names(
             "training_features",
         ),
         "cell_scores": ("score_cells",),
+        "controls": ("CONTROLS",),
         "grouping": (
             "group_keys",
             "mean_by_group",
@@ -99,6 +105,7 @@ __getattr__, __dir__ = lazy_names(
         "intervals": (
             "DRAWS",
             "FEWEST_LABELS",
+            "MOST_DRAWS",
             "Estimate",
             "Resampling",
         ),
@@ -112,7 +119,11 @@ __getattr__, __dir__ = lazy_names(
             "Quality",
             "quality",
         ),
-        "replicate_halves": ("DUPLICATE",),
+        "replicate_halves": (
+            "DUPLICATE",
+            "HALF",
+            "INTERPOLATED",
+        ),
         "scoring": (
             "PREDICTIONS",
             "Scores",
@@ -127,6 +138,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "summary": (
             "MetricSummary",
+            "SIGNATURE_PARTS",
             "SMALLEST_DIVISOR",
             "Summary",
             "signature",

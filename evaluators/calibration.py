@@ -8,7 +8,7 @@ beats the training mean, and scaled scores: 0 is the training mean, 1 a duplicat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.prediction_types import CellSettings
 from pereggrn_data.evaluators.cell_scores import CellMeasure, CellSource
 from pereggrn_data.evaluators.controls import CONTROLS
-from pereggrn_data.evaluators.intervals import FEWEST_LABELS, Estimate, Resampling
+from pereggrn_data.evaluators.intervals import DRAWS, FEWEST_LABELS, Estimate, Resampling
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric import Direction, Metric
@@ -57,12 +57,21 @@ class Calibration:
     draws
         Per metric, (draws, groups) values of the duplicate, one row per way of halving;
         NaN where there is none.
+    label_draws, label_seed
+        Of the draws of perturbation labels from which intervals are made. Values do not
+        depend on them.
     """
 
     groups: pd.DataFrame
     values: Mapping[str, Mapping[str, Floats]]
     notes: tuple[str, ...] = ()
     draws: Mapping[str, Floats] = field(default_factory=dict)
+    label_draws: int = DRAWS
+    label_seed: int = 0
+
+    def resampled(self, draws: int, seed: int) -> Calibration:
+        """Return the same values, with intervals from as many draws of labels as asked for."""
+        return replace(self, label_draws=draws, label_seed=seed)
 
     @property
     def n_replicated(self) -> int:
@@ -115,7 +124,8 @@ class Calibration:
     @cached_property
     def resampling(self) -> Resampling:
         """Draws of the labels of the groups."""
-        return Resampling(self.groups[PERTURBATION].to_numpy(dtype=object))
+        labels = self.groups[PERTURBATION].to_numpy(dtype=object)
+        return Resampling(labels, draws=self.label_draws, seed=self.label_seed)
 
     @cached_property
     def discriminates(self) -> dict[str, tuple[bool | None, str | None]]:

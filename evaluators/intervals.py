@@ -30,6 +30,9 @@ LEVEL = 0.95
 """Nominal coverage of every interval."""
 
 DRAWS = 2000
+MOST_DRAWS = 100_000
+"""What files from elsewhere may say; more takes time and memory, and changes nothing."""
+
 FEWEST_LABELS = 8
 """With fewer labels intervals are shown with a warning, and make no verdict."""
 

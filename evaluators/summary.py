@@ -507,6 +507,13 @@ def _percent_change(mean: Comparison, sign: int) -> tuple[float | None, str | No
     return 100 * gain / abs(mean.baseline), None
 
 
+SIGNATURE_PARTS = (
+    *("software", "metrics", "dataset", "sha256", "heldout", "train", "controls"),
+    *("targeted", "fill", "cells", "by", "genes", "scored"),
+)
+"""What a signature can say, in its order; parts that do not apply are left out."""
+
+
 def signature(
     split: Split,
     *,
@@ -550,21 +557,23 @@ def signature(
     matched_by = split_type(split.type).matched_by
     all_genes = genes_of is None or genes_of == len(split.genes)
     everything = scored[0] == scored[1]
-    parts = (
-        f"software:{software}",
-        f"metrics:{definitions_version()}",
-        f"dataset:{dataset_shown_as}",
-        f"sha256:{split.sha256[:12]}",
-        f"heldout:{_hash(split.test_observations)[:12]}",
-        *([f"train:{_hash(trained)[:8]}"] if trained else []),
-        *([f"controls:{'+'.join(matched_by)}"] if matched_by else []),
-        f"targeted:{targeted}",
-        f"fill:{fill}",
-        *([] if cells is None else [f"cells:{cells}"]),
-        f"by:{'+'.join(group_by)}",
-        f"genes:{len(split.genes)}{'' if all_genes else f'/{genes_of}'}:{_hash(split.genes)[:8]}",
-        f"scored:{scored[0]}/{scored[1]}" + ("" if everything else f":{_hash(groups)[:8]}"),
-    )
+    of_genes = "" if all_genes else f"/{genes_of}"
+    values = {
+        "software": software,
+        "metrics": definitions_version(),
+        "dataset": dataset_shown_as,
+        "sha256": split.sha256[:12],
+        "heldout": _hash(split.test_observations)[:12],
+        "train": _hash(trained)[:8] if trained else None,
+        "controls": "+".join(matched_by) or None,
+        "targeted": targeted,
+        "fill": fill,
+        "cells": None if cells is None else str(cells),
+        "by": "+".join(group_by),
+        "genes": f"{len(split.genes)}{of_genes}:{_hash(split.genes)[:8]}",
+        "scored": f"{scored[0]}/{scored[1]}" + ("" if everything else f":{_hash(groups)[:8]}"),
+    }
+    parts = [f"{part}:{values[part]}" for part in SIGNATURE_PARTS if values[part] is not None]
     # A name is part of a line, and must not look like two parts or two lines.
     return "|".join(" ".join(part.replace("|", "/").split()) for part in parts)
 

@@ -229,6 +229,14 @@ def test_calibrate_and_score_with_it(run: Any, tmp_path: Path) -> None:
     printed = strict(as_json)
     written = strict((tmp_path / "again/calibration.json").read_text())
     assert printed == {k: v for k, v in written.items() if k not in ("groups", "values")}
+    # Every value of the file is in the table, or named below it.
+    heading = next(line for line in out.splitlines() if line.startswith("metric "))
+    below = next(line for line in out.splitlines() if line.startswith("Only in calibration.json"))
+    for name in written["values"]:
+        assert name.replace("_", " ") in heading or name in below, name
+    assert printed["intervals"] == {"draws": 2000, "seed": 0}
+    code, as_json, _ = run("calibrate", "demo", "--json", "-o", "few", "--draws", "300")
+    assert (code, strict(as_json)["intervals"]) == (0, {"draws": 300, "seed": 0})
     run("split", "demo", "-o", "s")
     path = str(fill(tmp_path / "s"))
     code, _, _ = run("score", path, "--calibration", "again/calibration.json", "-o", "with")

@@ -13,9 +13,14 @@ import pytest
 
 import pereggrn_data
 from pereggrn_data.cli.evaluate import evaluate_app
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+)
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import PREDICTIONS
+from pereggrn_data.evaluators import PREDICTIONS, SIGNATURE_PARTS
 from pereggrn_data.pipelines.compare import (
     About,
     check_submission,
@@ -24,6 +29,8 @@ from pereggrn_data.pipelines.compare import (
     write_comparison,
     write_submission,
 )
+from pereggrn_data.pipelines.compare.line_up import known_parts
+from pereggrn_data.pipelines.compare.scored_runs import ScoredRun
 from pereggrn_data.pipelines.score import score
 from pereggrn_data.pipelines.split import SplitDataset, split
 
@@ -126,6 +133,22 @@ class TestAgreement:
         assert len(compare(paths, allow=[part], draws=200)) > 0
         with pytest.raises(InvalidDataError):
             compare(paths, allow=["fill"])
+
+    @pytest.mark.parametrize("allow", [["nonsense"], "filll", ["fill", "heldout,train"], [""]])
+    def test_no_part_is_allowed_that_signatures_cannot_have(
+        self, runs: dict[str, Path], allow: Any
+    ) -> None:
+        with pytest.raises(UnknownNameError, match="no part of a signature named") as caught:
+            compare([runs["good"]], allow=allow, draws=200)
+        assert "the parts are software, metrics, dataset" in str(caught.value)
+        if allow == "filll":
+            assert "did you mean fill?" in str(caught.value)
+
+    def test_any_part_of_a_signature_is_allowed(self, runs: dict[str, Path]) -> None:
+        assert len(compare([runs["good"]], allow=[*SIGNATURE_PARTS], draws=200)) > 0
+        run = ScoredRun("somewhere", "m", {"signature": "pooled:2|fill:none"}, None)
+        assert known_parts({"pooled", "controls"}, [run]) == {"pooled", "controls"}
+        assert len(compare([runs["good"]], allow="fill", draws=200)) > 0
 
     def test_a_seed_that_others_lack(self, runs: dict[str, Path]) -> None:
         paths = [*named(good=runs["good"], bad=runs["bad"]), f"good={runs['good_seed1']}"]
@@ -382,6 +405,8 @@ class TestCommands:
         assert code == 1
         assert "fill" in err
         assert run("compare", runs["good"], other, "--allow", "fill")[0] == 0
+        code, _, err = run("compare", runs["good"], "--allow", "targetted")
+        assert (code, "did you mean targeted" in err) == (2, True)
 
     def test_submission(self, run: Any, runs: dict[str, Path], tmp_path: Path) -> None:
         folder = tmp_path / "s"

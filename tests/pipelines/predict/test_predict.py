@@ -29,6 +29,7 @@ from pereggrn_data.loaders.files.model_files import read_model_file, write_array
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.models import METHODS, MethodKind, choices_of, get_method
 from pereggrn_data.pipelines.predict.model_options import ModelOptions
+from pereggrn_data.pipelines.predict.model_store import load_model
 from pereggrn_data.simulate.demo_dataset import demo_network
 
 FEW = {"eligible_regulators": "perturbed"}
@@ -599,6 +600,25 @@ def test_model_files_that_cannot_be_used(tmp_path: Path, network: pd.DataFrame) 
     np.savez(tmp_path / "evil.npz", header=np.array([{"a": 1}], dtype=object))
     with pytest.raises(InvalidDataError, match="holds no model"):
         pereggrn_data.predict("demo", model_file=tmp_path / "evil.npz")
+
+
+def test_a_model_says_how_controls_are_matched(tmp_path: Path) -> None:
+    made = pereggrn_data.split("demo")
+    file = tmp_path / "m.npz"
+    pereggrn_data.predict(made, "mean", save_model=file)
+    stored = read_model_file(file)
+    assert stored.provenance["controls"] == []
+    for controls, message in (([], None), (["cell_type"], "the same cell_type"), (None, None)):
+        about = {**stored.provenance, "controls": controls}
+        if controls is None:
+            del about["controls"]
+        write_arrays(file, stored.content, about)
+        if message is None:
+            load_model(file, made)
+            continue
+        with pytest.raises(UsageError, match=message) as caught:
+            load_model(file, made)
+        assert "expected: all controls" in str(caught.value)
 
 
 def test_models_are_listed_with_references(run: Any) -> None:

@@ -74,6 +74,24 @@ def test_it_is_made_once(made: SplitDataset, filled: Any, counted: list[int]) ->
     assert len(counted) == 3
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_every_interval_is_of_as_many_draws_as_asked_for(
+    made: SplitDataset, filled: Any, counted: list[int]
+) -> None:
+    usual, again = score(filled), score(filled)
+    few, other = score(filled, draws=200), score(filled, draws_seed=1)
+    assert len(counted) == 1
+    scaled = [r.metrics["mae"].ceiling.scaled_interval for r in (usual, again, few, other)]
+    assert scaled[0] == scaled[1]
+    assert len({*scaled}) == 3
+    values = {r.metrics["mae"].ceiling.scaled for r in (usual, few, other)}
+    assert len(values) == 1
+    drawn = calibrate(made, draws=200).calibration
+    assert len(counted) == 1
+    assert (drawn.label_draws, drawn.resampling.draws, drawn.resampling.seed) == (200, 200, 0)
+    assert drawn.discriminates.keys() == calibrate(made).calibration.discriminates.keys()
+
+
 def test_what_is_kept_and_broken_is_made_anew(
     made: SplitDataset, own_cache: Path, counted: list[int]
 ) -> None:
@@ -95,11 +113,12 @@ def test_a_cache_that_cannot_be_written_is_said(
 
 
 def test_written_and_read_again(made: SplitDataset, tmp_path: Path) -> None:
-    report = calibrate(made)
+    report = calibrate(made, draws=300, draws_seed=7)
     (file,) = report.write(tmp_path)
     for path in (file, tmp_path):
         again = read_calibration(path)
         assert again.key == report.key
+        assert (again.calibration.label_draws, again.calibration.label_seed) == (300, 7)
         assert again.calibration.summaries() == report.calibration.summaries()
         np.testing.assert_array_equal(
             again.calibration.frame()["value"], report.calibration.frame()["value"]

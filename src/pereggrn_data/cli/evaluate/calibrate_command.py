@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,14 @@ from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
-_OF_TASKS = ("targeted_genes", "cell_metrics", "space")
+_OF_TASKS = ("targeted_genes", "cell_metrics", "space", "draws", "draws_seed")
 _ONLY_OF_PREDICTIONS = tuple(
     name for name in ScoreOptions.__dataclass_fields__ if name not in _OF_TASKS
 )
+_KEPT = ("mean", "duplicate", "range", "discriminates")
+_LAST_TO_GO = ("permuted", "control", "observed", "half mean", "duplicate wins")
+"""Columns of the table that narrow terminals keep, and those that they leave out last."""
+
 GROUPS = (
     OptionGroup(ScoreOptions, without=_ONLY_OF_PREDICTIONS),
     OptionGroup(SplitOptions, panel="The split"),
@@ -45,7 +50,7 @@ def calibrate_command(
     calibration.json. Kept in the cache: scores of the same split take it from there.
     """
     from pereggrn_data.loaders.files import check_writable
-    from pereggrn_data.pipelines.score import calibrate
+    from pereggrn_data.pipelines.score import UNSHOWN, calibrate
 
     folder = output or Path(f"{Path(dataset).stem}_calibration")
     check_writable(folder)
@@ -69,7 +74,7 @@ def calibrate_command(
             list(headings),
             report.rows(),
             right=list(headings[1:]),
-            expendable=["permuted", "control", "observed", "half mean", "duplicate wins"],
+            expendable=_expendable(headings),
             title=f"{report.dataset}: {len(report.calibration.groups)} held-out groups",
         )
         emit("")
@@ -77,7 +82,14 @@ def calibrate_command(
             "duplicate: half of the replicates as a forecast of the other half; half mean: the "
             "training mean against the same half; range: 0 as the mean, 1 as the truth."
         )
+        emit(f"Only in calibration.json: {', '.join(UNSHOWN)}; and all values by group.")
         emit(f"signature: {report.signature}")
     for warning in report.to_dict()["warnings"]:
         warn(warning)
     say("wrote " + ", ".join(str(f) for f in files))
+
+
+def _expendable(headings: Sequence[str]) -> list[str]:
+    """Return the columns that find no room first."""
+    others = [h for h in headings[1:] if h not in (*_KEPT, *_LAST_TO_GO)]
+    return [*reversed(others), *_LAST_TO_GO]

@@ -8,9 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.errors import (
+    InvalidDataError,
+    UnknownNameError,
+    UsageError,
+    first_few,
+    or_list,
+)
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import DRAWS, PREDICTIONS, Ceiling, MetricSummary, Scores, summarise
+from pereggrn_data.evaluators import (
+    DRAWS,
+    PREDICTIONS,
+    SIGNATURE_PARTS,
+    Ceiling,
+    MetricSummary,
+    Scores,
+    summarise,
+)
 from pereggrn_data.evaluators.metrics import METRICS, Direction
 from pereggrn_data.loaders.files import write_table, write_text
 from pereggrn_data.pipelines.compare.scored_runs import (
@@ -35,7 +49,7 @@ NOTE = (
 def compare(
     runs: Sequence[str | Path],
     *,
-    allow: Collection[str] = (),
+    allow: str | Collection[str] = (),
     draws: int = DRAWS,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -50,7 +64,7 @@ def compare(
         are averaged group by group.
     allow
         Parts of the signature in which runs may differ all the same, such as
-        ``"software"``.
+        ``"software"``: names of parts that a signature can have.
     draws, seed
         Of the intervals.
 
@@ -72,6 +86,8 @@ def compare(
     InvalidDataError
         If signatures differ in a part that is not allowed to, naming it; or if baselines
         differ where signatures do not.
+    UnknownNameError
+        If no signature has a part that is allowed to differ; with near matches.
     UsageError
         If there is nothing to compare, or blocks cannot be pooled.
     """
@@ -80,7 +96,7 @@ def compare(
     if not runs:
         raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
     read = [read_run(run) for run in runs]
-    _require_agreement(read, set(allow))
+    _require_agreement(read, known_parts({allow} if isinstance(allow, str) else set(allow), read))
     _require_same_baselines(read)
     rows: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(run.dataset for run in read):
@@ -98,6 +114,31 @@ def compare(
                 of_dataset += _rows(baseline, first, draws, seed, of=baseline)
         rows += [{"dataset": dataset, **row} for row in _ranked(of_dataset)]
     return ComparisonTable(rows)
+
+
+def known_parts(named: set[str], runs: Sequence[ScoredRun]) -> set[str]:
+    """Check that there are such parts: one that is misspelt would allow nothing, silently.
+
+    Parameters
+    ----------
+    named
+        Names of parts.
+    runs
+        Whose signatures may have parts of their own.
+
+    Raises
+    ------
+    UnknownNameError
+        For the first that no signature has.
+    """
+    # Runs of several files, or of another version, may have parts of their own.
+    known = dict.fromkeys([*SIGNATURE_PARTS, *(part for run in runs for part in run.parts)])
+    for name in sorted(named):
+        if name not in known:
+            raise UnknownNameError(
+                "part of a signature", name, known, fix=f"the parts are {or_list(list(known))}."
+            )
+    return named
 
 
 def _require_agreement(runs: Sequence[ScoredRun], allow: set[str]) -> None:

@@ -13,7 +13,14 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import PREDICTIONS, Overall, Scores, summarise, verdict_phrase
+from pereggrn_data.evaluators import (
+    MOST_DRAWS,
+    PREDICTIONS,
+    Overall,
+    Scores,
+    summarise,
+    verdict_phrase,
+)
 from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.loaders.files import (
     existing_path,
@@ -175,7 +182,7 @@ def _problems_of_values(run: ScoredRun, groups: pd.DataFrame) -> list[str]:
     said = run.summary
     how = said.get("intervals", {})
     draws, seed = how.get("draws"), how.get("seed")
-    if not isinstance(draws, int) or not isinstance(seed, int) or not 0 < draws <= 100_000:
+    if not isinstance(draws, int) or not isinstance(seed, int) or not 0 < draws <= MOST_DRAWS:
         return [f"{SUMMARY_FILE} does not say how its intervals were made."]
     problems = []
     n = int((groups["method"] == PREDICTIONS).sum())

@@ -10,6 +10,7 @@ from typing import Any
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, with_article
 from pereggrn_data.core.strict_json import plain
 from pereggrn_data.core.version import software
+from pereggrn_data.evaluators.splits import split_type
 from pereggrn_data.loaders.files import (
     JOBLIB,
     check_model_path,
@@ -74,13 +75,18 @@ def store_model(
 
 
 def provenance(made: SplitDataset) -> dict[str, Any]:
-    """Return what identifies the training data of a split."""
+    """Return what identifies the training data of a split, and how its controls are matched.
+
+    Two types of split can hold out the same and match controls otherwise: what a model is to
+    forecast then starts elsewhere.
+    """
     held_out = "\n".join([*sorted(made.split.test_observations), "", *made.trained_instead])
     return {
         "software": software(),
         "dataset": made.split.dataset,
         "sha256": made.split.sha256,
         "held_out": hashlib.sha256(held_out.encode()).hexdigest(),
+        "controls": list(split_type(made.split.type).matched_by),
     }
 
 
@@ -100,7 +106,7 @@ def load_model(
     ------
     UsageError
         If it was trained on the same dataset but another split, and so may
-        have seen what it is to forecast.
+        have seen what it is to forecast; or if that split matches controls otherwise.
     InvalidDataError
         If it is no model, or a model of other genes.
     """
@@ -121,10 +127,25 @@ def load_model(
             expected="a model that was trained on the training side of this split",
             fix="name its own split, or fit the model again.",
         )
+    elif "controls" not in theirs:
+        if mine["controls"]:
+            notes += (f"{path} does not say how controls were matched; it is an older file.",)
+    elif theirs["controls"] != mine["controls"]:
+        raise UsageError(
+            f"{path} was trained for a split of {mine['dataset']} whose controls are matched "
+            "otherwise.",
+            expected=_matched(mine["controls"]),
+            got=_matched(theirs["controls"]),
+            fix="name its own split, or fit the model again.",
+        )
     settings = theirs.get(SETTINGS)
     file = {"name": path.name, "sha256": sha256_of_file(path), "trained_on": theirs.get("dataset")}
     about = {**(settings if isinstance(settings, dict) else {}), "model_file": file}
     return _with_genes(model, path, made.split.genes), notes, about
+
+
+def _matched(columns: Any) -> str:
+    return f"controls of the same {' and '.join(map(str, columns))}" if columns else "all controls"
 
 
 def _with_genes(model: FittedModel, path: Path, genes: tuple[str, ...]) -> FittedModel:

@@ -144,6 +144,12 @@ def plot(
     _refuse_useless(figure, metric=metric, perturbations=perturbations, genes=genes)
     with style():
         if figure.of_network:
+            if allow:
+                raise UsageError(
+                    f"--allow makes no difference to the {kind} figure.",
+                    expected="--allow with figures of scores, whose signatures may differ",
+                    fix="leave it out.",
+                )
             from pereggrn_data.pipelines.collection import open_network
 
             network = open_network([str(s) for s in named], collection=collection)

@@ -14,6 +14,7 @@ from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.calibrating import calibrate as calibrate
+    from pereggrn_data.pipelines.score.calibration_file import UNSHOWN as UNSHOWN
     from pereggrn_data.pipelines.score.calibration_file import (
         CalibrationReport as CalibrationReport,
     )
@@ -38,7 +39,10 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "calibrating": ("calibrate",),
-        "calibration_file": ("CalibrationReport",),
+        "calibration_file": (
+            "UNSHOWN",
+            "CalibrationReport",
+        ),
         "chart": (
             "Bar",
             "bars_of",

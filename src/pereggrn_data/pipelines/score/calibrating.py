@@ -18,6 +18,7 @@ from pereggrn_data.core.prediction_types import CellSettings
 from pereggrn_data.core.resources import limited
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
+    DRAWS,
     METRICS,
     PREDICTIONS,
     Ceiling,
@@ -57,6 +58,8 @@ def calibrate(
     targeted_genes: str = "reveal",
     cell_metrics: bool = False,
     space: str = "genes",
+    draws: int = DRAWS,
+    draws_seed: int = 0,
     insist: str | Collection[str] = (),
     collection: str | None = None,
     threads: int | None = None,
@@ -77,6 +80,8 @@ def calibrate(
     cell_metrics, space
         Whether metrics of cells are computed, too, and where distances between cells are
         measured, as in ``score``.
+    draws, draws_seed
+        Of perturbation labels, from which follows what discriminates; as in ``score``.
     insist
         Codes of findings that would stop, and shall not.
     collection
@@ -109,7 +114,8 @@ def calibrate(
         opened = open_dataset(dataset, collection=collection)
         divided = divide(opened, named, split_options, insist=insist, collection=collection)
     task = make_task(divided.prepared.adata, divided.split, train=divided.prepared.train)
-    return calibration_of(task, divided, rule, cells=cells, threads=threads, use_cache=use_cache)
+    made = calibration_of(task, divided, rule, cells=cells, threads=threads, use_cache=use_cache)
+    return made.resampled(draws, draws_seed)
 
 
 def calibration_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,16 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import METRICS, Calibration
+from pereggrn_data.evaluators import (
+    CONTROLS,
+    DRAWS,
+    DUPLICATE,
+    HALF,
+    INTERPOLATED,
+    METRICS,
+    MOST_DRAWS,
+    Calibration,
+)
 from pereggrn_data.loaders.cache import open_cache
 from pereggrn_data.loaders.files import read_json, required_file, write_text
 
@@ -28,8 +37,11 @@ if TYPE_CHECKING:
 CALIBRATION_FILE = "calibration.json"
 _FORMAT = "pereggrn-data calibration 2"
 _OBSERVATIONS = "n_observations"
-_COLUMNS = ("control", "mean", "permuted", "observed", "duplicate", "half_mean")
-"""Values that are shown; the file has all of them."""
+_COLUMNS = (*CONTROLS, DUPLICATE, INTERPOLATED, HALF["mean"])
+"""Values that are shown, in this order."""
+
+UNSHOWN = tuple(name for name in HALF.values() if name not in _COLUMNS)
+"""Values that only the file has: dynamic ranges follow from them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,10 @@ class CalibrationReport:
         """Hash of what it belongs to: the signature, and the version of every metric."""
         return calibration_key(self.signature)
 
+    def resampled(self, draws: int, seed: int) -> CalibrationReport:
+        """Return the same values, with intervals from as many draws of labels as asked for."""
+        return replace(self, calibration=self.calibration.resampled(draws, seed))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, in the layout of ``calibration.json``."""
         made = self.calibration
@@ -72,6 +88,7 @@ class CalibrationReport:
             "n_groups": len(made.groups),
             "n_replicated": made.n_replicated,
             "warnings": [*self.warnings, *self.calibration.notes, *self.remarks],
+            "intervals": {"draws": made.label_draws, "seed": made.label_seed},
             "metrics": {name: m.to_dict() for name, m in made.summaries().items()},
             "groups": {c: made.groups[c].tolist() for c in made.groups},
             "values": made.values,
@@ -191,12 +208,23 @@ def _parsed(values: Any) -> CalibrationReport:
                 str(metric): np.array([_numbers(row, len(groups)) for row in rows])
                 for metric, rows in values["duplicate_draws"].items()
             },
+            *_label_draws(values.get("intervals", {})),
         ),
         warnings=(),
     )
     if values["key"] != made.key:
         raise ValueError("it was made by other definitions of metrics, or changed since")
     return made
+
+
+def _label_draws(stated: Any) -> tuple[int, int]:
+    """Return number and seed of the draws of labels; older files were made by the default."""
+    draws, seed = stated.get("draws", DRAWS), stated.get("seed", 0)
+    if not isinstance(draws, int) or not isinstance(seed, int) or seed < 0:
+        raise ValueError("its intervals do not say how they were drawn")
+    if not 0 < draws <= MOST_DRAWS:
+        raise ValueError(f"its intervals are from {draws} draws, and not 1 to {MOST_DRAWS}")
+    return draws, seed
 
 
 def _numbers(values: Any, n: int) -> Any:

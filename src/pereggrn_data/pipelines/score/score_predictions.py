@@ -210,7 +210,7 @@ def _reported(
     duplicates: dict[str, Any] = {}
     ranges: dict[str, Any] = {}
     if whole.calibration is not None:
-        report = whole.calibration
+        report = whole.calibration.resampled(wanted.draws, wanted.draws_seed)
         ceilings, remarks = ceilings_of(report, whole.scores, whole.kept), report.remarks
         known = report.calibration
         duplicates = {m.name: known.of(DUPLICATE, m.name) for m in known.metrics}
