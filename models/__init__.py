@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pereggrn_data.models.families import fit_model as fit_model
     from pereggrn_data.models.families import from_arrays as from_arrays
     from pereggrn_data.models.families import storage_of as storage_of
+    from pereggrn_data.models.fit_warnings import noting_warnings as noting_warnings
     from pereggrn_data.models.grammar.choices import CellTypeSharing as CellTypeSharing
     from pereggrn_data.models.grammar.choices import Exclusion as Exclusion
     from pereggrn_data.models.grammar.choices import Grammar as Grammar
@@ -60,6 +61,7 @@ __getattr__, __dir__ = lazy_names(
             "from_arrays",
             "storage_of",
         ),
+        "fit_warnings": ("noting_warnings",),
         "grammar.choices": (
             "LowDimensionalStructure",
             "Exclusion",

@@ -5,7 +5,6 @@ Targets are fitted in blocks that run in parallel.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Ints, dense
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.models.fit_warnings import noting_warnings
 from pereggrn_data.models.regression import (
     EstimatorRegressions,
     LinearRegressions,
@@ -274,8 +274,7 @@ def _fit_block(
         if columns[i].size == 0 or kept.size < 2:
             out.append(_mean(kept, linear, len(columns[i])))
             continue
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with noting_warnings() as caught:
             try:
                 if gram is not None and kept.size == x.shape[0]:
                     shared = {"precompute": gram[np.ix_(columns[i], columns[i])]}
@@ -289,7 +288,7 @@ def _fit_block(
                 mean = float(kept.mean())
                 out.append(FittedTarget(None, mean, np.nan, None, None, _first_line(error)))
                 continue
-        said = next((_first_line(w.message) for w in caught), None)
+        said = next(map(_first_line, caught), None)
         out.append(_keep(estimator, linear, said))
     return out
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import io
+import threading
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +24,7 @@ from pereggrn_data.models.families import (
     from_arrays,
     storage_of,
 )
+from pereggrn_data.models.fit_warnings import noting_warnings
 from pereggrn_data.models.grammar.choices import Grammar
 from pereggrn_data.models.grammar.ggrn import fit
 from pereggrn_data.models.grammar.prior_network import RegulatorySets
@@ -75,6 +78,45 @@ def test_linear_kernel_ridge_is_that_of_scikit_learn() -> None:
             others = np.delete(np.arange(9), j)
             expected = KernelRidge().fit(x[:n, others], x[:n, j]).predict(x[:, others])
             np.testing.assert_allclose(model.predict(x)[:, j], expected, rtol=1e-9)
+
+
+class TestNotesOfFits:
+    """Files of forecasts hold them, and are the same wherever forecasts are made."""
+
+    def test_say_what_the_method_warns_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from sklearn.linear_model import LassoCV
+
+        fit_as_before = LassoCV.fit
+
+        def elsewhere() -> None:
+            warnings.warn("of another thread", UserWarning, stacklevel=1)
+
+        def noisily(self: Any, x: Any, y: Any) -> Any:
+            # As of a file that the garbage collector finds open, at whatever moment.
+            warnings.warn("unclosed file", ResourceWarning, stacklevel=1)
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            thread.join()
+            warnings.warn("of the data", RuntimeWarning, stacklevel=1)
+            return fit_as_before(self, x, y)
+
+        monkeypatch.setattr(LassoCV, "fit", noisily)
+        x = np.random.default_rng(4).normal(size=(20, 3))
+        task = RegressionTask(x, x, ("A", "B", "C"), np.arange(3), {}, None)
+        with pytest.warns(UserWarning, match="of another thread") as shown:
+            notes = get_method("LassoCV").fit(task).notes
+        assert {str(w.message) for w in shown} == {"of another thread"}
+        assert notes == (
+            "scikit-learn warned about 3 of 3 genes (A, B, C); the first warning: of the data",
+        )
+
+    def test_with_those_of_all_threads(self) -> None:
+        with noting_warnings(of_all_threads=True) as noted:
+            thread = threading.Thread(target=warnings.warn, args=("elsewhere",))
+            thread.start()
+            thread.join()
+            warnings.warn("old", DeprecationWarning, stacklevel=1)
+        assert [str(said) for said in noted] == ["elsewhere"]
 
 
 def test_regulon_by_hand() -> None:

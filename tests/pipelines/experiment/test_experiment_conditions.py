@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pereggrn_data.catalog import load_catalog
@@ -343,6 +343,7 @@ def test_methods_elsewhere_are_told_and_keep_nothing_from_running(
     assert [f.code for f in checked.warnings] == ([] if expected is None else [expected])
 
 
+@example({"kwargs_to_expand": [[], {"a": 1}]})
 @given(
     st.dictionaries(
         st.sampled_from([*KEYS, "other"]),

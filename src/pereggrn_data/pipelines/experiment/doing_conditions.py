@@ -11,7 +11,6 @@ import resource
 import sys
 import time
 import traceback
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -174,13 +173,13 @@ def _unexpected(error: Exception) -> str:
 def _do(task: ConditionTask, run: ExperimentFolder, shared: SharedWork) -> tuple[str, ...]:
     from threadpoolctl import threadpool_limits
 
-    from pereggrn_data.models import share_decompositions
+    from pereggrn_data.models import noting_warnings, share_decompositions
 
     share_decompositions()
+    _load_threaded_libraries()
     work, keys = task.work, task.keys
     folder = run.condition(keys.condition)
-    with threadpool_limits(limits=task.threads), warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    with threadpool_limits(limits=task.threads), noting_warnings(of_all_threads=True) as told:
         made = shared.divided(work, keys.split)
         _describe(made, run.split(keys.split))
         before = _reusable(task, run)
@@ -199,7 +198,7 @@ def _do(task: ConditionTask, run: ExperimentFolder, shared: SharedWork) -> tuple
             given = folder / PREDICTIONS
         for step in work.model.get("steps", [1]):
             notes += _score(task, made, given, run.step(folder, step), step)
-    said = dict.fromkeys([*notes, *(f"{w.category.__name__}: {w.message}" for w in told)])
+    said = dict.fromkeys([*notes, *(f"{type(w).__name__}: {w}" for w in told)])
     run.finish(
         keys.condition,
         {
@@ -212,6 +211,15 @@ def _do(task: ConditionTask, run: ExperimentFolder, shared: SharedWork) -> tuple
         },
     )
     return tuple(said)
+
+
+def _load_threaded_libraries() -> None:
+    """Load those whose threads are to be limited: a limit does not reach what comes later.
+
+    They are the BLAS libraries of NumPy and SciPy and the OpenMP of scikit-learn.
+    """
+    import scipy.linalg  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
 
 
 def _reusable(

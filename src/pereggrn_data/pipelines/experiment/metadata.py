@@ -405,6 +405,8 @@ def _of_arguments(metadata: Mapping[str, Any]) -> Iterable[Finding]:
     if metadata["expand"] != GRID or not isinstance(names, list):
         return
     for name in names:
+        if not isinstance(name, str):
+            continue  # which the check of kinds tells
         if name in metadata or name in KEYS:
             yield finding(
                 "argument-is-a-key",
