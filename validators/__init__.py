@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_rows import check_repeated as check_repeated
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
+    from pereggrn_data.validators.prediction_rows import rows_without_group as rows_without_group
     from pereggrn_data.validators.prediction_scan import PredictionScan as PredictionScan
     from pereggrn_data.validators.prediction_shortcuts import check_alike as check_alike
     from pereggrn_data.validators.prediction_shortcuts import check_clipped as check_clipped
@@ -80,6 +81,7 @@ __getattr__, __dir__ = lazy_names(
             "check_repeated",
             "check_row_names",
             "check_rows",
+            "rows_without_group",
         ),
         "prediction_shortcuts": (
             "check_alike",

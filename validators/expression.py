@@ -11,12 +11,14 @@ import pandas as pd
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.foreign_reading import let_through
-from pereggrn_data.core.reports import Finding
+from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.spoiled_names import looks_spoiled
 from pereggrn_data.validators.findings import show
 from pereggrn_data.validators.matrix import (
     COUNT_PROBLEMS,
     EXPRESSION_PROBLEMS,
+    LARGEST_NUMBER,
+    PREDICTED_PROBLEMS,
     Count,
     Scan,
     sample_of,
@@ -29,27 +31,38 @@ from pereggrn_data.validators.schemas import SEPARATORS_IN_NAMES
 _NO_ROWS = np.zeros(0, np.intp)
 
 
-def names_findings(parts: ExpressionParts) -> list[Finding]:
-    """Check the names of observations and genes, but not whether genes are unique."""
+def names_findings(parts: ExpressionParts, repeated: Severity = Severity.ERROR) -> list[Finding]:
+    """Check the names of observations and genes, but not whether genes are unique.
+
+    Parameters
+    ----------
+    parts
+        Of the file.
+    repeated
+        What names of observations that occur more than once are: a split needs unique ones,
+        predictions do not.
+    """
     genes = parts.var.index
     empty = np.array([not str(g).strip() for g in genes], dtype=bool)
     unusable = np.array([bool(SEPARATORS_IN_NAMES.search(str(g))) for g in genes], dtype=bool)
     return [
-        *repeated_findings("obs-names-duplicated", parts.obs.index),
+        *repeated_findings("obs-names-duplicated", parts.obs.index, repeated),
         *_named("var-name-empty", genes, empty),
         *_named("var-name-unusable", genes, unusable & ~empty),
         *_named("var-name-spoiled", genes, np.array([looks_spoiled(str(g)) for g in genes], bool)),
     ]
 
 
-def repeated_findings(code: str, names: pd.Index[Any]) -> list[Finding]:
+def repeated_findings(
+    code: str, names: pd.Index[Any], severity: Severity | None = None
+) -> list[Finding]:
     """Find names that occur more than once."""
     mask = names.duplicated()
     if not mask.any():
         return []
     repeated = list(dict.fromkeys(names[mask]))
     got = f"{int(mask.sum())} of {len(names)} names that occur before"
-    return [RULES[code].found(got, n=int(mask.sum()), examples=repeated)]
+    return [RULES[code].found(got, n=int(mask.sum()), examples=repeated, severity=severity)]
 
 
 def _named(code: str, names: pd.Index[Any], mask: npt.NDArray[np.bool_]) -> list[Finding]:
@@ -101,9 +114,9 @@ def x_findings(
     return found, result
 
 
-def scan_x(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
-    """Read X once, without rules about its values."""
-    return _scanned(parts, "X", parts.x, EXPRESSION_PROBLEMS, _NO_ROWS, _NO_ROWS)
+def scan_predicted(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
+    """Read X of predictions once, without rules about its values."""
+    return _scanned(parts, "X", parts.x, PREDICTED_PROBLEMS, _NO_ROWS, _NO_ROWS)
 
 
 def raw_findings(parts: ExpressionParts) -> tuple[list[Finding], Scan | None]:
@@ -184,14 +197,16 @@ def _scanned(
 
 
 def finite_findings(code: str, result: Scan, where: Callable[[Count], list[str]]) -> list[Finding]:
-    """Report NaN and infinite values together."""
-    nan, infinite = result.counts["nan"], result.counts["infinite"]
-    n = nan.n + infinite.n
+    """Report NaN and infinite values together, and those that are absurd if they were counted."""
+    kinds = {name: result.counts.get(name, Count()) for name in ("nan", "infinite", "absurd")}
+    n = sum(count.n for count in kinds.values())
     if not n:
         return []
-    got = f"{nan.n} NaN and {infinite.n} infinite among {result.n_values} values"
-    both = Count(n, nan.first + infinite.first)
-    return [RULES[code].found(got, n=n, examples=where(both))]
+    got = f"{kinds['nan'].n} NaN and {kinds['infinite'].n} infinite among {result.n_values} values"
+    if kinds["absurd"].n:
+        got += f", and {kinds['absurd'].n} beyond {LARGEST_NUMBER:g}"
+    every = Count(n, [at for count in kinds.values() for at in count.first])
+    return [RULES[code].found(got, n=n, examples=where(every))]
 
 
 def _count_finding(

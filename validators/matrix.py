@@ -16,8 +16,14 @@ from pereggrn_data.validators.parts import Block, Matrix
 EXPRESSION_PROBLEMS = ("nan", "infinite", "negative", "large")
 """NaN, infinite, below 0, and not below the largest log value."""
 
+PREDICTED_PROBLEMS = ("nan", "infinite", "negative", "absurd")
+"""NaN, infinite, below 0, and further from 0 than :data:`LARGEST_NUMBER`."""
+
+LARGEST_NUMBER = 1e9
+"""Nothing that is measured is larger, on any scale; squares of it still fit float32."""
+
 COUNT_PROBLEMS = ("nan", "infinite", "negative", "fraction")
-"""As above, and not whole."""
+"""As of expression, and not whole."""
 
 SAMPLED_ROWS = 200
 """Observations that are kept for judgements of scale."""
@@ -160,6 +166,9 @@ def _masks(
                 yield "fraction", fraction & np.isfinite(values)
     if not low >= 0:
         yield "negative", (values < 0) & np.isfinite(values)
+    if "absurd" in problems and not (low >= -LARGEST_NUMBER and high <= LARGEST_NUMBER):
+        size = np.abs(values.astype(np.float64))  # the lowest whole number has no absolute value
+        yield "absurd", (size > LARGEST_NUMBER) & np.isfinite(size)
     if "large" in problems and not high < LARGEST_LOG_EXPRESSION:
         yield "large", (values >= LARGEST_LOG_EXPRESSION) & np.isfinite(values)
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pereggrn_data.core.arrays import Bools
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
-from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
+from pereggrn_data.core.format import IS_CONTROL, OPTIONAL_GROUP_COLUMNS, PERTURBATION
 from pereggrn_data.core.labels import looks_like_control, written_otherwise
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.row_blocks import dense_values, each_block
@@ -124,6 +125,49 @@ def check_row_names(
             n=len(wrong),
             examples=wrong,
         )
+
+
+def rows_without_group(obs: pd.DataFrame, rows: Bools) -> dict[str, Bools]:
+    """Find the columns that group predictions and are not filled in.
+
+    Parameters
+    ----------
+    obs
+        Of the predictions.
+    rows
+        (n,) which of them count.
+
+    Returns
+    -------
+    dict
+        Column to which of these rows lack it, (sum of `rows`,); only of columns that some lack.
+    """
+    found = {}
+    for column in OPTIONAL_GROUP_COLUMNS:
+        if column in obs:
+            values = obs.loc[rows, column]
+            empty = (values.isna() | (values.astype(str).str.strip() == "")).to_numpy(bool)
+            if empty.any():
+                found[column] = empty
+    return found
+
+
+def check_grouped(obs: pd.DataFrame, rows: Bools) -> Iterator[Finding]:
+    """Report columns that group predictions and are filled in for some rows only.
+
+    Parameters
+    ----------
+    obs, rows
+        As for :func:`rows_without_group`.
+    """
+    for column, empty in rows_without_group(obs, rows).items():
+        if not empty.all():
+            yield RULES["predictions-partly-grouped"].found(
+                f"none in {int(empty.sum())} of {len(empty)} rows",
+                column=column,
+                n=int(empty.sum()),
+                examples=[str(name) for name in obs.index[rows][empty][:EXAMPLES_SHOWN]],
+            )
 
 
 def check_genes(given: pd.Index[Any], expected: Sequence[str]) -> Iterator[Finding]:

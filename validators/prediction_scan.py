@@ -15,9 +15,7 @@ from scipy import sparse
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.row_blocks import Values, dense_values, each_block
-
-LARGEST_NUMBER = 1e9
-"""Nothing that is measured is larger, on any scale; squares of it still fit float32."""
+from pereggrn_data.validators.matrix import LARGEST_NUMBER
 
 _SAMPLED_VALUES = 4_000_000
 """Values that are kept for judgements of scale; of larger files, of evenly spaced rows."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pereggrn_data.core.arrays import Bools
 from pereggrn_data.core.errors import InvalidDataError, with_article
 from pereggrn_data.core.format import (
     IS_CONTROL,
@@ -24,14 +25,14 @@ from pereggrn_data.validators.expression import (
     finite_findings,
     names_findings,
     place,
-    scan_x,
+    scan_predicted,
     shape_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings
 from pereggrn_data.validators.label_meanings import Labels, spelling_findings
 from pereggrn_data.validators.label_rules import controls
 from pereggrn_data.validators.parts import ExpressionParts
-from pereggrn_data.validators.prediction_rows import check_flags, check_genes
+from pereggrn_data.validators.prediction_rows import check_flags, check_genes, check_grouped
 from pereggrn_data.validators.rules import RULES
 
 
@@ -62,7 +63,7 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
                 RULES["predictions-header-missing"].found("no such key", column=PEREGGRN_UNS)
             )
     found += predicted_obs_findings(parts)
-    found += names_findings(parts)
+    found += names_findings(parts, Severity.WARNING)
     genes = parts.var.index
     found += check_genes(genes, split.genes if split is not None else list(genes.unique()))
     if split is not None:
@@ -121,7 +122,18 @@ def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
         labels = Labels.of(Distinct.of(parts.obs[PERTURBATION]), flags, parts.var.index)
         # Nothing trains on predictions: two spellings are odd there, and no more.
         found += spelling_findings(labels, Severity.WARNING)
-    return found
+    return found + list(check_grouped(parts.obs, _predicted_rows(parts.obs)))
+
+
+def _predicted_rows(obs: pd.DataFrame) -> Bools:
+    """Say which rows are scored, as far as that can be told without the dataset."""
+    flags = controls(obs)
+    rows = np.ones(len(obs), dtype=bool) if flags is None else ~flags
+    if PERTURBATION in obs:
+        rows &= ~Distinct.of(obs[PERTURBATION]).rows(
+            lambda label: isinstance(label, str) and looks_like_control(label)
+        )
+    return rows
 
 
 def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
@@ -164,7 +176,7 @@ def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
 
 def predicted_x_findings(parts: ExpressionParts) -> list[Finding]:
     """Check that X is filled with finite numbers."""
-    found, result = scan_x(parts)
+    found, result = scan_predicted(parts)
     if result is None:
         return found
     n_nan = result.counts["nan"].n

@@ -152,7 +152,7 @@ _RULES = (
     # Observations
     Rule("obs-missing-column", _DP, _E, "obs", "every required column",
          "add the column to obs.", blocks_use=_BLOCKS, mended_by=()),
-    Rule("obs-names-duplicated", _DP, _W, "obs", "unique names of observations",
+    Rule("obs-names-duplicated", _DP, _E, "obs", "unique names of observations",
          "call adata.obs_names_make_unique(); a split lists observations by name.",
          blocks_use=_BLOCKS),
     Rule("perturbation-missing", _DP, _E, "obs", "a label in every row",
@@ -222,7 +222,7 @@ _RULES = (
          "time series", "convert the time points to numbers, for example hours."),
     Rule("timepoint-not-numeric", _DP, _W, "obs", "numbers",
          "convert the time points to numbers."),
-    Rule("obs-missing-values", _DP, _W, "obs", "a value in every row",
+    Rule("obs-missing-values", _D, _W, "obs", "a value in every row",
          "fill in the missing values, or remove the column: rows are grouped by it.",
          mended_by=("cell_type", "timepoint")),
     # Genes
@@ -318,6 +318,9 @@ _RULES = (
          "nothing to do, if that is meant: they are ignored."),
     Rule("predictions-missing-perturbation", _P, _E, "obs", "all held-out perturbations",
          "predict them too, or score the rest with --allow-missing."),
+    Rule("predictions-partly-grouped", _P, _E, "obs",
+         "perturbation_type, cell_type and timepoint in every predicted row, or in none",
+         "fill the column in as in test_perturbations.csv, or remove it."),
     Rule("predictions-not-in-split", _P, _W, "obs",
          "held-out perturbations, and controls",
          "correct the labels, or remove these rows; mark controls by is_control."),

@@ -124,16 +124,12 @@ _LABELS = pa.Column(
     nullable=True,
 )
 
+_NUMERIC_TIME = _rows("timepoint-not-numeric", _all_rows(is_number))
+
 _GROUPS = {
     CELL_TYPE: pa.Column(None, _present("obs-missing-values"), nullable=True, required=False),
     TIMEPOINT: pa.Column(
-        None,
-        [
-            _present("obs-missing-values"),
-            _rows("timepoint-not-numeric", _all_rows(is_number)),
-        ],
-        nullable=True,
-        required=False,
+        None, [_present("obs-missing-values"), _NUMERIC_TIME], nullable=True, required=False
     ),
 }
 
@@ -167,8 +163,13 @@ TRAIN_TIME_SERIES_OBS = pa.DataFrameSchema(
 )
 """Observations of the training file of a time series."""
 
-PREDICTED_OBS = pa.DataFrameSchema({PERTURBATION: _LABELS, **_GROUPS})
-"""Observations of a predictions file."""
+PREDICTED_OBS = pa.DataFrameSchema(
+    {
+        PERTURBATION: _LABELS,
+        TIMEPOINT: pa.Column(None, _NUMERIC_TIME, nullable=True, required=False),
+    }
+)
+"""Observations of a predictions file; columns that group them may be empty, but not in part."""
 
 VAR = pa.DataFrameSchema(
     {

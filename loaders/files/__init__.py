@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.model_files import write_arrays as write_arrays
     from pereggrn_data.loaders.files.model_files import write_joblib as write_joblib
     from pereggrn_data.loaders.files.parquet_files import batches_of as batches_of
+    from pereggrn_data.loaders.files.parquet_files import holds_numbers as holds_numbers
+    from pereggrn_data.loaders.files.parquet_files import holds_text as holds_text
     from pereggrn_data.loaders.files.parquet_files import parquet_footer as parquet_footer
     from pereggrn_data.loaders.files.parquet_files import read_parquet as read_parquet
     from pereggrn_data.loaders.files.parquet_files import (
@@ -161,6 +163,8 @@ __getattr__, __dir__ = lazy_names(
         ),
         "parquet_files": (
             "batches_of",
+            "holds_numbers",
+            "holds_text",
             "parquet_footer",
             "read_parquet",
             "read_parquet_frame",

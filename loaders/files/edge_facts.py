@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError, first_few
 from pereggrn_data.core.format import CELL_TYPE
-from pereggrn_data.loaders.files.parquet_files import parquet_footer
+from pereggrn_data.loaders.files.parquet_files import holds_numbers, holds_text, parquet_footer
 from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC
 from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 MEMORY_LIMIT = "1GB"
 """For DuckDB; what does not fit is spilled to a temporary folder."""
@@ -63,7 +64,7 @@ def read_edge_facts(path: Path) -> EdgeFacts:
         connection, types = _open(path, Path(folder))
         with connection:
             try:
-                return _facts(connection, types)
+                return _facts(connection, types, parquet_footer(path)[0])
             except duckdb.Error as error:
                 raise _unreadable(path, error) from error
 
@@ -109,8 +110,12 @@ def _unreadable(path: Path, error: Exception) -> InvalidDataError:
     )
 
 
-def _facts(connection: duckdb.DuckDBPyConnection, types: dict[str, str]) -> EdgeFacts:
-    fits = {c: _type_fits(c, types[c]) for c in CHECKED_COLUMNS if c in types}
+def _facts(
+    connection: duckdb.DuckDBPyConnection, types: dict[str, str], schema: pa.Schema
+) -> EdgeFacts:
+    fits = {
+        c: _type_fits(c, types[c], schema.field(c).type) for c in CHECKED_COLUMNS if c in types
+    }
     asked = [(c, code) for c in fits for code in _codes(c, fits[c])]
     counts = ", ".join(f"count(*) FILTER ({_condition(c, code)})" for c, code in asked)
     query = f"SELECT count(*), {counts or 0} FROM edges"  # noqa: S608
@@ -120,7 +125,8 @@ def _facts(connection: duckdb.DuckDBPyConnection, types: dict[str, str]) -> Edge
     for name, ok in fits.items():
         n = {code: int(found.get((name, code), 0)) for code in _CONDITIONS}
         facts[name] = ColumnFacts(
-            type=types[name],
+            # A length of time is a whole number to DuckDB, which does not see what Arrow noted.
+            type=types[name] if ok else f"{types[name]} ({schema.field(name).type})",
             type_fits=ok,
             n_null=n["edges-null"],
             n_empty=n["edges-empty-name"],
@@ -136,10 +142,11 @@ def _facts(connection: duckdb.DuckDBPyConnection, types: dict[str, str]) -> Edge
     return EdgeFacts(columns=tuple(types), n_edges=int(row[0]), facts=facts, **duplicates)
 
 
-def _type_fits(column: str, type_name: str) -> bool:
+def _type_fits(column: str, type_name: str, stored: pa.DataType) -> bool:
+    """Say whether both DuckDB and Arrow, by which edges are used, take a type for what it is."""
     if column == WEIGHT:
-        return type_name.removeprefix("U").startswith(_NUMERIC)
-    return type_name.startswith(("VARCHAR", "ENUM"))
+        return type_name.removeprefix("U").startswith(_NUMERIC) and holds_numbers(stored)
+    return type_name.startswith(("VARCHAR", "ENUM")) and holds_text(stored)
 
 
 def _codes(column: str, type_fits: bool) -> list[str]:

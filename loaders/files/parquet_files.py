@@ -27,6 +27,19 @@ BYTES_PER_VALUE = 4
 """At least, in memory; text that repeats is stored once, and pointed at."""
 
 
+def holds_text(kind: pa.DataType) -> bool:
+    """Say whether a column of this type holds text, by whatever way it is stored."""
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_text = pa.types.is_string(value) or pa.types.is_large_string(value)
+    return bool(is_text or pa.types.is_string_view(value))
+
+
+def holds_numbers(kind: pa.DataType) -> bool:
+    """Say whether a column of this type holds numbers, rather than times or truth values."""
+    is_plain = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(is_plain or pa.types.is_decimal(kind))
+
+
 def parquet_footer(path: Path) -> tuple[pa.Schema, pq.FileMetaData]:
     """Read the footer of a parquet file; its rows stay on disk.
 

@@ -20,6 +20,8 @@ from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
 from pereggrn_data.loaders.files import (
     batches_of,
     existing_path,
+    holds_numbers,
+    holds_text,
     parquet_footer,
     read_parquet,
     visible_files,
@@ -307,24 +309,13 @@ def _check_columns(schema: pa.Schema, what: str) -> None:
         if schema.names.count(name) > 1:
             raise InvalidDataError(f"{what} has more than one column {name}.")
         kind = schema.field(name).type
-        wanted, ok = ("numbers", _is_number) if name == WEIGHT else ("text", _is_text)
+        wanted, ok = ("numbers", holds_numbers) if name == WEIGHT else ("text", holds_text)
         if not (ok(kind) or pa.types.is_null(kind)):
             raise InvalidDataError(
                 f"The column {name} of {what} does not hold {wanted}.",
                 expected=wanted,
                 got=f"the type {kind}",
             )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    is_text = pa.types.is_string(value) or pa.types.is_large_string(value)
-    return bool(is_text or pa.types.is_string_view(value))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    is_plain = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return bool(is_plain or pa.types.is_decimal(kind))
 
 
 def _nulls_in_footer(metadata: pq.FileMetaData) -> dict[str, int]:

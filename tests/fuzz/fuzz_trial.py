@@ -37,9 +37,9 @@ SECONDS = 20.0
 MEMORY = 2 << 30
 """Bytes that a process may take on top of what it starts with."""
 
-NEEDS_THE_SPLIT = ("predictions-unknown", "predictions-missing", "predictions-wrong",
-                   "predictions-not-a-number", "Nothing can be held out")  # fmt: skip
-"""What `validate` cannot know of predictions without their dataset, nor ask of a dataset."""
+NEEDS_THE_SPLIT = ("predictions-missing", "Nothing can be held out")
+"""What `validate` cannot know of tables without the split, nor ask of a dataset; with the rules
+that say of themselves that they need the dataset."""
 
 GOOD = ("refused", "same")
 BAD = ("internal", "hang", "crash", "memory", "disagree", "changed")
@@ -213,13 +213,19 @@ def _try(kind: FuzzedKind, number: int, folder: Path, expected: str) -> dict[str
     if kind.check is not None and outcome != "internal":
         try:
             found = kind.check(path)
-            if found and outcome == "refused" and not any(c in said for c in NEEDS_THE_SPLIT):
+            if found and outcome == "refused" and not any(c in said for c in _unknown_alone()):
                 outcome, said = "disagree", f"valid, then {said}"
         except Exception as error:
             if not _ours(error):
                 outcome, said = "internal", f"validate: {_shown(error)}"
     seconds = time.monotonic() - start
     return {**_outcome(kind, number, outcome, said, what), "seconds": round(seconds, 3)}
+
+
+def _unknown_alone() -> list[str]:
+    from pereggrn_data.validators import RULES
+
+    return [*NEEDS_THE_SPLIT, *(rule.code for rule in RULES.values() if rule.needs_dataset)]
 
 
 def _used(kind: FuzzedKind, path: Path) -> tuple[str, str]:

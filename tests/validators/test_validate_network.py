@@ -19,6 +19,7 @@ NETWORKS: list[tuple[dict[str, Any], str, str | None, int]] = [
     ({"target": [1, 2, 3]}, "edges-column-type", "target", 3),
     ({"weight": ["a", "b", "c"]}, "edges-column-type", "weight", 3),
     ({"weight": [True, False, True]}, "edges-column-type", "weight", 3),
+    ({"weight": pd.to_timedelta([1, 2, 3])}, "edges-column-type", "weight", 3),
     ({"target": ["B", None, None]}, "edges-null", "target", 2),
     ({"cell_type": ["x", None, "x"]}, "edges-null", "cell_type", 1),
     ({"target": ["B", "", " "]}, "edges-empty-name", "target", 2),

@@ -79,7 +79,10 @@ PREDICTIONS = [
     (genes("a", "B"), "predictions-extra-gene", None),
     (obs("perturbation", "A"), "predictions-missing-perturbation", "perturbation"),
     (obs("perturbation", ["A", "C"]), "predictions-not-in-split", "perturbation"),
+    (obs("cell_type", ["", "x"]), "predictions-partly-grouped", "cell_type"),
+    (obs("timepoint", [np.nan, 1.0]), "predictions-partly-grouped", "timepoint"),
     (x(0, 0, np.nan), "predictions-not-a-number", None),
+    (x(0, 0, -2e9), "predictions-not-a-number", None),
     (lambda a: a.X.fill(np.nan), "predictions-not-filled-in", None),
 ]
 
@@ -114,6 +117,16 @@ def test_controls_are_not_unknown_perturbations() -> None:
     adata.obs["is_control"] = [False, True]
     adata.uns["pereggrn"] = adata.uns["pereggrn"].replace('["A", "A,B"]', '["A"]')
     assert validate(adata).findings == ()
+
+
+def test_columns_that_group_may_be_empty_and_controls_need_none() -> None:
+    adata = predictions()
+    adata.obs["timepoint"] = np.nan
+    assert validate(adata).findings == ()
+    adata.obs["perturbation"] = ["A", "ctrl"]
+    adata.obs["cell_type"] = ["x", None]
+    adata.uns["pereggrn"] = adata.uns["pereggrn"].replace('["A", "A,B"]', '["A"]')
+    assert validate(adata).valid
 
 
 def test_filled_in_template_of_counts_is_left_to_scoring() -> None:

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from pereggrn_data import check_split, load, predict, validate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UnknownNameError
+from pereggrn_data.core.format import OPTIONAL_GROUP_COLUMNS
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.loaders.files.anndata_files import Dataset, plain_frame
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
@@ -218,10 +219,8 @@ def test_one_can_insist_on_known_codes_only(small_dataset: Make) -> None:
         split(small_dataset(), insist="no-controls")
 
 
-def test_only_duplicated_observations_are_harder_here_than_in_validation() -> None:
-    """Where validation only warns, it says why a split cannot do without."""
-    harder = [r.code for r in RULES.values() if r.blocks_use and r.severity is Severity.WARNING]
-    assert harder == ["obs-names-duplicated"]
+def test_what_is_refused_in_use_is_an_error_in_validation() -> None:
+    assert all(r.severity is Severity.ERROR for r in RULES.values() if r.blocks_use)
 
 
 # ---- missing values in columns as anndata writes them
@@ -267,7 +266,9 @@ def test_missing_values(
         adata.uns["pereggrn"] = "x"
     adata.write_h5ad(path)
     found = {f.code: f for f in validate(path).findings if f.column == name}
-    if code is None or (predicted and name not in ("perturbation", "cell_type", "timepoint")):
+    if predicted and name in OPTIONAL_GROUP_COLUMNS:
+        code = "predictions-partly-grouped"
+    elif code is None or (predicted and name != "perturbation"):
         assert code not in found
         assert found == {}
         return

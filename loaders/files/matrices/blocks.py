@@ -52,7 +52,7 @@ def matrix_in_file(element: h5py.Dataset | h5py.Group) -> Matrix:
     if kind not in ("csr", "csc") or shape_stored is None or len(shape_stored) != 2:
         raise ValueError(f"a matrix stored as {kind!r}; dense, CSR and CSC are known")
     shape = (int(shape_stored[0]), int(shape_stored[1]))
-    data, indices, indptr = (element[key] for key in ("data", "indices", "indptr"))
+    data, indices, indptr = _parts_of(element)
     require_fits(indptr)
     return Matrix(shape, data.dtype, lambda: _sparse_blocks(data, indices, indptr[:], shape, kind))
 
@@ -62,6 +62,20 @@ def _kind(element: Any) -> str:
     stated = element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))
     encoding = stated.decode() if isinstance(stated, bytes) else str(stated)
     return _SPARSE.get(encoding, encoding)
+
+
+def _parts_of(element: Any) -> tuple[Any, Any, Any]:
+    """Return data, indices and indptr of a compressed matrix, none of them read.
+
+    Raises
+    ------
+    ValueError
+        If one of them is a group, or has another number of dimensions than one.
+    """
+    parts = tuple(element[key] for key in ("data", "indices", "indptr"))
+    if any(len(getattr(part, "shape", None) or ()) != 1 for part in parts):
+        raise ValueError("data, indices and indptr of the sparse matrix are not all lists")
+    return parts[0], parts[1], parts[2]
 
 
 def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
@@ -132,7 +146,7 @@ def matrix_in_zarr(element: Any) -> Matrix:
     stored = element.attrs.get("shape")
     if kind not in ("csr", "csc") or stored is None or len(stored) != 2:
         raise ValueError(f"a matrix stored as {kind!r}; dense, CSR and CSC are known")
-    data, indices, indptr = (element[key] for key in ("data", "indices", "indptr"))
+    data, indices, indptr = _parts_of(element)
     return compressed_matrix(
         data, indices, np.asarray(indptr[:]), (int(stored[0]), int(stored[1])), kind
     )

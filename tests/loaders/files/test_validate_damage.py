@@ -89,6 +89,26 @@ def test_broken_link(small_dataset: Make, tmp_path: Path, element: str) -> None:
     assert not validate(path).valid
 
 
+@pytest.mark.parametrize("part", ["data", "indices", "indptr"])
+def test_parts_of_a_sparse_matrix_that_are_no_lists(
+    small_dataset: Make, tmp_path: Path, part: str
+) -> None:
+    import h5py
+
+    from pereggrn_data import validate
+
+    path = tmp_path / "d.h5ad"
+    adata = small_dataset()
+    adata.X = sparse.csc_matrix(adata.X)
+    adata.write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        del file[f"X/{part}"]
+        file["X"].create_group(part)
+    assert [finding.code for finding in validate(path).errors] == ["element-unreadable"]
+    with pytest.raises(InvalidDataError, match="not all lists"):
+        open_dataset(str(path))
+
+
 def test_sizes_that_ask_for_any_memory(small_dataset: Make, tmp_path: Path) -> None:
     """They are the file's fault, and said to be; a lack of memory while reading is not."""
     import h5py

@@ -25,7 +25,6 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.format import (
     IS_CONTROL,
     OBSERVATION,
-    OPTIONAL_GROUP_COLUMNS,
     PERTURBATION,
     PREDICTION_STEP,
     TRAIN_FILE,
@@ -43,6 +42,7 @@ from pereggrn_data.loaders.files import (
 )
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
+from pereggrn_data.validators import rows_without_group
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -484,22 +484,16 @@ def without_empty_columns(obs: pd.DataFrame, scored: Bools) -> pd.DataFrame:
         If a column is filled in for some rows only: they could not be told from
         the others.
     """
-    rows = obs[scored]
-    dropped = []
-    for column in OPTIONAL_GROUP_COLUMNS:
-        if column not in rows:
-            continue
-        empty = (rows[column].isna() | (rows[column].astype(str).str.strip() == "")).to_numpy(bool)
-        if empty.any() and not empty.all():
+    lacking = rows_without_group(obs, scored)
+    for column, empty in lacking.items():
+        if not empty.all():
             raise InvalidDataError(
-                f"{int(empty.sum())} of {len(rows)} rows have no {column}.",
+                f"{int(empty.sum())} of {len(empty)} rows have no {column}.",
                 expected=f"a {column} in every row, or in none",
-                got=f"none in {first_few(rows.index[empty])}",
+                got=f"none in {first_few(obs.index[scored][empty])}",
                 fix="fill it in as in test_perturbations.csv, or remove the column.",
             )
-        if empty.any():
-            dropped.append(column)
-    return obs.drop(columns=dropped)
+    return obs.drop(columns=list(lacking))
 
 
 def marked_rows(obs: pd.DataFrame) -> Bools:
