@@ -1,4 +1,4 @@
-"""Calibrate real datasets and print the table of docs/evaluation.md.
+"""Calibrate real datasets and print the table of docs/explain/calibration.md.
 
 ::
 

@@ -1,4 +1,6 @@
-"""Compare every model with the mean and the median on real data; writes docs/model_comparison.md.
+"""Compare every model with the mean and the median on real data.
+
+Writes docs/explain/model_comparison.md.
 
     python benchmarks/models_table.py --collection ../shared/data
 
@@ -37,7 +39,7 @@ from pereggrn_data.evaluators import METRICS
 from pereggrn_data.models import METHODS, MethodKind
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGE = REPOSITORY / "docs" / "model_comparison.md"
+PAGE = REPOSITORY / "docs/explain/model_comparison.md"
 NUM_GENES = 300
 PERTURBED = {"eligible_regulators": "perturbed"}
 
@@ -380,8 +382,8 @@ difference. The last columns are over all metrics that can be better or worse an
 are not known to be blind here: the median of the scaled scores, and how many are
 better, not better and undecided. Where fewer than 8 perturbations are held out, there
 is no verdict. Nothing was tuned, and each row is one split. Times are of the processor,
-for splitting, training and forecasting. See [evaluation.md](evaluation.md) for what the
-words mean.
+for splitting, training and forecasting. See [what a score means](scores.md) for the
+words.
 
 Baselines are hard to beat, as the paper found. Read a table as a whole: among
 so many comparisons, some are won by chance.

@@ -1,19 +1,22 @@
 """Write every table of the documentation that follows from the code: ``python docs/tables.py``.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` in a page of
-this folder or in the README, and NAME is one of :data:`TABLES`. Without arguments, all pages
-are brought up to date; with ``--check``, nothing is written, stale tables are named, and the
-exit code is 1 if there is one.
+this folder, in the README or in CONTRIBUTING, and NAME is one of :data:`TABLES`. Without
+arguments, all pages are brought up to date; with ``--check``, nothing is written, stale
+tables are named, and the exit code is 1 if there is one.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import isclass, isfunction
 from pathlib import Path
+from typing import Any
 
 import pereggrn_data
 from pereggrn_data import models
@@ -31,6 +34,7 @@ from pereggrn_data.pipelines.experiment import metadata_keys_table
 from pereggrn_data.validators import format_tables, rules_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = "pereggrn_data"
 TABLE = re.compile(
     r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?<!-- end of table -->",
     re.DOTALL,
@@ -44,6 +48,69 @@ def exit_codes_table() -> str:
         for code, meaning in EXIT_CODE_MEANINGS.items()
     ]
     return "\n".join(["| code | meaning |", "|---|---|", *rows])
+
+
+def settings() -> dict[str, Any]:
+    """Return the tables of tools in pyproject.toml."""
+    tools: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))[
+        "tool"
+    ]
+    return tools
+
+
+def floors() -> list[list[str]]:
+    """Return the rooms below the package floor by floor, the lowest first, by the contract."""
+    contracts = settings()["importlinter"]["contracts"]
+    (layers,) = (c["layers"] for c in contracts if c.get("containers") == [PACKAGE])
+    return [layer.split(" | ") for layer in reversed(layers)]
+
+
+def folder_of(package: str) -> str:
+    """Return the folder of the checkout in which a package lies, by setuptools' rule."""
+    directories = settings()["setuptools"]["package-dir"]
+    parts = package.split(".")
+    lengths = range(len(parts), 0, -1)
+    known = next(".".join(parts[:n]) for n in lengths if ".".join(parts[:n]) in directories)
+    return "/".join([directories[known], *parts[known.count(".") + 1 :]])
+
+
+def said_of(package: str) -> str:
+    """Return the sentence by which a package introduces itself."""
+    sentence = " ".join((importlib.import_module(package).__doc__ or "").split("\n\n")[0].split())
+    return sentence.replace("|", "\\|")
+
+
+def floors_table() -> str:
+    """Return what each floor holds and may import, as a table in Markdown."""
+    rows = ["| folder | what is in it | may import |", "|---|---|---|"]
+    for number, rooms in enumerate(floors()):
+        imports = "the above" if number else "nothing of ours"
+        imports += ", and not each other" if len(rooms) > 1 else ""
+        for room in rooms:
+            package = f"{PACKAGE}.{room}"
+            rows.append(f"| `{folder_of(package)}` | {said_of(package)} | {imports} |")
+    return "\n".join(rows)
+
+
+def rooms_table() -> str:
+    """Return all rooms, floor by floor, as a table in Markdown."""
+    packages = settings()["setuptools"]["packages"]
+    rows = ["| room | folder | what it is for |", "|---|---|---|"]
+    for top in (f"{PACKAGE}.{room}" for rooms in floors() for room in rooms):
+        for package in sorted(p for p in packages if f"{p}.".startswith(f"{top}.")):
+            name = package.removeprefix(f"{PACKAGE}.")
+            rows.append(f"| `{name}` | `{folder_of(package)}` | {said_of(package)} |")
+    return "\n".join(rows)
+
+
+def inner_floors() -> str:
+    """Return the floors inside of rooms as a list, each from the lowest up."""
+    return "\n".join(
+        f"- `{contract['containers'][0].removeprefix(f'{PACKAGE}.')}`: "
+        + " ← ".join(layer.replace(" | ", " and ") for layer in reversed(contract["layers"]))
+        for contract in settings()["importlinter"]["contracts"]
+        if contract["type"] == "layers" and contract["containers"] != [PACKAGE]
+    )
 
 
 def public_names() -> str:
@@ -82,6 +149,9 @@ def option_tables() -> dict[str, Callable[[], str]]:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
+    "floors": floors_table,
+    "rooms": rooms_table,
+    "floors inside of rooms": inner_floors,
     "public names": public_names,
     "metrics": metrics_table,
     "features of genes": gene_features_table,
@@ -102,7 +172,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 def pages() -> list[Path]:
     """Return the pages in which tables stand."""
     written = (p for p in (REPOSITORY / "docs").rglob("*.md") if p.parent.name != "generated")
-    return [REPOSITORY / "README.md", *sorted(written)]
+    return [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(written)]
 
 
 def filled(text: str) -> str:

@@ -1,1 +1,1 @@
-"""The only place that downloads, opens files or speaks SQL."""
+"""The only place that downloads, opens files, speaks SQL or starts programs."""

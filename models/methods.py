@@ -1,7 +1,7 @@
 """The methods: their names, what they are, and what fits them, forecasts and loads them.
 
 This is the one place where a method is added. The command line, the table in
-``docs/models.md`` and the tests take their names from here, and
+``docs/reference/models.md`` and the tests take their names from here, and
 `pereggrn_data.models.families` goes by the kind that an entry says it is.
 """
 
@@ -367,7 +367,7 @@ def get_regression(name: str) -> Method:
 
 
 def methods_table() -> str:
-    """Return all methods as a Markdown table, which ``docs/models.md`` holds."""
+    """Return all methods as a Markdown table, which ``docs/reference/models.md`` holds."""
     lines = ["| Method | Kind | What it does | Paper | Reference |", "|---|---|---|---|---|"]
     for m in METHODS:
         paper = "yes" if m.in_paper else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -43,7 +44,7 @@ def test_every_table_stands_once(tables: ModuleType) -> None:
 
 def test_split_fields() -> None:
     """Every field of split.json is documented, and no other; rules are in the table of options."""
-    text = (REPOSITORY / "docs/splits.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs/reference/split_files.md").read_text(encoding="utf-8")
     rows = text.split("## split.json")[1].split("\n| `")[1:]
     documented = {row.split("`")[0]: row.split("\n")[0] for row in rows}
     rules = SplitRules(merge_replicates=True)
@@ -83,3 +84,11 @@ def test_every_page_is_in_a_table_of_contents() -> None:
         if p.parent.name != "generated"
     }
     assert pages - {"index"} <= listed
+
+
+def test_links_of_pages_outside_of_the_documentation_lead_somewhere() -> None:
+    """Those between pages of the documentation are followed when it is built."""
+    for page in REPOSITORY.glob("*.md"):
+        for target in re.findall(r"\]\(([^)\s#]+)", page.read_text("utf-8")):
+            if not re.match(r"[a-z]+:", target):
+                assert (REPOSITORY / target).exists(), f"{page.name}: {target}"

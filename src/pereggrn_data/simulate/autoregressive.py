@@ -106,7 +106,7 @@ def simulate(
     ----------
     Kernfeld et al., Genome Biology 2025, "Simulated data (based on real
     networks)", with two corrections that the documentation explains
-    (docs/simulation.md).
+    (docs/explain/simulation.md).
 
     Examples
     --------

@@ -18,7 +18,7 @@ Serve = Callable[..., ArchiveServer]
 
 
 def script() -> str:
-    text = (DOCS / "fetching.md").read_text("utf-8")
+    text = (DOCS / "howto/fetching.md").read_text("utf-8")
     before, after = r"<!-- script -->\n(?:<!--[^\n]*-->\n)?", r"<!-- end script -->"
     match = re.search(rf"{before}```bash\n(.*?)```\n{after}", text, re.DOTALL)
     assert match is not None

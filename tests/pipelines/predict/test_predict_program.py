@@ -405,8 +405,8 @@ def test_a_program_is_a_command_or_a_container_within_limits() -> None:
 
 
 def documented(tmp_path: Path) -> str:
-    """Return a command with the program of docs/your_own_model.md, as it stands there."""
-    page = Path(__file__).resolve().parents[3] / "docs" / "your_own_model.md"
+    """Return a command with the program of docs/howto/your_own_model.md, as it stands there."""
+    page = Path(__file__).resolve().parents[3] / "docs/howto/your_own_model.md"
     program = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     assert len([line for line in program.splitlines() if line.strip()]) <= 20
     (tmp_path / "my_model.py").write_text(program)
