@@ -20,6 +20,7 @@ from typing import Any
 
 import pereggrn_data
 from pereggrn_data import models
+from pereggrn_data.adapters import adapters_table
 from pereggrn_data.cli.command_reference import command_reference
 from pereggrn_data.cli.data.data_app import app as data_app
 from pereggrn_data.cli.evaluate.evaluate_app import app as evaluate_app
@@ -158,6 +159,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "split types": split_types_table,
     "promises of every split": lambda: "\n".join(f"- {p.text}" for p in UNIVERSAL),
     "methods": models.methods_table,
+    "adapters": adapters_table,
     "rules": rules_table,
     "layouts of counts": layouts_table,
     "commands of pereggrn-data": lambda: command_reference(data_app),

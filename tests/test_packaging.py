@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ROOMS = ("catalog", "validators", "loaders", "models", "evaluators")
+ROOMS = ("adapters", "catalog", "validators", "loaders", "models", "evaluators")
 HEAVY = {
     "anndata", "pandera", "sklearn", "pandas", "scipy", "duckdb", "pyarrow", "matplotlib",
     "intake", "requests", "pooch", "altair", "vl_convert",

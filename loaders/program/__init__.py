@@ -1,7 +1,7 @@
 """Programs that are not ours: how they are started, limited and ended, and the folder between.
 
 The pipeline that forecasts with other people's programs calls this, and nothing else
-starts a process that a user named.
+starts a process that a user named, or makes the environment of an adapter.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.program.containers import Runtime as Runtime
     from pereggrn_data.loaders.program.containers import check_runtime as check_runtime
     from pereggrn_data.loaders.program.containers import container_run as container_run
+    from pereggrn_data.loaders.program.environments import ProgramEnvironment as ProgramEnvironment
+    from pereggrn_data.loaders.program.environments import environment_of as environment_of
+    from pereggrn_data.loaders.program.environments import make_environment as make_environment
+    from pereggrn_data.loaders.program.environments import (
+        require_environment as require_environment,
+    )
+    from pereggrn_data.loaders.program.environments import write_lock as write_lock
     from pereggrn_data.loaders.program.exchange import ANSWERS as ANSWERS
     from pereggrn_data.loaders.program.exchange import read_answers as read_answers
     from pereggrn_data.loaders.program.exchange import refuse_in_exchange as refuse_in_exchange
@@ -45,6 +52,13 @@ __getattr__, __dir__ = lazy_names(
             "Runtime",
             "check_runtime",
             "container_run",
+        ),
+        "environments": (
+            "ProgramEnvironment",
+            "environment_of",
+            "make_environment",
+            "require_environment",
+            "write_lock",
         ),
         "exchange": (
             "ANSWERS",

@@ -20,6 +20,7 @@ import pytest
 from scipy import sparse
 
 import pereggrn_data
+from pereggrn_data.adapters import adapters
 from pereggrn_data.cli.evaluate import evaluate_app as evaluate
 from pereggrn_data.cli.output import at_home
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
@@ -625,11 +626,12 @@ def test_models_are_listed_with_references(run: Any) -> None:
     code, out, _ = run("models", "--json")
     assert code == 0
     listed = json.loads(out)
-    assert [m["name"] for m in listed] == [m.name for m in METHODS]
+    assert [m["name"] for m in listed] == [m.name for m in (*METHODS, *adapters())]
+    assert {m["kind"] for m in listed} == {*(m.kind for m in METHODS), "adapter"}
     assert all(m["reference"] and m["summary"] for m in listed)
     code, out, _ = run("models")
     assert code == 0
-    assert all(m.name in out and m.reference in out for m in METHODS)
+    assert all(m.name in out and m.reference in out for m in (*METHODS, *adapters()))
 
 
 def test_mistakes_on_the_command_line(run: Any) -> None:

@@ -377,7 +377,7 @@ def test_programs_that_the_system_cannot_start(
 
 def test_a_program_is_a_command_or_a_container_within_limits() -> None:
     for arguments in ({}, {"command": "a {dir}", "container": "b"}):
-        with pytest.raises(UsageError, match="either a command or a container"):
+        with pytest.raises(UsageError, match="a command, a container or an adapter"):
             Program(**arguments)  # type: ignore[arg-type]
     for limits in ({"time_limit": 0}, {"time_limit": float("nan")}, {"memory_limit": 0}):
         with pytest.raises(UsageError, match="not positive"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pereggrn_data.cli.evaluate import (
+    adapter_commands,
     calibrate_command,
     experiment_commands,
     export_command,
@@ -42,6 +43,7 @@ add_command(
     example="pereggrn-eval predict demo --model RidgeCV -o ridge.h5ad",
 )
 app.command("models", example="pereggrn-eval models")(models_command)
+adapter_commands.register(app)
 add_command(
     app,
     "score",

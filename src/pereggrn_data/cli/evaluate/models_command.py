@@ -7,8 +7,9 @@ from pereggrn_data.cli.shared_options import Json
 
 
 def models_command(as_json: Json = False) -> None:
-    """List the methods: name, kind, what each does, reference."""
+    """List the methods and adapters: name, kind, what each does, reference."""
     from pereggrn_data.models import METHODS
+    from pereggrn_data.pipelines.predict import adapters
 
     if as_json:
         emit_json(
@@ -24,6 +25,7 @@ def models_command(as_json: Json = False) -> None:
                 }
                 for m in METHODS
             ]
+            + [adapter.to_dict() for adapter in adapters()]
         )
         return
     emit_table(
@@ -31,6 +33,17 @@ def models_command(as_json: Json = False) -> None:
         [
             (m.name, str(m.kind), m.summary, "yes" if m.in_paper else None, m.reference)
             for m in METHODS
+        ]
+        + [
+            (
+                a.name,
+                "adapter",
+                f"{a.summary} Licence: {a.licence}. Needs {a.needs}. Environment: {a.size}. "
+                f"Tried: {a.tried}.",
+                None,
+                a.reference,
+            )
+            for a in adapters()
         ],
     )
     emit("")

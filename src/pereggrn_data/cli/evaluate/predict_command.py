@@ -8,18 +8,19 @@ from typing import Annotated
 
 import typer
 
+from pereggrn_data.cli.evaluate import adapter_commands
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output_places import IN_A_FOLDER, names_a_folder
-from pereggrn_data.cli.shared_options import Collection, Insist, Json
+from pereggrn_data.cli.shared_options import Collection, Insist, Json, Yes
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
 
 _SPLIT, _MODEL = "The split", "The model"
 GROUPS = (
     OptionGroup(ModelOptions, panel=_MODEL, without=("seed",)),
-    OptionGroup(Program, panel="A program of your own"),
+    OptionGroup(Program, panel="A program of your own, or an adapter"),
     # The networks of --network are the model's here.
     OptionGroup(
         SplitOptions,
@@ -80,6 +81,7 @@ def predict_command(
             f"{IN_A_FOLDER}",
         ),
     ] = None,
+    yes: Yes = False,
     insist: Insist = None,
     collection: Collection = None,
     as_json: Json = False,
@@ -110,6 +112,7 @@ def predict_command(
     if split_file is None:
         of_split["seed"] = seed
     program = _program(said)
+    _install_adapter(ModelOptions(**of_model), program, yes=yes)
     if model_file is not None:
         warn_of_pickle(model_file)
     with fit_progress() as progress:
@@ -130,6 +133,16 @@ def predict_command(
     usual = folder / f"predictions_{file_word(predicted.model)}.h5ad"
     path = predicted.write(output or usual)
     print_predicted(predicted, path, save_model, as_json=as_json)
+
+
+def _install_adapter(options: ModelOptions, program: Program | None, *, yes: bool) -> None:
+    """Make the environment of an adapter that is to forecast, if it is not there."""
+    from pereggrn_data.pipelines.predict import check_adapter_choices, is_adapter
+
+    named = options.model if program is None else program.adapter
+    if named is not None and (program is not None or is_adapter(named)):
+        check_adapter_choices(named, options)
+        adapter_commands.install(named, yes=yes)
 
 
 def _program(said: Said) -> Program | None:

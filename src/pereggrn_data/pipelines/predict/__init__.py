@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
+    from pereggrn_data.pipelines.predict.adapter_runs import Adapter as Adapter
+    from pereggrn_data.pipelines.predict.adapter_runs import adapters as adapters
+    from pereggrn_data.pipelines.predict.adapter_runs import (
+        check_adapter_choices as check_adapter_choices,
+    )
+    from pereggrn_data.pipelines.predict.adapter_runs import environment_named as environment_named
+    from pereggrn_data.pipelines.predict.adapter_runs import install_adapter as install_adapter
+    from pereggrn_data.pipelines.predict.adapter_runs import is_adapter as is_adapter
+    from pereggrn_data.pipelines.predict.adapter_runs import lock_adapter as lock_adapter
     from pereggrn_data.pipelines.predict.model_options import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.predict.model_options import Program as Program
     from pereggrn_data.pipelines.predict.model_store import TRUST as TRUST
@@ -19,11 +28,21 @@ if TYPE_CHECKING:
         PredictedExpression as PredictedExpression,
     )
     from pereggrn_data.pipelines.predict.predicted import require_h5ad as require_h5ad
+    from pereggrn_data.pipelines.predict.predicting import check_on_demo as check_on_demo
     from pereggrn_data.pipelines.predict.predicting import predict as predict
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "adapter_runs": (
+            "Adapter",
+            "adapters",
+            "check_adapter_choices",
+            "environment_named",
+            "install_adapter",
+            "is_adapter",
+            "lock_adapter",
+        ),
         "model_options": (
             "ModelOptions",
             "Program",
@@ -33,6 +52,6 @@ __getattr__, __dir__ = lazy_names(
             "PredictedExpression",
             "require_h5ad",
         ),
-        "predicting": ("predict",),
+        "predicting": ("check_on_demo", "predict"),
     },
 )

@@ -41,6 +41,10 @@ from pereggrn_data.loaders.program import (
     split_command,
     write_exchange,
 )
+from pereggrn_data.pipelines.predict.adapter_runs import (
+    environment_named,
+    may_leave_out,
+)
 from pereggrn_data.pipelines.predict.model_inputs import Work
 from pereggrn_data.pipelines.predict.model_options import Program
 from pereggrn_data.pipelines.predict.program_task import ProgramTask, task_for
@@ -89,11 +93,11 @@ def forecast_by_program(
     """
     task = task_for(work, program, requests)
     with open_run_folder(program.keep, program.log) as place:
-        values = _run(program, task, place)
+        values = _run(program, task, place, may_lack=may_leave_out(program, work.options))
     return values, (*task.notes, *place.notes)
 
 
-def _run(program: Program, task: ProgramTask, place: RunFolder) -> Any:
+def _run(program: Program, task: ProgramTask, place: RunFolder, *, may_lack: bool) -> Any:
     arguments, kill = _arguments(program, place.folder)
     written = write_exchange(
         place.folder,
@@ -110,7 +114,7 @@ def _run(program: Program, task: ProgramTask, place: RunFolder) -> Any:
         arguments,
         place.log,
         seconds=program.time_limit,
-        memory_bytes=program.memory_bytes if program.command is not None else None,
+        memory_bytes=program.memory_bytes if program.container is None else None,
         end_also=kill,
         check=place.endings.check,
     )
@@ -118,7 +122,8 @@ def _run(program: Program, task: ProgramTask, place: RunFolder) -> Any:
         failure = failure_of(program, ended)
         if failure is not None:
             raise failure
-        return checked_answers(read_answers(place.folder), written, task.genes)
+        answers = read_answers(place.folder)
+        return checked_answers(answers, written, task.genes, may_lack=may_lack)
     except PereggrnError as error:
         error.add_note("the end of its output:")
         for line in last_lines(place.log).splitlines():
@@ -131,6 +136,8 @@ def _arguments(
 ) -> tuple[list[str], Callable[[], str | None] | None]:
     if program.command is not None:
         return split_command(program.command, folder), None
+    if program.adapter is not None:
+        return environment_named(program.adapter).command(folder), None
     run = container_run(
         program.container or "",
         folder,
@@ -218,8 +225,22 @@ def _about_memory(program: Program, code: int) -> str | None:
     return None
 
 
-def checked_answers(answers: AnnData, requests: pd.DataFrame, genes: Sequence[str]) -> Any:
+def checked_answers(
+    answers: AnnData, requests: pd.DataFrame, genes: Sequence[str], *, may_lack: bool = False
+) -> Any:
     """Return predictions in the order of requests and genes.
+
+    Parameters
+    ----------
+    answers
+        What the program has left.
+    requests
+        What was asked for.
+    genes
+        Whose expression.
+    may_lack
+        Whether a row may be missing as a whole (all NaN): the program was told that it
+        may leave some out.
 
     Raises
     ------
@@ -246,6 +267,8 @@ def checked_answers(answers: AnnData, requests: pd.DataFrame, genes: Sequence[st
         )
     values = values.astype(np.float64)[:, columns]
     bad = ~np.isfinite(values)
+    if may_lack:
+        bad[np.isnan(values).all(axis=1)] = False
     if bad.any():
         shown = np.argwhere(bad)[:NAN_SHOWN].tolist()
         where = ", ".join(f"{genes[j]} of {requests.index[i]}" for i, j in shown)

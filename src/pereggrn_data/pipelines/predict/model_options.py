@@ -22,7 +22,7 @@ LEAST_MEMORY = 1_000_000
 NEVER_A_LOG = (".h5ad", ".parquet", ".npz", ".joblib", ".csv", ".json")
 """Endings of files that are read or written by name, and must not become a log."""
 START_CONTROL, START_HELDOUT = "control", "heldout"
-_A_PROGRAM = ("command", "container")
+_A_PROGRAM = ("command", "container", "adapter")
 
 
 def parse_steps(text: str) -> tuple[int, ...]:
@@ -108,7 +108,9 @@ class ModelOptions:
     """
 
     model: str = option(
-        DEFAULT_MODEL, flags=("--model", "-m"), help="Name of a method (pereggrn-eval models)."
+        DEFAULT_MODEL,
+        flags=("--model", "-m"),
+        help="Name of a method or adapter (pereggrn-eval models).",
     )
     arguments: Mapping[str, Any] = option(
         default_factory=dict,
@@ -255,7 +257,7 @@ def _equal(value: Any, default: Any) -> bool:
 @documented
 @dataclass(frozen=True)
 class Program:
-    """A method that is not ours: a local command, or a container image.
+    """A method that is not ours: a local command, a container image, or an adapter.
 
     Parameters
     ----------
@@ -273,6 +275,11 @@ class Program:
         "a list of words). No shell.",
     )
     container: str | None = option(None, help="Forecast by this image.")
+    adapter: str | None = option(
+        None,
+        help="Forecast by this adapter (pereggrn-eval adapters list; a path ending in .py is one "
+        "of your own), as --model NAME does.",
+    )
     runtime: str = option("docker", choices=_runtimes, needs=("container",), help="{choices}.")
     container_arguments: Sequence[str] = option(
         (),
@@ -305,11 +312,12 @@ class Program:
     )
 
     def __post_init__(self) -> None:
-        if (self.command is None) == (self.container is None):
+        given = [name for name in _A_PROGRAM if getattr(self, name) is not None]
+        if len(given) != 1:
             raise UsageError(
-                "A program is either a command or a container.",
-                expected="one of --command and --container",
-                got="neither" if self.command is None else "both",
+                "A program is a command, a container or an adapter.",
+                expected="one of --command, --container and --adapter",
+                got=" and ".join(given) or "none of them",
             )
         # Imported here, as in ModelOptions.
         from pereggrn_data.loaders.program import check_runtime
@@ -329,12 +337,13 @@ class Program:
             raise UsageError(
                 "Arguments of a container runtime were given, and there is no container.",
                 expected="--container with --container-argument",
-                got=f"--command {self.name}",
+                got=f"--command {self.name}" if self.adapter is None else f"--adapter {self.name}",
             )
         words = () if self.command is None else self.command
         for given, kind in (
             ((words,) if isinstance(words, str) else words, "command"),
             ((self.container or "",), "container"),
+            ((self.adapter or "",), "adapter"),
             (self.container_arguments, "container_arguments"),
         ):
             is_list = isinstance(given, (list, tuple))
@@ -367,5 +376,10 @@ class Program:
     @property
     def name(self) -> str:
         """What to call it."""
+        if self.adapter is not None:
+            from pereggrn_data.adapters import find_adapter
+
+            found = find_adapter(self.adapter)
+            return self.adapter if found is None else found.name
         command = self.command or ""
         return self.container or (command if isinstance(command, str) else shlex.join(command))

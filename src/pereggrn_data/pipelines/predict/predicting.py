@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.errors import UsageError
-from pereggrn_data.core.format import MODEL_UNS, OBSERVATION, ORACLE_UNS, PREDICTION_STEP
+from pereggrn_data.core.errors import UsageError, first_few
+from pereggrn_data.core.format import (
+    MODEL_UNS,
+    OBSERVATION,
+    ORACLE_UNS,
+    PERTURBATION,
+    PREDICTION_STEP,
+)
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
@@ -20,6 +26,12 @@ from pereggrn_data.loaders.files import Dataset, read_split, refuse_overwriting,
 from pereggrn_data.loaders.program import refuse_in_exchange
 from pereggrn_data.models import Forecast, Progress, check_steps, get_method
 from pereggrn_data.pipelines.collection import open_dataset
+from pereggrn_data.pipelines.predict.adapter_runs import (
+    adapter_named,
+    check_adapter_choices,
+    is_adapter,
+    require_adapter,
+)
 from pereggrn_data.pipelines.predict.external import forecast_by_program
 from pereggrn_data.pipelines.predict.forecast import (
     forecast_by_model,
@@ -62,7 +74,7 @@ def predict(
         A name or a path, or data in memory; or what ``pereggrn_data.split``
         returned, here or as `split`, which is both.
     model
-        Name of a method, by default ``RidgeCV``; see ``pereggrn-eval models``.
+        Name of a method or adapter, by default ``RidgeCV``; see ``pereggrn-eval models``.
     split
         A ``split.json``, or what ``pereggrn_data.split`` returned; by default it
         is made by `split_options`.
@@ -107,7 +119,13 @@ def predict(
     if wanted.model != DEFAULT_MODEL:
         model = wanted.model
     _check_sources(model, program, model_file, save_model)
+    if model is not None and model_file is None and program is None and is_adapter(model):
+        program = Program(adapter=model)
+        _check_sources(None, program, None, save_model)
     steps = check_steps(wanted.steps)
+    if program is not None and program.adapter is not None:
+        check_adapter_choices(program.adapter, wanted)
+        require_adapter(program.adapter)
     if program is None and model_file is None:
         method = get_method(wanted.model)
         if save_model is not None:
@@ -130,8 +148,10 @@ def predict(
         name, forecast = method.name, forecast_by_model(work, method, save_to)
     notes = tuple(dict.fromkeys([*made.warnings, *forecast.notes, *_oracle_note(wanted)]))
     said = {**settings, "model": name, "notes": notes}
+    adata, left_out = _without_missing(_filled_template(work, forecast.expression, steps, said))
+    notes = (*notes, *left_out)
     return PredictedExpression(
-        adata=_filled_template(work, forecast.expression, steps, said),
+        adata=adata,
         model=name,
         split=made.split,
         notes=notes,
@@ -140,6 +160,23 @@ def predict(
         sources=sources,
         made=made,
     )
+
+
+def check_on_demo(adapter: str) -> PredictedExpression:
+    """Run an adapter on the embedded dataset, with the arguments that its header has for that.
+
+    Parameters
+    ----------
+    adapter
+        Its name, or the path of its program. Its environment has to be there.
+
+    Raises
+    ------
+    UsageError, InvalidDataError
+        If it cannot run, or fails.
+    """
+    arguments = dict(adapter_named(adapter).check)
+    return predict("demo", program=Program(adapter=adapter), arguments=arguments)
 
 
 def _oracle_note(options: ModelOptions) -> tuple[str, ...]:
@@ -203,7 +240,7 @@ def _check_sources(
     if len(given) > 1:
         raise UsageError(
             "Several things would forecast at once.",
-            expected="one of --model, --model-file, --command and --container",
+            expected="one of --model, --model-file, --command, --container and --adapter",
             got=" and ".join(given),
         )
     if save_to is not None and (program is not None or model_file is not None):
@@ -237,3 +274,16 @@ def _filled_template(
     if work.options.is_oracle:
         parts["uns"][ORACLE_UNS] = "starting_expression=heldout"
     return anndata.AnnData(X=matrix, **parts)
+
+
+def _without_missing(adata: AnnData) -> tuple[AnnData, tuple[str, ...]]:
+    """Leave out rows without a forecast, which only a program may leave that was told so."""
+    lacking = np.isnan(adata.X).all(axis=1)
+    if not lacking.any():
+        return adata, ()
+    labels = sorted(set(adata.obs.loc[lacking, PERTURBATION].astype(str)))
+    note = (
+        f"{int(lacking.sum())} of {len(lacking)} rows are not forecast, and are not in the file "
+        f"(score it with --allow-missing): {first_few(labels)}"
+    )
+    return adata[~lacking].copy(), (note,)

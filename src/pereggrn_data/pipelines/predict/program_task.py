@@ -12,6 +12,7 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import CELL_TYPE, MATCHED_CONTROL
 from pereggrn_data.loaders.network import Network
 from pereggrn_data.models import UNMATCHED, Grammar, Matching, NetworkPrior, check_steps, match
+from pereggrn_data.pipelines.predict.adapter_runs import notes_of, program_arguments
 from pereggrn_data.pipelines.predict.model_choices import (
     grammar_of,
     network_among,
@@ -88,9 +89,9 @@ def task_for(work: Work, program: Program, requests: pd.DataFrame) -> ProgramTas
         genes=tuple(map(str, made.split.genes)),
         requests=requests,
         grammar=grammar_for_program(program, options, grammar, regulators, stored),
-        arguments=options.arguments,
+        arguments=program_arguments(program, options),
         network=stored,
-        notes=notes,
+        notes=(*notes_of(program), *notes),
     )
 
 
