@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from pereggrn_data.models.ridge.shared_decompositions import (
         share_decompositions as share_decompositions,
     )
+    from pereggrn_data.models.target_blocks import fitting_block as fitting_block
+    from pereggrn_data.models.target_blocks import with_fitted as with_fitted
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -62,6 +64,10 @@ __getattr__, __dir__ = lazy_names(
             "storage_of",
         ),
         "fit_warnings": ("noting_warnings",),
+        "target_blocks": (
+            "fitting_block",
+            "with_fitted",
+        ),
         "grammar.choices": (
             "LowDimensionalStructure",
             "Exclusion",

@@ -24,6 +24,7 @@ from pereggrn_data.models.regression import (
     assemble_linear,
     constant_regressions,
 )
+from pereggrn_data.models.target_blocks import current_block, target_hashes
 
 Make: TypeAlias = Callable[..., Any]
 """Makes an unfitted scikit-learn estimator from keyword arguments."""
@@ -220,10 +221,13 @@ def fit_each(
     # Not in place: these may be the task's own features, which others fit next.
     x = x - centre if shares_gram else x
     gram = x.T @ x if shares_gram else None
+    block = current_block()
+    hashes = [] if block is None else target_hashes(task, x)
+    found = {j: block.known[h] for j, h in enumerate(hashes) if block and h in block.known}
+    wanted = [j for j in range(task.n_targets) if j not in found and (not block or block.is_of(j))]
     cuts = np.array_split(
-        np.arange(task.n_targets), max(1, min(task.n_targets, BLOCKS_PER_JOB * task.jobs))
+        np.array(wanted, dtype=np.intp), max(1, min(len(wanted), BLOCKS_PER_JOB * task.jobs))
     )
-    fitted: list[FittedTarget] = []
     # joblib writes arrays above 1 MB to disk once, and the jobs map them into memory.
     run = Parallel(n_jobs=task.jobs, return_as="generator", mmap_mode="r")
     work = (
@@ -239,12 +243,26 @@ def fit_each(
         )
         for cut in cuts
     )
+    order = iter(wanted)
     for part in run(work):
-        fitted += [f.moved(centre[task.features_of(len(fitted) + i)]) for i, f in enumerate(part)]
-        task.report(len(fitted))
+        for fit in part:
+            found[next(order)] = fit
+        task.report(len(found))
+    if block is not None:
+        block.made.update((hashes[j], found[j]) for j in wanted)
+    # Targets of other blocks have nobody here who would ask for them.
+    fitted = [
+        found.get(j, _OF_ANOTHER_BLOCK).moved(centre[task.features_of(j)])
+        for j in range(task.n_targets)
+    ]
+    if block is not None and block.count > 1:
+        return fitted
     if not mean_if_it_fails:
         _raise_if_failed(task, fitted)
     return fitted
+
+
+_OF_ANOTHER_BLOCK = FittedTarget(None, np.nan, np.nan, None, None, "in another block")
 
 
 def _raise_if_failed(task: RegressionTask, fitted: list[FittedTarget]) -> None:

@@ -91,6 +91,9 @@ class Method:
         For other estimators: with which arguments they are linear; None if never.
     is_random
         Whether it has random elements, which the seed fixes.
+    by_gene
+        Whether each gene is fitted by itself, so that processes can share the work
+        (:mod:`pereggrn_data.models.target_blocks`).
     aliases
         Other names under which it is known.
     """
@@ -105,6 +108,7 @@ class Method:
     in_paper: bool = False
     linear_if: Callable[[Mapping[str, Any]], bool] | None = None
     is_random: bool = False
+    by_gene: bool = False
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -191,6 +195,7 @@ METHODS: tuple[Method, ...] = (
         summary="Lasso; penalty by five-fold cross-validation.",
         reference="Tibshirani 1996, J. R. Stat. Soc. B 58:267",
         fit=_linear("LassoCV"),
+        by_gene=True,
         in_paper=True,
     ),
     Method(
@@ -199,6 +204,7 @@ METHODS: tuple[Method, ...] = (
         summary="Lasso with a fixed penalty (argument alpha, by default 1).",
         reference="Tibshirani 1996, J. R. Stat. Soc. B 58:267",
         fit=_linear("Lasso", shares_gram=True),
+        by_gene=True,
         aliases=("LASSO",),
     ),
     Method(
@@ -207,6 +213,7 @@ METHODS: tuple[Method, ...] = (
         summary="Elastic net; penalty by five-fold cross-validation.",
         reference="Zou & Hastie 2005, J. R. Stat. Soc. B 67:301",
         fit=_linear("ElasticNetCV"),
+        by_gene=True,
         in_paper=True,
     ),
     Method(
@@ -215,6 +222,7 @@ METHODS: tuple[Method, ...] = (
         summary="Lasso by least angles; penalty by the Akaike information criterion.",
         reference="Zou, Hastie & Tibshirani 2007, Ann. Statist. 35:2173",
         fit=_linear("LassoLarsIC", shares_gram=True),
+        by_gene=True,
     ),
     Method(
         name="LarsCV",
@@ -222,6 +230,7 @@ METHODS: tuple[Method, ...] = (
         summary="Least angle regression; number of steps by five-fold cross-validation.",
         reference="Efron et al. 2004, Ann. Statist. 32:407",
         fit=_linear("LarsCV"),
+        by_gene=True,
     ),
     Method(
         name="OrthogonalMatchingPursuitCV",
@@ -229,6 +238,7 @@ METHODS: tuple[Method, ...] = (
         summary="Greedy choice of regulators; their number by five-fold cross-validation.",
         reference="Rubinstein, Zibulevsky & Elad 2008, CS Technion",
         fit=_linear("OrthogonalMatchingPursuitCV", mean_if_it_fails=True),
+        by_gene=True,
         in_paper=True,
     ),
     Method(
@@ -237,6 +247,7 @@ METHODS: tuple[Method, ...] = (
         summary="Ridge regression; penalty by maximal evidence.",
         reference="MacKay 1992, Neural Comput. 4:415",
         fit=_linear("BayesianRidge"),
+        by_gene=True,
         in_paper=True,
     ),
     Method(
@@ -245,6 +256,7 @@ METHODS: tuple[Method, ...] = (
         summary="Bayesian regression with a penalty for each regulator.",
         reference="MacKay 1994, ASHRAE Trans. 100:1053",
         fit=_linear("ARDRegression"),
+        by_gene=True,
     ),
     Method(
         name="KernelRidge",
@@ -252,6 +264,7 @@ METHODS: tuple[Method, ...] = (
         summary="Kernel ridge regression (linear kernel unless another is given, no intercept).",
         reference="Murphy 2012, Machine Learning, section 14.4.3",
         fit=partial(fit_kernel_ridge, make=_sklearn("kernel_ridge", "KernelRidge")),
+        by_gene=True,
         in_paper=True,
         linear_if=has_linear_kernel,
     ),
@@ -261,6 +274,7 @@ METHODS: tuple[Method, ...] = (
         summary="Mean of 100 extremely randomised trees.",
         reference="Geurts, Ernst & Wehenkel 2006, Mach. Learn. 63:3",
         fit=_estimator("ensemble", "ExtraTreesRegressor", n_jobs=1),
+        by_gene=True,
         is_random=True,
     ),
     Method(
@@ -269,6 +283,7 @@ METHODS: tuple[Method, ...] = (
         summary="100 shallow trees, each fitted to what the ones before it leave.",
         reference="Friedman 2001, Ann. Statist. 29:1189",
         fit=_estimator("ensemble", "GradientBoostingRegressor"),
+        by_gene=True,
         is_random=True,
     ),
     Method(

@@ -210,7 +210,11 @@ def writing_hdf5(path: Path, mode: str = "w") -> Iterator[h5py.File]:
     with path.open("rb+" if mode == "a" else "wb+", buffering=0) as raw:
         forgiving = _ForgivingFile(raw)
         try:
-            with h5py.File(forgiving, mode) as file:
+            # What is written whole goes into the file at once. Else it would wait until nobody
+            # holds its handle, be it a profiler's thread, and its place would be a matter of
+            # chance.
+            at_once: dict[str, Any] = {} if mode == "a" else {"rdcc_nbytes": 0}
+            with h5py.File(forgiving, mode, **at_once) as file:
                 yield file
         except (*READ_FAILURES, MemoryError) as error:
             raise (forgiving.failure or error) from None

@@ -217,6 +217,26 @@ def test_an_interrupt_while_hdf5_writes_is_not_swallowed(
         file["x"] = np.zeros(1000)
 
 
+def test_the_bytes_of_a_file_do_not_tell_who_held_its_handles(
+    tmp_path: Path, small_dataset: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the profiler of a cluster's worker does, which looks at what other threads are at."""
+    import h5py
+
+    write_h5ad(small_dataset(), tmp_path / "a.h5ad")
+    held: list[h5py.Dataset] = []
+    create = h5py.Group.create_dataset
+
+    def hold(self: h5py.Group, *given: object, **more: object) -> h5py.Dataset:
+        held.append(create(self, *given, **more))
+        return held[-1]
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", hold)
+    write_h5ad(small_dataset(), tmp_path / "b.h5ad")
+    assert held
+    assert (tmp_path / "a.h5ad").read_bytes() == (tmp_path / "b.h5ad").read_bytes()
+
+
 def test_every_array_that_is_written_has_a_checksum(tmp_path: Path, small_dataset: Make) -> None:
     """A byte that a disk changes cannot become another number: zlib, or fletcher32, tells."""
     import h5py

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,23 @@ import pytest
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, UsageError
 from pereggrn_data.core.version import software
-from pereggrn_data.pipelines.experiment import ConditionTask, Outcome, on_cluster, run
+from pereggrn_data.models import estimators
+from pereggrn_data.pipelines.experiment import (
+    ConditionTask,
+    ExperimentFolder,
+    Outcome,
+    do_condition,
+    on_cluster,
+    run,
+)
 from pereggrn_data.pipelines.experiment import cluster as of_clusters
-from pereggrn_data.pipelines.experiment.cluster import AskingProcess, do_there, slurm_cluster
+from pereggrn_data.pipelines.experiment.cluster import (
+    AskingProcess,
+    blocks_of,
+    do_there,
+    slurm_cluster,
+)
+from pereggrn_data.pipelines.experiment.doing_conditions import fit_block_of
 
 METADATA: dict[str, Any] = {
     "unique_id": "trial",
@@ -36,9 +50,11 @@ METADATA: dict[str, Any] = {
 SCORES = {"draws": 200, "calibrate": False}
 
 
-def quick(folder: Path, **options: Any) -> pereggrn_data.ExperimentRun:
+def quick(
+    folder: Path, *, metadata: dict[str, Any] | None = None, **options: Any
+) -> pereggrn_data.ExperimentRun:
     file = folder / "trial.json"
-    file.write_text(json.dumps(METADATA), "utf-8")
+    file.write_text(json.dumps({**METADATA, **(metadata or {})}), "utf-8")
     return run(file, folder / "out", score_options=pereggrn_data.ScoreOptions(**SCORES), **options)
 
 
@@ -92,7 +108,96 @@ def test_as_in_one_process_with_a_worker_killed_half_way(two_workers: Any, tmp_p
     assert any(name.endswith("evaluationPerPert.parquet") for name in serial)
     again = quick(folders[1], scheduler=on_cluster(two_workers.scheduler_address))
     assert [outcome.state for outcome in again.outcomes] == ["kept"] * 6
-    assert not list((folders[1] / "out").glob(".[0-9a-f]*"))
+    # One condition for two workers: each fits half of its genes.
+    lone = {"regression_method": ["LassoCV"], "data_split_seed": [0]}
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    quick(shared, metadata=lone, scheduler=on_cluster(two_workers.scheduler_address))
+    (file,) = (shared / "out").glob("conditions/*/predictions.h5ad")
+    name = str(file.relative_to(shared / "out"))
+    assert hashes(shared / "out")[name] == serial[name]
+    with Client(two_workers.scheduler_address, set_as_default=False) as client:
+        seen = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.task_prefixes))
+    assert "fit_block_there" in seen
+
+
+class TestBlocks:
+    """Of genes, which several workers fit for one condition."""
+
+    def tasks(
+        self, folder: Path, methods: list[str], more: dict[str, Any] | None = None, **options: Any
+    ) -> list[ConditionTask]:
+        """Return what a run hands to its scheduler."""
+        given: list[ConditionTask] = []
+
+        def note(tasks: Sequence[ConditionTask]) -> Iterator[Outcome]:
+            given.extend(tasks)
+            return iter(())
+
+        changed = {"regression_method": methods, "data_split_seed": 0, **(more or {})}
+        quick(folder, scheduler=note, metadata=changed, **options)
+        return given
+
+    def test_are_as_many_as_give_each_worker_something_to_do(self, tmp_path: Path) -> None:
+        methods = ["RidgeCV", "Lasso", "mean", "LassoCV"]
+        tasks = self.tasks(tmp_path, methods)
+        assert [blocks_of(tasks, n) for n in (1, 4, 5, 8, 9)] == [
+            [0, 0, 0, 0], [0, 0, 0, 0], [0, 2, 0, 2], [0, 2, 0, 2], [0, 3, 0, 3],
+        ]  # fmt: skip
+        assert blocks_of(self.tasks(tmp_path, methods, blocks=3), 1) == [0, 3, 0, 3]
+        assert blocks_of(self.tasks(tmp_path, methods, blocks=1), 99) == [0, 0, 0, 0]
+        assert blocks_of([], 2) == []
+        run_folder, keys = ExperimentFolder(tasks[1].folder), tasks[1].keys
+        run_folder.condition(keys.condition).mkdir(parents=True)
+        run_folder.finish(keys.condition, {"fit": keys.fit})
+        assert blocks_of(tasks, 3) == [0, 0, 0, 0]
+        assert blocks_of(tasks, 4) == [0, 0, 0, 2]
+        again = self.tasks(tmp_path, methods, redo="scores", blocks=2)
+        assert blocks_of(again, 1) == [0, 0, 0, 2]
+
+    @pytest.mark.parametrize(
+        ("method", "more"),
+        [
+            ("LassoCV", {"kwargs": {"cv": 2, "max_iter": 100}}),
+            ("Lasso", {"matching_method": "closest", "kwargs": {"alpha": 0.01}}),
+            ("ExtraTreesRegressor", {"kwargs": {"n_estimators": 1}}),
+        ],
+    )
+    def test_make_what_one_process_makes(
+        self, method: str, more: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders = [tmp_path / "whole", tmp_path / "blocks"]
+        for folder in folders:
+            folder.mkdir()
+        (whole,), (task,) = (
+            self.tasks(folder, [method], more, limit_genes=8) for folder in folders
+        )
+        assert do_condition(whole).state == "done"
+        blocks = [fit_block_of(task, k, 3) for k in range(3)]
+        fitted = {k: fit for block in blocks for k, fit in block.items()}
+        assert len(fitted) == sum(map(len, blocks)) > 3
+        fit_as_before = estimators._fit_block
+
+        def fit_nothing(x: Any, gram: Any, y: Any, *rest: Any) -> Any:
+            assert y.shape[1] == 0, "all is fitted by blocks"
+            return fit_as_before(x, gram, y, *rest)
+
+        monkeypatch.setattr(estimators, "_fit_block", fit_nothing)
+        outcome = do_condition(task, fitted=fitted)
+        assert outcome.state == "done", outcome.error
+        assert hashes(folders[0] / "out") == hashes(folders[1] / "out")
+
+    def test_that_fail_leave_the_error_to_the_condition(self, tmp_path: Path) -> None:
+        changed = {"kwargs": {"cv": "none"}}
+        (task,) = self.tasks(tmp_path, ["LassoCV"], more=changed)
+        assert fit_block_of(task, 0, 2) == {}
+        outcome = do_condition(task, fitted={})
+        assert outcome.state == "failed"
+        assert "cv" in outcome.error
+
+    def test_need_a_cluster(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="make no difference on this machine"):
+            quick(tmp_path, blocks=2)
 
 
 class TestWorkers:
@@ -112,7 +217,8 @@ class TestWorkers:
     ) -> None:
         seen: list[Any] = []
 
-        def do(task: ConditionTask) -> Outcome:
+        def do(task: ConditionTask, fitted: dict[str, Any]) -> Outcome:
+            assert fitted == {"a": 1, "b": 2}
             seen.append((Path.cwd(), os.environ["PEREGGRN_COLLECTION"]))
             assert "PEREGGRN_OTHER" not in os.environ
             return Outcome(task.work.index, "key", "done")
@@ -120,7 +226,8 @@ class TestWorkers:
         monkeypatch.setenv("PEREGGRN_OTHER", "here")
         monkeypatch.setattr(of_clusters, "do_condition", do)
         before = Path.cwd(), dict(os.environ)
-        assert do_there(self.task(), self.around(tmp_path)).state == "done"
+        blocks = [{"a": 1}, {"b": 2}]
+        assert do_there(self.task(), self.around(tmp_path), blocks).state == "done"
         assert seen == [(tmp_path.resolve(), "there")]
         assert (Path.cwd(), dict(os.environ)) == before
 
@@ -182,8 +289,8 @@ class TestOptions:
                 asked.append({"jobs": jobs})
 
         monkeypatch.setattr(queue, "SLURMCluster", Stub)
-        with slurm_cluster({"cores": 4, "memory": "8GB", "jobs": 3}):
-            pass
+        with slurm_cluster({"cores": 4, "memory": "8GB", "jobs": 3}) as (_, n_workers):
+            assert n_workers == 12
         assert asked == [{"cores": 4, "memory": "8GB", "processes": 4}, {"jobs": 3}]
         for wrong, message in (({"cores": 1}, "how much memory"), ({"jobs": 0}, "1 or more")):
             with (

@@ -26,6 +26,7 @@ from pereggrn_data.pipelines.experiment.doing_conditions import (
     ConditionTask,
     Outcome,
     do_condition,
+    fit_block_of,
 )
 from pereggrn_data.pipelines.experiment.run_experiment import Scheduler
 
@@ -143,18 +144,46 @@ def _outcomes(
         {k: v for k, v in os.environ.items() if k.startswith(OURS)},
     )
     try:
-        with _client(where, settings) as client:
-            futures = {
-                client.submit(do_there, replace(task, folder=folder), around, pure=False): task
-                for task in tasks
-            }
+        with _client(where, settings) as (client, n_workers):
+            there = [replace(task, folder=folder) for task in tasks]
+            asked: dict[Any, tuple[ConditionTask, list[Any]]] = {}
+            for task, count in zip(there, blocks_of(there, n_workers), strict=True):
+                blocks = [
+                    client.submit(fit_block_there, task, around, k, count, pure=False)
+                    for k in range(count)
+                ]
+                future = client.submit(do_there, task, around, blocks, pure=False)
+                asked[future] = task, blocks
             try:
-                for future in as_completed(futures, loop=client.loop):
-                    yield _outcome(future, futures[future])
+                for future in as_completed(list(asked), loop=client.loop):
+                    # With its blocks, which workers hold in memory as long as they are wanted.
+                    task, _ = asked.pop(future)
+                    yield _outcome(future, task)
             finally:
-                client.cancel(list(futures))
+                client.cancel([f for future, (_, its) in asked.items() for f in (future, *its)])
     finally:
         token.unlink(missing_ok=True)
+
+
+def blocks_of(tasks: Sequence[ConditionTask], n_workers: int) -> list[int]:
+    """Say into how many blocks the genes of each condition are divided; 0 leaves them together.
+
+    Parameters
+    ----------
+    tasks
+        The conditions.
+    n_workers
+        Processes that do them. Unless a task says how many blocks it wants, genes are
+        divided only where there are more workers than conditions to fit, in as many blocks
+        as give each worker something to do.
+    """
+    to_do = sum(task.is_to_do for task in tasks)
+    by_itself = -(-n_workers // to_do) if 0 < to_do < n_workers else 1
+    wanted = [by_itself if task.blocks is None else task.blocks for task in tasks]
+    return [
+        count if count > 1 and task.can_be_divided else 0
+        for task, count in zip(tasks, wanted, strict=True)
+    ]
 
 
 def _outcome(future: Any, task: ConditionTask) -> Outcome:
@@ -183,12 +212,16 @@ def _outcome(future: Any, task: ConditionTask) -> Outcome:
 
 
 @contextlib.contextmanager
-def _client(where: str, settings: Mapping[str, Any]) -> Iterator[Any]:
+def _client(where: str, settings: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
+    """Give a client of the cluster, and how many workers it has or will have."""
     from distributed import Client
 
     if where == SLURM:
-        with slurm_cluster(settings) as cluster, Client(cluster, set_as_default=False) as client:
-            yield client
+        with (
+            slurm_cluster(settings) as (cluster, n_workers),
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client, n_workers
         return
     from distributed import Security
 
@@ -210,12 +243,12 @@ def _client(where: str, settings: Mapping[str, Any]) -> Iterator[Any]:
                 expected="one or more, as `dask worker ADDRESS --nthreads 1` starts one",
                 got=f"none within {SECONDS_TO_WAIT} s",
             ) from error
-        yield client
+        yield client, len(client.nthreads())
 
 
 @contextlib.contextmanager
-def slurm_cluster(settings: Mapping[str, Any]) -> Iterator[Any]:
-    """Start a cluster whose workers are jobs of Slurm.
+def slurm_cluster(settings: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
+    """Start a cluster whose workers are jobs of Slurm, and say how many workers it will have.
 
     Parameters
     ----------
@@ -250,10 +283,12 @@ def slurm_cluster(settings: Mapping[str, Any]) -> Iterator[Any]:
         ) from error
     with cluster:
         cluster.scale(jobs=jobs)
-        yield cluster
+        yield cluster, jobs * int(given.get("processes") or 1)
 
 
-def do_there(task: ConditionTask, around: AskingProcess) -> Outcome:
+def do_there(
+    task: ConditionTask, around: AskingProcess, blocks: Sequence[Mapping[str, Any]] = ()
+) -> Outcome:
     """Do a condition in this process, which is a worker, one at a time.
 
     Conditions share what they have read, and set what linear algebra and warnings do in the
@@ -263,7 +298,16 @@ def do_there(task: ConditionTask, around: AskingProcess) -> Outcome:
         problem = _unfit(around)
         if problem:
             return Outcome(task.work.index, task.keys.condition, FAILED, error=problem)
-        return do_condition(task)
+        fitted = {k: fit for block in blocks for k, fit in block.items()}
+        return do_condition(task, fitted=fitted)
+
+
+def fit_block_there(
+    task: ConditionTask, around: AskingProcess, number: int, count: int
+) -> Mapping[str, Any]:
+    """Fit a block of a condition's genes in this process, which is a worker."""
+    with _ONE_AT_A_TIME, _as_there(around):
+        return {} if _unfit(around) else fit_block_of(task, number, count)
 
 
 def _unfit(around: AskingProcess) -> str:

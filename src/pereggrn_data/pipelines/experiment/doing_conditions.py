@@ -12,8 +12,8 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from pereggrn_data.pipelines.experiment.work_keys import WorkKeys
 
 if TYPE_CHECKING:
     from pereggrn_data.loaders.files import Dataset
-    from pereggrn_data.pipelines.predict import PredictedExpression
+    from pereggrn_data.pipelines.predict import ModelOptions, PredictedExpression
     from pereggrn_data.pipelines.split import SplitDataset
 
 SPLITS_KEPT = 2
@@ -56,6 +56,8 @@ class ConditionTask:
         the same to the last bit.
     redo
         ``models`` or ``scores`` to do these again, ``missing`` for what is not finished.
+    blocks
+        Into how many blocks a scheduler divides its genes; None leaves it to the scheduler.
     """
 
     work: ConditionWork
@@ -63,6 +65,26 @@ class ConditionTask:
     folder: Path
     threads: int = 1
     redo: str = "missing"
+    blocks: int | None = None
+
+    @property
+    def is_to_do(self) -> bool:
+        """Whether something is to be done, and not all is finished and kept."""
+        run = ExperimentFolder(self.folder)
+        return self.redo != "missing" or run.done(self.keys.condition) is None
+
+    @property
+    def can_be_divided(self) -> bool:
+        """Whether there is something to fit, gene by gene.
+
+        Pruning refits all genes after it has seen all of them, and is not divided.
+        """
+        from pereggrn_data.models import get_method
+
+        model = self.work.method.model
+        if model is None or not get_method(model).by_gene or self.work.model.get("prune"):
+            return False
+        return self.is_to_do and _reusable(self, ExperimentFolder(self.folder)) is None
 
 
 @dataclass(frozen=True)
@@ -132,7 +154,42 @@ _SHARED = SharedWork()
 """Of this process."""
 
 
-def do_condition(task: ConditionTask, shared: SharedWork | None = None) -> Outcome:
+def fit_block_of(
+    task: ConditionTask, number: int, count: int, shared: SharedWork | None = None
+) -> Mapping[str, Any]:
+    """Fit a block of a condition's genes, for whoever does the condition.
+
+    Parameters
+    ----------
+    task
+        The condition, which `can_be_divided`.
+    number, count
+        Of the block, from 0, and how many blocks there are.
+    shared
+        What conditions share; by default, with all others of this process.
+
+    Returns
+    -------
+    mapping
+        What was fitted, by hashes of what it was fitted to. Nothing, where that failed:
+        whoever does the condition will come upon the same error, and says so.
+    """
+    from pereggrn_data.pipelines.predict import Work, fit_block
+
+    try:
+        with _as_everywhere(task):
+            made = (shared or _SHARED).divided(task.work, task.keys.split)
+            options = _model_options(task.work, made)
+            return fit_block(Work(made, options, collection=task.work.collection), number, count)
+    except Exception:
+        return {}
+
+
+def do_condition(
+    task: ConditionTask,
+    shared: SharedWork | None = None,
+    fitted: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Do a condition, unless it is finished; what goes wrong is in the outcome.
 
     This is what a run calls for each condition, in this process or in another one. Its
@@ -145,7 +202,11 @@ def do_condition(task: ConditionTask, shared: SharedWork | None = None) -> Outco
         The condition.
     shared
         What conditions share; by default, with all others of this process.
+    fitted
+        What `fit_block_of` has fitted of it elsewhere.
     """
+    from pereggrn_data.models import with_fitted
+
     began = time.monotonic()
     place_of = ExperimentFolder(task.folder)
     index, key = task.work.index, task.keys.condition
@@ -154,7 +215,8 @@ def do_condition(task: ConditionTask, shared: SharedWork | None = None) -> Outco
             said = place_of.done(key)
             if said is not None and task.redo == "missing":
                 return Outcome(index, key, KEPT, notes=tuple(said.get("notes", ())))
-            notes = _do(task, place_of, shared or _SHARED)
+            with with_fitted(fitted or {}):
+                notes = _do(task, place_of, shared or _SHARED)
     except Exception as error:
         text = str(error) if isinstance(error, PereggrnError) else _unexpected(error)
         said = {"condition": index, "error": text}
@@ -170,16 +232,23 @@ def _unexpected(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _do(task: ConditionTask, run: ExperimentFolder, shared: SharedWork) -> tuple[str, ...]:
+@contextmanager
+def _as_everywhere(task: ConditionTask) -> Iterator[list[Warning]]:
+    """Compute as every process does that has to do with the run, and gather its warnings."""
     from threadpoolctl import threadpool_limits
 
     from pereggrn_data.models import noting_warnings, share_decompositions
 
     share_decompositions()
     _load_threaded_libraries()
+    with threadpool_limits(limits=task.threads), noting_warnings(of_all_threads=True) as told:
+        yield told
+
+
+def _do(task: ConditionTask, run: ExperimentFolder, shared: SharedWork) -> tuple[str, ...]:
     work, keys = task.work, task.keys
     folder = run.condition(keys.condition)
-    with threadpool_limits(limits=task.threads), noting_warnings(of_all_threads=True) as told:
+    with _as_everywhere(task) as told:
         made = shared.divided(work, keys.split)
         _describe(made, run.split(keys.split))
         before = _reusable(task, run)
@@ -236,19 +305,25 @@ def _reusable(
 
 
 def _forecast(work: ConditionWork, made: SplitDataset) -> PredictedExpression:
-    from pereggrn_data.pipelines.predict import ModelOptions, Program, predict
+    from pereggrn_data.pipelines.predict import Program, predict
+
+    program = None
+    if work.method.image is not None:
+        program = Program(container=work.method.image, runtime=str(work.method.runtime))
+    return predict(
+        made, options=_model_options(work, made), program=program, collection=work.collection
+    )
+
+
+def _model_options(work: ConditionWork, made: SplitDataset) -> ModelOptions:
+    from pereggrn_data.pipelines.predict import ModelOptions
 
     options = {name: value for name, value in work.model.items() if name != "model"}
     if work.network is not None:
         options["network"] = _network(work, made)
-    program = None
-    if work.method.image is not None:
-        program = Program(container=work.method.image, runtime=str(work.method.runtime))
-    else:
+    if work.method.image is None:
         options["model"] = work.method.model
-    return predict(
-        made, options=ModelOptions(**options), program=program, collection=work.collection
-    )
+    return ModelOptions(**options)
 
 
 def _network(work: ConditionWork, made: SplitDataset) -> Any:

@@ -181,6 +181,13 @@ def run(
         there is not.
     """
     wanted = one_of(RunOptions, options, choices)
+    if wanted.blocks is not None and scheduler is None:
+        raise UsageError(
+            "Blocks of genes make no difference on this machine.",
+            expected="--jobs N, for conditions at once",
+            got=f"--blocks {wanted.blocks}",
+            fix="leave it out, or name a --scheduler.",
+        )
     page = None if report is None else _report_path(report, wanted)
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(experiment, force=force, collection=collection)
@@ -305,7 +312,9 @@ def _plan(
         except PereggrnError as error:
             unplanned.append(Outcome(i, "", FAILED, error=str(error)))
             continue
-        tasks.append(ConditionTask(work, keys, folder, options.threads, options.redo))
+        tasks.append(
+            ConditionTask(work, keys, folder, options.threads, options.redo, options.blocks)
+        )
     order = {key: n for n, key in enumerate(dict.fromkeys(t.keys.split for t in tasks))}
     return sorted(tasks, key=lambda t: (order[t.keys.split], t.work.index)), unplanned
 

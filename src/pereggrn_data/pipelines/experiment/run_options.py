@@ -95,6 +95,14 @@ class RunOptions:
         help="Of linear algebra in each process. Equal numbers give equal results, to the last "
         "bit, whatever {jobs} is.",
     )
+    blocks: int | None = option(
+        None,
+        minimum=1,
+        noun="number of blocks",
+        help="On a cluster, divide the genes of each condition whose method fits gene by gene "
+        "into so many tasks. By default, as many as it takes to give every worker something "
+        "to do. Results are the same.",
+    )
     as_original: bool = option(
         False,
         help="Do as the original where we do otherwise on purpose: observations that perturb a "

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict.adapter_runs import install_adapter as install_adapter
     from pereggrn_data.pipelines.predict.adapter_runs import is_adapter as is_adapter
     from pereggrn_data.pipelines.predict.adapter_runs import lock_adapter as lock_adapter
+    from pereggrn_data.pipelines.predict.forecast import fit_block as fit_block
+    from pereggrn_data.pipelines.predict.model_inputs import Work as Work
     from pereggrn_data.pipelines.predict.model_options import ModelOptions as ModelOptions
     from pereggrn_data.pipelines.predict.model_options import Program as Program
     from pereggrn_data.pipelines.predict.model_store import TRUST as TRUST
@@ -43,6 +45,8 @@ __getattr__, __dir__ = lazy_names(
             "is_adapter",
             "lock_adapter",
         ),
+        "forecast": ("fit_block",),
+        "model_inputs": ("Work",),
         "model_options": (
             "ModelOptions",
             "Program",

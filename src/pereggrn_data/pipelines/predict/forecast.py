@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pereggrn_data.models import (
     check_steps,
     choices_of,
     fit_model,
+    fitting_block,
     get_method,
     one_step_only,
 )
@@ -44,6 +46,31 @@ def forecast_by_model(work: Work, method: Method, save_to: Path | None) -> Forec
     if save_to is not None:
         notes += store_model(fitted, save_to, work.made, work.options.to_dict())
     return _forecast(work, fitted, notes)
+
+
+def fit_block(work: Work, number: int, count: int) -> Mapping[str, Any]:
+    """Fit some genes of a model, whose method fits each gene by itself.
+
+    Parameters
+    ----------
+    work
+        What is to be forecast.
+    number, count
+        Of the block, from 0, and how many blocks there are.
+
+    Returns
+    -------
+    mapping
+        What was fitted, by hashes of what it was fitted to, for `with_fitted`.
+
+    Raises
+    ------
+    UsageError, InvalidDataError
+        As `forecast_by_model`, but for genes that cannot be fitted.
+    """
+    with fitting_block(number, count) as made:
+        _fit(work, get_method(work.options.model))
+    return made
 
 
 def forecast_by_stored_model(work: Work, path: Path) -> tuple[str, Forecast, dict[str, Any]]:
