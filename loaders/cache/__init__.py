@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.cache.cached import NotFetchedError as NotFetchedError
     from pereggrn_data.loaders.cache.cached import find_cached as find_cached
     from pereggrn_data.loaders.cache.cached import not_fetched as not_fetched
+    from pereggrn_data.loaders.cache.cached import recorded_sha256 as recorded_sha256
     from pereggrn_data.loaders.cache.cached import release_at_hand as release_at_hand
     from pereggrn_data.loaders.cache.cached import require_content as require_content
     from pereggrn_data.loaders.cache.cached import require_recorded as require_recorded
@@ -67,6 +68,7 @@ __getattr__, __dir__ = lazy_names(
             "CachedEntry",
             "NotFetchedError",
             "release_at_hand",
+            "recorded_sha256",
             "require_content",
             "require_recorded",
             "find_cached",

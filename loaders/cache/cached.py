@@ -68,21 +68,32 @@ def unchanged(found: CachedEntry, *, only: str | None = None) -> CachedEntry:
     return found
 
 
-def require_recorded(found: CachedEntry, path: Path, sha256: str) -> None:
-    """Check a hash that was computed anyway, as a file was read, against the recorded one.
+def recorded_sha256(found: CachedEntry, path: Path) -> str | None:
+    """Return what is recorded of one file of an entry; None if nothing is."""
+    known = HashStore(open_cache(), found.record).all()
+    of_this = (known.get(local) for local, file in found.files.items() if file == path)
+    return next((recorded.sha256 for recorded in of_this if recorded is not None), None)
+
+
+def require_recorded(found: CachedEntry, path: Path) -> str | None:
+    """Hash a file that is about to be read, and check it against what is recorded.
 
     Size and time stay the same where a disk loses bits.
+
+    Returns
+    -------
+    str or None
+        The hash, which is the recorded one; None if nothing is recorded of the file.
 
     Raises
     ------
     ChangedFileError
         If it is another one.
     """
-    known = HashStore(open_cache(), found.record).all()
-    for local, file in found.files.items():
-        recorded = known.get(local)
-        if file == path and recorded is not None and recorded.sha256 != sha256:
-            raise changed_file(path, f"sha256 {recorded.sha256}", f"sha256 {sha256}")
+    recorded = recorded_sha256(found, path)
+    if recorded is not None and (sha256 := sha256_of_file(path)) != recorded:
+        raise changed_file(path, f"sha256 {recorded}", f"sha256 {sha256}")
+    return recorded
 
 
 def require_content(found: CachedEntry, paths: Iterable[Path]) -> None:

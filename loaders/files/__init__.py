@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.prediction_files import ROW_NAME as ROW_NAME
     from pereggrn_data.loaders.files.prediction_files import predictions_of as predictions_of
     from pereggrn_data.loaders.files.prediction_files import read_predictions as read_predictions
+    from pereggrn_data.loaders.files.separate_reading import take_for_fine as take_for_fine
     from pereggrn_data.loaders.files.signatures import recognise as recognise
     from pereggrn_data.loaders.files.signatures import refuse_other_kind as refuse_other_kind
     from pereggrn_data.loaders.files.split_files import SPLIT_FILE as SPLIT_FILE
@@ -175,6 +176,7 @@ __getattr__, __dir__ = lazy_names(
             "predictions_of",
             "read_predictions",
         ),
+        "separate_reading": ("take_for_fine",),
         "signatures": (
             "recognise",
             "refuse_other_kind",

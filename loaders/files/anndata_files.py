@@ -213,7 +213,7 @@ def sha256_of_data(path: Path) -> str:
     return sha256_of_store(path) if is_zarr_folder(path) else sha256_of_file(path)
 
 
-def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
+def read_dataset(path: Path, *, given_as: str | None = None, sha256: str | None = None) -> Dataset:
     """Read a dataset file and hash it; a large one stays on disk and is read in blocks.
 
     Parameters
@@ -222,6 +222,8 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
         The file.
     given_as
         The path as the user wrote it, kept for messages and predictions files.
+    sha256
+        Its hash, where that has just been computed.
     """
     adata: Any
     if is_zarr_folder(path):
@@ -234,7 +236,7 @@ def read_dataset(path: Path, *, given_as: str | None = None) -> Dataset:
     return Dataset(
         name=dataset_name(path),
         path=given_as or str(path),
-        sha256=sha256_of_data(path),
+        sha256=sha256 or sha256_of_data(path),
         adata=adata,
         left=left,
     )

@@ -90,9 +90,8 @@ def look_through(path: Path) -> None:
     """
     if trusts_files():
         return
-    stat = path.stat()
-    known = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    seconds = SECONDS + stat.st_size / BYTES_PER_SECOND
+    known = _version(path)
+    seconds = SECONDS + path.stat().st_size / BYTES_PER_SECOND
     ending = _looked_through.get(known)
     if ending is None and sys.platform == "linux":
         ending = _forked(path, seconds)
@@ -107,6 +106,19 @@ def look_through(path: Path) -> None:
             fix="it is damaged or made to do harm: fetch or write it again. If it is merely "
             f"large, say --trust (or set {TRUST_VARIABLE}=1).",
         )
+
+
+def take_for_fine(path: Path) -> None:
+    """Leave the look out for a file that has just been compared with a checksum of ours.
+
+    It is so for this version of the file, and in this process, only.
+    """
+    _looked_through[_version(path)] = Ending.FINE
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    stat = path.stat()
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def _forked(path: Path, seconds: float) -> Ending | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from archives import RECORD, small_h5ad
 from test_fetch import Command, Serve, target
 
 from pereggrn_data.core.errors import IntegrityError
+from pereggrn_data.loaders.files import separate_reading
+from pereggrn_data.loaders.files.separate_reading import Ending
 from pereggrn_data.pipelines.collection import dataset_path, fetch, load, open_network
 
 
@@ -91,6 +94,32 @@ def test_bits_that_a_disk_loses_are_noticed_when_the_file_is_read(
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         with pytest.raises(IntegrityError, match="is not the file that was fetched"):
             read(name)
+
+
+def test_what_was_fetched_is_not_looked_through_while_it_is_the_same(
+    serve: Serve,
+    archives: dict[str, Path],
+    cache_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    looked: list[str] = []
+
+    def forked(path: Path, seconds: float) -> Ending:
+        looked.append(path.name)
+        return Ending.FINE
+
+    for how in ("_forked", "_spawned"):
+        monkeypatch.setattr(separate_reading, how, forked)
+    monkeypatch.setattr(separate_reading, "_looked_through", {})
+    serve(archives)
+    path = fetch("nakatake")[0].paths[0]
+    assert load("nakatake").n_obs
+    assert looked == []
+    copied = tmp_path / "copied.h5ad"  # nobody says what it should be
+    shutil.copy(path, copied)
+    assert load(copied).n_obs
+    assert looked == ["copied.h5ad"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
-from pereggrn_data.loaders.cache import collection_folder, require_recorded
+from pereggrn_data.loaders.cache import collection_folder, recorded_sha256, require_recorded
 from pereggrn_data.loaders.files import (
     Dataset,
     StoredData,
@@ -29,6 +29,7 @@ from pereggrn_data.loaders.files import (
     promised_store,
     read_dataset,
     sha256_of_data,
+    take_for_fine,
 )
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
 from pereggrn_data.validators import CAN_INSIST, check_usable
@@ -90,10 +91,12 @@ def open_dataset(
         return _embedded()
     if found.path is not None:
         return read_dataset(found.path, given_as=str(dataset))
-    read = read_dataset(found.files[TEST_FILE])
-    if found.cached is not None:
-        require_recorded(found.cached, found.files[TEST_FILE], read.sha256)
-    return _labelled(read, found.name, found.folder)
+    file = found.files[TEST_FILE]
+    sha256 = None if found.cached is None else require_recorded(found.cached, file)
+    if sha256 is not None:
+        # What was published, byte by byte: neither damaged nor a stranger's.
+        take_for_fine(file)
+    return _labelled(read_dataset(file, sha256=sha256), found.name, found.folder)
 
 
 def _embedded() -> Dataset:
@@ -170,10 +173,13 @@ def find_dataset(
     seen: list[str] = []
     folder = _collection_if_there(collection, seen)
     found = list(places(name, EntryKind.DATASET, folder))
-    for candidate in [p.files[TEST_FILE] for p in found if TEST_FILE in p.files]:
-        file, what = _with_hash(candidate, sha256)
+    for candidate in (p for p in found if TEST_FILE in p.files):
+        file, what = _with_hash(candidate.files[TEST_FILE], sha256)
         if file is not None:
-            return _labelled(read_dataset(file, given_as=str(file)), name, folder)
+            if candidate.cached is not None and recorded_sha256(candidate.cached, file) == sha256:
+                take_for_fine(file)
+            read = read_dataset(file, given_as=str(file), sha256=sha256)
+            return _labelled(read, name, folder)
         seen.append(what)
     # From here on, a file says where to look: a stranger may have written that.
     for guess in dict.fromkeys(map(str, [*([path] if path else []), *elsewhere])):
