@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.pipelines.report.figure_registry import PageChart
+from pereggrn_data.pipelines.report.forest_plot import top_legend
 from pereggrn_data.pipelines.report.report_data import ReportData
 from pereggrn_data.pipelines.report.theme import LIGHT, token
 
@@ -71,7 +72,7 @@ def charts(data: ReportData) -> list[PageChart]:
         scale = alt.Color("verdict:N").scale(
             domain=there, range=[token(_TOKENS[v]) for v in there]
         )
-        legend = alt.Legend(title=None, orient="top", columns=3)
+        legend = top_legend()
         colour = scale.legend(legend)
         lines = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
             x=alt.X("zero:Q", title=title).scale(domain=[-1, 1]), x2="dynamic_range:Q",

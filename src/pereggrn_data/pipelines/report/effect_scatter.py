@@ -179,10 +179,10 @@ def printed(data: ReportData, *, perturbations: Sequence[str] = (), **_: Any) ->
                   linestyle=(0, (4, 3)))  # fmt: skip
         axes.plot(x, y, "o", color=LIGHT["series0"], markersize=2, alpha=0.5,
                   markeredgewidth=0, rasterized=len(x) > 3000)  # fmt: skip
-        for k in _apart(x, y):
-            left = x[k] > (x.min() + x.max()) / 2
+        names = [brief(gene, 16) for gene in part["gene"]]
+        for k, left in _apart(x, y, names):
             axes.annotate(
-                brief(part["gene"].iloc[k], 16), (x[k], y[k]), xytext=(-3 if left else 3, 2),
+                names[k], (x[k], y[k]), xytext=(-3 if left else 3, 2),
                 textcoords="offset points", ha="right" if left else "left", fontsize=6.5,
             )  # fmt: skip
         axes.set_title(f"{brief(run)}\n{brief(name)}" if many_runs else brief(name))
@@ -193,15 +193,33 @@ def printed(data: ReportData, *, perturbations: Sequence[str] = (), **_: Any) ->
     return figure
 
 
-def _apart(x: Floats, y: Floats) -> list[int]:
-    """Choose genes with large effects whose names do not cover each other."""
-    width, height = max(float(np.ptp(x)), 1e-12), max(float(np.ptp(y)), 1e-12)
-    chosen: list[int] = []
+_LETTER, _LINE = 0.055, 0.1
+"""Width and height of a letter of a name, as shares of a panel."""
+
+
+def _apart(x: Floats, y: Floats, names: Sequence[str]) -> list[tuple[int, bool]]:
+    """Choose genes with large effects whose names do not cover each other.
+
+    Returns
+    -------
+    list
+        Number of each gene, and whether its name stands to the left of its point, as it does
+        in the right half of a panel.
+    """
+    # Both axes of a panel are as long as the diagonal in it.
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    size = max(float(high - low), 1e-12)
+    across, up = (x - low) / size, (y - low) / size
+    chosen: list[tuple[int, bool]] = []
+    taken: list[tuple[float, float, float]] = []
     for k in np.argsort(-np.abs(x), kind="stable").tolist():
-        near = (abs(x[k] - x[j]) / width < 0.35 and abs(y[k] - y[j]) / height < 0.09
-                for j in chosen)  # fmt: skip
-        if not any(near):
-            chosen.append(k)
+        left = bool(across[k] > 0.5)
+        length = _LETTER * (len(names[k]) + 1)
+        start = float(across[k]) - (length if left else 0)
+        end, height = start + length, float(up[k])
+        if not any(start < e and s < end and abs(height - h) < _LINE for s, e, h in taken):
+            chosen.append((k, left))
+            taken.append((start, end, height))
         if len(chosen) == NAMED_GENES:
             break
     return chosen

@@ -110,6 +110,14 @@ def printed(data: ReportData, **_: Any) -> Any:
     return figure
 
 
+def top_legend() -> Any:
+    """Return a legend above a chart, in one column where the window is narrow."""
+    import altair as alt
+
+    columns = alt.ExprRef("width < 400 ? 1 : 3")
+    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=220)
+
+
 def method_style(labels: list[str]) -> dict[str, Any]:
     """Return the colour and shape channels by which a chart tells methods apart."""
     import altair as alt
@@ -117,7 +125,7 @@ def method_style(labels: list[str]) -> dict[str, Any]:
     n = len(labels)
     colours = [token(SERIES[k % len(SERIES)]) for k in range(n)]
     shapes = [SHAPES[k % len(SHAPES)] for k in range(n)]
-    legend = None if n < 2 else alt.Legend(title=None, orient="top", columns=3, labelLimit=220)
+    legend = None if n < 2 else top_legend()
     return {
         "color": alt.Color("label:N", legend=legend).scale(domain=labels, range=colours),
         "shape": alt.Shape("label:N", legend=legend).scale(domain=labels, range=shapes),

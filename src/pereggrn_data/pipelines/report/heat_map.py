@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 CAP = 100.0
 """Percent at which colours end; the numbers say by how much more."""
 
-_STRONG = 50.0
-"""From this percent on, cells are so dark that their numbers are written light on dark."""
+_COLOURED = 50.0
+"""From this percent on, cells are so bright or so dark that their numbers are written dark."""
+
+_DEEP_BLUE = 85.0
+"""From this percent better on, the blue of a light page takes numbers that are light on dark."""
 
 
 def lacking(data: ReportData) -> str | None:
@@ -100,6 +103,8 @@ def charts(data: ReportData) -> list[PageChart]:
             text="text:N",
             color=alt.when(alt.datum.tone == "inverse")
             .then(alt.value(token("inverse")))
+            .when(alt.datum.tone == "dark")
+            .then(alt.value(token("dark")))
             .when(alt.datum.tone == "muted")
             .then(alt.value(token("muted")))
             .otherwise(alt.value(token("ink"))),
@@ -221,7 +226,8 @@ def _texts(frame: pd.DataFrame) -> list[str]:
 def _tones(frame: pd.DataFrame) -> list[str]:
     return [
         "muted" if state == BLIND
-        else "inverse" if abs(percent) >= _STRONG and state != UNDECIDED
-        else "ink"
+        else "ink" if state == UNDECIDED or abs(percent) < _COLOURED
+        else "inverse" if percent >= _DEEP_BLUE
+        else "dark"
         for percent, state in zip(frame["percent"], frame["state"], strict=True)
     ]  # fmt: skip

@@ -50,6 +50,10 @@
         domainColor: scheme.muted, tickColor: scheme.muted, labelFontSize: 11, titleFontSize: 12,
         titleFontWeight: "normal", labelLimit: 240, tickCount: 6
       },
+      // From the end to the left, a title has the room of the labels, too, in a narrow window.
+      axisX: { titleAnchor: "end" },
+      // Points at the edge of a chart do not lie on the names beside it.
+      axisYDiscrete: { offset: 8 },
       legend: { labelColor: scheme.ink, titleColor: scheme.muted, labelFontSize: 11,
         titleFontWeight: "normal" }
     };
