@@ -127,6 +127,61 @@ class TextTable:
                 raise _unnamed(self.path, self._stored.index(name) + 1)
         return self._without_empty_rows(table.select(wanted))
 
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield columns as text, some rows at a time; rows that are empty throughout are left out.
+
+        Parameters
+        ----------
+        columns
+            Their names.
+
+        Raises
+        ------
+        InvalidDataError
+            As :meth:`read` does.
+        """
+        if not self.sample:
+            return
+        unnamed = [name for name in self._stored if name not in self.columns]
+        with _bytes_of(self.path) as stream:
+            reader = explained(
+                self.path, lambda: pacsv.open_csv(stream, **self._options(self._stored))
+            )
+            while (batch := explained(self.path, lambda: next(reader, None))) is not None:
+                table = pa.Table.from_batches([batch])
+                for name in unnamed:
+                    if pc.any(pc.not_equal(table[name], "")).as_py():
+                        raise _unnamed(self.path, self._stored.index(name) + 1)
+                empty = _empty_rows(table)
+                if empty is not None:
+                    table = table.filter(pc.invert(empty))
+                yield from table.select(list(columns)).to_batches()
+
+    def _options(
+        self,
+        columns: Sequence[str],
+        text: Sequence[str] | None = None,
+        missing: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Return how Arrow reads columns, some of them (None: all) as text."""
+        return {
+            "read_options": pacsv.ReadOptions(
+                column_names=list(self._stored),
+                skip_rows=self._n_lines,
+                skip_rows_after_names=self._n_rows,
+                block_size=BLOCK,
+                encoding=self._encoding,
+            ),
+            "parse_options": pacsv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
+            "convert_options": pacsv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns if text is None else text, pa.string()),
+                null_values=list(missing),
+                strings_can_be_null=False,
+                decimal_point=self.decimal,
+            ),
+        }
+
     def _without_empty_rows(self, table: pa.Table) -> pa.Table:
         empty = _empty_rows(table)
         if table.num_rows and empty is not None and pc.any(empty).as_py():
@@ -147,26 +202,7 @@ class TextTable:
 
         def parse() -> pa.Table:
             with _bytes_of(self.path) as stream:
-                return pacsv.read_csv(
-                    stream,
-                    read_options=pacsv.ReadOptions(
-                        column_names=list(self._stored),
-                        skip_rows=self._n_lines,
-                        skip_rows_after_names=self._n_rows,
-                        block_size=BLOCK,
-                        encoding=self._encoding,
-                    ),
-                    parse_options=pacsv.ParseOptions(
-                        delimiter=self.separator, newlines_in_values=True
-                    ),
-                    convert_options=pacsv.ConvertOptions(
-                        include_columns=list(columns),
-                        column_types=dict.fromkeys(text, pa.string()),
-                        null_values=list(missing),
-                        strings_can_be_null=False,
-                        decimal_point=self.decimal,
-                    ),
-                )
+                return pacsv.read_csv(stream, **self._options(columns, text, missing))
 
         table = explained(self.path, parse)
         bytes_only = [f.name for f in table.schema if pa.types.is_binary(f.type)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +57,9 @@ class ForeignTable(Protocol):
     ) -> pa.Table:
         """Read columns, some of them (None: all) as text."""
 
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield columns as text, some rows at a time."""
+
 
 class ParquetTable:
     """A parquet file; text and numbers are apart already."""
@@ -92,6 +95,15 @@ class ParquetTable:
                 i = table.column_names.index(name)
                 table = table.set_column(i, name, table[name].cast(pa.string()))
         return table
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield columns as text, some rows at a time."""
+        for batch in batches_of(self.path, columns):
+            with reading(self.path, FORMATS["parquet"]):  # lists and the like are no text
+                batch.validate(full=True)
+                text = [batch.column(name).cast(pa.string()) for name in columns]
+                made = pa.record_batch(text, names=list(columns))
+            yield made
 
 
 def foreign_table(path: Path, *, header: bool = True) -> ForeignTable:

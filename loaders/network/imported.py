@@ -93,12 +93,17 @@ def check_named(names: pa.ChunkedArray, column: str, path: Path) -> None:
     """
     unnamed = np.flatnonzero(pc.fill_null(pc.equal(names, ""), True).to_numpy())
     if len(unnamed):
-        raise InvalidDataError(
-            f"{path} has {len(unnamed)} rows without a name in {column}.",
-            expected="a gene in every row",
-            got=f"the first is row {unnamed[0] + 1} of the values",
-            fix="name these genes or remove these rows.",
-        )
+        raise unnamed_rows(path, column, len(unnamed), int(unnamed[0]))
+
+
+def unnamed_rows(path: Path, column: str, n: int, first: int) -> InvalidDataError:
+    """Make the error of rows without a name, of which `first` is the place of the first."""
+    return InvalidDataError(
+        f"{path} has {n} rows without a name in {column}.",
+        expected="a gene in every row",
+        got=f"the first is row {first + 1} of the values",
+        fix="name these genes or remove these rows.",
+    )
 
 
 def without_regulon_marks(names: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
@@ -108,14 +113,22 @@ def without_regulon_marks(names: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tupl
     -----
     A repressed regulon, ``MYC(-)``, loses its sign: importances have none.
     """
-    changed = {
-        name: plain
-        for name in names.unique().to_pylist()
-        if (plain := REGULON.sub("", name)) != name and plain
-    }
+    changed = plain_regulators(names.unique().to_pylist())
     if not changed:
         return names, ()
     all_plain = [changed.get(name, name) for name in names.to_pylist()]
+    return pa.chunked_array([pa.array(all_plain, pa.string())]), note_on_regulons(changed)
+
+
+def plain_regulators(names: Iterable[str]) -> dict[str, str]:
+    """Map names of regulons to those of their factors; only names that change."""
+    return {name: plain for name in names if (plain := REGULON.sub("", name)) != name and plain}
+
+
+def note_on_regulons(changed: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which regulators were named as regulons, as :func:`plain_regulators` found them."""
+    if not changed:
+        return ()
     first = next(iter(changed))
     note = (
         f"{len(changed)} regulators were named as regulons, and are named as genes now "
@@ -124,7 +137,7 @@ def without_regulon_marks(names: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tupl
     repressed = sum(name.rstrip().endswith("(-)") for name in changed)
     if repressed:
         note += f"; {repressed} of them are repressed regulons, (-), which no weight says"
-    return pa.chunked_array([pa.array(all_plain, pa.string())]), (f"{note}.",)
+    return (f"{note}.",)
 
 
 def notes_on(names: Iterable[str]) -> tuple[str, ...]:

@@ -6,24 +6,18 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few, lines_of
+from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.loaders.files import required_file, text_ending
 from pereggrn_data.loaders.network.base_grn import import_base_grn, is_base_grn
+from pereggrn_data.loaders.network.edge_rows import EdgeRows
 from pereggrn_data.loaders.network.foreign_tables import ForeignTable, foreign_table
 from pereggrn_data.loaders.network.imported import (
     GENE_FORMS,
     Imported,
-    check_named,
     made_network,
     notes_on,
-    trimmed,
-    without_regulon_marks,
 )
 from pereggrn_data.loaders.network.line_layouts import import_lines, line_layout
 from pereggrn_data.loaders.network.regulons import import_regulons, regulon_rows
@@ -156,39 +150,28 @@ def _edge_list(
     chosen = {role: name for role, name in used.items() if name is not None}
     if len(set(chosen.values())) < len(chosen):
         raise UsageError(f"One column of {path} was named twice.", got=str(chosen))
-    table = source.read(list(chosen.values()), text=None)
-    made: dict[str, Any] = {}
-    n_trimmed = 0
-    for role, name in chosen.items():
-        if role == "weight":
-            made[role] = _weights(table[name], name, source, path)
-            continue
-        made[role] = trimmed(table[name])
-        n_trimmed += pc.sum(pc.not_equal(table[name].cast(pa.string()), made[role])).as_py() or 0
-    for role in ("regulator", "target"):
-        check_named(made[role], chosen[role], path)
-    made["regulator"], notes = without_regulon_marks(made["regulator"])
-    if "cell_type" in made:
-        made["cell_type"] = pc.if_else(pc.equal(made["cell_type"], ""), None, made["cell_type"])
-    names = {*made["regulator"].unique().to_pylist(), *made["target"].unique().to_pylist()}
-    notes += notes_on(names)
-    if n_trimmed:
-        notes += (f"had white space around them, which was removed: {n_trimmed} names",)
+    rows = EdgeRows(path, chosen, source.decimal)
+    for batch in source.batches(list(chosen.values())):
+        rows.add(batch)
+    table, notes = rows.table()
+    notes += notes_on(rows.names)
+    if rows.n_trimmed:
+        notes += (f"had white space around them, which was removed: {rows.n_trimmed} names",)
     if used["weight"] is None and not unweighted:
         notes += _numbers_left_out(source, list(chosen.values()))
-    network = made_network(pa.table(made), path)
-    n_merged = table.num_rows - network.n_edges
+    network = made_network(table, path)
+    n_merged = rows.n_rows - network.n_edges
     if n_merged:
         notes += (
             f"{n_merged} rows repeat an edge: each is kept once"
-            + (", with its largest absolute weight." if "weight" in made else "."),
+            + (", with its largest absolute weight." if "weight" in chosen else "."),
         )
     return Imported(
         network=network,
         layout="edge list",
         used=chosen,
         ignored=tuple(name for name in source.columns if name not in chosen.values()),
-        n_rows=table.num_rows,
+        n_rows=rows.n_rows,
         notes=notes,
     )
 
@@ -286,28 +269,3 @@ def _numbers_left_out(source: ForeignTable, used: Sequence[str]) -> tuple[str, .
         f"columns of numbers were left out: {first_few(found)}. If one of them holds the "
         f"weights, name it: --weight {shlex.quote(found[0])}",
     )
-
-
-def _weights(
-    column: pa.ChunkedArray, name: str, source: ForeignTable, path: Path
-) -> pa.ChunkedArray:
-    try:
-        text = trimmed(column)
-        if source.decimal == ",":
-            text = pc.replace_substring(text, ",", ".")
-        weights = pc.if_else(pc.equal(text, ""), None, text).cast(pa.float64())
-    except pa.ArrowInvalid as error:
-        raise InvalidDataError(
-            f"The column {name} of {path} does not hold numbers: {lines_of(error)[0]}",
-            expected="a weight in every row",
-            fix="name another column by --weight, or use --unweighted.",
-        ) from None
-    missing = len(weights) - (pc.sum(pc.is_finite(weights)).as_py() or 0)
-    if missing:
-        raise InvalidDataError(
-            f"{missing} of {len(weights)} weights of {path} are missing or not finite.",
-            expected="a finite number in every row",
-            got="empty, NaN or infinite values",
-            fix="remove these rows, or use --unweighted.",
-        )
-    return weights
