@@ -111,14 +111,18 @@ def target_hashes(task: RegressionTask, features: npt.NDArray[np.float64]) -> li
         The task's, as they are fitted.
     """
     shared = hashlib.blake2b(repr(features.shape).encode(), digest_size=DIGEST)
-    shared.update(np.ascontiguousarray(features))
+    shared.update(_bytes_of(features))
     hashes = []
     for start in range(0, task.n_targets, AT_ONCE):
         responses = dense(task.responses, columns=slice(start, start + AT_ONCE))
         for i in range(responses.shape[1]):
             own = shared.copy()
-            own.update(np.ascontiguousarray(responses[:, i]))
-            own.update(np.ascontiguousarray(task.features_of(start + i), dtype=np.int64))
-            own.update(task.rows_of(start + i))
+            own.update(_bytes_of(responses[:, i]))
+            own.update(_bytes_of(task.features_of(start + i).astype(np.int64)))
+            own.update(_bytes_of(task.rows_of(start + i)))
             hashes.append(own.hexdigest())
     return hashes
+
+
+def _bytes_of(numbers: npt.NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(numbers).reshape(-1).data

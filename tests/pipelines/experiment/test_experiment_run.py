@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from pereggrn_data.pipelines.experiment import (
     run,
     strata_of_run,
 )
+from pereggrn_data.pipelines.experiment.accessory_columns import gene_columns
 from pereggrn_data.pipelines.experiment.run_options import parse_numbers
 
 METADATA: dict[str, Any] = {
@@ -102,6 +105,79 @@ def test_tables_have_the_originals_columns(finished: tuple[Path, ExperimentRun])
     theirs = per_pert[per_pert["condition"] == 2]
     assert list(theirs["mae"]) == list(own["mae"])
     assert list(theirs["gene"]) == list(own["perturbation"])
+
+
+class TestAccessoryColumns:
+    """What the original's tables of the collection know of genes."""
+
+    DEGREES = ",network,in-degree,out-degree\nDEMOTF01,b,2,0\nDEMOTF02,b,1,3\nDEMOTF01,a,4,5\n"
+    CONSTRAINT = (
+        "transcript\tgene\tchr\tn_exons\tbp\tmis_z\tpLI\n"
+        "T1\tDEMOTF01\t13\t20\t777\t-1.3\t0.99\nT2\tDEMOTF01\t13\t9\t7\t0\t0.5\n"
+        "T3\tDEMOTF09\tX\t2\t66\tNA\tNA\n"
+    )
+
+    def collection(self, folder: Path) -> str:
+        accessory = folder / "accessory_data"
+        accessory.mkdir()
+        for name, text in (
+            ("degree_info.csv.gz", self.DEGREES),
+            ("forweb_cleaned_exac_r03_march16_z_data_pLI_CNV-final.txt.gz", self.CONSTRAINT),
+        ):
+            (accessory / name).write_bytes(gzip.compress(text.encode()))
+        return str(folder)
+
+    def test_are_those_of_the_tables(self, tmp_path: Path) -> None:
+        found = gene_columns(["DEMOTF01", "DEMOTF09", "Z"], self.collection(tmp_path))
+        assert found.lacking == {}
+        assert list(found.known) == [
+            "in-degree_a", "in-degree_b", "out-degree_a", "out-degree_b",
+            "transcript", "chr", "n_exons", "bp", "mis_z", "pLI",
+        ]  # fmt: skip
+        expected = [4, 2, 5, 0, "T2", "13", 20, 777, 0, 0.99]
+        assert found.known.loc["DEMOTF01"].tolist() == expected
+        assert found.known.loc["DEMOTF09"].dropna().tolist() == ["T3", "X", 2, 66]
+        assert found.known.loc["Z"].isna().all()
+
+    def test_stand_in_both_tables_or_the_lock_file_says_why_not(
+        self, finished: tuple[Path, ExperimentRun], tmp_path: Path
+    ) -> None:
+        folder, _ = finished
+        lock = json.loads((folder / "out/experiment.lock.json").read_text())
+        assert set(lock["columns_not_written"]) == {"network_degrees", "gene_constraint"}
+        assert "pereggrn-data fetch" in lock["columns_not_written"]["gene_constraint"]
+        out = tmp_path / "out"
+        shutil.copytree(folder / "out", out)
+        made = quick(written(tmp_path), out, collection=self.collection(tmp_path))
+        assert states(made) == ["kept"] * 4
+        for table in ("evaluationPerPert", "evaluationPerTarget"):
+            known = pd.read_parquet(out / f"{table}.parquet").set_index("gene")
+            rows = known.loc[["DEMOTF01"]]
+            assert set(rows["out-degree_a"]) == {5}
+            assert set(rows["transcript"]) == {"T2"}
+        lock = json.loads((out / "experiment.lock.json").read_text())
+        assert lock["columns_not_written"] == {}
+
+    def test_of_tables_that_cannot_be_read_are_lacking(self, tmp_path: Path) -> None:
+        collection = self.collection(tmp_path)
+        for file in (tmp_path / "accessory_data").iterdir():
+            file.write_bytes(gzip.compress(b"a,b\n1,2\n"))
+        found = gene_columns(["DEMOTF01"], collection)
+        assert list(found.known) == []
+        assert all(found.lacking.values())
+        assert len(found.lacking) == 2
+
+
+def test_tables_of_an_earlier_run_do_not_outlive_it(tmp_path: Path) -> None:
+    """Where nothing of the experiment as it is now is finished, or can be compared."""
+    file = written(tmp_path, regression_method="mean", data_split_seed=0)
+    out = tmp_path / "out"
+    quick(file, out)
+    tables = [*out.glob("*.parquet"), out / "comparison.csv", out / "genes_modeled.csv"]
+    assert len(tables) == 5
+    made = quick(written(tmp_path, regression_method="GEARS", data_split_seed=0), out)
+    assert states(made) == ["failed"]
+    assert [table.name for table in tables if table.exists()] == []
 
 
 def test_scores_are_those_of_predict_and_score(finished: tuple[Path, ExperimentRun]) -> None:
@@ -479,3 +555,9 @@ def test_a_whole_experiment_agrees_with_the_original(shared: Path, tmp_path: Pat
         for metric in metrics:
             expected = pd.to_numeric(both[metric]).tolist()
             assert both[f"{metric}_mine"].tolist() == pytest.approx(expected, rel=2e-4, abs=1e-4)
+        degrees = [c for c in theirs if "-degree_" in c]
+        assert len(degrees) == 4
+        for column in (*degrees, "n_exons", "bp", "mis_z", "pLI"):
+            expected = pd.to_numeric(both[column], errors="coerce").tolist()
+            ours = both[f"{column}_mine"].tolist()
+            assert ours == pytest.approx(expected, rel=1e-6, nan_ok=True), column

@@ -54,7 +54,10 @@ def run_command(
     ] = "local",
     scheduler_options: Annotated[
         Path | None,
-        typer.Option(help="A YAML file: of slurm, the arguments of its jobs, and how many jobs."),
+        typer.Option(
+            help="A YAML file: of slurm, the arguments of its jobs, and how many jobs; of an "
+            "address, those of its encryption."
+        ),
     ] = None,
     output: Folder = None,
     report: Annotated[

@@ -294,7 +294,8 @@ KEYS: Mapping[str, MetadataKey] = {
         MetadataKey(
             name="desired_heldout_fraction",
             doc="Wanted share of the perturbations (of the observations, for simple and "
-            "stratified splits) in the test set.",
+            "stratified splits) in the test set. Other types of split do not ask for it: k_fold "
+            "holds out one of its folds.",
             takes="a number above 0 and at most 1",
             fits=lambda value: _is_number(value) and 0 < value <= 1,
             default=0.5,

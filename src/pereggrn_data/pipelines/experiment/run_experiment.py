@@ -227,6 +227,7 @@ def run(
         {task.work.index: task for task in tasks},
         outcomes,
         whole=len(numbers) == len(conditions),
+        collection=collection,
     )
     if page is not None:
         from pereggrn_data.pipelines.experiment.report_of_run import write_report_of_run

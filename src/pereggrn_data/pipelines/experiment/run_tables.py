@@ -33,6 +33,7 @@ from pereggrn_data.loaders.files import (
     write_text,
 )
 from pereggrn_data.pipelines.compare import compare, read_run
+from pereggrn_data.pipelines.experiment.accessory_columns import gene_columns
 from pereggrn_data.pipelines.experiment.conditions import CONDITION, Conditions
 from pereggrn_data.pipelines.experiment.doing_conditions import (
     FAILED,
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 PER_PERT, PER_TARGET = "evaluationPerPert.parquet", "evaluationPerTarget.parquet"
 SCORES, COMPARISON, GENES_MODELED = "scores.parquet", "comparison.csv", "genes_modeled.csv"
 CALIBRATION = "calibration.csv"
+EVALUATIONS = (PER_PERT, PER_TARGET, SCORES, GENES_MODELED)
+"""That are there when a condition is finished."""
 _THEIR_NAMES = {"cell_label_accuracy": "cell_type_correct"}
 _VARIES_WITHOUT_METHOD = ("data_split_seed", FOLD)
 """Columns that pool runs of one method instead of making another method."""
@@ -68,6 +71,7 @@ def write_tables(
     outcomes: Sequence[Outcome],
     *,
     whole: bool,
+    collection: str | None = None,
 ) -> list[Path]:
     """Write the tables of all conditions that are finished, and return their files.
 
@@ -84,6 +88,8 @@ def write_tables(
     whole
         Whether all conditions were asked for. If not, others may be at work on the rest,
         and what they have finished belongs to the tables too.
+    collection
+        Folder of the local collection, which may have accessory tables of genes.
     """
     with run.locked():
         said = _merged_lock(run, conditions, tasks, outcomes, whole=whole)
@@ -98,7 +104,14 @@ def write_tables(
         files = [run.path / CONDITIONS_CSV]
         files += _placed(run, finished, len(conditions))
         if finished:
-            files += _evaluations(run, conditions, finished)
+            written, said["columns_not_written"] = _evaluations(
+                run, conditions, finished, collection
+            )
+            files += written
+        else:
+            # What an earlier version of the experiment has left would be taken for this one's.
+            for name in (*EVALUATIONS, COMPARISON, CALIBRATION):
+                (run.path / name).unlink(missing_ok=True)
         write_text(dumps(said) + "\n", run.path / LOCK_FILE)
     return [*files, run.path / LOCK_FILE]
 
@@ -186,8 +199,12 @@ def _placed(run: ExperimentFolder, finished: Mapping[int, str], n: int) -> list[
 
 
 def _evaluations(
-    run: ExperimentFolder, conditions: Conditions, finished: Mapping[int, str]
-) -> list[Path]:
+    run: ExperimentFolder,
+    conditions: Conditions,
+    finished: Mapping[int, str],
+    collection: str | None,
+) -> tuple[list[Path], dict[str, str]]:
+    """Write the tables of scores; also say what the original's have and these lack, and why."""
     import pandas as pd
 
     table = _numbers(conditions.to_pandas().reset_index())
@@ -209,13 +226,25 @@ def _evaluations(
             per_pert.append(_with_row(_per_pert(mine, groups, genes, int(step)), row))
             of_genes = targets[targets["method"] == SCORED].reset_index(drop=True)
             per_target.append(_with_row(_per_target(of_genes, genes, int(step)), row))
-    files = [run.path / name for name in (PER_PERT, PER_TARGET, SCORES, GENES_MODELED)]
-    write_table(_joined(per_pert), files[0])
-    write_table(_joined(per_target), files[1])
+    files = [run.path / name for name in EVALUATIONS]
+    by_pert, by_target = _joined(per_pert), _joined(per_target)
+    more = gene_columns(dict.fromkeys([*by_pert["gene"], *by_target["gene"]]), collection)
+    write_table(_with_known(by_pert, more.known), files[0])
+    write_table(_with_known(by_target, more.known), files[1])
     write_table(_joined(ours), files[2])
     write_text(pd.DataFrame({"genes_modeled": list(modelled)}).to_csv(), files[3])
     runs = _folders(run, conditions, finished)
-    return [*files, *_comparison(run, runs), *_calibrations(run, runs)]
+    return [*files, *_comparison(run, runs), *_calibrations(run, runs)], more.lacking
+
+
+def _with_known(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Put what is known of genes behind their names, as the original does."""
+    import pandas as pd
+
+    new = known[[name for name in known if name not in table]]
+    of_rows = new.reindex(table["gene"]).set_axis(table.index)
+    at = list(table.columns).index("gene") + 1
+    return pd.concat([table.iloc[:, :at], of_rows, table.iloc[:, at:]], axis=1)
 
 
 def _with_row(frame: pd.DataFrame, row: pd.DataFrame) -> pd.DataFrame:
@@ -331,9 +360,13 @@ def _folders(
 
 
 def _comparison(run: ExperimentFolder, runs: Mapping[str, Sequence[str]]) -> list[Path]:
-    """Write the table of `compare`, over all conditions or, if they differ, split by split."""
+    """Write the table of `compare`, over all conditions or, if they differ, split by split.
+
+    Where nothing can be compared, there is no such table, and none of an earlier run.
+    """
     import pandas as pd
 
+    (run.path / COMPARISON).unlink(missing_ok=True)
     try:
         table = compare([folder for of_split in runs.values() for folder in of_split])
     except InvalidDataError:

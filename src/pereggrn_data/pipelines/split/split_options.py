@@ -33,7 +33,8 @@ class SplitOptions(SplitRules):
     heldout_fraction: float = option(
         0.5,
         help="Wanted share of the perturbations in the test set (of the observations, for "
-        "simple and stratified).",
+        "simple and stratified). Types other than these and interventional do not ask for it: "
+        "k_fold holds out one of its folds.",
     )
     num_genes: int = option(
         10_000,
