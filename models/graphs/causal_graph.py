@@ -2,152 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from pereggrn_data.core.arrays import Floats
-from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.grammar.dynamics import (
-    ControlMeans,
-    Forecast,
-    TrainingRange,
-    check_steps,
-    iterate,
-    start_from,
-)
-from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.models.plain_arrays import (
-    Array,
-    Arrays,
-    header_of,
-    names_of,
-    numbers_of,
-    packed_header,
-    packed_names,
-)
+from pereggrn_data.models.graphs.graph_forecasts import FittedGraph, common_parts
+from pereggrn_data.models.plain_arrays import Array, Arrays, numbers_of
 
 
-@dataclass(frozen=True)
-class CausalGraph:
+@dataclass(frozen=True, kw_only=True)
+class CausalGraph(FittedGraph):
     """Weights of an acyclic graph of all genes.
 
     Parameters
     ----------
-    method
-        Name of the method that fitted it.
-    genes
-        Names of the genes.
+    method, genes, controls, span, notes
+        See :class:`FittedGraph`.
     weights
         Parents x children; 0 where there is no edge. Of natural-log expression.
     intercept
         One value per gene.
-    controls
-        Mean expression of the training controls.
-    span
-        Of the training data; forecasts far outside of it get a note.
-    notes
-        What the user should know about the fit.
     """
 
-    method: str
-    genes: tuple[str, ...]
     weights: Floats
     intercept: Floats
-    controls: ControlMeans
-    span: TrainingRange
-    notes: tuple[str, ...] = ()
 
-    @classmethod
-    def of(
-        cls,
-        data: TrainingData,
-        method: str,
-        weights: Floats,
-        intercept: Floats,
-        notes: tuple[str, ...],
-    ) -> CausalGraph:
-        """Put a graph together with what it needs of its training data to forecast."""
-        return cls(
-            method=method,
-            genes=tuple(data.genes),
-            weights=weights,
-            intercept=intercept,
-            controls=ControlMeans.of(data),
-            span=TrainingRange.of(data.expression),
-            notes=notes,
-        )
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether arrays hold everything: they do."""
-        return True
-
-    def predict(
-        self,
-        perturbations: Perturbations,
-        *,
-        steps: int | Sequence[int] = (1,),
-        control_subtype: str | None = None,
-        starting_expression: Floats | None = None,
-    ) -> Forecast:
-        """Forecast expression after perturbations.
-
-        The perturbed genes are set to their levels, every gene is forecast from its
-        parents once for each step, and the perturbed genes are set again.
-
-        Parameters
-        ----------
-        perturbations
-            What to forecast.
-        steps
-            Numbers of steps after which to return the state.
-        control_subtype
-            Beginning of the label of the controls to start from.
-        starting_expression
-            Start from this instead (perturbations x genes).
-
-        Raises
-        ------
-        InvalidDataError
-            If a perturbation is malformed, or values become infinite.
-        UsageError
-            If no control is of the subtype, or steps are not positive.
-        """
-        if starting_expression is not None and control_subtype is not None:
-            raise UsageError("Starting expression and a control subtype exclude each other.")
-        levels = perturbations.levels(self.genes)
-        start = starting_expression
-        if start is None:
-            start = self.controls.mean(control_subtype)
-        state = start_from(start, len(perturbations), len(self.genes))
-        found = iterate(
-            lambda now: now @ self.weights + self.intercept,
-            state,
-            levels,
-            check_steps(steps),
-            self.genes,
-        )
-        notes = self.span.notes(found, levels)
-        if levels.n_unknown:
-            unknown = f"{levels.n_unknown} measured perturbed genes have no stated level."
-            notes = (unknown, *notes)
-        return Forecast(found, notes)
+    def step(self, state: Floats) -> Floats:
+        """Forecast every gene (perturbations x genes) from its parents, once."""
+        return np.asarray(state @ self.weights + self.intercept)
 
     def to_arrays(self) -> Arrays:
         """Return everything that the model needs to forecast."""
-        return {
-            "header": packed_header(
-                self.method,
-                span=[self.span.least, self.span.largest],
-                notes=list(self.notes),
-            ),
-            "genes": packed_names(self.genes),
-            "weights": self.weights,
-            "intercept": self.intercept,
-            "control_labels": packed_names(self.controls.labels),
-            "control_counts": self.controls.counts,
-            "control_means": self.controls.means,
-        }
+        return {**self.common_arrays(), "weights": self.weights, "intercept": self.intercept}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> CausalGraph:
@@ -158,19 +46,10 @@ class CausalGraph:
         KeyError, ValueError
             If a part is missing, or of another shape.
         """
-        header, genes = header_of(arrays), names_of(arrays["genes"])
-        labels, n = names_of(arrays["control_labels"]), len(genes)
-        least, largest = map(float, header["span"])
+        parts = common_parts(arrays)
+        n = len(parts["genes"])
         return cls(
-            method=str(header["kind"]),
-            genes=genes,
+            **parts,
             weights=numbers_of(arrays["weights"], (n, n)),
             intercept=numbers_of(arrays["intercept"], (n,)),
-            controls=ControlMeans(
-                labels=labels,
-                counts=numbers_of(arrays["control_counts"], (len(labels),)).astype("int64"),
-                means=numbers_of(arrays["control_means"], (len(labels), n)),
-            ),
-            span=TrainingRange(least, largest),
-            notes=tuple(map(str, header["notes"])),
         )

@@ -15,22 +15,18 @@ R. Lopez et al. (2022). Large-scale differentiable causal discovery of factor gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Floats
-from pereggrn_data.core.errors import UsageError
-from pereggrn_data.models.grammar.dynamics import (
-    ControlMeans,
-    Forecast,
-    TrainingRange,
-    check_steps,
-    iterate,
-    start_from,
-)
 from pereggrn_data.models.graphs.acyclic import BISECTIONS, SpectralRadius, is_acyclic
+from pereggrn_data.models.graphs.graph_forecasts import (
+    FittedGraph,
+    common_facts,
+    common_parts,
+)
 from pereggrn_data.models.graphs.schedule import (
     PENALTIES,
     GraphSettings,
@@ -39,16 +35,8 @@ from pereggrn_data.models.graphs.schedule import (
     normal_likelihood,
     possible_factors,
 )
-from pereggrn_data.models.inputs import Perturbations, TrainingData
-from pereggrn_data.models.plain_arrays import (
-    Array,
-    Arrays,
-    header_of,
-    names_of,
-    numbers_of,
-    packed_header,
-    packed_names,
-)
+from pereggrn_data.models.inputs import TrainingData
+from pereggrn_data.models.plain_arrays import Array, Arrays, numbers_of
 
 HIDDEN = 16
 LEAK = 0.01
@@ -249,88 +237,29 @@ def _backward(
     return gradients, by_edges
 
 
-@dataclass(frozen=True)
-class FactorModel:
+@dataclass(frozen=True, kw_only=True)
+class FactorModel(FittedGraph):
     """A fitted factor graph.
 
     Parameters
     ----------
-    genes
-        Names of the genes.
+    method, genes, controls, span, notes
+        See :class:`FittedGraph`.
     parts
         Of the factors' networks: see :class:`FactorGraph`.
     edges
         Genes x factors x 2: which genes are read and written.
     centre, scale
         Of each gene: the networks see (x - centre) / scale.
-    controls
-        Mean expression of the training controls.
-    span
-        Of the training data.
-    method
-        Name of the method.
-    notes
-        What the user should know about the fit.
     """
 
-    genes: tuple[str, ...]
     parts: Mapping[str, Floats]
     edges: Floats
     centre: Floats
     scale: Floats
-    controls: ControlMeans
-    span: TrainingRange
-    method: str = "dcdfg"
-    notes: tuple[str, ...] = ()
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether arrays hold everything: they do."""
-        return True
-
-    def predict(
-        self,
-        perturbations: Perturbations,
-        *,
-        steps: int | Sequence[int] = (1,),
-        control_subtype: str | None = None,
-        starting_expression: Floats | None = None,
-    ) -> Forecast:
-        """Forecast expression after perturbations, as a causal graph does.
-
-        Parameters
-        ----------
-        perturbations
-            What to forecast.
-        steps
-            Numbers of steps after which to return the state.
-        control_subtype
-            Beginning of the label of the controls to start from.
-        starting_expression
-            Start from this instead (perturbations x genes).
-
-        Raises
-        ------
-        InvalidDataError
-            If a perturbation is malformed, or values become infinite.
-        UsageError
-            If no control is of the subtype, or steps are not positive.
-        """
-        if starting_expression is not None and control_subtype is not None:
-            raise UsageError("Starting expression and a control subtype exclude each other.")
-        levels = perturbations.levels(self.genes)
-        start = starting_expression
-        if start is None:
-            start = self.controls.mean(control_subtype)
-        state = start_from(start, len(perturbations), len(self.genes))
-        found = iterate(self._step, state, levels, check_steps(steps), self.genes)
-        notes = self.span.notes(found, levels)
-        if levels.n_unknown:
-            unknown = f"{levels.n_unknown} measured perturbed genes have no stated level."
-            notes = (unknown, *notes)
-        return Forecast(found, notes)
-
-    def _step(self, state: Floats) -> Floats:
+    def step(self, state: Floats) -> Floats:
+        """Forecast every gene (perturbations x genes) from its parents, once."""
         standard = (state - self.centre) / self.scale
         mean = _forward(self.parts, standard, self.edges).mean
         return np.asarray(self.centre + self.scale * mean)
@@ -338,18 +267,10 @@ class FactorModel:
     def to_arrays(self) -> Arrays:
         """Return everything that the model needs to forecast."""
         return {
-            "header": packed_header(
-                self.method,
-                span=[self.span.least, self.span.largest],
-                notes=list(self.notes),
-            ),
-            "genes": packed_names(self.genes),
+            **self.common_arrays(),
             "edges": self.edges,
             "centre": self.centre,
             "scale": self.scale,
-            "control_labels": packed_names(self.controls.labels),
-            "control_counts": self.controls.counts,
-            "control_means": self.controls.means,
             **{f"part_{name}": self.parts[name] for name in NETWORK_PARTS},
         }
 
@@ -362,8 +283,8 @@ class FactorModel:
         KeyError, ValueError
             If a part is missing, or of another shape.
         """
-        header, genes = header_of(arrays), names_of(arrays["genes"])
-        n, k = len(genes), arrays["edges"].shape[1]
+        common = common_parts(arrays)
+        n, k = len(common["genes"]), arrays["edges"].shape[1]
         shapes = {
             "w1": (k, n, HIDDEN),
             "b1": (k, HIDDEN),
@@ -374,22 +295,12 @@ class FactorModel:
             "d": (n, k),
             "c": (n,),
         }
-        labels = names_of(arrays["control_labels"])
-        least, largest = map(float, header["span"])
         return cls(
-            genes=genes,
+            **common,
             parts={name: numbers_of(arrays[f"part_{name}"], shapes[name]) for name in shapes},
             edges=numbers_of(arrays["edges"], (n, k, 2)),
             centre=numbers_of(arrays["centre"], (n,)),
             scale=numbers_of(arrays["scale"], (n,)),
-            controls=ControlMeans(
-                labels=labels,
-                counts=numbers_of(arrays["control_counts"], (len(labels),)).astype("int64"),
-                means=numbers_of(arrays["control_means"], (len(labels), n)),
-            ),
-            span=TrainingRange(least, largest),
-            method=str(header["kind"]),
-            notes=tuple(map(str, header["notes"])),
         )
 
 
@@ -443,12 +354,9 @@ def fit_dcdfg(
         "graph. Another seed finds others."
     )
     return FactorModel(
-        genes=tuple(data.genes),
+        **common_facts(data, "dcdfg", (*fitted.notes, note)),
         parts={name: graph.parameters[name] for name in NETWORK_PARTS},
         edges=edges,
         centre=fitted.centre,
         scale=fitted.scale,
-        controls=ControlMeans.of(data),
-        span=TrainingRange.of(data.expression),
-        notes=(*fitted.notes, note),
     )

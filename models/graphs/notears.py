@@ -20,6 +20,7 @@ import numpy as np
 from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.models.graphs.acyclic import SpectralRadius, acyclic_threshold
 from pereggrn_data.models.graphs.causal_graph import CausalGraph
+from pereggrn_data.models.graphs.graph_forecasts import common_facts
 from pereggrn_data.models.graphs.schedule import (
     PENALTIES,
     GraphSettings,
@@ -194,4 +195,5 @@ def _fit(
     # Back to expression: f_j = centre_j + scale_j (Σ w_ij (x_i - centre_i) / scale_i + b_j).
     in_units = weights / scale[:, None] * scale
     intercept = centre + scale * graph.parameters["b"] - centre @ in_units
-    return CausalGraph.of(data, method, in_units, intercept, (*fitted.notes, note))
+    common = common_facts(data, method, (*fitted.notes, note))
+    return CausalGraph(**common, weights=in_units, intercept=intercept)
