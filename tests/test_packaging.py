@@ -83,6 +83,9 @@ def test_contents_of_the_wheel() -> None:
     for package, folder in expected_packages().items():
         for source in folder.glob("*.py"):
             wanted.add(f"{package.replace('.', '/')}/{source.name}")
+    wanted |= {
+        f"pereggrn_data/adapters/{lock.name}" for lock in (REPOSITORY / "adapters").glob("*.lock")
+    }
     assert wanted <= names
     assert not {n for n in names if not n.startswith("pereggrn_data/")}
     assert not {n for n in names - wanted if n.endswith(".py")}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,21 @@ case "$1" in venv)
     chmod +x "$last/bin/python" ;;
 esac
 """
+
+
+UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+)
+"""The user's own: packages of several gigabytes are not fetched again for a test."""
+
+
+def asked(function: Any) -> Any:
+    """Mark a test that installs gigabytes: it is run where somebody asks for it."""
+    skip = pytest.mark.skipif(
+        os.environ.get("PEREGGRN_SLOW_ADAPTERS") != "1",
+        reason="PEREGGRN_SLOW_ADAPTERS is not 1",
+    )
+    return pytest.mark.slow(skip(function))
 
 
 class Uv:
@@ -288,21 +305,27 @@ def test_an_adapter_is_a_program_as_others_are() -> None:
         pereggrn_data.predict("demo", "gears", save_model="m.npz")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    os.environ.get("PEREGGRN_SLOW_ADAPTERS") != "1", reason="PEREGGRN_SLOW_ADAPTERS is not 1"
-)
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a cache without environments; those of the real uv are removed afterwards."""
+    monkeypatch.setenv("UV_CACHE_DIR", UV_CACHE)
+    monkeypatch.setenv("PEREGGRN_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache" / "adapters"
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+
+
+@asked
 @pytest.mark.parametrize("name", [adapter.name for adapter in adapters()])
-def test_adapters_of_this_package_run(name: str, run: Any) -> None:
-    """Their environments are made by the real uv, in the user's cache, where they stay."""
+def test_adapters_of_this_package_run(name: str, run: Any, fresh: Path) -> None:
     assert run("adapters", "check", name, "--yes")[0] == 0
+    assert len(list(fresh.glob(f"{name}-*"))) == 1
+    # The second time, from what is there, without a connection.
+    assert run("adapters", "check", name)[0] == 0
 
 
-@pytest.mark.slow
+@asked
 @pytest.mark.shared
-@pytest.mark.skipif(
-    os.environ.get("PEREGGRN_SLOW_ADAPTERS") != "1", reason="PEREGGRN_SLOW_ADAPTERS is not 1"
-)
+@pytest.mark.usefixtures("fresh")
 def test_gears_forecasts_real_cells(run: Any, shared: Path, tmp_path: Path) -> None:
     sets = shared / "reference" / "go_biological_process_2021.gmt"
     place = ["--collection", str(shared / "data")]
