@@ -13,7 +13,7 @@ from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.evaluators.intervals import DRAWS
 from pereggrn_data.evaluators.replicate_halves import duplicate_noise
-from pereggrn_data.evaluators.scoring import Scores
+from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 from pereggrn_data.evaluators.splits.seen_targets import genes_trained, seen
 from pereggrn_data.evaluators.summary import MetricSummary, summarise
 from pereggrn_data.evaluators.task import Task
@@ -110,16 +110,15 @@ def summarise_strata(
         label is all there is. A column in which all groups are alike is left out.
     """
     found = []
-    method = scores.groups["method"]
+    # Of the baselines only the mean is reported, so the others are not drawn.
+    groups = scores.groups[scores.groups["method"].isin([PREDICTIONS, "mean"])]
     for by in strata:
         names = sorted(strata[by].dropna().unique())
         if len(names) < 2:
             continue
         for stratum in names:
             rows = np.flatnonzero((strata[by] == stratum).to_numpy(bool))
-            parts = [
-                of_method.iloc[rows] for _, of_method in scores.groups.groupby(method, sort=False)
-            ]
+            parts = [of_method.iloc[rows] for _, of_method in groups.groupby("method", sort=False)]
             part = Scores(pd.concat(parts), scores.targets, len(rows))
             summary = summarise(part, draws=draws, seed=seed)
             found.append(

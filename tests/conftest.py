@@ -32,7 +32,13 @@ _skipped_although_expected: list[str] = []
 
 
 def pytest_configure() -> None:
-    """Let tests that send signals work where they are ignored, as under nohup."""
+    """Set what the processes of the tests inherit.
+
+    There are as many as cores, so that several threads of BLAS in each would mostly wait
+    for each other. Signals may be ignored, as under nohup, and tests send some.
+    """
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

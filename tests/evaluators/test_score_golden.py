@@ -58,6 +58,7 @@ RUNS = {
     "a_methods", "a_trees", "b_networks", "b_ignore_bug", "c_matching", "d_norman", "d_splits",
     "e_regulon", "f_merge", "g_celltypes", "h_prune", "i_num_genes", "i_subtype",
 }  # fmt: skip
+SLOW_RUNS = {"d_norman", "d_splits"}
 
 
 @dataclass
@@ -174,7 +175,11 @@ def golden_groups(stored: pd.DataFrame, mine: pd.DataFrame, task: Task) -> pd.Da
     return stored.loc[wanted, list(TOLERANCES)].apply(pd.to_numeric, errors="coerce")
 
 
-@pytest.mark.parametrize("run", sorted(RUNS))
+@pytest.mark.parametrize(
+    "run",
+    # Some take as long as all others; others of their kind remain.
+    [pytest.param(r, marks=pytest.mark.slow if r in SLOW_RUNS else ()) for r in sorted(RUNS)],
+)
 def test_scores_equal_the_original(shared: Path, run: str) -> None:
     tally = compare_run(shared, run)
     print(

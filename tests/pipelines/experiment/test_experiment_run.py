@@ -410,6 +410,7 @@ def test_networks_random_ones_among_them_go_to_models(tmp_path: Path) -> None:
     assert table.groupby("network_datasets")["mae"].mean().nunique() == 4
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_tables(
     finished: tuple[Path, ExperimentRun], tmp_path: Path
 ) -> None:

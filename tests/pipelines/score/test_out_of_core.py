@@ -54,7 +54,10 @@ def close(a: pd.DataFrame, b: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(a, b, check_exact=False, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("layout", ["dense", "csr", "csc"])
+@pytest.mark.parametrize(
+    "layout",
+    ["csr", *(pytest.param(other, marks=pytest.mark.slow) for other in ("dense", "csc"))],
+)
 def test_everything_is_the_same_in_blocks(
     folder: Path, tmp_path: Path, layout: str, request: pytest.FixtureRequest
 ) -> None:

