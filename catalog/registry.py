@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -186,6 +186,8 @@ def _entry(
     known = {f.name for f in fields(cls)}
     if unknown := set(values) - known:
         raise CatalogError(f"{stem}.toml has unknown keys: {sorted(unknown)}")
+    if lacking := {f.name for f in fields(cls) if _is_required(f)} - set(values):
+        raise CatalogError(f"{stem}.toml lacks {', '.join(sorted(lacking))}")
     if values.get("name") != stem:
         raise CatalogError(f"{stem}.toml names {values.get('name')!r}")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -194,8 +196,18 @@ def _entry(
     except KeyError as error:
         raise CatalogError(f"{stem}.toml cites {error}, which citations.toml lacks") from None
     if "group" in plain:
-        plain["group"] = Group(plain["group"])
+        try:
+            plain["group"] = Group(plain["group"])
+        except ValueError:
+            raise CatalogError(
+                f"{stem}.toml has the group {plain['group']!r}, which is none of "
+                f"{', '.join(Group)}"
+            ) from None
     return cls(**plain)
+
+
+def _is_required(key: Field[Any]) -> bool:
+    return key.default is MISSING and key.default_factory is MISSING
 
 
 def _release(stem: str, values: dict[str, Any]) -> Release:

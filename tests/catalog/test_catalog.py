@@ -254,6 +254,8 @@ def test_an_entry_is_found_by_listing_the_folder(tmp_path: Path) -> None:
     [
         ('name = "y"\ntitle = "t"', "names 'y'"),
         ('name = "x"\ntitle = "t"\ncolour = "red"', "unknown keys"),
+        ('name = "x"', "x.toml lacks title"),
+        ('name = "x"\ntitle = "t"\ngroup = "other"', "'other', which is none of paper, archive"),
         ('name = "x"\ntitle = "t"\ncitations = ["nobody"]', "nobody"),
         ('name = "x"\ntitle = "t"\nvariant_of = "z"', "variant of z"),
         ('name = "x"\ntitle = "t"\naliases = ["x"]', "taken"),
