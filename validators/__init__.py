@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         check_mixed_scales as check_mixed_scales,
     )
     from pereggrn_data.validators.prediction_values import Scale as Scale
+    from pereggrn_data.validators.prediction_values import Untouched as Untouched
     from pereggrn_data.validators.prediction_values import check_controls as check_controls
     from pereggrn_data.validators.prediction_values import check_fold_changes as check_fold_changes
     from pereggrn_data.validators.prediction_values import check_numbers as check_numbers
@@ -92,6 +93,7 @@ __getattr__, __dir__ = lazy_names(
         "prediction_scan": ("PredictionScan",),
         "prediction_values": (
             "Scale",
+            "Untouched",
             "check_controls",
             "check_fold_changes",
             "check_numbers",

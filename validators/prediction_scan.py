@@ -20,6 +20,9 @@ from pereggrn_data.validators.matrix import LARGEST_NUMBER
 _SAMPLED_VALUES = 4_000_000
 """Values that are kept for judgements of scale; of larger files, of evenly spaced rows."""
 
+_KEPT_ROWS = 64
+"""Evenly spaced rows that are kept whole."""
+
 
 class _End:
     """How often the largest, or the smallest, value occurs in each gene."""
@@ -64,6 +67,8 @@ class PredictionScan:
         (rows,), (genes,) which have one of them.
     constant, zero
         (rows,) which rows have one value for all genes, and which of them have 0.
+    n_sampled
+        How many values :attr:`sample` was taken from.
     prints
         (rows, 3) smallest, largest and summed value of each row: equal rows have equal ones.
     """
@@ -85,6 +90,12 @@ class PredictionScan:
         self._negative_sum = 0.0
         self._ends = _End(genes, 1), _End(genes, -1)
         self._sample: list[npt.NDArray[Any]] = []
+        self.n_sampled = 0
+        self._kept: list[tuple[Ints, npt.NDArray[Any]]] = []
+        self._keep = np.zeros(rows, dtype=bool)
+        self._keep[np.linspace(0, max(rows - 1, 0), _KEPT_ROWS).astype(np.intp)[: rows or 0]] = (
+            True
+        )
         n = int(np.clip(_SAMPLED_VALUES // max(genes, 1), 1, max(rows, 1)))
         self._sampled = np.zeros(rows, dtype=bool)
         self._sampled[np.linspace(0, max(rows - 1, 0), n).astype(np.intp)[: rows or 0]] = True
@@ -163,6 +174,10 @@ class PredictionScan:
             sample = values if kept.all() else values[np.flatnonzero(kept)]
             numbers = np.asarray(sample.data if sparse.issparse(sample) else sample).ravel()
             self._sample.append(numbers[numbers != 0])
+            self.n_sampled += sample.shape[0] * sample.shape[1]
+        whole = np.flatnonzero(self._keep[rows])
+        if whole.size:
+            self._kept.append((rows[whole], np.asarray(dense_values(values[whole]))))
 
     def _note_outliers(self, rows: Ints, values: Values) -> None:
         i, j = (values >= self.limit).nonzero()
@@ -228,6 +243,14 @@ class PredictionScan:
     def sample(self) -> npt.NDArray[Any]:
         """Values that are not 0, of evenly spaced rows that vary."""
         return np.concatenate(self._sample) if self._sample else np.zeros(0)
+
+    @property
+    def kept_rows(self) -> tuple[Ints, npt.NDArray[Any]]:
+        """(few,) positions and (few, genes) values of some rows that vary."""
+        if not self._kept:
+            return np.zeros(0, dtype=np.intp), np.zeros((0, self.shape[1]))
+        rows, values = zip(*self._kept, strict=True)
+        return np.concatenate(rows), np.concatenate(values)
 
     @property
     def largest(self) -> float:

@@ -7,7 +7,7 @@ said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from pereggrn_data.core.arrays import Bools, Ints
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.row_blocks import each_block, stored_values
+from pereggrn_data.validators.forecast_scale import Forecasts, Reference, judge_forecasts
 from pereggrn_data.validators.prediction_scan import PredictionScan
 from pereggrn_data.validators.rules import RULES
-from pereggrn_data.validators.scale import LINEAR, Body, Reference, judge_by_controls
+from pereggrn_data.validators.scale import LINEAR, Body
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +59,7 @@ class Scale:
         Of the training observations: those with one value for all genes (shallow
         cells of a few genes can be all zero).
     reference
-        What gene means would look like on each scale.
+        What forecasts are compared with.
     """
 
     control_mean: Array
@@ -68,7 +70,9 @@ class Scale:
     reference: Reference
 
     @classmethod
-    def of(cls, matrix: Any, control_mean: Array) -> Scale:
+    def of(
+        cls, matrix: Any, control_mean: Array, profiles: Mapping[str, Array] | None = None
+    ) -> Scale:
         """Look at the training side.
 
         Parameters
@@ -77,6 +81,8 @@ class Scale:
             (n, genes) training expression, dense, sparse, or in blocks of rows.
         control_mean
             (genes,) mean of the training controls.
+        profiles
+            By name, what forecasts are likely to follow, too: (genes,) expression.
         """
         largest, n_negative, whole, n_constant = 0.0, 0, True, 0
         for block in each_block(matrix):
@@ -93,7 +99,7 @@ class Scale:
             share_negative=n_negative / max(rows * genes, 1),
             whole_numbers=whole,
             share_constant=n_constant / rows if rows else float("nan"),
-            reference=Reference.of(control_mean, matrix),
+            reference=Reference.of(control_mean, matrix, profiles),
         )
 
     @property
@@ -151,8 +157,42 @@ def _scanned(values: Array | PredictionScan, limit: float = np.inf) -> Predictio
     return values if isinstance(values, PredictionScan) else PredictionScan.of(values, limit)
 
 
+@dataclass(frozen=True)
+class Untouched:
+    """What is predicted of genes that rows do not perturb themselves.
+
+    Parameters
+    ----------
+    mean
+        (genes,) mean of the rows that vary and do not perturb the gene; NaN where there is none.
+    perturbed_by
+        From (some,) positions of rows to (some, genes), whether a row perturbs a gene.
+    """
+
+    mean: Array
+    perturbed_by: Callable[[Ints], Bools]
+
+
+def _forecasts(scan: PredictionScan, untouched: Untouched | None) -> Forecasts:
+    rows, values = scan.kept_rows
+    sample = scan.sample
+    return Forecasts(
+        mean=scan.mean if untouched is None else untouched.mean,
+        above_zero=sample[sample > 0],
+        n_values=scan.n_sampled,
+        rows=values,
+        free=np.ones(values.shape, dtype=bool)
+        if untouched is None
+        else ~untouched.perturbed_by(rows),
+    )
+
+
 def check_scale(
-    values: Array | PredictionScan, scale: Scale, *, row_names: Sequence[str]
+    values: Array | PredictionScan,
+    scale: Scale,
+    *,
+    row_names: Sequence[str],
+    untouched: Untouched | None = None,
 ) -> Iterator[Finding]:
     """Judge predicted natural-log expression: raw counts, z-scores, log2, constant rows.
 
@@ -165,6 +205,9 @@ def check_scale(
         Of the training side.
     row_names
         For messages.
+    untouched
+        What is predicted of genes that rows do not perturb themselves, where that is known:
+        the others are often set to stated levels, on no scale.
     """
     limit = outlier_limit(scale)
     scan = _scanned(values, limit)
@@ -180,15 +223,16 @@ def check_scale(
             f"{scan.share_negative:.0%} of values negative", n=n, examples=names
         )
         return
-    verdict = judge_by_controls(mean, scale.reference)
+    verdict = judge_forecasts(_forecasts(scan, untouched), scale.reference)
     body = Body.of(scan.sample)
     whole = body.is_whole and not scale.whole_numbers
     steep = related > _RELATED and slope > _STEEP
     linear = verdict is not None and verdict.transform is LINEAR
-    if verdict is not None and not (linear or whole or body.typical >= limit):
+    if verdict is not None and not (linear or whole):
         rule = RULES[f"predictions-{verdict.transform.name}"]
         yield rule.found(f"{verdict.because}; {slope:.2f} times the controls", n=n)
-        return
+        if body.typical < limit:
+            return
     if linear or whole or steep or body.typical >= limit:
         details = [f"values up to {scan.largest:.3g}, 99% of them up to {body.typical:.3g}"]
         details += [f"{body.whole:.0%} of those that are not 0 are whole numbers"] * whole

@@ -4,9 +4,9 @@ Expression is asked for as natural logarithms, ln(1 + x). What else people
 store is a transform of the same values, and each transform is one entry here.
 Values are judged by their body: by how many are whole or large, and by which
 transform explains them best, next to counts of the same cells (datasets) or to
-the mean of the controls (predictions). A single extreme condemns nothing, and
-where nothing fits, as with ratios or data that were normalised in another way,
-nothing is said.
+the training data (predictions, see :mod:`~pereggrn_data.validators.forecast_scale`).
+A single extreme condemns nothing, and where nothing fits, as with ratios or data that
+were normalised in another way, nothing is said.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
-from pereggrn_data.core.row_blocks import dense_values
 
 Array = npt.NDArray[Any]
 
@@ -32,18 +31,6 @@ LARGE_SHARE = 0.01
 
 _WHOLE_SHARE = 0.99
 """Of the values that are not 0: if more are whole, they were never logarithms."""
-
-_CLOSE = 0.5
-_CLOSER = 0.6
-"""How far a transform may miss gene means, as a share of their spread and of the natural
-logarithm's own miss, to be named."""
-
-_NATURAL_FACTORS = (0.7, 1.18)
-"""Forecasts may shrink or stretch gene means by this much and still be natural logarithms."""
-
-_STRETCHED = (0.85, 0.92, 1.0, 1.08, 1.18)
-"""Where a transform bends values, forecasts are looked for that were stretched by this much
-before it: small values that were bent look much like small values that shrank."""
 
 _FEWEST_GENES = 4
 """Gene means of fewer genes say nothing about a scale."""
@@ -58,8 +45,6 @@ _STEADY, _STEADIER, _CLEARLY_LESS = 0.35, 0.5, 0.02
 """A transform is named where the ratio to raw counts varies within an observation by less than
 this (natural log), by less than this share of what it varies under the natural logarithm, and
 by this much less."""
-
-_SAMPLED_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -80,8 +65,6 @@ class Transform:
         How to get natural logarithms.
     any_factor
         Whether values are known up to a factor only.
-    bends
-        Whether it is far from linear where expression is small.
     """
 
     name: str
@@ -90,7 +73,6 @@ class Transform:
     to_linear: Callable[[Array], Array]
     fix: str
     any_factor: bool = False
-    bends: bool = False
 
 
 NATURAL = Transform("natural-log", "ln(1 + x)", lambda y: y, np.expm1, "nothing.")
@@ -105,7 +87,6 @@ LOG10 = Transform(
 LOG_TWICE = Transform(
     *("log-twice", "ln(1 + x) applied twice", np.log1p, lambda v: np.expm1(np.expm1(v))),
     "take numpy.expm1 once: log1p was applied to values that were logarithms already.",
-    bends=True,
 )
 SQRT = Transform(
     *("sqrt", "the square root of x", lambda y: np.sqrt(np.expm1(y)), np.square),
@@ -115,7 +96,6 @@ SQRT = Transform(
 SQRT_OF_LOG = Transform(
     *("sqrt-of-log", "the square root of ln(1 + x)", np.sqrt, lambda v: np.expm1(np.square(v))),
     "square them: a square root was taken of values that were logarithms already.",
-    bends=True,
 )
 LINEAR = Transform(
     *("raw-counts", "counts, CPM or other values without a logarithm", np.expm1, lambda v: v),
@@ -300,105 +280,6 @@ def _spread(transform: Transform, pairs: Pairs) -> float:
     starts = np.flatnonzero(np.diff(pairs.row[order], prepend=-1))
     centred = [part - np.median(part) for part in np.split(ratio[order], starts[1:])]
     return float(np.sqrt(np.mean(np.concatenate(centred) ** 2)))
-
-
-# ---- next to the controls
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What gene means of forecasts look like on each scale.
-
-    Parameters
-    ----------
-    means
-        By the name of a transform: (genes,) arrays, each a guess. Of the mean of the controls
-        and that of all training observations, and the mean over transformed observations (of
-        single cells the two differ).
-    """
-
-    means: Mapping[str, tuple[Array, ...]]
-
-    @classmethod
-    def of(cls, control_mean: Array, matrix: Any) -> Reference:
-        """Transform the training side.
-
-        Parameters
-        ----------
-        control_mean
-            (genes,) mean of the training controls.
-        matrix
-            (n, genes) training expression; evenly spaced rows of it are looked at.
-        """
-        n = matrix.shape[0]
-        rows = np.unique(np.linspace(0, max(n - 1, 0), min(n, _SAMPLED_ROWS)).astype(np.intp))
-        sample = dense_values(matrix[rows]).astype(float)
-        with np.errstate(all="ignore"):
-            return cls(
-                {
-                    t.name: tuple(
-                        guess
-                        for factor in (_STRETCHED if t.bends else (1.0,))
-                        for guess in (
-                            t.of_log(factor * np.asarray(control_mean, dtype=float)),
-                            t.of_log(factor * sample).mean(axis=0) if len(sample) else None,
-                            t.of_log(factor * sample.mean(axis=0)) if len(sample) else None,
-                        )
-                        if guess is not None and np.isfinite(guess).all()
-                    )
-                    for t in TRANSFORMS
-                }
-            )
-
-
-def judge_by_controls(mean: Array, reference: Reference) -> ScaleVerdict | None:
-    """Say which transform of the controls fits the gene means of forecasts best.
-
-    Parameters
-    ----------
-    mean
-        (genes,) mean of the forecasts.
-    reference
-        Of the training side, which must vary between genes.
-
-    Returns
-    -------
-    ScaleVerdict or None
-        None where the natural logarithm fits about as well, or nothing does.
-    """
-    spread = float(np.linalg.norm(mean - mean.mean()))
-    if len(mean) < _FEWEST_GENES or spread == 0:
-        return None
-    misses = {
-        t.name: min((_miss(mean, guess, t) for guess in reference.means[t.name]), default=math.inf)
-        / spread
-        for t in TRANSFORMS
-    }
-    natural = misses[NATURAL.name]
-    best = min((t for t in TRANSFORMS if t is not SQRT), key=lambda t: misses[t.name])
-    # Of single cells, square roots up to a factor and logarithms are much alike.
-    if misses[SQRT.name] < _CLOSER * misses[best.name]:
-        best = SQRT
-    miss = misses[best.name]
-    if best is NATURAL or not (miss < _CLOSE and miss < _CLOSER * natural):
-        return None
-    return ScaleVerdict(
-        best,
-        f"gene means follow {best.text} of the controls (off by {miss:.0%} of their spread) "
-        f"rather than the controls (off by {natural:.0%})",
-    )
-
-
-def _miss(mean: Array, guess: Array, transform: Transform) -> float:
-    size = float(guess @ guess)
-    factor = float(mean @ guess) / size if size else 0.0
-    if transform is NATURAL:
-        factor = min(max(factor, _NATURAL_FACTORS[0]), _NATURAL_FACTORS[1])
-    elif not transform.any_factor:
-        factor = 1.0
-    elif factor <= 0:
-        return math.inf
-    return float(np.linalg.norm(mean - factor * guess))
 
 
 def is_standardised(means: Array, deviations: Array) -> bool:

@@ -40,6 +40,7 @@ from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, S
 from pereggrn_data.validators import (
     PredictionScan,
     Scale,
+    Untouched,
     check_alike,
     check_clipped,
     check_controls,
@@ -105,7 +106,7 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     rows, mine, at = rows[expected], mine[expected], at[expected]
     placement = place_rows(mine, task, at)
     columns = position.get_indexer(pd.Index(task.genes))
-    scale = Scale.of(task.train_matrix, task.control_mean) if options.check_scale else None
+    scale = scale_of(task) if options.check_scale else None
     limit = np.inf if scale is None else outlier_limit(scale)
     placed = PlacedRows(
         matrix=part_of(predictions.matrix, rows[placement.rows], columns),
@@ -127,9 +128,12 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     names = pd.Index(placed.obs.index).astype(str)
     findings += check_numbers(read.scan, names, list(task.genes))
     if scale is not None and read.scan.is_finite:
-        fold_changes = options.scale == PredictionScale.LOGFC
-        judge = check_fold_changes if fold_changes else check_scale
-        findings += judge(read.scan, scale, row_names=names)
+        if options.scale == PredictionScale.LOGFC:
+            findings += check_fold_changes(read.scan, scale, row_names=names)
+        else:
+            findings += check_scale(
+                read.scan, scale, row_names=names, untouched=placed.untouched(read)
+            )
     findings += _control_findings(predictions, is_control, columns, task, options)
     _raise_if_errors(predictions, findings)
     warnings = [*inputs.notes, *(str(finding) for finding in findings)]
@@ -144,6 +148,16 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         aligned = replace(aligned, cells=placed.cells())
     warnings += [str(f) for f in _shortcuts(aligned, read.scan, task)]
     return Checked(aligned, tuple(warnings))
+
+
+def scale_of(task: Task) -> Scale:
+    """Look at the training side, and at the profiles that baselines forecast."""
+    named = {
+        f"{name} of the training data": profile if profile.ndim == 1 else profile.mean(axis=0)
+        for name, profile in task.baselines.items()
+        if np.isfinite(profile).all()
+    }
+    return Scale.of(task.train_matrix, task.control_mean, named)
 
 
 def part_of(matrix: Any, rows: Ints, columns: Ints) -> Any:
@@ -249,6 +263,22 @@ class PlacedRows:
             scan.note_nothing()
             filled = 0
         return ReadRows(scan, sums, filled)
+
+    def untouched(self, read: ReadRows) -> Untouched:
+        """Return what is predicted of the genes that rows do not perturb."""
+        scan, group_of, targets = read.scan, self.placement.group_of, self.task.targets
+        free = np.ones((len(self.task.groups), len(self.task.genes)), dtype=bool)
+        free[targets.rows, targets.columns] = False
+        varied = np.bincount(group_of[scan.varied], minlength=len(free))
+        # Rows of one value for all genes say nothing, and are in the sums.
+        flat = np.bincount(
+            group_of[scan.constant], weights=scan.prints[scan.constant, 0], minlength=len(free)
+        )
+        counts = varied @ free
+        total = np.where(free, read.sums - flat[:, None], 0).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = total / counts
+        return Untouched(mean, lambda rows: ~free[group_of[rows]])
 
     def own(self, test: Ints) -> Floats:
         """Return the predicted expression of some test observations, (some, genes)."""

@@ -1,0 +1,171 @@
+"""Every transform of every kind of forecast is named, and no natural logarithm is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import sparse
+
+import pereggrn_data
+from pereggrn_data.core.errors import PereggrnError
+from pereggrn_data.evaluators import observations_named, place_rows
+from pereggrn_data.pipelines.score import ScoreOptions
+from pereggrn_data.pipelines.score.checked_predictions import PlacedRows, scale_of
+from pereggrn_data.validators import check_scale, outlier_limit
+from pereggrn_data.validators.forecast_scale import FACTORS
+from pereggrn_data.validators.scale import LINEAR, NATURAL, TRANSFORMS, Transform
+
+Array = npt.NDArray[Any]
+
+PARTS = {
+    "papalexi": slice(None, None, 25),
+    "hill": slice(None, None, 3),
+    "papalexi_pseudobulk": slice(None),
+    "ecoli_oxygen": slice(None),
+    "dream4_net1": slice(None, None, 4),
+}
+"""Datasets of logarithms, and which of their observations are enough; yeast_tfko_chip has ratios,
+whose scale is not judged."""
+
+GENES = 40
+MODELS: dict[str, dict[str, Any]] = {
+    "mean": {},
+    "median": {},
+    "RidgeCV": {},
+    "KernelRidge": {},
+}
+MORE_MODELS: dict[str, dict[str, Any]] = {
+    **MODELS,
+    "RidgeCVExtraPenalty": {},
+    "BayesianRidge": {"eligible_regulators": "perturbed"},
+    "ElasticNetCV": {"eligible_regulators": "perturbed"},
+    "OrthogonalMatchingPursuitCV": {"eligible_regulators": "perturbed"},
+    "ExtraTreesRegressor": {"eligible_regulators": "perturbed"},
+    "linear_embedding": {},
+    "dcdfg": {},
+    "notears_lr": {},
+}
+
+OWN_WAY = 0.15
+"""Forecasts further than this from every multiple of the training mean, as a share of the spread
+of their gene means, go their own way: a transform may be named as the one beside it."""
+
+
+def dense(matrix: Any) -> Array:
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=float)
+
+
+class Case:
+    """A split dataset, and what is needed to judge forecasts of it."""
+
+    def __init__(self, adata: Any, genes: int) -> None:
+        self.made = pereggrn_data.split(adata, num_genes=genes)
+        self.task = self.made.task
+        self.scale = scale_of(self.task)
+        self.train = dense(self.task.train_matrix)
+        self.base = self.train.mean(axis=0)
+        self.obs = self.made.template.obs
+        at = observations_named(self.obs, self.task, all_names=self.obs.index, has_row_names=True)
+        self.placement = place_rows(self.obs, self.task, at)
+        self.limit = outlier_limit(self.scale)
+
+    def forecasts(self, models: dict[str, dict[str, Any]]) -> dict[str, Array]:
+        """Return (test, genes) expression by what made it: models, and samples of cells."""
+        found = {}
+        for name, choices in models.items():
+            try:
+                made = pereggrn_data.predict(self.made, name, **choices)
+            except PereggrnError:
+                continue
+            found[name] = dense(made.adata.X)
+        rng = np.random.default_rng(0)
+        found["observed"] = dense(self.task.test_matrix)
+        found["training cells"] = self.train[rng.integers(0, len(self.train), len(self.obs))]
+        # Cells around the forecasts of a model.
+        noise = self.train[rng.integers(0, len(self.train), len(self.obs))] - self.base
+        found["noisy"] = np.maximum(found["RidgeCV"] + noise, 0)
+        return found
+
+    def placed(self, values: Array) -> PlacedRows:
+        return PlacedRows(
+            values[self.placement.rows], self.obs, self.placement, self.task, ScoreOptions()
+        )
+
+    def named(self, values: Array) -> set[str]:
+        """Return the transforms that are named, as codes of findings."""
+        placed = self.placed(values)
+        read = placed.read(self.limit)
+        names = [str(name) for name in self.obs.index]
+        found = check_scale(
+            read.scan, self.scale, row_names=names, untouched=placed.untouched(read)
+        )
+        return {f.code.removeprefix("predictions-") for f in found} - {"constant"}
+
+    def distance(self, values: Array) -> float:
+        """Return how far gene means are from every natural-log multiple of the training means."""
+        placed = self.placed(values)
+        mean = placed.untouched(placed.read(self.limit)).mean
+        known = np.isfinite(mean)
+        mean, bases = mean[known], [self.base[known], self.task.control_mean[known]]
+        if "median" in self.task.baselines:
+            bases.append(self.task.baselines["median"][known])
+        spread = np.linalg.norm(mean - mean.mean())
+        return min(float(np.linalg.norm(mean - f * b)) for f in FACTORS for b in bases) / spread
+
+
+def transformed(transform: Transform, values: Array) -> Array:
+    return values if transform is NATURAL else transform.of_log(np.maximum(values, 0))
+
+
+def problems(case: Case, forecasts: dict[str, Array]) -> list[str]:
+    """Say which verdicts are wrong."""
+    wrong = []
+    for name, values in forecasts.items():
+        own = case.distance(values)
+        for transform in TRANSFORMS:
+            changed = transformed(transform, values)
+            found = case.named(changed)
+            if transform is NATURAL:
+                if found:
+                    wrong.append(f"{name}: natural logarithms are called {sorted(found)}")
+                continue
+            if transform.name in found:
+                continue
+            # Values that are too large for logarithms are refused, whatever else they are.
+            if LINEAR.name in found and transform.name == "log2":
+                continue
+            moved = case.distance(changed)
+            if not found and moved <= max(own / 0.6, 0.08):
+                continue
+            if found and own > OWN_WAY:
+                continue
+            wrong.append(
+                f"{name}, {transform.name}: {sorted(found)}; {moved:.2f} from the training data, "
+                f"and {own:.2f} before"
+            )
+    return wrong
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", PARTS)
+def test_forecasts_of_real_data(shared: Path, name: str) -> None:
+    """Group means by models, and cells: all transforms are named where they matter."""
+    file = shared / f"data/perturbations/{name}/test.h5ad"
+    case = Case(anndata.read_h5ad(file)[PARTS[name]].copy(), GENES)
+    assert case.scale.can_decide
+    assert problems(case, case.forecasts(MODELS)) == []
+
+
+@pytest.mark.shared
+@pytest.mark.trial
+@pytest.mark.parametrize("name", PARTS)
+def test_forecasts_of_whole_datasets(shared: Path, name: str) -> None:
+    """The same of all observations and 300 genes, by more models."""
+    file = shared / f"data/perturbations/{name}/test.h5ad"
+    case = Case(anndata.read_h5ad(file), 300)
+    assert problems(case, case.forecasts(MORE_MODELS)) == []
