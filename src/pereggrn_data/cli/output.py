@@ -78,6 +78,28 @@ def emit(text: str, *, styled: bool = False) -> None:
         typer.echo(text if styled else printable(text))
 
 
+def emit_prose(text: str) -> None:
+    """Print sentences on stdout; on a terminal they are divided at spaces.
+
+    Terminals divide lines that are too long anywhere, names in them included.
+
+    Raises
+    ------
+    UnwritableOutputError
+        If stdout is closed, or cannot take the result.
+    """
+    emit("\n".join(_fitting(text, on_terminal=sys.stdout.isatty())))
+
+
+def _fitting(text: str, *, on_terminal: bool) -> list[str]:
+    from pereggrn_data.cli.terminal_tables import wrapped
+
+    if not on_terminal or Manner.wide:
+        return [text]
+    width = shutil.get_terminal_size().columns
+    return [part for line in text.splitlines() for part in wrapped(line, width)]
+
+
 def emit_json(value: Any) -> None:
     """Print a result on stdout as strict JSON."""
     emit(printable_json(dumps(value)), styled=True)
@@ -126,7 +148,8 @@ def emit_table(
     # typer.echo takes the style away where stdout is no terminal.
     emit("\n".join(lines), styled=True)
     if made.left_out:
-        say(f"Not shown, for lack of room: {', '.join(made.left_out)}. --wide shows all.")
+        left_out = f"Not shown, for lack of room: {', '.join(made.left_out)}. --wide shows all."
+        say("\n".join(_fitting(left_out, on_terminal=on_terminal)))
 
 
 def run(app: typer.Typer, prog_name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
-from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
@@ -67,7 +67,7 @@ def calibrate_command(
     if as_json:
         emit_json({k: v for k, v in report.to_dict().items() if k not in ("groups", "values")})
     else:
-        emit(report.sentence())
+        emit_prose(report.sentence())
         emit("")
         headings = report.headings
         emit_table(
@@ -78,11 +78,11 @@ def calibrate_command(
             title=f"{report.dataset}: {len(report.calibration.groups)} held-out groups",
         )
         emit("")
-        emit(
+        emit_prose(
             "duplicate: half of the replicates as a forecast of the other half; half mean: the "
             "training mean against the same half; range: 0 as the mean, 1 as the truth."
         )
-        emit(f"Only in calibration.json: {', '.join(UNSHOWN)}; and all values by group.")
+        emit_prose(f"Only in calibration.json: {', '.join(UNSHOWN)}; and all values by group.")
         emit(f"signature: {report.signature}")
     for warning in report.to_dict()["warnings"]:
         warn(warning)

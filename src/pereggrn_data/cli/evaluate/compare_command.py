@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.output import emit, emit_json, emit_table, say
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say
 from pereggrn_data.cli.output_places import IN_A_FOLDER, NeededFolder, as_file
 from pereggrn_data.cli.shared_options import Json
 
@@ -63,7 +63,7 @@ def compare_command(
         for dataset, (headings, rows) in side_by_side(table).items():
             emit_table(headings, rows, title=dataset)
             emit("")
-        emit(
+        emit_prose(
             "Values with 95 % intervals over perturbations; #1 is the best rank, and shared "
             "where intervals overlap."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pereggrn_data.cli.output import emit, emit_json, emit_table
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table
 from pereggrn_data.cli.shared_options import Json
 
 
@@ -47,4 +47,4 @@ def models_command(as_json: Json = False) -> None:
         ],
     )
     emit("")
-    emit("Any other method: pereggrn-eval predict --command, or --container.")
+    emit_prose("Any other method: pereggrn-eval predict --command, or --container.")

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pereggrn_data.cli.output import emit, emit_json, say, warn
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, say, warn
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict import PredictedExpression
@@ -48,7 +48,7 @@ def print_predicted(
             }
         )
         return
-    emit(repr(predicted))
+    emit_prose(repr(predicted))
     emit(str(path))
     if save_model is not None:
         emit(str(save_model))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
-from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
@@ -118,7 +118,7 @@ def print_report(report: ScoreReport) -> None:
     rows, headings = report.table()
     judged = [m for m in report.metrics.values() if m.higher_is_better is not None]
     dim = [k for k, m in enumerate(judged) if m.ceiling.discriminates is False]
-    emit(report.sentence)
+    emit_prose(report.sentence)
     emit("")
     emit_table(
         headings,
@@ -129,24 +129,26 @@ def print_report(report: ScoreReport) -> None:
         dim=dim,
     )
     emit("")
-    emit(
+    emit_prose(
         "vs mean: percent better (+) or worse (-) than the mean baseline, with its 95 % interval "
         "over perturbations."
     )
-    emit(
+    emit_prose(
         f"better: than the better baseline ({', '.join(report.summary.overall.baselines)}), by "
         "the interval of the difference; ? is undecided, - cannot be told with this metric."
     )
     if any("scaled" in heading for heading in headings):
-        emit("scaled: 0 is the mean baseline, 1 a duplicate of the experiment.")
+        emit_prose("scaled: 0 is the mean baseline, 1 a duplicate of the experiment.")
     described = {n: m for n, m in report.metrics.items() if m.higher_is_better is None}
     if described:
         shown = ", ".join(f"{n} {short(m.value) or '-'}" for n, m in described.items())
-        emit(f"These only describe: {shown}.")
+        emit_prose(f"These only describe: {shown}.")
     if any(name.startswith("mse") for name in report.metrics):
-        emit("mse and mse_top_n are SUMS of squared errors over genes, as in the paper's Table 3.")
+        emit_prose(
+            "mse and mse_top_n are SUMS of squared errors over genes, as in the paper's Table 3."
+        )
     for reason in report.reasons():
-        emit(reason)
+        emit_prose(reason)
     emit(f"signature: {report.signature}")
 
 

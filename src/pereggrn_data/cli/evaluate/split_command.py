@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
-from pereggrn_data.cli.output import emit, emit_json, warn
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.split import SplitOptions
@@ -65,7 +65,7 @@ def split_command(
         )
         emit_json({**details, "warnings": list(made.warnings), "files": [str(f) for f in files]})
         return
-    emit(repr(made))
+    emit_prose(repr(made))
     for file in files:
         emit(str(file))
 
@@ -98,6 +98,6 @@ def _check(file: Path, dataset: str, collection: str | None, as_json: bool) -> N
     if as_json:
         emit_json(checked.to_dict())
     else:
-        emit(repr(checked))
+        emit_prose(repr(checked))
     if not checked.valid:
         raise typer.Exit(ExitCode.FINDINGS)

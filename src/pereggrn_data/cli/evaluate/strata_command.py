@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pereggrn_data.cli.output import emit, emit_json, emit_table, say, warn
+from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
 from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.shared_options import Collection, Json
 
@@ -110,7 +110,7 @@ def _print(table: pd.DataFrame) -> None:
         headings = ["stratum", "values", "genes", "best baseline", *methods]
         emit_table(headings, rows, right=["genes", *methods], title=str(feature))
         emit("")
-    emit(
+    emit_prose(
         "Contributions to MAE: percent better (+) or worse (-) than the baseline that is best in "
         "the stratum, whose own contribution is shown."
     )
