@@ -20,7 +20,7 @@ from pereggrn_data.validators.matrix import LARGEST_NUMBER
 _SAMPLED_VALUES = 4_000_000
 """Values that are kept for judgements of scale; of larger files, of evenly spaced rows."""
 
-_KEPT_ROWS = 64
+_KEPT_ROWS = 32
 """Evenly spaced rows that are kept whole."""
 
 

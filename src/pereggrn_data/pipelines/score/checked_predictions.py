@@ -267,18 +267,26 @@ class PlacedRows:
     def untouched(self, read: ReadRows) -> Untouched:
         """Return what is predicted of the genes that rows do not perturb."""
         scan, group_of, targets = read.scan, self.placement.group_of, self.task.targets
-        free = np.ones((len(self.task.groups), len(self.task.genes)), dtype=bool)
-        free[targets.rows, targets.columns] = False
-        varied = np.bincount(group_of[scan.varied], minlength=len(free))
+        groups, genes = read.sums.shape
+        varied = np.bincount(group_of[scan.varied], minlength=groups)
         # Rows of one value for all genes say nothing, and are in the sums.
         flat = np.bincount(
-            group_of[scan.constant], weights=scan.prints[scan.constant, 0], minlength=len(free)
+            group_of[scan.constant], weights=scan.prints[scan.constant, 0], minlength=groups
         )
-        counts = varied @ free
-        total = np.where(free, read.sums - flat[:, None], 0).sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = total / counts
-        return Untouched(mean, lambda rows: ~free[group_of[rows]])
+        own, columns = targets.rows, targets.columns
+        total = read.sums.sum(axis=0) - flat.sum()
+        total -= np.bincount(columns, read.sums[own, columns] - flat[own], minlength=genes)
+        counts = varied.sum() - np.bincount(columns, varied[own], minlength=genes)
+        mean = np.full(genes, np.nan)
+        np.divide(total, counts, out=mean, where=counts > 0)
+
+        def perturbed_by(rows: Ints) -> Bools:
+            found = np.zeros((len(rows), genes), dtype=bool)
+            for k, group in enumerate(group_of[rows]):
+                found[k, columns[own == group]] = True
+            return found
+
+        return Untouched(mean, perturbed_by)
 
     def own(self, test: Ints) -> Floats:
         """Return the predicted expression of some test observations, (some, genes)."""
