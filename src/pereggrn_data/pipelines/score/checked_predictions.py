@@ -152,12 +152,12 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
 
 def scale_of(task: Task) -> Scale:
     """Look at the training side, and at the profiles that baselines forecast."""
-    named = {
-        f"{name} of the training data": profile if profile.ndim == 1 else profile.mean(axis=0)
-        for name, profile in task.baselines.items()
-        if np.isfinite(profile).all()
-    }
-    return Scale.of(task.train_matrix, task.control_mean, named)
+    named = {f"{name} of the training data": p for name, p in task.baselines.items()}
+    if task.matched_control_mean is not None:
+        named["mean of the matched controls"] = task.matched_control_mean
+    means = {name: p if p.ndim == 1 else p.mean(axis=0) for name, p in named.items()}
+    known = {name: mean for name, mean in means.items() if np.isfinite(mean).all()}
+    return Scale.of(task.train_matrix, task.control_mean, known)
 
 
 def part_of(matrix: Any, rows: Ints, columns: Ints) -> Any:
