@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError, first_few
 from pereggrn_data.core.format import CELL_TYPE
+from pereggrn_data.core.safe_names import repeated_names
 from pereggrn_data.loaders.files.parquet_files import holds_numbers, holds_text, parquet_footer
 from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC
 from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
@@ -78,7 +79,7 @@ def _open(path: Path, folder: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str
     import duckdb
 
     names = parquet_footer(path)[0].names
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated_names(names)
     if twice:
         raise InvalidDataError(f"{path} has several columns with one name.", got=first_few(twice))
     link = folder / "edges.parquet"

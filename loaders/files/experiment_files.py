@@ -12,7 +12,8 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, with_article
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError, first_few, with_article
+from pereggrn_data.core.safe_names import repeated_names
 from pereggrn_data.loaders.files.user_paths import user_path
 
 METADATA_FILE = "metadata.json"
@@ -116,9 +117,9 @@ def _yaml(file: Path, text: str) -> Any:
 
 
 def _refuse_twice(file: Path, keys: list[str]) -> None:
-    twice = sorted({key for key in keys if keys.count(key) > 1})
+    twice = repeated_names(keys)
     if twice:
-        raise _unreadable(file, "each key once in a mapping", f"twice: {', '.join(twice)}")
+        raise _unreadable(file, "each key once in a mapping", f"twice: {first_few(twice)}")
 
 
 def _unreadable(file: Path, expected: str, got: str) -> InvalidDataError:

@@ -94,6 +94,12 @@ class TextTable:
         except ValueError:
             return None
 
+    @property
+    def _nameless(self) -> list[str]:
+        """What columns without a name are called while they are read."""
+        named = set(self.columns)
+        return [name for name in self._stored if name not in named]
+
     def read(
         self,
         columns: Sequence[str] | None = None,
@@ -119,7 +125,7 @@ class TextTable:
             If rows have another number of cells, or it is not text.
         """
         wanted = list(self.columns if columns is None else columns)
-        unnamed = [name for name in self._stored if name not in self.columns]
+        unnamed = self._nameless
         kept = [*unnamed, *(wanted if text is None else text)]
         table = self._parsed([*wanted, *unnamed], kept, missing)
         for name in unnamed:
@@ -142,7 +148,7 @@ class TextTable:
         """
         if not self.sample:
             return
-        unnamed = [name for name in self._stored if name not in self.columns]
+        unnamed = self._nameless
         with _bytes_of(self.path) as stream:
             reader = explained(
                 self.path, lambda: pacsv.open_csv(stream, **self._options(self._stored))
@@ -185,7 +191,8 @@ class TextTable:
     def _without_empty_rows(self, table: pa.Table) -> pa.Table:
         empty = _empty_rows(table)
         if table.num_rows and empty is not None and pc.any(empty).as_py():
-            rest = [name for name in self._stored if name not in table.column_names]
+            there = set(table.column_names)
+            rest = [name for name in self._stored if name not in there]
             if rest:
                 others = _empty_rows(self._parsed(rest, rest, ("",)))
                 empty = pc.and_(empty, others) if others is not None else None

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.foreign_reading import FORMATS, reading
+from pereggrn_data.core.safe_names import repeated_names
 from pereggrn_data.loaders.files import (
     TEXT_ENDINGS,
     batches_of,
@@ -130,7 +131,7 @@ def foreign_table(path: Path, *, header: bool = True) -> ForeignTable:
         ParquetTable(path) if is_parquet_name(path) else text_table(path, header=header)
     )
     names = table.columns
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated_names(names)
     if twice:
         raise InvalidDataError(
             f"{path} has several columns with one name.",

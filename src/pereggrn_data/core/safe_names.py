@@ -1,8 +1,10 @@
-"""Names that come from outside and name files here."""
+"""Names that come from outside: those that name files here, and those that repeat."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 
 LONGEST_NAME = 240
 """Bytes; common file systems allow 255, and we append to names."""
@@ -26,3 +28,14 @@ def is_safe_file_name(name: str) -> bool:
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         return False
     return not any(c in "/\\:" or unicodedata.category(c).startswith("C") for c in name)
+
+
+def repeated_names(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, sorted; in one pass, however many there are.
+
+    Examples
+    --------
+    >>> repeated_names(["b", "a", "b"])
+    ['b']
+    """
+    return sorted(name for name, n in Counter(names).items() if n > 1)

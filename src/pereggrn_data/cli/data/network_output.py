@@ -9,6 +9,7 @@ from typing import Any
 
 from pereggrn_data.cli.output import emit_json, emit_table, say
 from pereggrn_data.core.errors import UsageError, first_few
+from pereggrn_data.core.safe_names import repeated_names
 
 ROWS_SHOWN = 100
 
@@ -29,7 +30,7 @@ def deliver(table: Any, *, output: str | None, json: bool, limit: int | None) ->
         write_batches(shown.to_reader(), Path(output))
         say(f"Wrote {shown.num_rows:,} rows to {output}.")
         return
-    twice = sorted({name for name in shown.column_names if shown.column_names.count(name) > 1})
+    twice = repeated_names(shown.column_names)
     if twice and json:
         raise UsageError(
             "JSON needs a name of its own for every column.",
