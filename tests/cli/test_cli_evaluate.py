@@ -12,6 +12,7 @@ from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 from pereggrn_data.cli.evaluate import evaluate_app
@@ -115,8 +116,34 @@ def test_demo(run: Any, tmp_path: Path) -> None:
     assert "better (right)" in out
     assert "simulating" in err
     assert_readme_shows(run, tmp_path / "d")
+    assert_files_are_described(tmp_path / "d")
     printed = strict(run("demo", "-o", "d2", "--json")[1])
     assert set(printed["metrics"]) == {n for n, m in METRICS.items() if not m.of_cells}
+
+
+def assert_files_are_described(folder: Path) -> None:
+    """Columns and keys are those of the page; what is not always there says "where"."""
+    page = Path(__file__).resolve().parents[2] / "docs/reference/score_files.md"
+    parts = re.split(r"^#+ (.*)$", page.read_text("utf-8"), flags=re.MULTILINE)
+    rows = {
+        heading: re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
+        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    summary = strict((folder / "summary.json").read_text("utf-8"))
+    written = {
+        "scores.parquet, scores.csv": set(pd.read_parquet(folder / "scores.parquet")) - {*METRICS},
+        "targets.parquet": set(pd.read_parquet(folder / "targets.parquet")),
+        "effects.parquet": set(pd.read_parquet(folder / "effects.parquet")),
+        "summary.json": set(summary),
+        "verdict": set(summary["verdict"]),
+        "intervals": set(summary["intervals"]),
+        "metrics": set(summary["metrics"]["mae"]),
+        "strata": set(summary["strata"][0]),
+    }
+    for heading, names in written.items():
+        described = {name for name, _ in rows[heading]}
+        always = {name for name, said in rows[heading] if not said.startswith("where ")}
+        assert always <= names <= described, heading
 
 
 def assert_readme_shows(run: Any, folder: Path) -> None:
