@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,10 @@ def _add_block(
     """Give every method some observations; what is not 0 is enough where it has no others."""
     own = [m for m in methods if m.own is not None or not sparse.issparse(values)]
     if len(own) < len(methods):
+        known = _SparseBlock.of(values, groups, reference)
         for method in methods:
             if method.own is None:
-                method.add_sparse(values, groups)
+                method.add_sparse(known)
     if not own:
         return
     size = max(1, _BLOCK_BYTES // (8 * max(values.shape[1], 1)))
@@ -106,6 +108,66 @@ def _add_block(
         change = log_fold_change(observed, baseline)
         for method in own:
             method.add(change, rows[part], groups[part], baseline)
+
+
+@dataclass(frozen=True)
+class _SparseBlock:
+    """Observations of which only values that are not 0 are stored; the same for all methods.
+
+    Parameters
+    ----------
+    here
+        (some,) groups that have observations in the block.
+    counts
+        (some,) how many.
+    gene, cell
+        (stored,) gene of each stored value, and its place in an array of `some` by genes.
+    change
+        (stored,) log fold change of each.
+    zeros
+        (some, genes) number of values that are not stored.
+    change_of_nothing
+        (some, genes) log fold change of these.
+    """
+
+    here: Ints
+    counts: Floats
+    gene: Ints
+    cell: Ints
+    change: Floats
+    zeros: Floats
+    change_of_nothing: Floats
+
+    @classmethod
+    def of(cls, values: Any, groups: Ints, reference: Floats) -> _SparseBlock:
+        """Lay out some rows.
+
+        Parameters
+        ----------
+        values
+            (rows, genes) a CSR array of natural-log expression.
+        groups
+            (rows,) their groups.
+        reference
+            (genes,) or (groups, genes) baseline of log fold changes.
+        """
+        genes = values.shape[1]
+        here, position, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        cell = np.repeat(position.astype(np.intp) * genes, np.diff(values.indptr))
+        cell += values.indices
+        own = reference[here] if reference.ndim == 2 else reference
+        base = own.ravel()[cell] if own.ndim == 2 else own[values.indices]
+        shape = (len(here), genes)
+        stored = np.bincount(cell, minlength=len(here) * genes).reshape(shape)
+        return cls(
+            here=here,
+            counts=counts.astype(np.float64),
+            gene=values.indices,
+            cell=cell,
+            change=log_fold_change(values.data.astype(np.float64), base),
+            zeros=counts[:, None] - stored.astype(np.float64),
+            change_of_nothing=log_fold_change(np.zeros(shape), own),
+        )
 
 
 class GeneErrors:
@@ -182,34 +244,21 @@ class GeneErrors:
         self._square_sum += np.square(spread).sum(axis=0)
         self._n += scored.sum(axis=0)
 
-    def add_sparse(self, values: sparse.csr_array, groups: Ints) -> None:
+    def add_sparse(self, block: _SparseBlock) -> None:
         """Take observations of which only values that are not 0 are stored."""
-        n, genes = values.shape
-        counts = np.bincount(groups, minlength=len(self._effect)).astype(np.float64)
-        here = np.flatnonzero(counts)
-        row = np.repeat(np.arange(n), np.diff(values.indptr))
-        gene, group = values.indices, groups[row]
-        reference = self._reference
-        base = reference[group, gene] if reference.ndim == 2 else reference[gene]
-        observed = log_fold_change(values.data.astype(np.float64), base)
-        error = np.where(self._scored[group, gene], observed - self._shown[group, gene], 0)
-        # What is not stored is the same for all observations of a group.
-        position = np.searchsorted(here, group)
-        stored = np.bincount(position * genes + gene, minlength=len(here) * genes)
-        zeros = counts[here, None] - stored.reshape(len(here), genes)
+        genes = self._effect.shape[1]
+        here, counts, gene, cell = block.here, block.counts, block.gene, block.cell
         scored, shown = self._scored[here], self._shown[here]
-        own = reference[here] if reference.ndim == 2 else reference
-        nothing = log_fold_change(np.zeros(shown.shape), own)
-        at_zero = np.where(scored, nothing - shown, 0)
-        self._absolute += np.bincount(gene, np.abs(error), genes) + (zeros * np.abs(at_zero)).sum(
-            axis=0
-        )
-        self._squared += np.bincount(gene, np.square(error), genes) + (
-            zeros * np.square(at_zero)
-        ).sum(axis=0)
-        self._sum += counts[here] @ self._spread[here]
-        self._square_sum += counts[here] @ np.square(self._spread[here])
-        self._n += counts[here] @ scored
+        error = np.where(scored.ravel()[cell], block.change - shown.ravel()[cell], 0)
+        # What is not stored is the same for all observations of a group.
+        at_zero = np.where(scored, block.change_of_nothing - shown, 0)
+        self._absolute += np.bincount(gene, np.abs(error), genes)
+        self._absolute += (block.zeros * np.abs(at_zero)).sum(axis=0)
+        self._squared += np.bincount(gene, np.square(error), genes)
+        self._squared += (block.zeros * np.square(at_zero)).sum(axis=0)
+        self._sum += counts @ self._spread[here]
+        self._square_sum += counts @ np.square(self._spread[here])
+        self._n += counts @ scored
 
     def _of_observations(self, rows: Ints, baseline: Floats, groups: Ints) -> Floats:
         """Take each observation's own prediction, with targeted genes set as in its group."""

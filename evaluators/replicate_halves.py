@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.resources import resources
@@ -93,7 +93,7 @@ def duplicate_noise(task: Task) -> Floats:
         NaN where a group has no duplicate.
     """
     squares, times = np.zeros(len(task.groups)), np.zeros(len(task.groups))
-    for halves in _halvings(task):
+    for halves in _halvings(task, squares=False):
         apart = halves.duplicate - halves.observed[halves.kept]
         squares[halves.kept] += np.square(apart).sum(axis=1)
         times[halves.kept] += 1
@@ -115,7 +115,7 @@ class _Halves:
     duplicate: Floats
 
 
-def _halvings(task: Task) -> Iterator[_Halves]:
+def _halvings(task: Task, *, squares: bool = True) -> Iterator[_Halves]:
     if not (np.bincount(task.group_of) > 1).any():
         return
     controls = known_controls(task)
@@ -130,7 +130,7 @@ def _halvings(task: Task) -> Iterator[_Halves]:
     for start in range(0, DRAWS, size):
         chosen = slice(start, start + size)
         of_groups = [of for pair in halves[chosen] for of in pair]
-        moments = Moments.of_each(task.test_matrix, of_groups, len(task.groups))
+        moments = Moments.of_each(task.test_matrix, of_groups, len(task.groups), squares=squares)
         sides = controls.sides([of for pair in of_controls[chosen] for of in pair])
         for k in range(0, len(moments), 2):
             codes = halves[start + k // 2], of_controls[start + k // 2]
@@ -200,6 +200,8 @@ def certainty(half: Moments, controls: HalfOfControls, groups: Ints) -> Floats:
         (kept, genes) 1 - p, p of Welch's t test after Benjamini-Hochberg; NaN in
         groups with fewer than two observations on either side.
     """
+    from scipy.stats import false_discovery_control  # takes longer to import than scores do
+
     result = np.full((len(groups), half.sums.shape[1]), np.nan)
     for row, k in enumerate(groups):
         context = controls.context_of[k]
@@ -216,7 +218,7 @@ def certainty(half: Moments, controls: HalfOfControls, groups: Ints) -> Floats:
             p = 2 * special.stdtr(df, -t)
         # Genes that do not vary on either side prove nothing.
         p = np.where(np.isfinite(p), np.minimum(p, 1.0), 1.0)
-        result[row] = 1 - stats.false_discovery_control(p)
+        result[row] = 1 - false_discovery_control(p)
     return result
 
 

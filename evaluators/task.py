@@ -18,6 +18,7 @@ from pereggrn_data.core.format import (
     OPTIONAL_GROUP_COLUMNS,
     PERTURBATION,
 )
+from pereggrn_data.core.row_blocks import part_of
 from pereggrn_data.core.splits import CONTEXTS, Split
 from pereggrn_data.evaluators.grouping import group_rows, mean_by_group
 from pereggrn_data.evaluators.metrics.profile_metrics import Training
@@ -193,9 +194,9 @@ def make_task(
     at = locate(adata, split, train)
     source = adata if train is None else train
     train_obs, test_obs = source.obs.iloc[at.train], adata.obs.iloc[at.test]
-    train_matrix = source.X[at.train][:, at.train_genes]
-    test_matrix = adata.X[at.test][:, at.genes]
-    given = adata.obs.iloc[at.given], adata.X[at.given][:, at.genes]
+    train_matrix = part_of(source.X, at.train, at.train_genes)
+    test_matrix = part_of(adata.X, at.test, at.genes)
+    given = adata.obs.iloc[at.given], part_of(adata.X, at.given, at.genes)
     wanted = set(shared_columns)
     group_by = (PERTURBATION, *(c for c in OPTIONAL_GROUP_COLUMNS if c in wanted & set(test_obs)))
     group_of, keys, groups = group_rows(test_obs, group_by)

@@ -32,13 +32,15 @@ class _End:
         self.value = -np.inf
         self.counts = np.zeros(genes, dtype=np.int64)
 
-    def add(self, values: Values, end: float) -> None:
-        """Count a block whose own end is known."""
+    def add(self, values: Values, end: float, *, counted: bool = True) -> None:
+        """Take a block whose own end is known, and count how often that occurs."""
         if not self.sign * end >= self.value:
             return
         if self.sign * end > self.value:
             self.value = self.sign * end
             self.counts[:] = 0
+        if not counted:
+            return
         if sparse.issparse(values):
             equal = values.indices[values.data == end]
             here = np.bincount(equal, minlength=len(self.counts))
@@ -136,8 +138,9 @@ class PredictionScan:
         constant = low == high
         self.constant[rows] = constant
         self.zero[rows] = constant & (low == 0)
-        for end, value in zip(self._ends, (high.max(), low.min()), strict=True):
-            end.add(values, value)
+        self._ends[0].add(values, high.max())
+        # How often the smallest value occurs means something only where it is negative.
+        self._ends[1].add(values, low.min(), counted=low.min() < 0)
         varied = values if not constant.any() else values[np.flatnonzero(~constant)]
         if varied.shape[0]:
             if sums is None or constant.any():

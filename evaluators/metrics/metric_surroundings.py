@@ -175,7 +175,8 @@ class Moments:
     n
         (groups,) number of observations.
     sums, squares
-        (groups, genes) sums of expression and of its squares.
+        (groups, genes) sums of expression and of its squares; the squares are NaN where they
+        were not asked for.
     """
 
     n: Floats
@@ -189,15 +190,17 @@ class Moments:
         return cls._of(found)
 
     @classmethod
-    def of_each(cls, matrix: Matrix, groupings: list[Ints], groups: int) -> list[Moments]:
-        """Sum up observations by several groupings, in one reading."""
-        found = sums_by_groupings(matrix, groupings, groups, squares=True)
+    def of_each(
+        cls, matrix: Matrix, groupings: list[Ints], groups: int, *, squares: bool = True
+    ) -> list[Moments]:
+        """Sum up observations by several groupings, in one reading; squares if wanted."""
+        found = sums_by_groupings(matrix, groupings, groups, squares=squares)
         return [cls._of(sums) for sums in found]
 
     @classmethod
     def _of(cls, found: GroupSums) -> Moments:
-        squares = found.squares
-        return cls(found.n, found.sums, np.zeros_like(found.sums) if squares is None else squares)
+        unknown = np.full((1, 1), np.nan)
+        return cls(found.n, found.sums, unknown if found.squares is None else found.squares)
 
     def total(self, groups: Ints) -> Moments:
         """Take some groups together."""

@@ -308,7 +308,7 @@ def _leading(
 def _centred_products(train: Any) -> Callable[[Floats], Floats]:
     """Return the product with the covariance (times n) of a sparse matrix that stays sparse."""
     values = train.astype(np.float64)
-    by_gene = values.T.tocsr()
+    by_gene = values.T  # of the same numbers: a second copy by genes would hardly be faster
     mean = column_means(values)
 
     def multiply(vector: Floats) -> Floats:

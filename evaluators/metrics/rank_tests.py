@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.errors import MissingExtraError
@@ -58,7 +57,9 @@ class DifferentialExpression:
         """Correct p-values, (tested,), and say what is significant."""
         found = np.zeros(len(p_values), dtype=bool)
         if len(p_values):
-            found = stats.false_discovery_control(p_values) < ALPHA
+            from scipy.stats import false_discovery_control  # slow to import
+
+            found = false_discovery_control(p_values) < ALPHA
         return cls(found & np.isfinite(log2_fold_change), log2_fold_change)
 
     @property

@@ -25,10 +25,11 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     TRAIN_FILE,
 )
+from pereggrn_data.core.row_blocks import StoredMatrix, blocks_in_order
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
 from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
-from pereggrn_data.loaders.files.matrices.blocks import whole_matrix, write_rows
+from pereggrn_data.loaders.files.matrices.blocks import rows_of, whole_matrix, write_rows
 from pereggrn_data.loaders.files.matrices.stored_data import (
     StoredData,
     is_large,
@@ -87,7 +88,7 @@ class Dataset:
         return f"Dataset {self.shown_as}: {n} observations x {g} genes, sha256 {self.sha256[:12]}"
 
 
-def content_sha256(adata: AnnData) -> str:
+def content_sha256(adata: AnnData | StoredData) -> str:
     """Return a hash of what a dataset says, in hex, equal on every machine.
 
     It covers the names of observations and genes, the labels of the uniform
@@ -97,7 +98,7 @@ def content_sha256(adata: AnnData) -> str:
     Parameters
     ----------
     adata
-        Observations by genes, dense or sparse; finite, and below 1e12.
+        Observations by genes, dense or sparse, in memory or not; finite, and below 1e12.
     """
     labels = [
         [column, *map(_label_text, adata.obs[column])]
@@ -105,12 +106,11 @@ def content_sha256(adata: AnnData) -> str:
         if column in adata.obs
     ]
     text = json.dumps([list(map(str, adata.obs_names)), list(map(str, adata.var_names)), labels])
-    values: Any = adata.X
-    is_sparse: bool = sparse.issparse(values)
-    dense = np.asarray(values.toarray() if is_sparse else values)
-    # Whole millionths: free of byte order, of -0.0, and of float32 against float64.
-    millionths = np.rint(dense.astype(np.float64) * 1e6).astype("<i8")
-    return hashlib.sha256(text.encode() + millionths.tobytes()).hexdigest()
+    found = hashlib.sha256(text.encode())
+    for block in blocks_in_order(adata.X):
+        # Whole millionths: free of byte order, of -0.0, and of float32 against float64.
+        found.update(np.rint(block.dense().astype(np.float64) * 1e6).astype("<i8").tobytes())
+    return found.hexdigest()
 
 
 def _label_text(value: Any) -> str:
@@ -213,7 +213,13 @@ def sha256_of_data(path: Path) -> str:
     return sha256_of_store(path) if is_zarr_folder(path) else sha256_of_file(path)
 
 
-def read_dataset(path: Path, *, given_as: str | None = None, sha256: str | None = None) -> Dataset:
+def read_dataset(
+    path: Path,
+    *,
+    given_as: str | None = None,
+    sha256: str | None = None,
+    for_scores: bool = False,
+) -> Dataset:
     """Read a dataset file and hash it; a large one stays on disk and is read in blocks.
 
     Parameters
@@ -224,13 +230,16 @@ def read_dataset(path: Path, *, given_as: str | None = None, sha256: str | None 
         The path as the user wrote it, kept for messages and predictions files.
     sha256
         Its hash, where that has just been computed.
+    for_scores
+        Whether only what scores look at is wanted: tables and X, which is in memory if it is
+        small. Counts stay on disk, and other elements are left.
     """
     adata: Any
     if is_zarr_folder(path):
         adata, left = open_stored_zarr(path)
         adata = adata if is_large_store(path, "X", "raw/X") else adata.to_memory()
-    elif is_large(path, "X", "raw"):
-        adata, left = open_stored(path)
+    elif for_scores or is_large(path, "X", "raw"):
+        adata, left = open_stored(path, for_scores=for_scores)
     else:
         adata, left = _read_with_notes(path)
     return Dataset(
@@ -323,7 +332,7 @@ def write_unfilled_h5ad(
 def own_copy(given: AnnData) -> AnnData:
     """Copy an AnnData object of the user's: plain strings, and NaN where X is masked.
 
-    One that is backed by a file is read into memory.
+    One that is backed by a file, or whose X is a Dask array, is read into memory.
 
     Raises
     ------
@@ -335,6 +344,8 @@ def own_copy(given: AnnData) -> AnnData:
     if given.isbacked:
         return own_copy(given.to_memory())
     x = _unmasked_x(given)
+    if x is None and isinstance(rows := rows_of(given.X), StoredMatrix):
+        x = rows.to_memory()
     adata = given.copy()
     if x is not None:
         adata.X = x

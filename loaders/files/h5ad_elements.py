@@ -164,8 +164,8 @@ class H5adReader:
             let_through(error)
             return None
 
-    def uns(self, *, every: bool) -> dict[str, Any]:
-        """Read the entries of ``uns`` that have rules; with `every`, all others too."""
+    def uns(self, *, every: bool, also: Sequence[str] = ()) -> dict[str, Any]:
+        """Read the entries of ``uns`` that have rules, and `also`; with `every`, all others."""
         group = self.file.get("uns")
         values: dict[str, Any] = {}
         if not isinstance(group, h5py.Group):
@@ -176,7 +176,7 @@ class H5adReader:
                 value = self.needed(f"uns/{key}", "uns", key, read)
                 values.update({} if f"uns/{key}" in self.unread else {key: value})
             elif not key.endswith(CATEGORIES_IN_UNS) or isinstance(group[key], h5py.Group):
-                value = self.spare("uns", group, key, every=every)
+                value = self.spare("uns", group, key, every=every or key in also)
                 values.update({} if value is _LEFT else {key: value})
         return values
 
@@ -229,7 +229,10 @@ class H5adReader:
                 raise ValueError(f"it is stored as {encoding!r}, which is not known")
             if encoding == "awkward-array" and find_spec("awkward") is None:
                 raise ValueError("an awkward array, which needs the package awkward")
-            return read_any(element) if every else _LEFT
+            if not every:
+                return _LEFT
+            # Plain text needs no other reader, and that one takes long to import.
+            return element.asstr("utf-8")[()] if _is_one_text(element) else read_any(element)
         except Exception as error:  # anndata and h5py raise nearly every type
             let_through(error)
             self.leave(slot, key, described(error))
@@ -355,7 +358,8 @@ class _Columns:
         """Return the names of the rows."""
         if self.index not in self.group:
             raise KeyError(f"the names ({self.index!r}) are not there")
-        return [str(v) for v in np.asarray(_decoded(self.group[self.index]), dtype=object)]
+        found = np.asarray(_decoded(self.group[self.index]), dtype=object).tolist()
+        return found if set(map(type, found)) <= {str} else list(map(str, found))
 
     def listed(self) -> list[str]:
         """Return the names of the columns, there or not, in their order."""
@@ -424,7 +428,11 @@ def _of_length(table: _Columns | _Record, name: str, n: int) -> Any:
     if np.ndim(values) != 1 or len(values) != n:
         raise ValueError(f"{np.shape(values)} values for {n} names")
     kind = getattr(getattr(values, "dtype", None), "kind", "")
-    nested = kind == "O" and any(np.ndim(v) for v in np.asarray(values))
+    distinct = values.categories if isinstance(values, pd.Categorical) else values
+    # A value of several parts is no text and no number; nearly all of a million are text.
+    nested = kind == "O" and any(
+        type(v) is not str and np.ndim(v) for v in np.asarray(distinct, dtype=object)
+    )
     if kind in ("V", "c") or nested:
         raise ValueError(
             "its values have several parts each, which no table of text or numbers has"
@@ -459,7 +467,10 @@ def _plain_values(values: Any) -> Any:
     if array.dtype.kind in "UT":
         return array.astype(object)
     if array.dtype.kind == "O":
-        plain = [v.decode() if isinstance(v, bytes) else v for v in array.ravel()]
+        plain = array.ravel().tolist()
+        if set(map(type, plain)) <= {str}:
+            return array
+        plain = [v.decode() if isinstance(v, bytes) else v for v in plain]
         made = np.empty(len(plain), dtype=object)
         made[:] = plain
         return made.reshape(array.shape)
@@ -519,6 +530,11 @@ def _is_null(element: Any) -> bool:
     return _text(element.attrs.get("encoding-type", "")) == "null" or (
         isinstance(element, h5py.Dataset) and element.shape is None
     )
+
+
+def _is_one_text(element: Any) -> bool:
+    is_single = isinstance(element, h5py.Dataset) and element.shape == ()
+    return is_single and h5py.check_string_dtype(element.dtype) is not None
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 import zlib
 from pathlib import Path
 
@@ -74,6 +75,43 @@ def sha256_of_file(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Hashing:
+    """The sha256 of a file's bytes, found in a thread while other work goes on.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: str | None = None
+        self._error: BaseException | None = None
+        # Nobody waits for it at the end of a command that has failed.
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self._found = sha256_of_file(self._path)
+        except BaseException as error:  # raised where the hash is asked for
+            self._error = error
+
+    def result(self) -> str:
+        """Return the hash, in hex; wait for it where it is not there yet.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        """
+        self._thread.join()
+        if self._found is None:
+            raise self._error or OSError(f"{self._path} was not read")
+        return self._found
 
 
 def crc32_of_file(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,11 +34,11 @@ from pereggrn_data.core.prediction_types import LabelColumn, Origin, Predictions
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
-from pereggrn_data.loaders.files.anndata_files import own_copy, read_h5ad
-from pereggrn_data.loaders.files.integrity import sha256_of_file
+from pereggrn_data.loaders.files.anndata_files import own_copy
+from pereggrn_data.loaders.files.integrity import Hashing, sha256_of_file
 from pereggrn_data.loaders.files.matrices.stored_data import (
     StoredData,
-    is_large,
+    is_anndata,
     open_stored,
     stored_parts,
 )
@@ -102,7 +101,7 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
     """
     path = required_data(path)
     if is_zarr_folder(path):
-        return replace(_read_zarr(path, labels), sha256=sha256_of_store(path))
+        return replace(_read_zarr(path, labels), hashed=sha256_of_store(path))
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
@@ -120,7 +119,8 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
     if path.stat().st_size == 0:
         raise other_kind(path, recognise(path), "predictions")
     read = readers.get(ending, _read_text)(path, labels)
-    return replace(read, sha256=sha256_of_file(path))
+    # A large file is hashed while its rows are read.
+    return replace(read, hashed=Hashing(path) if is_stored(read.matrix) else sha256_of_file(path))
 
 
 def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
@@ -140,11 +140,9 @@ def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
     InvalidDataError
         If it holds no predictions.
     """
-    import anndata
-
     if isinstance(given, Predictions):
         return replace(given, obs=_labelled(given.obs, labels, given.path))
-    if isinstance(given, anndata.AnnData):
+    if is_anndata(given):
         return _from_adata(stored_parts(given) or own_copy(given), "the AnnData object", labels)
     if isinstance(given, pd.DataFrame):
         _refuse_duplicate_columns([str(c) for c in given.columns], "the DataFrame")
@@ -163,13 +161,8 @@ def _read_zarr(path: Path, labels: LabelColumn) -> Predictions:
 
 
 def _read_h5ad(path: Path, labels: LabelColumn) -> Predictions:
-    if is_large(path, "X"):
-        return _from_adata(open_stored(path, with_raw=False)[0], str(path), labels)
-    with warnings.catch_warnings():
-        # Duplicate names are found, and named, by the checks that follow.
-        warnings.filterwarnings("ignore", message=".*names are not unique")
-        adata = read_h5ad(path)
-    return _from_adata(adata, str(path), labels)
+    data = open_stored(path, with_raw=False, for_scores=True)[0]
+    return _from_adata(data, str(path), labels)
 
 
 def _from_adata(adata: AnnData | StoredData, source: str, labels: LabelColumn) -> Predictions:

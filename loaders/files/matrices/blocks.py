@@ -429,7 +429,11 @@ def rows_of_dask(x: Any) -> StoredMatrix:
     """
     if x.ndim != 2 or any(n != n for n in x.shape):
         raise ValueError("a Dask array of unknown shape, or not of 2 dimensions")
-    is_sparse = sparse.issparse(getattr(x, "_meta", None))
+    likeness = getattr(x, "_meta", None)
+    is_sparse = bool(sparse.issparse(likeness))
+    # What is masked becomes NaN, which whole numbers do not have.
+    is_masked = isinstance(likeness, np.ma.MaskedArray)
+    kind = np.dtype(np.float64) if is_masked and x.dtype.kind in "iub" else x.dtype
 
     @contextmanager
     def reading() -> Iterator[Callable[[int, int], Values]]:
@@ -437,12 +441,12 @@ def rows_of_dask(x: Any) -> StoredMatrix:
             values = x[start:stop].compute()
             if is_sparse:
                 return sparse.csr_array(values)
-            return np.asarray(without_mask(values))
+            return np.asarray(without_mask(values), dtype=kind)
 
         yield read
 
     shape = (int(x.shape[0]), int(x.shape[1]))
-    return StoredMatrix(RowSource(shape, x.dtype, is_sparse, reading, int(max(x.chunks[0]))))
+    return StoredMatrix(RowSource(shape, kind, is_sparse, reading, int(max(x.chunks[0]))))
 
 
 def rows_of(x: Any) -> Any:

@@ -7,21 +7,29 @@ splits, scores and calibrations look at them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pandas as pd
+from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
 from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
+from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad
-from pereggrn_data.loaders.files.matrices.blocks import bytes_of, rows_of, stored_rows
+from pereggrn_data.loaders.files.matrices.blocks import (
+    bytes_of,
+    rows_of,
+    stored_rows,
+    whole_matrix,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.signatures import hdf5_problem
 from pereggrn_data.validators import READ_FAILURES
@@ -142,7 +150,9 @@ def is_large(path: Path, *slots: str) -> bool:
     return total > resources().bytes_to_hold
 
 
-def open_stored(path: Path, *, with_raw: bool = True) -> tuple[StoredData, tuple[str, ...]]:
+def open_stored(
+    path: Path, *, with_raw: bool = True, for_scores: bool = False
+) -> tuple[StoredData, tuple[str, ...]]:
     """Open an ``.h5ad`` file whose matrices stay on disk.
 
     Parameters
@@ -151,6 +161,9 @@ def open_stored(path: Path, *, with_raw: bool = True) -> tuple[StoredData, tuple
         The file.
     with_raw
         Whether counts are wanted.
+    for_scores
+        Whether only what scores look at is wanted: of the notes those with rules and what
+        predictions say of themselves; X is then read into memory if it is small.
 
     Returns
     -------
@@ -166,10 +179,16 @@ def open_stored(path: Path, *, with_raw: bool = True) -> tuple[StoredData, tuple
     """
     with open_h5ad(path) as reader:
         obs, var = (reader.frame(slot, every=True)[0] for slot in ("obs", "var"))
-        uns = reader.uns(every=True)
+        uns = reader.uns(every=not for_scores, also=(MODEL_UNS, ORACLE_UNS))
         raw_var = reader.raw_var() if with_raw and reader.matrix("raw") is not None else None
-        has_x = reader.matrix("X") is not None
-        x = reader.needed("X", "X", None, lambda: rows_in_h5ad(path, "X")) if has_x else None
+        element = reader.matrix("X")
+        hold = for_scores and not is_large(path, "X")
+        x = None
+        if element is not None:
+            x = reader.needed(
+                *("X", "X", None),
+                lambda: _in_rows(whole_matrix(element)) if hold else rows_in_h5ad(path, "X"),
+            )
         raw_x = None
         if raw_var is not None:
             raw_x = reader.needed("raw", "raw", None, lambda: rows_in_h5ad(path, "raw"))
@@ -180,6 +199,11 @@ def open_stored(path: Path, *, with_raw: bool = True) -> tuple[StoredData, tuple
     if raw_var is not None:
         _check_shape(raw_x, (len(obs), len(raw_var)), f"raw.X of {path}")
     return StoredData(obs, var, uns, x, raw), left
+
+
+def _in_rows(matrix: Any) -> Any:
+    """Return a matrix as it is, one by columns (CSC) by rows."""
+    return matrix.tocsr() if sparse.issparse(matrix) else matrix
 
 
 def _check_shape(matrix: Any, wanted: tuple[int, int], what: str) -> None:
@@ -207,6 +231,12 @@ def refuse_unread(reader: H5adReader) -> None:
             details=[line for finding in unreadable for line in finding.to_lines()],
             fix="write the file again with anndata.",
         )
+
+
+def is_anndata(given: object) -> TypeGuard[AnnData]:
+    """Say whether something is an AnnData object; where there is one, anndata is imported."""
+    anndata = sys.modules.get("anndata")
+    return anndata is not None and isinstance(given, anndata.AnnData)
 
 
 def stored_parts(adata: AnnData) -> StoredData | None:

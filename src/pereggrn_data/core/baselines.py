@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from pereggrn_data.core.arrays import Floats, Matrix, column_means
+from pereggrn_data.core.arrays import Floats, Ints, Matrix, column_means
 from pereggrn_data.core.labels import targets_matrix
-from pereggrn_data.core.row_blocks import StoredMatrix, is_stored
+from pereggrn_data.core.row_blocks import each_block, is_stored
 from pereggrn_data.core.stored_medians import picked, stored_medians, targets_in
 
 _COLUMNS_AT_A_TIME = 256
@@ -41,17 +41,20 @@ def training_mean(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.Array
         (genes,) natural-log expression; NaN for a gene that every observation
         perturbs.
     """
-    if is_stored(matrix):
-        return _mean_of_stored(matrix, np.asarray(perturbations), np.asarray(genes))
-    return _without_own_targets(matrix, perturbations, genes, column_means, np.mean)
+    targets = targets_matrix(np.asarray(perturbations), np.asarray(genes))
+    if is_stored(matrix) or sparse.issparse(matrix):
+        return _mean_in_one_reading(matrix, *targets)
+    return _without_own_targets(matrix, *targets, column_means, np.mean)
 
 
 def training_median(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike) -> Floats:
     """Median expression per gene; parameters and result as :func:`training_mean`."""
+    targets = targets_matrix(np.asarray(perturbations), np.asarray(genes))
     if is_stored(matrix):
-        targets = targets_matrix(np.asarray(perturbations), np.asarray(genes))
         return stored_medians(matrix, *targets)
-    return _without_own_targets(matrix, perturbations, genes, _column_medians, np.median)
+    if sparse.issparse(matrix):
+        return _medians_of_sparse(sparse.csc_array(matrix), *targets)
+    return _without_own_targets(matrix, *targets, _column_medians, np.median)
 
 
 def additive(
@@ -99,15 +102,12 @@ def additive(
     return result
 
 
-def _mean_of_stored(
-    matrix: StoredMatrix, perturbations: npt.NDArray[Any], genes: npt.NDArray[Any]
-) -> Floats:
-    """Average all rows in one reading, and take out what rows perturb themselves."""
-    rows, columns = targets_matrix(perturbations, genes)
+def _mean_in_one_reading(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
+    """Average all rows, and take out what rows perturb themselves."""
     n = np.full(matrix.shape[1], float(matrix.shape[0]))
     np.subtract.at(n, columns, 1)
     total = np.zeros(matrix.shape[1])
-    for block in matrix.blocks():
+    for block in each_block(matrix):
         here, own, of = targets_in(block, rows, columns, matrix.shape[0])
         total += np.ones(block.values.shape[0]) @ block.values
         if here.size:
@@ -117,28 +117,42 @@ def _mean_of_stored(
 
 
 def _without_own_targets(
-    matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.ArrayLike, of_all: Any, of_one: Any
+    matrix: Matrix, rows: Ints, columns: Ints, of_all: Any, of_one: Any
 ) -> Floats:
-    """Summarise all rows at once, then again the few genes that some row perturbs."""
-    rows, columns = targets_matrix(np.asarray(perturbations), np.asarray(genes))
-    columns_first = sparse.csc_array(matrix) if sparse.issparse(matrix) else matrix
-    result: Floats = of_all(columns_first)
+    """Summarise all rows of an array at once, then again the genes that some row perturbs."""
+    result: Floats = of_all(matrix)
     for j in np.unique(columns):
-        values = _dense(columns_first[:, [j]]).ravel()
-        kept = np.delete(values, rows[columns == j])
+        kept = np.delete(np.asarray(matrix[:, j], dtype=np.float64), rows[columns == j])
         result[j] = of_one(kept) if kept.size else np.nan
+    return result
+
+
+def _medians_of_sparse(matrix: Any, rows: Ints, columns: Ints) -> Floats:
+    """Return the median of each column of a CSC array, but for some rows."""
+    n, genes = matrix.shape
+    order = np.argsort(columns, kind="stable")
+    starts = np.searchsorted(columns[order], np.arange(genes + 1))
+    result = np.full(genes, np.nan)
+    for j in range(genes):
+        inside = slice(int(matrix.indptr[j]), int(matrix.indptr[j + 1]))
+        stored = matrix.data[inside]
+        own = rows[order[starts[j] : starts[j + 1]]]
+        if len(own):
+            stored = stored[~np.isin(matrix.indices[inside], own)]
+        zeros, middle = n - len(own) - len(stored), (n - len(own) - 1) // 2
+        below = np.count_nonzero(stored < 0)
+        if below <= middle and (n - len(own)) // 2 < below + zeros:
+            result[j] = 0.0  # seldom is less than half of a gene's values 0
+        elif n > len(own):
+            values = np.concatenate([stored.astype(np.float64), np.zeros(zeros)])
+            result[j] = np.median(values)
     return result
 
 
 def _column_medians(matrix: Matrix) -> Floats:
     width = matrix.shape[1]
     parts = [
-        np.median(_dense(matrix[:, start : start + _COLUMNS_AT_A_TIME]), axis=0)
+        np.median(np.asarray(matrix[:, start : start + _COLUMNS_AT_A_TIME], np.float64), axis=0)
         for start in range(0, width, _COLUMNS_AT_A_TIME)
     ]
     return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _dense(block: Any) -> Floats:
-    """Return one block of columns, dense and in float64."""
-    return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)

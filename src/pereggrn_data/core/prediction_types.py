@@ -116,6 +116,13 @@ class Origin:
         )
 
 
+class LaterHash(Protocol):
+    """A hash that is being found."""
+
+    def result(self) -> str:
+        """Return it; wait for it where it is not there yet."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Predicted expression, one row per prediction.
@@ -140,8 +147,9 @@ class Predictions:
         file says; None for forecasts.
     model
         Name of the method that made them, as the file says.
-    sha256
-        Of the file's bytes; None for predictions in memory.
+    hashed
+        The sha256 of the file's bytes, or who finds it meanwhile; None for predictions in
+        memory.
     """
 
     path: str
@@ -152,7 +160,19 @@ class Predictions:
     has_row_names: bool = True
     oracle: str | None = None
     model: str | None = None
-    sha256: str | None = None
+    hashed: str | LaterHash | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether they were read from a file."""
+        return self.hashed is not None
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the file's bytes, in hex; None for predictions in memory."""
+        if self.hashed is None or isinstance(self.hashed, str):
+            return self.hashed
+        return self.hashed.result()
 
 
 class PredictionResult(Protocol):

@@ -23,12 +23,14 @@ from pereggrn_data.loaders.files import (
     StoredData,
     content_sha256,
     existing_data,
+    is_anndata,
     own_copy,
     parts_in_memory,
     promised_file,
     promised_store,
     read_dataset,
     sha256_of_data,
+    stored_parts,
     take_for_fine,
 )
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
@@ -71,7 +73,10 @@ def load(dataset: str | Path, *, collection: str | None = None) -> AnnData:
 
 
 def open_dataset(
-    dataset: str | Path | Dataset | AnnData, *, collection: str | None = None
+    dataset: str | Path | Dataset | AnnData,
+    *,
+    collection: str | None = None,
+    for_scores: bool = False,
 ) -> Dataset:
     """As :func:`load`, with the name and the hash that scores refer to.
 
@@ -80,7 +85,7 @@ def open_dataset(
 
     A name is looked up in the local collection, then among what has been
     fetched. A published dataset that has not been fetched is an error that
-    says how to fetch it.
+    says how to fetch it. `for_scores`, only what scores look at is read.
     """
     if isinstance(dataset, Dataset):
         return dataset
@@ -90,13 +95,14 @@ def open_dataset(
     if found.found_in is FoundIn.EMBEDDED:
         return _embedded()
     if found.path is not None:
-        return read_dataset(found.path, given_as=str(dataset))
+        return read_dataset(found.path, given_as=str(dataset), for_scores=for_scores)
     file = found.files[TEST_FILE]
     sha256 = None if found.cached is None else require_recorded(found.cached, file)
     if sha256 is not None:
         # What was published, byte by byte: neither damaged nor a stranger's.
         take_for_fine(file)
-    return _labelled(read_dataset(file, sha256=sha256), found.name, found.folder)
+    read = read_dataset(file, sha256=sha256, for_scores=for_scores)
+    return _labelled(read, found.name, found.folder)
 
 
 def _embedded() -> Dataset:
@@ -106,15 +112,13 @@ def _embedded() -> Dataset:
 
 
 def _in_memory(given: object) -> Dataset:
-    import anndata
-
-    if not isinstance(given, anndata.AnnData):
+    if not is_anndata(given):
         raise UsageError(
             "This is no dataset.",
             expected="a name, a path or an AnnData object",
             got=type(given).__name__,
         )
-    adata = own_copy(given)
+    adata = stored_parts(given) or own_copy(given)
     dataset = Dataset(IN_MEMORY, None, "", adata)
     # Else there may be nothing to hash. What one can insist on is judged where it is used.
     require_usable(dataset, insist=CAN_INSIST)
@@ -150,6 +154,7 @@ def find_dataset(
     *,
     elsewhere: Iterable[str | Path] = (),
     collection: str | None = None,
+    for_scores: bool = False,
 ) -> Dataset:
     """Find the dataset that a split was made of: by name, then at the path it was read from.
 
@@ -164,6 +169,8 @@ def find_dataset(
         More paths where it may be, under the same condition.
     collection
         Folder of the local collection.
+    for_scores
+        Whether only what scores look at is read.
 
     Raises
     ------
@@ -178,14 +185,16 @@ def find_dataset(
         if file is not None:
             if candidate.cached is not None and recorded_sha256(candidate.cached, file) == sha256:
                 take_for_fine(file)
-            read = read_dataset(file, given_as=str(file), sha256=sha256)
+            read = read_dataset(file, given_as=str(file), sha256=sha256, for_scores=for_scores)
             return _labelled(read, name, folder)
         seen.append(what)
     # From here on, a file says where to look: a stranger may have written that.
     for guess in dict.fromkeys(map(str, [*([path] if path else []), *elsewhere])):
         place = promised_file(guess, sha256) or promised_store(guess, sha256)
         if place is not None:
-            read = _labelled(read_dataset(place, given_as=str(place)), name, folder)
+            read = _labelled(
+                read_dataset(place, given_as=str(place), for_scores=for_scores), name, folder
+            )
             if read.sha256 != sha256:
                 raise IntegrityError(f"{place} changed while it was read.")
             return _brought_along(read)

@@ -16,10 +16,10 @@ from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
 from pereggrn_data.core.row_blocks import (
     add_by_group,
-    chosen_rows,
     dense_values,
     each_block,
     is_stored,
+    part_of,
     stored_values,
 )
 from pereggrn_data.evaluators import (
@@ -158,14 +158,6 @@ def scale_of(task: Task) -> Scale:
     means = {name: p if p.ndim == 1 else p.mean(axis=0) for name, p in named.items()}
     known = {name: mean for name, mean in means.items() if np.isfinite(mean).all()}
     return Scale.of(task.train_matrix, task.control_mean, known)
-
-
-def part_of(matrix: Any, rows: Ints, columns: Ints) -> Any:
-    """Return some rows and columns of a matrix, and itself where these are all, in order."""
-    matrix = chosen_rows(matrix, rows)
-    if not np.array_equal(columns, np.arange(matrix.shape[1])):
-        matrix = matrix[:, columns]
-    return matrix
 
 
 def _prints(scan: PredictionScan, placement: Placement, n: int) -> Floats:

@@ -68,7 +68,7 @@ class ScoredFile:
     def described(self) -> dict[str, Any]:
         """Return what ``summary.json`` says of one of several files."""
         return {
-            "file": self.given.path if self.given.sha256 is not None else None,
+            "file": self.given.path if self.given.is_file else None,
             "file_sha256": self.given.sha256,
             "signature": self.signature,
             "n_scored": self.n_scored,
@@ -132,7 +132,7 @@ def pooled(files: Sequence[ScoredFile]) -> ScoredFile:
         given=replace(
             first.given,
             path=", ".join(paths),
-            sha256=None if None in hashes else _hash(*map(str, hashes)),
+            hashed=None if None in hashes else _hash(*map(str, hashes)),
         ),
         divided=first.divided,
         scores=_pooled_scores([f.scores for f in files]),

@@ -99,6 +99,7 @@ def gather(
     label_column: LabelColumn | None = None,
     insist: str | Collection[str] = (),
     collection: str | None = None,
+    for_scores: bool = False,
 ) -> ScoreInputs:
     """Read predictions, and find the dataset and the split that they belong to.
 
@@ -118,6 +119,8 @@ def gather(
         Codes of findings of the dataset to pass over.
     collection
         Folder of the local collection.
+    for_scores
+        Whether only what scores look at is read of the dataset.
 
     Raises
     ------
@@ -137,7 +140,9 @@ def gather(
         dataset = dataset.dataset
     given = one_step(read_any(predictions, label_column), step)
     require_perturbations(given)
-    divided = dataset_and_split(given, dataset, split, options, collection, insist)
+    divided = dataset_and_split(
+        given, dataset, split, options, collection, insist, for_scores=for_scores
+    )
     data = divided.prepared
     sides = [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
     named = [(obs[PERTURBATION], obs[IS_CONTROL].to_numpy(bool)) for obs in sides]
@@ -176,16 +181,15 @@ def labelled_as_in_dataset(
     Predictions, tuple of str
         And what was done, for the reader.
     """
-    labels = predictions.obs[PERTURBATION].astype(object).map(str)
-    renamed = same_genes(labels.unique(), known)
-    rows = labels.isin(list(renamed))
+    codes, found = pd.factorize(predictions.obs[PERTURBATION])
+    names = list(map(str, found))
+    renamed = same_genes(dict.fromkeys(names), known)
+    rows = np.array([name in renamed for name in names], dtype=bool)[codes]
     shown = first_few((f"{a!r} as {b!r}" for a, b in renamed.items()), 3)
     notes = (f"{int(rows.sum())} rows name their genes otherwise than the dataset does, and were "
              f"understood: {shown}.",) if renamed else ()  # fmt: skip
-    obs = predictions.obs.assign(
-        **{PERTURBATION: labels.map(lambda name: renamed.get(name, name))}
-    )
-    return replace(predictions, obs=obs), notes
+    labels = np.array([renamed.get(name, name) for name in names], dtype=object)[codes]
+    return replace(predictions, obs=predictions.obs.assign(**{PERTURBATION: labels})), notes
 
 
 def is_result(given: Any) -> bool:
@@ -299,8 +303,10 @@ def require_perturbations(predictions: Predictions) -> None:
             got=f"obs columns {first_few(columns) or '(none)'}",
             fix=fix,
         )
-    labels = predictions.obs[PERTURBATION]
-    empty = labels.isna() | (labels.astype(str).str.strip() == "")
+    # Each label is looked at once: there may be millions of rows.
+    codes, names = pd.factorize(predictions.obs[PERTURBATION])
+    blank = np.array([not str(name).strip() for name in names] + [True], dtype=bool)
+    empty = blank[codes]  # a missing one has the code -1
     if empty.any():
         raise InvalidDataError(
             f"{int(empty.sum())} rows of {predictions.path} have no perturbation.",
@@ -345,6 +351,8 @@ def dataset_and_split(
     options: SplitOptions | None,
     collection: str | None,
     insist: str | Collection[str] = (),
+    *,
+    for_scores: bool = False,
 ) -> SplitDataset:
     """Find both, and make sure that they belong together and that promises hold.
 
@@ -373,7 +381,7 @@ def dataset_and_split(
     chosen = _the_split(predictions, named, options)
     if chosen is not None:
         _refuse_other_training(predictions, chosen)
-    opened = _the_dataset(predictions, dataset, chosen, collection)
+    opened = _the_dataset(predictions, dataset, chosen, collection, for_scores=for_scores)
     return divide(opened, chosen, options, insist=insist, collection=collection)
 
 
@@ -418,7 +426,7 @@ def _refuse_other_training(predictions: Predictions, split: Split) -> None:
     Who fills in a template trains on the file beside it. What our own methods forecast is
     trained on its own split, wherever it lies.
     """
-    if predictions.sha256 is None or predictions.model is not None:
+    if not predictions.is_file or predictions.model is not None:
         return
     beside = Path(predictions.path).absolute().with_name(TRAIN_FILE)
     trained_on = split_of_training(beside)
@@ -438,9 +446,11 @@ def _the_dataset(
     dataset: str | Path | Dataset | AnnData | None,
     split: Split | None,
     collection: str | None,
+    *,
+    for_scores: bool,
 ) -> Dataset:
     if dataset is not None:
-        return open_dataset(dataset, collection=collection)
+        return open_dataset(dataset, collection=collection, for_scores=for_scores)
     if split is not None:
         origin = predictions.origin
         return find_dataset(
@@ -449,6 +459,7 @@ def _the_dataset(
             None if origin is None else origin.path,
             elsewhere=_elsewhere(predictions, split),
             collection=collection,
+            for_scores=for_scores,
         )
     raise UsageError(
         f"{predictions.path} does not say which dataset it predicts.",
@@ -469,7 +480,7 @@ def _elsewhere(predictions: Predictions, split: Split) -> list[Path]:
         names = [origin.path, *(Path(p).name for p in (origin.path,)), *names]
     if origin is not None and origin.absolute_path is not None:
         found.append(Path(origin.absolute_path))
-    if predictions.sha256 is not None:
+    if predictions.is_file:
         folder = Path(predictions.path).absolute().parent
         found += [place / name for place in (folder, folder.parent) for name in names]
     return found

@@ -131,6 +131,7 @@ def score(
             label_column=wanted.label_column,
             insist=insist,
             collection=collection,
+            for_scores=True,
         )
         return _scored(inputs, wanted, network, threads)
 
@@ -236,7 +237,7 @@ def _reported(
         name=wanted.name
         or (name_of_several(files) if several else given.model)
         or _file_stem(given),
-        file=given.path if given.sha256 is not None else None,
+        file=given.path if given.is_file else None,
         file_sha256=given.sha256,
         strata=summarise_strata(
             whole.scores, whole.strata, draws=wanted.draws, seed=wanted.draws_seed
@@ -262,7 +263,7 @@ def require_held_out(named: Collection[str], labels: Collection[str]) -> None:
 
 
 def _file_stem(predictions: Predictions) -> str:
-    return PREDICTIONS if predictions.sha256 is None else Path(predictions.path).stem
+    return Path(predictions.path).stem if predictions.is_file else PREDICTIONS
 
 
 def _undivided(strata: pd.DataFrame, network: Network | None) -> tuple[str, ...]:

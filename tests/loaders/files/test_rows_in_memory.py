@@ -1,0 +1,112 @@
+"""Matrices of AnnData objects, whatever holds them: one reader, and one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import pereggrn_data
+from pereggrn_data.core.arrays import without_mask
+from pereggrn_data.core.row_blocks import dense_values, each_block
+from pereggrn_data.loaders.files import content_sha256, matrix_in_memory
+from pereggrn_data.loaders.files.matrices.blocks import rows_of
+from pereggrn_data.simulate.demo_dataset import demo_dataset
+
+VALUES = np.where(np.arange(84).reshape(12, 7) % 3 == 0, np.arange(84.0).reshape(12, 7), 0)
+
+
+def lazy(values: Any, rows: int = 5) -> Any:
+    """Return a Dask array of chunks of some rows."""
+    array = pytest.importorskip("dask.array")
+    return array.from_array(values, chunks=(rows, values.shape[1]), asarray=False)
+
+
+def lazy_sparse(values: np.ndarray) -> Any:
+    return lazy(values).map_blocks(sparse.csr_matrix, meta=sparse.csr_matrix((0, 0)))
+
+
+def backed(values: np.ndarray, folder: Path, kind: Any) -> Any:
+    anndata.AnnData(kind(values)).write_h5ad(folder / "backed.h5ad")
+    return anndata.read_h5ad(folder / "backed.h5ad", backed="r").X
+
+
+MASKED = np.ma.masked_greater(VALUES, 60)
+
+HOLDERS = {
+    "array": lambda _: VALUES,
+    "csr": lambda _: sparse.csr_matrix(VALUES),
+    "csc": lambda _: sparse.csc_matrix(VALUES),
+    "backed dense": lambda folder: backed(VALUES, folder, np.asarray),
+    "backed csr": lambda folder: backed(VALUES, folder, sparse.csr_matrix),
+    "backed csc": lambda folder: backed(VALUES, folder, sparse.csc_matrix),
+    "dask": lambda _: lazy(VALUES),
+    "dask sparse": lambda _: lazy_sparse(VALUES),
+    "masked": lambda _: MASKED,
+    "masked whole numbers": lambda _: MASKED.astype(int),
+    "masked dask": lambda _: lazy(MASKED),
+    "masked dask of whole numbers": lambda _: lazy(MASKED.astype(int)),
+}
+
+
+@pytest.mark.parametrize("held", HOLDERS)
+def test_rules_and_scores_see_the_same_values(held: str, tmp_path: Path) -> None:
+    x = HOLDERS[held](tmp_path)
+    wanted = without_mask(MASKED) if "masked" in held else VALUES
+    rows = rows_of(x)
+    seen = np.full(VALUES.shape, -1.0)
+    for block in each_block(rows if rows is not x else without_mask(x)):
+        seen[block.rows] = block.dense()
+    np.testing.assert_array_equal(seen, wanted)
+    for_rules = np.full(VALUES.shape, -1.0)
+    for part in matrix_in_memory(x).blocks():
+        there = dense_values(part.values)
+        at = (
+            slice(part.row, part.row + len(there)),
+            slice(part.column, part.column + there.shape[1]),
+        )
+        for_rules[at] = there
+    np.testing.assert_array_equal(for_rules, wanted)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    return demo_dataset().adata
+
+
+@pytest.mark.parametrize("how", ["dask", "dask sparse"])
+@pytest.mark.parametrize("memory", ["2GiB", "64MiB"])
+def test_a_dask_dataset_is_split_and_scored_as_the_same_in_memory(
+    demo: Any, how: str, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pereggrn_data.core.resources import Resources
+
+    if memory != "2GiB":  # so that nothing is held
+        monkeypatch.setattr(Resources, "bytes_to_hold", 1)
+    x = dense_values(demo.X)
+    given = demo.copy()
+    given.X = lazy(x, 40) if how == "dask" else lazy_sparse(x)
+    made, plain = (pereggrn_data.split(adata, seed=1) for adata in (given, demo.copy()))
+    assert made.split.is_same_as(plain.split)
+    filled = [m.template for m in (made, plain)]
+    for template in filled:
+        template.X = np.asarray(x.mean(axis=0))[None, : template.n_vars].repeat(len(template), 0)
+    scores = [
+        pereggrn_data.score(predictions, split=m, calibrate=False, draws=200).scores.groups
+        for predictions, m in zip(filled, (made, plain), strict=True)
+    ]
+    pd.testing.assert_frame_equal(*scores, rtol=1e-9)
+
+
+def test_what_a_dask_dataset_says_is_hashed_as_in_memory(demo: Any) -> None:
+    given = demo.copy()
+    given.X = lazy(dense_values(demo.X), 40)
+    from pereggrn_data.loaders.files import stored_parts
+
+    assert stored_parts(given) is None  # it is small
+    assert content_sha256(given) == content_sha256(demo)
