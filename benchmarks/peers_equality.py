@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 
 VERSIONS = {"cell-eval": "0.8.2", "cell-eval2": "0.20.0", "scperteval": "0.2.0"}
+BESIDES = {"cell-eval2": ("pdex==0.3.0",)}
+"""What a package needs for what is asked of it, and does not install: the backend pdex."""
 STORED = Path(__file__).resolve().parent.parent / "tests" / "evaluators" / "peers"
 CONTROL = "non-targeting"
 DISTANCES = ("l1", "l2", "cosine")
@@ -54,7 +56,69 @@ def make_inputs() -> dict[str, Any]:
         "controls": np.round(controls, 6).tolist(),
         "observed": np.round(observed, 6).tolist(),
         "predicted": np.round(predicted, 6).tolist(),
+        "cells": make_cells(),
     }
+
+
+def make_cells() -> dict[str, Any]:
+    """Draw counts of 20 cells of 5 perturbations and 40 controls, measured and predicted.
+
+    All genes are expressed, so that all are tested. One perturbation has the name of a gene,
+    which it does not change, so that it does not matter whether that gene is left out.
+    """
+    effects = np.random.default_rng(1)
+    genes = [f"gene{j:02d}" for j in range(36)]
+    base = effects.uniform(2, 20, 36)
+    change = np.where(effects.random((5, 36)) < 0.4, effects.choice([0.4, 2.5], (5, 36)), 1)
+    forecast = change.copy()
+    forecast[4] = 1 / change[4]  # the wrong direction throughout
+    labels = [CONTROL] * 40 + [p for p in ("gene35", "b", "c", "d", "e") for _ in range(20)]
+    sides = [
+        np.random.default_rng(seed).poisson(
+            np.vstack([np.tile(base, (40, 1)), np.repeat(base * effect, 20, axis=0)])
+        )
+        for seed, effect in ((10, change), (11, forecast))
+    ]
+    for counts in sides:
+        counts[:, 35] = np.arange(len(counts)) % 2
+    sides[1][:40] = sides[0][:40]  # the measured controls stand on both sides
+    return {
+        "genes": genes,
+        "labels": labels,
+        "observed": sides[0].tolist(),
+        "predicted": sides[1].tolist(),
+    }
+
+
+class Cells:
+    """Cells of both sides, as log1p of counts of 10,000 per cell.
+
+    Parameters
+    ----------
+    values
+        As :func:`make_cells` returns them.
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.genes = list(values["genes"])
+        self.labels = np.array(values["labels"])
+        self.perturbations = list(dict.fromkeys(self.labels[self.labels != CONTROL].tolist()))
+        self.observed, self.predicted = (
+            np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+            for counts in (np.array(values[side], float) for side in ("observed", "predicted"))
+        )
+
+    def anndata(self, x: Any) -> Any:
+        """Return one side as AnnData with a column ``target_gene``."""
+        import anndata
+        import pandas as pd
+
+        names = [f"cell{i}" for i in range(len(x))]
+        return anndata.AnnData(
+            x,
+            obs=pd.DataFrame({"target_gene": self.labels}, index=names),
+            var=pd.DataFrame(index=self.genes),
+        )
 
 
 class Inputs:
@@ -72,6 +136,7 @@ class Inputs:
         self.controls = np.array(values["controls"])
         self.observed = np.array(values["observed"])
         self.predicted = np.array(values["predicted"])
+        self.cells = Cells(values["cells"])
 
     def anndata(self, cells: Any) -> Any:
         """Return controls and cells as AnnData with a column ``target``."""
@@ -123,7 +188,37 @@ def of_cell_eval2(inputs: Inputs) -> dict[str, Any]:
             **sides, control=CONTROL, distance=distance, rank_denominator="n-1",
             tie_policy="midrank", exclusion_scope="panel", genes=inputs.genes,
         )  # fmt: skip
-    return found
+    return {**found, **_de_of_cell_eval2(inputs.cells)}
+
+
+def _de_of_cell_eval2(cells: Cells) -> dict[str, Any]:
+    """Differential expression with the backend pdex, and what is made of it."""
+    from cell_eval2.de_compute import compute_de
+    from cell_eval2.metrics import de
+
+    tables = {
+        f"de_{side}": compute_de(
+            cells.anndata(x), backend="pdex", groupby="target_gene", reference=CONTROL,
+            mean_calc="arithmetic", epsilon=1e-9, input_type="lognorm",
+            filter_gene_min_cpm_cell=5.0, threads=1,
+        )
+        for side, x in (("real", cells.observed), ("pred", cells.predicted))
+    }  # fmt: skip
+    found = {
+        "de_overlap_at_n": de.de_overlap(k=None, **tables),
+        "de_direction_match": de.de_direction_match(**tables),
+        "de_recall": de.de_sig_recall(**tables),
+        "de_jaccard": de.de_sig_jaccard(**tables),
+        "de_fold_change_nmae": de.de_lfc_nmae(**tables),
+    }
+    real = tables["de_real"].to_pandas()
+    n = real[real["p_adj"] < 0.05].groupby("target").size()  # theirs goes by the predicted number
+    found["de_precision_at_n"] = {
+        p: de.de_overlap(k=int(n[p]), metric="precision", **tables)[p] for p in cells.perturbations
+    }
+    return {
+        name: {p: float(values[p]) for p in cells.perturbations} for name, values in found.items()
+    }
 
 
 def of_scperteval(inputs: Inputs) -> dict[str, Any]:
@@ -154,6 +249,14 @@ def of_scperteval(inputs: Inputs) -> dict[str, Any]:
     for name in ("nir", "rank_retrieval"):
         values = getattr(metrics, name)(list(o), list(e), context)
         found[name] = dict(zip(inputs.perturbations, map(float, values), strict=True))
+    cells = inputs.cells
+    distances = {"energy_distance": metrics.energy_distance, "mmd": metrics.unbiased_mmd_median}
+    for name, distance in distances.items():
+        found[name] = {
+            p: float(distance(cells.observed[cells.labels == p],
+                              cells.predicted[cells.labels == p], None))
+            for p in cells.perturbations
+        }  # fmt: skip
     return found
 
 
@@ -170,8 +273,8 @@ def install(name: str, folder: Path) -> Path:
     python = place / "bin" / "python"
     if not python.exists():
         venv.create(place, with_pip=True)
-        wanted = f"{name}=={VERSIONS[name]}"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", wanted], check=True)
+        wanted = (f"{name}=={VERSIONS[name]}", *BESIDES.get(name, ()))
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
     return python
 
 

@@ -253,8 +253,8 @@ def principal_components(train: Matrix) -> Floats | None:
         covariance = _covariance(train)
         variances, axes = _leading(lambda v: covariance @ v, genes, wanted, covariance)
     else:
-        centred = dense(train)
-        centred -= centred.mean(axis=0)
+        values = dense(train)
+        centred = values - values.mean(axis=0)  # the values are the task's, too
         # Of fewer rows than genes, the products of rows with each other are fewer.
         inner = centred @ centred.T
         variances, of_rows = _leading(lambda v: inner @ v, rows, wanted, inner)

@@ -360,3 +360,11 @@ def test_agreement_with_the_original_on_vectors(shared: Path) -> None:
             assert got == pytest.approx(expected, rel=1e-5, abs=1e-7), (case, name)
             compared += 1
     assert compared > 440
+
+
+def test_components_leave_the_training_data_as_they_are() -> None:
+    """Fewer rows than genes, of the type that is computed in: the task's own array."""
+    train = np.random.default_rng(0).normal(3, 1, (12, 30))
+    before = train.copy()
+    assert principal_components(train) is not None
+    np.testing.assert_array_equal(train, before)

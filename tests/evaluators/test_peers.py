@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pereggrn_data.evaluators import METRICS
 from pereggrn_data.evaluators.metrics.compute import compute_metrics
 from pereggrn_data.evaluators.metrics.discrimination import (
     DISTANCES,
@@ -145,3 +146,53 @@ def test_other_metrics_as_in_scperteval(case: Case) -> None:
 def test_versions_are_stored(peer: str, version: str) -> None:
     assert stored(peer)["version"] == version
     assert stored(peer)["package"] == peer
+
+
+@pytest.fixture(scope="module")
+def comparisons() -> dict[str, Any]:
+    """Compare counts of a common pair; cell-eval2 did so with the backend pdex."""
+    pytest.importorskip("illico")
+    from pereggrn_data.evaluators.metrics import rank_tests
+    from pereggrn_data.evaluators.metrics.cell_comparison import CellComparison
+    from pereggrn_data.evaluators.metrics.cell_groups import CellGroups
+    from pereggrn_data.evaluators.metrics.distribution_metrics import CellDistances
+
+    cells = stored("inputs")["cells"]
+    labels = np.array(cells["labels"])
+    sides = []
+    for side in ("observed", "predicted"):
+        counts = np.array(cells[side], dtype=np.float64)
+        sides.append(np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4))
+    perturbed = list(dict.fromkeys(labels[40:]))
+    codes = np.array([-1] * 40 + [perturbed.index(label) for label in labels[40:]])
+    controls = sides[0][:40]
+    tested = rank_tests.tested_genes(controls)
+    assert len(tested) == len(cells["genes"])
+    found: list[dict[int, Any]] = []
+    for x in sides:
+        groups = CellGroups.numbered(x, codes, len(perturbed))
+        tests = rank_tests.differential_expression(
+            groups, range(len(perturbed)), controls, tested, threads=1
+        )
+        made = rank_tests.DifferentialExpression
+        found.append({k: made.of(p, change) for k, p, change in tests})
+    observed, predicted = sides
+    return {
+        label: CellComparison(
+            found[0][k],
+            found[1][k],
+            CellDistances(observed[codes == k], predicted[codes == k]),
+        )
+        for k, label in enumerate(perturbed)
+    }
+
+
+@pytest.mark.parametrize("name", [m.name for m in METRICS.values() if m.of_cells])
+def test_cells_as_in_cell_eval2_and_scperteval(comparisons: dict[str, Any], name: str) -> None:
+    named = [p for p in ("cell-eval2", "scperteval") if name in stored(p)["values"]]
+    assert len(named) == 1
+    theirs = stored(named[0])["values"][name]
+    assert sorted(theirs) == sorted(comparisons)
+    ours = {label: METRICS[name].compute_cells(c) for label, c in comparisons.items()}
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+    assert len(set(theirs.values())) > 1  # they can tell perturbations apart

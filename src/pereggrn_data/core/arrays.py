@@ -35,7 +35,8 @@ def dense(matrix: Matrix, rows: Any = slice(None), columns: Any = None) -> Float
     Returns
     -------
     ndarray
-        (rows, columns), contiguous.
+        (rows, columns), contiguous; the matrix itself, or a view of it, where it is that
+        already: not to be changed.
     """
     part = matrix[rows]
     if columns is not None:
