@@ -165,7 +165,7 @@ class _SparseBlock:
             gene=values.indices,
             cell=cell,
             change=log_fold_change(values.data.astype(np.float64), base),
-            zeros=counts[:, None] - stored.astype(np.float64),
+            zeros=np.asarray(counts[:, None] - stored, dtype=np.float64),
             change_of_nothing=log_fold_change(np.zeros(shape), own),
         )
 
