@@ -95,9 +95,8 @@ class PredictionScan:
         self.n_sampled = 0
         self._kept: list[tuple[Ints, npt.NDArray[Any]]] = []
         self._keep = np.zeros(rows, dtype=bool)
-        self._keep[np.linspace(0, max(rows - 1, 0), _KEPT_ROWS).astype(np.intp)[: rows or 0]] = (
-            True
-        )
+        kept = min(_KEPT_ROWS, rows)
+        self._keep[np.linspace(0, max(rows - 1, 0), kept).astype(np.intp)] = True
         n = int(np.clip(_SAMPLED_VALUES // max(genes, 1), 1, max(rows, 1)))
         self._sampled = np.zeros(rows, dtype=bool)
         self._sampled[np.linspace(0, max(rows - 1, 0), n).astype(np.intp)[: rows or 0]] = True

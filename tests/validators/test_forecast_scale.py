@@ -16,9 +16,9 @@ from pereggrn_data.core.errors import PereggrnError
 from pereggrn_data.evaluators import observations_named, place_rows
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.score.checked_predictions import PlacedRows, scale_of
-from pereggrn_data.validators import check_scale, outlier_limit
+from pereggrn_data.validators import PredictionScan, Scale, check_scale, outlier_limit
 from pereggrn_data.validators.forecast_scale import FACTORS
-from pereggrn_data.validators.scale import LINEAR, NATURAL, TRANSFORMS, Transform
+from pereggrn_data.validators.scale import NATURAL, TRANSFORMS, Transform
 
 Array = npt.NDArray[Any]
 
@@ -136,9 +136,6 @@ def problems(case: Case, forecasts: dict[str, Array]) -> list[str]:
                 continue
             if transform.name in found:
                 continue
-            # Values that are too large for logarithms are refused, whatever else they are.
-            if LINEAR.name in found and transform.name == "log2":
-                continue
             moved = case.distance(changed)
             if not found and moved <= max(own / 0.6, 0.08):
                 continue
@@ -149,6 +146,29 @@ def problems(case: Case, forecasts: dict[str, Array]) -> list[str]:
                 f"and {own:.2f} before"
             )
     return wrong
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 31, 33, 500])
+def test_rows_that_are_kept_are_of_all_parts(rows: int) -> None:
+    values = np.arange(1.0, rows * 6 + 1).reshape(rows, 6)
+    scan = PredictionScan.of(sparse.csr_array(values) if rows > 32 else values)
+    at, kept = scan.kept_rows
+    assert len(at) == min(rows, 32)
+    assert np.array_equal(kept, values[at])
+    assert not rows or {0, rows - 1} <= set(at)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: t.name)
+def test_a_median_with_one_gene_is_known_by_its_value(transform: Transform) -> None:
+    """Where all other genes are 0, no shape tells; equality with the training median does."""
+    train = np.zeros((9, 8))
+    train[:, 2], train[:4, 5] = np.linspace(0.4, 0.8, 9), 1.5
+    median = np.median(train, axis=0)
+    scale = Scale.of(train, train[:3].mean(axis=0), {"median of the training data": median})
+    forecast = np.tile(transform.of_log(median), (5, 1))
+    names = [f"r{i}" for i in range(5)]
+    found = [f.code for f in check_scale(forecast, scale, row_names=names)]
+    assert found == ([] if transform is NATURAL else [f"predictions-{transform.name}"])
 
 
 @pytest.mark.shared
