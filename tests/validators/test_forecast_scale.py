@@ -185,7 +185,8 @@ def test_forecasts_of_real_data(shared: Path, name: str) -> None:
 @pytest.mark.trial
 @pytest.mark.parametrize("name", PARTS)
 def test_forecasts_of_whole_datasets(shared: Path, name: str) -> None:
-    """The same of all observations and 300 genes, by more models."""
+    """The same of 300 genes and all observations (a quarter of the cells), by more models."""
     file = shared / f"data/perturbations/{name}/test.h5ad"
-    case = Case(anndata.read_h5ad(file), 300)
+    rows = slice(None, None, 4 if name == "papalexi" else 1)
+    case = Case(anndata.read_h5ad(file)[rows].copy(), 300)
     assert problems(case, case.forecasts(MORE_MODELS)) == []
