@@ -39,5 +39,5 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 
 html_theme = "sphinx_book_theme"
-html_title = "pereggrn-data"
+html_title = f"pereggrn-data {version}"
 html_theme_options = {"show_toc_level": 2, "home_page_in_toc": True}

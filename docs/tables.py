@@ -96,11 +96,10 @@ def floors_table() -> str:
 def rooms_table() -> str:
     """Return all rooms, floor by floor, as a table in Markdown."""
     packages = settings()["setuptools"]["packages"]
-    rows = ["| room | folder | what it is for |", "|---|---|---|"]
+    rows = ["| room | what it is for |", "|---|---|"]
     for top in (f"{PACKAGE}.{room}" for rooms in floors() for room in rooms):
-        for package in sorted(p for p in packages if f"{p}.".startswith(f"{top}.")):
-            name = package.removeprefix(f"{PACKAGE}.")
-            rows.append(f"| `{name}` | `{folder_of(package)}` | {said_of(package)} |")
+        inside = sorted(p for p in packages if f"{p}.".startswith(f"{top}."))
+        rows += [f"| `{folder_of(package)}` | {said_of(package)} |" for package in inside]
     return "\n".join(rows)
 
 

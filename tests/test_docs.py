@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.main import get_command
 
+import pereggrn_data
 from pereggrn_data.core.format import SPLIT_FORMAT_VERSION
 from pereggrn_data.core.options import options_of
 from pereggrn_data.core.splits import Split, SplitRules
@@ -92,3 +94,18 @@ def test_links_of_pages_outside_of_the_documentation_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)\s#]+)", page.read_text("utf-8")):
             if not re.match(r"[a-z]+:", target):
                 assert (REPOSITORY / target).exists(), f"{page.name}: {target}"
+
+
+def test_names_and_commands_that_pages_mention_exist(tables: ModuleType) -> None:
+    commands = {
+        "data": set(get_command(tables.data_app).commands),  # type: ignore[attr-defined]
+        "eval": set(get_command(tables.evaluate_app).commands),  # type: ignore[attr-defined]
+    }
+    for page in tables.pages():
+        text = page.read_text("utf-8")
+        for name in re.findall(r"\bpereggrn_data\.([A-Za-z_]+)", text):
+            known = name in pereggrn_data.__all__ or name == "__version__"
+            assert known or importlib.util.find_spec(f"pereggrn_data.{name}"), (page.name, name)
+        typed = re.findall(r"(?:^\$ |`)pereggrn-(data|eval) ([a-z][a-z-]*)", text, re.MULTILINE)
+        for program, command in typed:
+            assert command in commands[program], (page.name, command)
