@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ def test_both_files_have_what_the_others_take(
 ) -> None:
     pair = export_pair(predicted)
     files = pair.write(tmp_path / "pair")
-    assert [file.name for file in files] == ["real.h5ad", "pred.h5ad"]
-    real, pred = map(anndata.read_h5ad, files)
+    assert [file.name for file in files] == ["real.h5ad", "pred.h5ad", "pair.json"]
+    real, pred = map(anndata.read_h5ad, files[:2])
     data = made.prepared.adata
     assert list(real.var_names) == list(pred.var_names) == list(made.split.genes)
     for labels in (real.obs["target_gene"], pred.obs["target_gene"]):
@@ -137,3 +138,29 @@ def test_values_that_are_no_logs_of_counts(made: SplitDataset) -> None:
     assert any("not log1p of counts" in w for w in pair.warnings)
     with pytest.raises(InvalidDataError, match="negative values"):
         export_pair(found, options=ExportOptions(counts=True))
+
+
+def test_a_pair_is_written_as_one_thing(
+    predicted: PredictedExpression, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pereggrn_data.loaders.files import sha256_of_file
+    from pereggrn_data.pipelines.score import paired_files
+
+    pair = export_pair(predicted)
+    *files, manifest = pair.write(tmp_path)
+    said = json.loads(manifest.read_text("utf-8"))["files"]
+    assert said == {file.name: {"sha256": sha256_of_file(file)} for file in files}
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    write, written = paired_files.write_h5ad, []
+
+    def full(adata: Any, path: Path) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(adata, path)
+
+    monkeypatch.setattr(paired_files, "write_h5ad", full)
+    with pytest.raises(Exception, match="No space left"):
+        pair.write(tmp_path)
+    assert len(written) == 1  # the first file was there, and did not replace the old one
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -41,7 +41,8 @@ def export_command(
 ) -> None:
     """Write held-out cells and their predictions as the two files that other evaluators take.
 
-    real.h5ad and pred.h5ad have the same genes and the same measured controls.
+    real.h5ad and pred.h5ad have the same genes and the same measured controls; pair.json
+    names the sha256 of both.
     """
     from pereggrn_data.loaders.files import check_writable
     from pereggrn_data.pipelines.score import export_pair

@@ -23,7 +23,14 @@ from pereggrn_data.core.prediction_types import FEWEST_CELLS
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import CellGroups, Task, make_task, stacked_cells
-from pereggrn_data.loaders.files import Dataset, refuse_overwriting, write_h5ad
+from pereggrn_data.loaders.files import (
+    Dataset,
+    refuse_overwriting,
+    with_parts,
+    write_h5ad,
+    write_text,
+    written_together,
+)
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
 from pereggrn_data.pipelines.score.pair_layouts import PAIR_FORMATS, ExportOptions, PairFormat
 from pereggrn_data.pipelines.score.score_inputs import gather, only_shared_genes
@@ -32,6 +39,10 @@ from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+PAIR_FILE = "pair.json"
+"""Says what two files are that were written as one thing."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,15 @@ class ExportedPair:
         }
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write both files; the folder is made if needed.
+        """Write both files, and ``pair.json`` that says what they are; all appear together.
+
+        Where ``pair.json`` is, the files whose sha256 it names are whole and of one export.
+        The folder is made if needed.
+
+        Returns
+        -------
+        list of Path
+            The measured side, the predicted one, and ``pair.json``.
 
         Raises
         ------
@@ -79,11 +98,14 @@ class ExportedPair:
             If one of them would replace a file that was read, or cannot be written.
         """
         place = Path(folder)
-        files = [place / name for name in self.layout.files]
-        refuse_overwriting(files, self.sources)
-        for adata, file in zip((self.real, self.predicted), files, strict=True):
-            write_h5ad(adata, file)
-        return files
+        names = [*self.layout.files, PAIR_FILE]
+        refuse_overwriting([place / name for name in names], self.sources)
+        with written_together(place, PAIR_FILE) as staging:
+            files = [staging / name for name in self.layout.files]
+            for adata, file in zip((self.real, self.predicted), files, strict=True):
+                write_h5ad(adata, file)
+            write_text(dumps(with_parts(self.to_dict(), files)) + "\n", staging / PAIR_FILE)
+        return [place / name for name in names]
 
 
 def export_pair(
