@@ -6,7 +6,7 @@
 #   "h5py",
 #   "numpy<2",
 #   "pandas<3",
-#   "pyarrow",
+#   "pyarrow<26",
 #   "scanpy<1.12",
 #   "scipy<1.15",
 #   "torch",

@@ -7,6 +7,7 @@ import os
 import runpy
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -110,6 +111,8 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Uv:
     stand_in = Uv(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PEREGGRN_CACHE", str(tmp_path / "cache"))
+    # Answers that are refused are kept, among the temporary files.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return stand_in
 

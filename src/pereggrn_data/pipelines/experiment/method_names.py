@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pereggrn_data.core.errors import UnknownNameError, near_matches, or_list
@@ -16,8 +16,16 @@ CONTAINER = re.compile(
 """``docker____IMAGE``, or with arguments of the runtime between the underscores."""
 
 TIME_SERIES = "timeseries"
-ELSEWHERE = ("GEARS", "DCDFG", "autoregressive", "GeneFormer")
-"""Methods of the original that we do not have: other packages, and its time series models."""
+ELSEWHERE: Mapping[str, str] = {
+    "GEARS": "it needs gene sets, which an experiment does not name: run the adapter gears by "
+    "predict",
+    "GeneFormer": "it needs a model and dictionaries, which an experiment does not name: run "
+    "the adapter geneformer by predict",
+    "DCDFG": "what stands for pruning is a penalty in it: run notears, notears_lr or dcdfg by "
+    "predict",
+    "autoregressive": "it is a method of the original that we lack",
+}
+"""Methods of the original that experiments cannot run here, and why, or what can."""
 
 PROGRESSES = (
     "ggrn_docker_backend_prescient",
@@ -73,9 +81,9 @@ def named_method(name: str) -> NamedMethod:
         if image.startswith("-") or not image.isprintable() or " " in image:
             return NamedMethod(name, why_not=f"{image!r} is no name of an image")
         return NamedMethod(name, runtime=runtime, image=image)
-    for known in ELSEWHERE:
+    for known, why in ELSEWHERE.items():
         if name == known or name.startswith(f"{known}-"):
-            return NamedMethod(name, why_not=f"{known} is a method of the original that we lack")
+            return NamedMethod(name, why_not=why)
     from pereggrn_data.models import get_method
 
     return NamedMethod(name, model=get_method(name).name)
