@@ -284,7 +284,7 @@ def _nearest(
 
 def _misses(values: Floats, guesses: Floats, *, free: bool) -> Floats:
     """Return the distance to each guess, or to its nearest multiple; infinite for no guess."""
-    usable = np.isfinite(guesses).all(axis=1)
+    usable = np.asarray(np.isfinite(guesses).all(axis=1))
     tried = np.where(usable[:, None], guesses, 0)
     if free:
         size = np.square(tried).sum(axis=1)
@@ -302,7 +302,7 @@ def _transformed(transform: Transform, expression: npt.NDArray[Any]) -> Floats:
 def _from_the_top(values: Floats, ranks: Floats) -> Floats:
     """Return the values of some ranks, counted from the largest."""
     at = len(values) - 1 - np.minimum(ranks.astype(np.intp), len(values) - 1)
-    return np.partition(values, np.unique(at))[at].astype(np.float64)
+    return np.asarray(np.partition(values, np.unique(at))[at], dtype=np.float64)
 
 
 def _evenly_chosen(mean: Floats, reference: Reference) -> Ints:
