@@ -28,7 +28,12 @@ from pereggrn_data.loaders.cache import (
     is_complete,
     set_aside,
 )
-from pereggrn_data.loaders.files import crc32_of_file, settle_folder, sha256_of_file
+from pereggrn_data.loaders.files import (
+    crc32_of_file,
+    remove_leftovers,
+    settle_folder,
+    sha256_of_file,
+)
 from pereggrn_data.loaders.remote import OfflineError
 
 
@@ -161,6 +166,8 @@ class EntryFetcher:
             f"entry-{self.files.record}-{plan.entry.name}",
             waiting_for=f"another process that is fetching {plan.entry.name}",
         ):
+            if not self.cache.is_read_only:  # the index need not be written anew
+                remove_leftovers(self.cache.folder(self.files.record))
             if plan.located is None:
                 found = cached_files(plan.entry, self.cache.folder(self.files.record))
                 return [self._present(local, None, path) for local, path in found.items()]

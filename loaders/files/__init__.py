@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.user_paths import visible_files as visible_files
     from pereggrn_data.loaders.files.writing import check_writable as check_writable
     from pereggrn_data.loaders.files.writing import check_writable_file as check_writable_file
+    from pereggrn_data.loaders.files.writing import remove_leftovers as remove_leftovers
     from pereggrn_data.loaders.files.writing import with_parts as with_parts
     from pereggrn_data.loaders.files.writing import write_table as write_table
     from pereggrn_data.loaders.files.writing import write_text as write_text
@@ -218,6 +219,7 @@ __getattr__, __dir__ = lazy_names(
             "visible_files",
         ),
         "writing": (
+            "remove_leftovers",
             "check_writable",
             "check_writable_file",
             "with_parts",

@@ -108,8 +108,8 @@ def _check_sizes(path: Path) -> None:
 
     Raises
     ------
-    ValueError
-        If they do not agree.
+    ValueError, TypeError
+        If they do not agree, or one holds neither real numbers nor text.
     UsageError
         If all together do not fit into memory.
     """
@@ -120,6 +120,8 @@ def _check_sizes(path: Path) -> None:
                 version = np.lib.format.read_magic(member)
                 read = _HEADERS[version]
                 shape, _, dtype = read(member)
+                if dtype.kind not in "biufUS":
+                    raise TypeError(f"{info.filename} holds {dtype}, neither numbers nor text")
                 n_bytes = math.prod(shape) * dtype.itemsize
                 if min(shape, default=0) < 0 or member.tell() + n_bytes != info.file_size:
                     raise ValueError(f"{info.filename} is not as long as {shape} says")

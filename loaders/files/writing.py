@@ -142,7 +142,7 @@ def _staging(folder: Path, name: str) -> Iterator[Path]:
     made = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder, name)
+        remove_leftovers(folder, name)
         staging = Path(tempfile.mkdtemp(prefix=f".{name[:200]}.", suffix=".part", dir=folder))
         lock = _lock_folder(staging)
         try:
@@ -158,13 +158,22 @@ def _staging(folder: Path, name: str) -> Iterator[Path]:
         raise
 
 
-def _remove_leftovers(folder: Path, name: str) -> None:
-    start = f".{name[:200]}."
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove from a folder what killed runs have left while they wrote.
+
+    Parameters
+    ----------
+    folder
+        Where they wrote.
+    name
+        Of the file that was written; by default any.
+    """
+    start = None if name is None else f".{name[:200]}."
     try:
         found = [
             p
             for p in folder.iterdir()
-            if (m := _STAGING.fullmatch(p.name)) and f".{m[1]}." == start
+            if (m := _STAGING.fullmatch(p.name)) and start in (None, f".{m[1]}.")
         ]
     except OSError:  # a folder that can be written to, and not listed
         return

@@ -40,6 +40,7 @@ ONCE_FAILED: Mapping[str, Sequence[int]] = {
     "record JSON": [59],
     "test set json": [25],
     "archive": [1, 112],
+    "saved model": [1047],
 }
 """Numbers of damaged files that ended as a bug of ours, hung, or were valid and then refused."""
 

@@ -96,6 +96,18 @@ def test_bits_that_a_disk_loses_are_noticed_when_the_file_is_read(
             read(name)
 
 
+def test_what_a_killed_run_has_left_of_the_index_is_removed(
+    serve: Serve, archives: dict[str, Path], cache_folder: Path
+) -> None:
+    serve(archives)
+    fetch("nakatake")
+    left = cache_folder / RECORD / ".release.json.abcdefgh.part"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    fetch("nakatake")
+    assert not left.exists()
+
+
 def test_what_was_fetched_is_not_looked_through_while_it_is_the_same(
     serve: Serve,
     archives: dict[str, Path],
