@@ -168,3 +168,13 @@ def test_limits_hold_for_a_while() -> None:
         assert limits.workers == resources().threads == 3
         assert limits.values_in_a_block < before.values_in_a_block
     assert resources() == before
+
+
+def test_a_large_file_is_hashed_meanwhile(file: Path, tmp_path: Path) -> None:
+    from pereggrn_data.loaders.files.integrity import Hashing, sha256_of_file
+
+    assert Hashing(file).result() == sha256_of_file(file)
+    absent = Hashing(tmp_path / "absent")
+    for _ in range(2):  # the error comes to whoever asks, every time
+        with pytest.raises(FileNotFoundError):
+            absent.result()
