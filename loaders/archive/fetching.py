@@ -191,11 +191,12 @@ class EntryFetcher:
         self, entry: AnyEntry, located: Holding, missing: Mapping[str, LockedMember]
     ) -> dict[str, FetchedFile]:
         fetched: dict[str, FetchedFile] = {}
+        record, name = self.files.record, entry.name
+        if not self.cache.is_read_only:
+            rmtree(self.cache.unpacking(record, name), ignore_errors=True)  # of a killed run
         if not missing:
             self._remove_parts(entry)
             return fetched
-        record, name = self.files.record, entry.name
-        rmtree(self.cache.unpacking(record, name), ignore_errors=True)  # of a killed run
         for span, group in transfer_groups(missing, self.cache.spans(record, name)):
             batch = Batch(self.files, self.cache, entry, located, dict(group), span)
             batch.progress, batch.say, batch.whole = self.progress, self.say, self._whole()

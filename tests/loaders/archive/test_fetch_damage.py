@@ -96,16 +96,19 @@ def test_bits_that_a_disk_loses_are_noticed_when_the_file_is_read(
             read(name)
 
 
-def test_what_a_killed_run_has_left_of_the_index_is_removed(
+def test_what_a_killed_run_has_left_is_removed(
     serve: Serve, archives: dict[str, Path], cache_folder: Path
 ) -> None:
     serve(archives)
     fetch("nakatake")
-    left = cache_folder / RECORD / ".release.json.abcdefgh.part"
-    left.mkdir()
-    os.utime(left, (0, 0))
+    index = cache_folder / RECORD / ".release.json.abcdefgh.part"
+    unpacking = cache_folder / RECORD / "parts" / "nakatake.unpacking"
+    for left in (index, unpacking):
+        left.mkdir(parents=True)
+        os.utime(left, (0, 0))
     fetch("nakatake")
-    assert not left.exists()
+    assert not index.exists()
+    assert not unpacking.exists()
 
 
 def test_what_was_fetched_is_not_looked_through_while_it_is_the_same(
