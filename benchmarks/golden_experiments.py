@@ -68,11 +68,9 @@ WHY = {
     "LassoCV": "scikit-learn chooses other penalties for some genes since 1.3, with which all of "
     "the original's are chosen",
     "KernelRidge": "fitted in float32 there",
-    "GradientBoostingRegressor": "unknown: neither the version nor the order of features",
-    "spearman": "theirs is of rounding in float32, where a forecast changes (nearly) nothing",
-    "overlap_top_20": "the same",
+    "GradientBoostingRegressor": "not found out; neither the version nor the order of features",
 }
-"""Of a column, or a method, why values differ, where that is known."""
+"""Of a column, or a method, why values differ, as far as that was found out."""
 
 GROUP = ["condition", "gene", "cell_type", "timepoint"]
 
