@@ -218,7 +218,7 @@ def read_dataset(
     *,
     given_as: str | None = None,
     sha256: str | None = None,
-    for_scores: bool = False,
+    values_only: bool = False,
 ) -> Dataset:
     """Read a dataset file and hash it; a large one stays on disk and is read in blocks.
 
@@ -230,16 +230,16 @@ def read_dataset(
         The path as the user wrote it, kept for messages and predictions files.
     sha256
         Its hash, where that has just been computed.
-    for_scores
-        Whether only what scores look at is wanted: tables and X, which is in memory if it is
+    values_only
+        Whether only what scores and models look at is wanted: tables and X, in memory if it is
         small. Counts stay on disk, and other elements are left.
     """
     adata: Any
     if is_zarr_folder(path):
         adata, left = open_stored_zarr(path)
         adata = adata if is_large_store(path, "X", "raw/X") else adata.to_memory()
-    elif for_scores or is_large(path, "X", "raw"):
-        adata, left = open_stored(path, for_scores=for_scores)
+    elif values_only or is_large(path, "X", "raw"):
+        adata, left = open_stored(path, values_only=values_only)
     else:
         adata, left = _read_with_notes(path)
     return Dataset(

@@ -161,7 +161,7 @@ def _read_zarr(path: Path, labels: LabelColumn) -> Predictions:
 
 
 def _read_h5ad(path: Path, labels: LabelColumn) -> Predictions:
-    data = open_stored(path, with_raw=False, for_scores=True)[0]
+    data = open_stored(path, with_raw=False, values_only=True)[0]
     return _from_adata(data, str(path), labels)
 
 

@@ -151,7 +151,7 @@ def is_large(path: Path, *slots: str) -> bool:
 
 
 def open_stored(
-    path: Path, *, with_raw: bool = True, for_scores: bool = False
+    path: Path, *, with_raw: bool = True, values_only: bool = False
 ) -> tuple[StoredData, tuple[str, ...]]:
     """Open an ``.h5ad`` file whose matrices stay on disk.
 
@@ -161,9 +161,9 @@ def open_stored(
         The file.
     with_raw
         Whether counts are wanted.
-    for_scores
-        Whether only what scores look at is wanted: of the notes those with rules and what
-        predictions say of themselves; X is then read into memory if it is small.
+    values_only
+        Whether only what scores and models look at is wanted: of the notes those with rules
+        and what predictions say of themselves; X is then read into memory if it is small.
 
     Returns
     -------
@@ -179,10 +179,10 @@ def open_stored(
     """
     with open_h5ad(path) as reader:
         obs, var = (reader.frame(slot, every=True)[0] for slot in ("obs", "var"))
-        uns = reader.uns(every=not for_scores, also=(MODEL_UNS, ORACLE_UNS))
+        uns = reader.uns(every=not values_only, also=(MODEL_UNS, ORACLE_UNS))
         raw_var = reader.raw_var() if with_raw and reader.matrix("raw") is not None else None
         element = reader.matrix("X")
-        hold = for_scores and not is_large(path, "X")
+        hold = values_only and not is_large(path, "X")
         x = None
         if element is not None:
             x = reader.needed(

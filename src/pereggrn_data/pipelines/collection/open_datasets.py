@@ -76,7 +76,7 @@ def open_dataset(
     dataset: str | Path | Dataset | AnnData,
     *,
     collection: str | None = None,
-    for_scores: bool = False,
+    values_only: bool = False,
 ) -> Dataset:
     """As :func:`load`, with the name and the hash that scores refer to.
 
@@ -85,7 +85,7 @@ def open_dataset(
 
     A name is looked up in the local collection, then among what has been
     fetched. A published dataset that has not been fetched is an error that
-    says how to fetch it. `for_scores`, only what scores look at is read.
+    says how to fetch it. With `values_only`, nothing but tables, rules and X is read.
     """
     if isinstance(dataset, Dataset):
         return dataset
@@ -95,13 +95,13 @@ def open_dataset(
     if found.found_in is FoundIn.EMBEDDED:
         return _embedded()
     if found.path is not None:
-        return read_dataset(found.path, given_as=str(dataset), for_scores=for_scores)
+        return read_dataset(found.path, given_as=str(dataset), values_only=values_only)
     file = found.files[TEST_FILE]
     sha256 = None if found.cached is None else require_recorded(found.cached, file)
     if sha256 is not None:
         # What was published, byte by byte: neither damaged nor a stranger's.
         take_for_fine(file)
-    read = read_dataset(file, sha256=sha256, for_scores=for_scores)
+    read = read_dataset(file, sha256=sha256, values_only=values_only)
     return _labelled(read, found.name, found.folder)
 
 
@@ -154,7 +154,7 @@ def find_dataset(
     *,
     elsewhere: Iterable[str | Path] = (),
     collection: str | None = None,
-    for_scores: bool = False,
+    values_only: bool = False,
 ) -> Dataset:
     """Find the dataset that a split was made of: by name, then at the path it was read from.
 
@@ -169,8 +169,8 @@ def find_dataset(
         More paths where it may be, under the same condition.
     collection
         Folder of the local collection.
-    for_scores
-        Whether only what scores look at is read.
+    values_only
+        Whether nothing but tables, rules and X is read.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def find_dataset(
         if file is not None:
             if candidate.cached is not None and recorded_sha256(candidate.cached, file) == sha256:
                 take_for_fine(file)
-            read = read_dataset(file, given_as=str(file), sha256=sha256, for_scores=for_scores)
+            read = read_dataset(file, given_as=str(file), sha256=sha256, values_only=values_only)
             return _labelled(read, name, folder)
         seen.append(what)
     # From here on, a file says where to look: a stranger may have written that.
@@ -193,7 +193,7 @@ def find_dataset(
         place = promised_file(guess, sha256) or promised_store(guess, sha256)
         if place is not None:
             read = _labelled(
-                read_dataset(place, given_as=str(place), for_scores=for_scores), name, folder
+                read_dataset(place, given_as=str(place), values_only=values_only), name, folder
             )
             if read.sha256 != sha256:
                 raise IntegrityError(f"{place} changed while it was read.")

@@ -131,7 +131,7 @@ def predict(
         if save_model is not None:
             check_can_save(Path(save_model), method, wanted.arguments)
     refuse_two_splits(split, split_options)
-    made = _divided(dataset, split, split_options, insist, collection)
+    made = _divided(dataset, split, split_options, insist, collection, values_only=program is None)
     sources = (*made.sources, *(user_path(p) for p in (split, model_file) if _is_path(p)))
     refuse_overwriting([save_model, output], sources)
     if output is not None and program is not None and program.keep is not None:
@@ -195,7 +195,10 @@ def _divided(
     options: SplitOptions | None,
     insist: str | Collection[str],
     collection: str | None,
+    *,
+    values_only: bool,
 ) -> SplitDataset:
+    # A program is handed all that the training file has; our models look at X and tables.
     if isinstance(dataset, SplitDataset):
         if split is None and options is None:
             return dataset
@@ -208,7 +211,7 @@ def _divided(
     if dataset is None:
         raise UsageError("It is not said what to predict.", expected="a dataset, or its split")
     chosen = read_split(Path(split)) if isinstance(split, (str, Path)) else split
-    opened = open_dataset(dataset, collection=collection)
+    opened = open_dataset(dataset, collection=collection, values_only=values_only)
     return divide(opened, chosen, options, insist=insist, collection=collection)
 
 

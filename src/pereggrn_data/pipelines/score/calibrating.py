@@ -111,7 +111,7 @@ def calibrate(
         divided = dataset
     else:
         named = read_split(Path(split)) if isinstance(split, (str, Path)) else split
-        opened = open_dataset(dataset, collection=collection, for_scores=True)
+        opened = open_dataset(dataset, collection=collection, values_only=True)
         divided = divide(opened, named, split_options, insist=insist, collection=collection)
     task = make_task(divided.prepared.adata, divided.split, train=divided.prepared.train)
     made = calibration_of(task, divided, rule, cells=cells, threads=threads, use_cache=use_cache)

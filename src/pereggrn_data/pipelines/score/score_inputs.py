@@ -99,7 +99,7 @@ def gather(
     label_column: LabelColumn | None = None,
     insist: str | Collection[str] = (),
     collection: str | None = None,
-    for_scores: bool = False,
+    values_only: bool = False,
 ) -> ScoreInputs:
     """Read predictions, and find the dataset and the split that they belong to.
 
@@ -119,8 +119,8 @@ def gather(
         Codes of findings of the dataset to pass over.
     collection
         Folder of the local collection.
-    for_scores
-        Whether only what scores look at is read of the dataset.
+    values_only
+        Whether nothing but tables, rules and X is read of the dataset.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def gather(
     given = one_step(read_any(predictions, label_column), step)
     require_perturbations(given)
     divided = dataset_and_split(
-        given, dataset, split, options, collection, insist, for_scores=for_scores
+        given, dataset, split, options, collection, insist, values_only=values_only
     )
     data = divided.prepared
     sides = [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
@@ -352,7 +352,7 @@ def dataset_and_split(
     collection: str | None,
     insist: str | Collection[str] = (),
     *,
-    for_scores: bool = False,
+    values_only: bool = False,
 ) -> SplitDataset:
     """Find both, and make sure that they belong together and that promises hold.
 
@@ -381,7 +381,7 @@ def dataset_and_split(
     chosen = _the_split(predictions, named, options)
     if chosen is not None:
         _refuse_other_training(predictions, chosen)
-    opened = _the_dataset(predictions, dataset, chosen, collection, for_scores=for_scores)
+    opened = _the_dataset(predictions, dataset, chosen, collection, values_only=values_only)
     return divide(opened, chosen, options, insist=insist, collection=collection)
 
 
@@ -447,10 +447,10 @@ def _the_dataset(
     split: Split | None,
     collection: str | None,
     *,
-    for_scores: bool,
+    values_only: bool,
 ) -> Dataset:
     if dataset is not None:
-        return open_dataset(dataset, collection=collection, for_scores=for_scores)
+        return open_dataset(dataset, collection=collection, values_only=values_only)
     if split is not None:
         origin = predictions.origin
         return find_dataset(
@@ -459,7 +459,7 @@ def _the_dataset(
             None if origin is None else origin.path,
             elsewhere=_elsewhere(predictions, split),
             collection=collection,
-            for_scores=for_scores,
+            values_only=values_only,
         )
     raise UsageError(
         f"{predictions.path} does not say which dataset it predicts.",

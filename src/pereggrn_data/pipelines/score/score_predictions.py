@@ -131,7 +131,7 @@ def score(
             label_column=wanted.label_column,
             insist=insist,
             collection=collection,
-            for_scores=True,
+            values_only=True,
         )
         return _scored(inputs, wanted, network, threads)
 
