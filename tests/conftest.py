@@ -30,6 +30,9 @@ SHARED_IS_HERE = (SHARED / "data").is_dir() and (SHARED / "golden").is_dir()
 SHARED_IS_EXPECTED = os.environ.get("PEREGGRN_EXPECT_SHARED") == "1"
 _skipped_although_expected: list[str] = []
 
+ASKED_FOR_BY = {"trial": "PEREGGRN_TRIALS", "installs": "PEREGGRN_SLOW_ADAPTERS"}
+"""Marks of tests that are for those who ask for them, and the variable that is 1 then."""
+
 
 def pytest_configure() -> None:
     """Set what the processes of the tests inherit.
@@ -44,8 +47,7 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # Trials are skipped because nobody asked for them, wherever the data are.
-    wanted = "shared" in report.keywords and "trial" not in report.keywords
+    wanted = "shared" in report.keywords and not set(ASKED_FOR_BY) & set(report.keywords)
     if SHARED_IS_EXPECTED and report.skipped and wanted:
         _skipped_although_expected.append(report.nodeid)
 
@@ -57,11 +59,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Thousands of damaged files, and every interruption, are for those who ask.
-    if os.environ.get("PEREGGRN_TRIALS") != "1":
-        for item in items:
-            if item.get_closest_marker("trial"):
-                item.add_marker(pytest.mark.skip(reason="PEREGGRN_TRIALS is not 1"))
+    for item in items:
+        for mark, variable in ASKED_FOR_BY.items():
+            if item.get_closest_marker(mark) and os.environ.get(variable) != "1":
+                item.add_marker(pytest.mark.skip(reason=f"{variable} is not 1"))
     if SHARED_IS_HERE:
         return
     skip = pytest.mark.skip(reason="needs the shared real data, which are not here")

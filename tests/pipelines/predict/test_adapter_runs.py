@@ -83,15 +83,6 @@ UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(
 """The user's own: packages of several gigabytes are not fetched again for a test."""
 
 
-def asked(function: Any) -> Any:
-    """Mark a test that installs gigabytes: it is run where somebody asks for it."""
-    skip = pytest.mark.skipif(
-        os.environ.get("PEREGGRN_SLOW_ADAPTERS") != "1",
-        reason="PEREGGRN_SLOW_ADAPTERS is not 1",
-    )
-    return pytest.mark.slow(skip(function))
-
-
 class Uv:
     """A stand-in that makes environments of the present one, and notes what it was told."""
 
@@ -317,7 +308,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
-@asked
+@pytest.mark.slow
+@pytest.mark.installs
 @pytest.mark.parametrize("name", [adapter.name for adapter in adapters()])
 def test_adapters_of_this_package_run(name: str, run: Any, fresh: Path) -> None:
     assert run("adapters", "check", name, "--yes")[0] == 0
@@ -326,7 +318,8 @@ def test_adapters_of_this_package_run(name: str, run: Any, fresh: Path) -> None:
     assert run("adapters", "check", name)[0] == 0
 
 
-@asked
+@pytest.mark.slow
+@pytest.mark.installs
 @pytest.mark.shared
 @pytest.mark.usefixtures("fresh")
 def test_gears_forecasts_real_cells(run: Any, shared: Path, tmp_path: Path) -> None:
