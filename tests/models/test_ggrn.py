@@ -490,7 +490,7 @@ def test_methods_take_arguments_and_seeds() -> None:
         ("ExtraTreesRegressor", {"random_state": "abc"}, "'random_state' parameter"),
     ],
 )
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_bad_values_of_arguments_are_said_once(
     method: str, arguments: dict[str, Any], said: str, jobs: int
 ) -> None:

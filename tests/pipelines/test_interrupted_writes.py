@@ -187,9 +187,8 @@ def test_all_or_nothing(
         assert left == names, "nothing is left of the run before"
 
 
-@pytest.mark.parametrize(
-    "every", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.trial))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.trial)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fetch_is_complete_or_not_there(
     run: Run, place: Path, kind: str, *, every: bool

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import pereggrn_data
 from pereggrn_data.loaders.files.anndata_files import Dataset, content_sha256
@@ -65,6 +66,7 @@ def test_matched_to_its_initial_state_the_true_network_serves_best() -> None:
     assert (errors["true"] < 0.97 * others).all(), errors
 
 
+@pytest.mark.slow
 def test_in_a_steady_state_no_network_is_best() -> None:
     """After one step from random states no state is steady, so regulators say little.
 
