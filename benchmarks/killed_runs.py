@@ -1,8 +1,9 @@
 """Kill a run of an experiment at random moments, go on, and compare with one that was not killed.
 
 ``python benchmarks/killed_runs.py [TIMES]``, by default 10. Each time, ``pereggrn-eval run``
-is ended by SIGKILL after a random part of the time that a whole run takes, and started
-again; the tables must be the same to the last byte. The last line says how often they were.
+is ended by SIGKILL in the middle of a random condition, or before the first, and started
+again; the tables must be the same to the last byte, and nothing that was finished may be done
+again. The last line says how often that was so.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ PROGRAM = [
 METADATA = {
     "unique_id": "killed",
     "nickname": "killed",
-    "readme": "Two methods on two splits of the embedded dataset.",
+    "readme": "Three methods on two splits of the embedded dataset.",
     "question": "?",
     "is_active": True,
     "factor_varied": "regression_method",
     "perturbation_dataset": "demo",
-    "regression_method": ["mean", "RidgeCV"],
+    "regression_method": ["mean", "median", "RidgeCV"],
     "data_split_seed": [0, 1],
 }
 
@@ -56,6 +57,11 @@ def started(folder: Path, output: str, *more: str) -> subprocess.Popen[bytes]:
     )
 
 
+def finished(folder: Path) -> int:
+    """Return how many conditions have their done-file."""
+    return len(list(folder.glob("conditions/*/done.json")))
+
+
 def main() -> None:
     """Kill and go on as often as is asked for, and say how often the tables were the same."""
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 10
@@ -63,19 +69,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "killed.json").write_text(json.dumps(METADATA), "utf-8")
-        began = time.perf_counter()
-        assert started(folder, "whole").wait() == 0
-        whole = time.perf_counter() - began
+        process = started(folder, "whole")
+        ends: list[float] = []
+        while process.poll() is None:
+            if finished(folder / "whole") > len(ends):
+                ends.append(time.perf_counter())
+            time.sleep(0.005)
+        assert process.returncode == 0
+        number = finished(folder / "whole")
+        each = (ends[-1] - ends[0]) / max(len(ends) - 1, 1)
         wanted = hashes(folder / "whole")
         same = 0
         for k in range(times):
             output = f"killed_{k}"
             process = started(folder, output)
-            moment = chance.uniform(0.1, 0.95) * whole
-            time.sleep(moment)
+            after = chance.randrange(number)
+            while finished(folder / output) < after and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0, 1) * each)
             process.send_signal(signal.SIGKILL)
             process.wait()
-            kept = len(list((folder / output).glob("conditions/*/done.json")))
+            kept = finished(folder / output)
             again = started(folder, output, "--json")
             text = again.communicate()[0]
             assert again.returncode == 0
@@ -83,7 +97,11 @@ def main() -> None:
             is_same = hashes(folder / output) == wanted and states.count("kept") == kept
             same += is_same
             said = "the same" if is_same else "DIFFERENT"
-            print(f"killed after {moment:.1f} of {whole:.1f} s: {kept} of 4 kept, tables {said}")
+            redone = states.count("done")
+            print(
+                f"killed with {kept} of {number} finished: {redone} done then, tables {said}",
+                flush=True,
+            )
             shutil.rmtree(folder / output)
     print(f"the same: {same} of {times}")
 
