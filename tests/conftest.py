@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 # A loaded machine is no reason to fail: examples may take as long as they do.
+# Every run draws others, so that few in each are many in time.
 settings.register_profile(
-    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "here",
+    deadline=None,
+    max_examples=200 if os.environ.get("PEREGGRN_TRIALS") == "1" else 40,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
 settings.load_profile("here")
 
