@@ -7,7 +7,7 @@ This is the one place where a method is added. The command line, the table in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -346,8 +346,15 @@ def method_names() -> tuple[str, ...]:
     return tuple(method.name for method in METHODS)
 
 
-def get_method(name: str) -> Method:
+def get_method(name: str, *, besides: Sequence[str] = ()) -> Method:
     """Return a method by its name or one of its aliases.
+
+    Parameters
+    ----------
+    name
+        Of the method.
+    besides
+        What else might have been meant, for the message.
 
     Raises
     ------
@@ -358,7 +365,7 @@ def get_method(name: str) -> Method:
         if name == method.name or name in method.aliases:
             return method
     raise UnknownNameError(
-        "method", name, method_names(), fix="`pereggrn-eval models` lists them all."
+        "method", name, [*method_names(), *besides], fix="`pereggrn-eval models` lists them all."
     )
 
 

@@ -25,6 +25,7 @@ from pereggrn_data.core.errors import (
     MissingExtraError,
     MissingFileError,
     NetworkError,
+    UnknownNameError,
     UsageError,
 )
 from pereggrn_data.loaders.program import Finished, environments
@@ -290,6 +291,12 @@ def test_adapters_are_listed_found_and_checked(mine: str, run: Any) -> None:
     code, _, err = run("adapters", "path", "gear")
     assert code == 2
     assert "did you mean gears" in err
+
+
+def test_a_misspelt_adapter_is_told_the_right_name() -> None:
+    with pytest.raises(UnknownNameError, match="gearz") as caught:
+        pereggrn_data.predict("demo", "gearz")
+    assert "did you mean gears" in str(caught.value)
 
 
 def test_an_adapter_is_a_program_as_others_are() -> None:

@@ -28,6 +28,7 @@ from pereggrn_data.models import Forecast, Progress, check_steps, get_method
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.predict.adapter_runs import (
     adapter_named,
+    adapters,
     check_adapter_choices,
     is_adapter,
     require_adapter,
@@ -127,7 +128,7 @@ def predict(
         check_adapter_choices(program.adapter, wanted)
         require_adapter(program.adapter)
     if program is None and model_file is None:
-        method = get_method(wanted.model)
+        method = get_method(wanted.model, besides=[adapter.name for adapter in adapters()])
         if save_model is not None:
             check_can_save(Path(save_model), method, wanted.arguments)
     refuse_two_splits(split, split_options)
