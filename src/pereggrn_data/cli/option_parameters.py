@@ -100,6 +100,28 @@ class OptionGroup:
                 self._refuse(needed, [name for name in said if self.shown[name].needs == needed])
         return {name: self._value(self.shown[name], value) for name, value in said.items()}
 
+    def arguments(self, said: Mapping[str, Any], without: Sequence[str] = ()) -> list[str]:
+        """Return what to type for values that were `read`.
+
+        Parameters
+        ----------
+        said
+            The values of the fields; of those with ``parse``, as they were typed.
+        without
+            Fields that are left out.
+        """
+        typed: list[str] = []
+        for name, value in said.items():
+            if name in without:
+                continue
+            flag = self.flags(self.shown[name])[0]
+            if isinstance(value, bool):
+                typed.append(flag)
+            else:
+                for one in value if isinstance(value, (list, tuple)) else (value,):
+                    typed += [flag, str(one)]
+        return typed
+
     def _value(self, about: Option, value: Any) -> Any:
         if about.kind is bool:
             return not about.default

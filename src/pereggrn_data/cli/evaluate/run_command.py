@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +28,9 @@ _OF_ONE_FILE = (*OF_READING, "calibration", "network", "name")
 
 _PAGES = (".html", ".htm")
 """Endings of reports, which may lie anywhere."""
+
+_NOT_OF_TASKS = ("jobs", "dry_run", "blocks")
+"""Options of runs that mean nothing to a task of an array, which does one condition."""
 
 GROUPS = (
     OptionGroup(RunOptions),
@@ -78,13 +81,14 @@ def run_command(
     from pereggrn_data.pipelines.experiment import on_cluster, run
 
     if plan is not None:
-        if report is not None:
-            raise UsageError(
-                "--report makes no difference to --plan, which runs nothing.",
-                fix="run the experiment with --report when the script is done: what is finished "
-                "is kept.",
-            )
-        _print_plan(plan, said, experiment, output, force, insist, collection)
+        useless = {
+            "--report": report is not None,
+            "--scheduler": scheduler != "local",
+            "--scheduler-options": scheduler_options is not None,
+            "--json": as_json,
+            **{f"--{n.replace('_', '-')}": n in said.of(RunOptions) for n in _NOT_OF_TASKS},
+        }
+        _print_plan(plan, said, experiment, output, force, insist, collection, useless)
         return
     options = RunOptions(**said.of(RunOptions))
     with _progress(options.dry_run) as told:
@@ -166,25 +170,28 @@ def _print_plan(
     force: bool,
     insist: list[str] | None,
     collection: str | None,
+    useless: Mapping[str, bool],
 ) -> None:
-    from pereggrn_data.core.options import options_of
     from pereggrn_data.pipelines.experiment import array_script, lay_out, read_experiment
 
+    for flag in (flag for flag, was_said in useless.items() if was_said):
+        raise UsageError(
+            f"{flag} makes no difference to --plan, which runs nothing.",
+            fix="leave it out. What the script has finished is kept, and a run after it goes on "
+            "from there.",
+        )
     read = read_experiment(experiment, force=force, collection=collection)
     conditions = lay_out(read, collection=collection)
-    of_run = said.of(RunOptions)
-    numbers = of_run.get("only") or range(len(conditions))
+    options = RunOptions(**said.of(RunOptions))
     arguments = [str(experiment.resolve())]
     arguments += ["-o", str((output or Path(f"{read.name}_run")).resolve())]
-    for cls in (RunOptions, ScoreOptions):
-        for name, value in said.of(cls).items():
-            if name in ("only", "jobs", "dry_run"):
-                continue
-            flag = options_of(cls)[name].flags[0]
-            arguments += [flag] if isinstance(value, bool) else [flag, str(value)]
+    for group in GROUPS:
+        arguments += group.arguments(said.of(group.options), without=("only",))
     arguments += ["--force"] if force else []
     for code in insist or ():
         arguments += ["--insist", code]
     if collection is not None:
         arguments += ["--collection", str(Path(collection).resolve())]
-    emit(array_script(plan, list(numbers), arguments).removesuffix("\n"))
+    numbers = options.asked_for(len(conditions))
+    script = array_script(plan, numbers, arguments, threads=options.threads)
+    emit(script.removesuffix("\n"))

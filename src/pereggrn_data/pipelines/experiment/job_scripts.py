@@ -10,7 +10,9 @@ from pereggrn_data.core.errors import UnknownNameError
 PLANS = ("slurm-array",)
 
 
-def array_script(plan: str, numbers: Sequence[int], arguments: Sequence[str]) -> str:
+def array_script(
+    plan: str, numbers: Sequence[int], arguments: Sequence[str], *, threads: int = 1
+) -> str:
     """Return a script that runs each condition as a task of its own.
 
     Parameters
@@ -21,6 +23,8 @@ def array_script(plan: str, numbers: Sequence[int], arguments: Sequence[str]) ->
         Of the conditions.
     arguments
         Of ``pereggrn-eval run``, without those that choose conditions.
+    threads
+        Of linear algebra in each task, which is given as many processors.
 
     Raises
     ------
@@ -34,7 +38,7 @@ def array_script(plan: str, numbers: Sequence[int], arguments: Sequence[str]) ->
         "#!/bin/sh",
         "#SBATCH --job-name=pereggrn",
         f"#SBATCH --array={_ranges(numbers)}",
-        "#SBATCH --cpus-per-task=1",
+        f"#SBATCH --cpus-per-task={threads}",
         "#SBATCH --mem=8G",
         "#SBATCH --time=04:00:00",
         "# Each task does one condition. What is finished is kept, so the script can be",

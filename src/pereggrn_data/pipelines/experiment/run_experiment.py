@@ -192,7 +192,7 @@ def run(
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(experiment, force=force, collection=collection)
     conditions = lay_out(experiment, collection=collection)
-    numbers = _asked_for(wanted, len(conditions))
+    numbers = wanted.asked_for(len(conditions))
     folder = _folder(experiment, output)
     notes = tuple(str(f) for f in (*experiment.warnings, *conditions.notes))
     changes = tuple(_changes(folder, conditions.to_csv()))
@@ -250,17 +250,6 @@ def _report_path(report: str | Path, options: RunOptions) -> Path:
     from pereggrn_data.pipelines.report import check_report_path
 
     return check_report_path(user_path(report))
-
-
-def _asked_for(options: RunOptions, n: int) -> tuple[int, ...]:
-    if options.only is None:
-        return tuple(range(n))
-    absent = [number for number in options.only if number >= n or number < 0]
-    if absent:
-        raise UsageError(
-            f"There is no condition {absent[0]}.", expected=f"numbers from 0 to {n - 1}"
-        )
-    return tuple(options.only)
 
 
 def _folder(experiment: Experiment, output: str | Path | None) -> Path:

@@ -116,3 +116,20 @@ class RunOptions:
         if self.only is not None:
             numbers = self.only if isinstance(self.only, (list, tuple)) else (self.only,)
             object.__setattr__(self, "only", tuple(map(int, numbers)))
+
+    def asked_for(self, n: int) -> tuple[int, ...]:
+        """Return the numbers of the conditions that are asked for, of `n` that there are.
+
+        Raises
+        ------
+        UsageError
+            If one of them is not there.
+        """
+        if self.only is None:
+            return tuple(range(n))
+        absent = [number for number in self.only if not 0 <= number < n]
+        if absent:
+            raise UsageError(
+                f"There is no condition {absent[0]}.", expected=f"numbers from 0 to {n - 1}"
+            )
+        return tuple(self.only)
