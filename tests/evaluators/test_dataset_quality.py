@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from scipy import sparse
 from scipy.stats import pearsonr, spearmanr, ttest_ind
 
 from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.resources import Resources
+from pereggrn_data.core.row_blocks import StoredMatrix
 from pereggrn_data.evaluators import quality
+from pereggrn_data.loaders.files.matrices.stored_data import open_stored
 
 GENES = ["A", "B", "C", "D"]
 LABELS = ["ctrl", "ctrl", "ctrl", "ctrl", "A", "A", "B", "B", "Z", "A,B"]
@@ -122,3 +128,31 @@ def test_what_cannot_be_computed_is_missing_and_said() -> None:
     assert np.isnan(value["correlation of replicates, median"])
     with pytest.raises(InvalidDataError, match="nothing to compare"):
         quality(X[:4], obs().iloc[:4], GENES, ["A"])
+
+
+@pytest.mark.parametrize("as_kept", [np.asarray, sparse.csr_matrix])
+def test_a_matrix_in_a_file_gives_the_same_in_few_readings(
+    as_kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the number of groups, each part of a table takes one reading."""
+    random = np.random.default_rng(1)
+    labels = np.repeat(["ctrl", *GENES], 12)
+    genes = [*GENES, *(f"G{i}" for i in range(16))]
+    x = np.where(random.random((60, 20)) < 0.5, random.normal(3, 1, (60, 20)), 0)
+    names = [f"c{i}" for i in range(60)]
+    table = pd.DataFrame({"perturbation": labels, "perturbation_type": "knockout"}, index=names)
+    table["is_control"] = table["perturbation"] == "ctrl"
+    table["cell_type"] = np.tile(["x", "y", "z"], 20)
+    table.loc[table["is_control"] & (table["cell_type"] == "z"), "cell_type"] = "x"
+    table = table.iloc[random.permutation(60)]
+    file = tmp_path / "data.h5ad"
+    AnnData(as_kept(x), obs=table, var=pd.DataFrame(index=genes)).write_h5ad(file)
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    stored = open_stored(file)[0].X
+    readings = []
+    read = StoredMatrix.blocks
+    monkeypatch.setattr(StoredMatrix, "blocks", lambda self: readings.append(1) or read(self))
+    found = quality(stored, table, genes, GENES).tables
+    assert len(readings) <= 6
+    for name, expected in quality(x, table, genes, GENES).tables.items():
+        pd.testing.assert_frame_equal(found[name], expected)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import MEASURED
+from pereggrn_data.core.resources import limited
 from pereggrn_data.evaluators import quality
 from pereggrn_data.loaders.files import check_writable, write_text
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators import Quality
 
 
+@limited
 def qc(
     dataset: Any, *, seed: int = 0, collection: str | None = None, insist: Collection[str] = ()
 ) -> Quality:
@@ -33,6 +35,8 @@ def qc(
         Folder of a local collection.
     insist
         Findings of `validate` in spite of which it is used.
+    memory
+        {memory}
 
     Returns
     -------
@@ -46,7 +50,7 @@ def qc(
     InvalidDataError
         If it cannot be used, or has no controls or nothing else.
     """
-    opened = open_dataset(dataset, collection=collection)
+    opened = open_dataset(dataset, collection=collection, values_only=True)
     doubts = require_usable(opened, insist=insist)
     adata = opened.adata
     measured = np.asarray(adata.uns[MEASURED]).ravel()
