@@ -111,7 +111,9 @@ def discrimination(
         ]  # fmt: skip
         return np.concatenate(alone) if alone else np.empty(0)
     if left_out is not None:
-        predicted, candidates = predicted[:, ~left_out], candidates[:, ~left_out]
+        # Not by an index, which would lay columns one after the other: cdist copies these.
+        predicted = predicted.compress(~left_out, axis=1)
+        candidates = candidates.compress(~left_out, axis=1)
     if n < 2 or candidates.shape[1] < 2:
         return np.full(len(predicted), np.nan)
     if conventions == Conventions("l1") and _is_own(predicted, candidates, own):
