@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from service_fixtures import archives, cache_folder, command, serve  # noqa: F401
+from service_fixtures import archives, cache_folder, command, run, serve  # noqa: F401
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -95,6 +95,13 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch, users_cache: Path) -> None:
     monkeypatch.delenv("PEREGGRN_COLLECTION", raising=False)
     monkeypatch.delenv("PEREGGRN_CACHE", raising=False)
     monkeypatch.delenv("PEREGGRN_BASE_URL", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell cell labels by few trees: most scores are made for something else."""
+    if request.node.get_closest_marker("whole_forest") is None:
+        monkeypatch.setattr("pereggrn_data.evaluators.metrics.profile_metrics.N_TREES", 5)
 
 
 @pytest.fixture

@@ -31,8 +31,11 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 def main() -> None:
     folder = sys.argv[1]
-    import anndata  # noqa: F401 - before the disk is full
+    import pereggrn_data
 
+    # Before the disk is full, and once for all children.
+    for verb in ("split", "predict", "score"):
+        getattr(pereggrn_data, verb)
     from pereggrn_data.loaders.files import writing
     from pereggrn_data.loaders.remote import HttpSettings
     from pereggrn_data.pipelines.collection import service

@@ -1,4 +1,4 @@
-"""Fixtures for tests that need the local server; a plugin, loaded by conftest.py."""
+"""Fixtures that run commands, and the local server for them; a plugin, loaded by conftest.py."""
 
 from __future__ import annotations
 
@@ -74,13 +74,35 @@ def command(
 
     def run(*arguments: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["pereggrn-data", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as left:
-            code = int(left.code or 0)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return ran(main, capsys)
 
     return run
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `pereggrn-eval` in this process and in an empty folder."""
+    from pereggrn_data.cli.evaluate.evaluate_app import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *map(str, arguments)])
+        done = ran(main, capsys)
+        return done.code, done.out, done.err
+
+    return call
+
+
+def ran(main: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> Ran:
+    """Call a console script, and return what it printed and its exit code."""
+    capsys.readouterr()
+    code = 0
+    try:
+        main()
+    except SystemExit as left:
+        code = int(left.code or 0)
+    captured = capsys.readouterr()
+    return Ran(code, captured.out, captured.err)

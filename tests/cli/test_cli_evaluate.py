@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.pipelines.split import splitting as split_pipeline
 
@@ -26,26 +25,6 @@ def refuse_constants(constant: str) -> Any:
 
 def strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse_constants)
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Any:
-    """Run the program in this process and in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *arguments])
-        code = 0
-        try:
-            evaluate_app.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def fill(folder: Path) -> Path:
@@ -101,6 +80,7 @@ def test_metrics(run: Any) -> None:
     assert printed == [strict(json.dumps(m.describe())) for m in METRICS.values()]
 
 
+@pytest.mark.whole_forest
 def test_demo(run: Any, tmp_path: Path) -> None:
     code, out, err = run("demo", "-o", "d")
     assert code == 0

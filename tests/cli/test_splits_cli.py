@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pereggrn_data.cli.evaluate import evaluate_app as evaluate
 from pereggrn_data.core.options import options_of
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES
 from pereggrn_data.pipelines.split import SplitOptions
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Any:
-    """Run the program in this process and in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *map(str, arguments)])
-        code = 0
-        try:
-            evaluate.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def fill(folder: str | Path) -> Path:
@@ -98,7 +76,7 @@ def test_split_check_and_score(run: Any, kind: str) -> None:
     code, out, _ = run("split", "--check", "task/split.json", "mine/test.h5ad")
     assert code == 0
     assert "valid" in out
-    code, out, err = run("score", fill("task"), "--json")
+    code, out, err = run("score", fill("task"), "--json", "--no-calibration", "--draws", "300")
     assert code == 0, err
     summary = json.loads(out)
     assert summary["n_scored"] == summary["n_expected"] > 0

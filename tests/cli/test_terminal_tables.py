@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,16 @@ def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == ""
 
 
+@cache
+def on_wide_terminal(words: str) -> str:
+    return on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, 1000)
+
+
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize("words", ["metrics", "models", "predict --help", "score -h"])
 def test_commands_on_a_terminal(words: str, columns: int) -> None:
     shown = on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, columns)
-    whole = on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, 1000)
+    whole = on_wide_terminal(words)
     assert max(map(len, shown.splitlines())) <= columns or "--help" in words or "-h" in words
     shown = re.sub(r"Not shown, for lack of\s.*?shows\s+all\.", "", shown, flags=re.DOTALL)
     kept = [line for line in shown.splitlines() if "──" not in line]
@@ -98,7 +104,7 @@ def test_scores_have_a_line_each_in_80_columns(tmp_path: Path, calibration: str)
     template.write_h5ad(tmp_path / "p.h5ad")
     shown = on_terminal(
         "pereggrn_data.cli.evaluate.evaluate_app",
-        f"score {tmp_path}/p.h5ad -o {tmp_path}/s{calibration}",
+        f"score {tmp_path}/p.h5ad -o {tmp_path}/s --draws 300{calibration}",
         80,
     )
     table = shown.split("groups scored\n")[1].split("\n\n")[0].splitlines()

@@ -28,7 +28,8 @@ from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import Task, make_task
 from pereggrn_data.loaders.files.anndata_files import read_h5ad
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.whole_forest]
+
 
 # Relative and absolute tolerances of golden/tools/compare_to_golden.py.
 _SUMS = dict.fromkeys(["mae", "mse", "mse_top_20", "mse_top_100", "mse_top_200"], (1e-5, 1e-6))

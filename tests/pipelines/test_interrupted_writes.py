@@ -129,7 +129,7 @@ VERBS = ("split", "split over another", "score", "predict")
 KINDS = ("kill", "full")
 CASES = [
     ("split over another", "full", False),
-    ("predict", "kill", False),
+    pytest.param("predict", "kill", False, marks=pytest.mark.slow),
     *(
         pytest.param(verb, kind, True, marks=(pytest.mark.slow, pytest.mark.trial))
         for verb, kind in itertools.product(VERBS, KINDS)

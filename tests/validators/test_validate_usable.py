@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from quick_scores import quick_score as score
 from scipy import sparse
 
 from pereggrn_data import check_split, load, predict, validate
@@ -19,7 +20,6 @@ from pereggrn_data.core.format import OPTIONAL_GROUP_COLUMNS
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.loaders.files.anndata_files import Dataset, plain_frame
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
-from pereggrn_data.pipelines.score.score_predictions import score
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split
 from pereggrn_data.validators.rules import CAN_INSIST, RULES, Use

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 
 import pereggrn_data
-from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.core.errors import (
     InvalidDataError,
     MissingFileError,
@@ -31,7 +30,6 @@ from pereggrn_data.pipelines.compare import (
 )
 from pereggrn_data.pipelines.compare.line_up import known_parts
 from pereggrn_data.pipelines.compare.scored_runs import ScoredRun
-from pereggrn_data.pipelines.score import score
 from pereggrn_data.pipelines.split import SplitDataset, split
 
 ABOUT = About("ridge", "1.0", "https://example.org/ridge", "python ridge.py")
@@ -380,19 +378,6 @@ class TestSubmission:
 
 
 class TestCommands:
-    @pytest.fixture
-    def run(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-        def call(*arguments: object) -> tuple[int, str, str]:
-            monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *map(str, arguments)])
-            code = 0
-            try:
-                evaluate_app.main()
-            except SystemExit as leaving:
-                code = int(leaving.code or 0)
-            return (code, *capsys.readouterr())
-
-        return call
-
     def test_compare(self, run: Any, runs: dict[str, Path], tmp_path: Path) -> None:
         paths = named(good=runs["good"], bad=runs["bad"])
         code, out, err = run("compare", *paths, "-o", tmp_path / "t.csv")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score as score
 
 import pereggrn_data
 from pereggrn_data.core.errors import (
@@ -18,7 +19,6 @@ from pereggrn_data.core.errors import (
     UsageError,
 )
 from pereggrn_data.pipelines.predict import predict
-from pereggrn_data.pipelines.score import score
 from pereggrn_data.pipelines.split import SplitDataset, split, split_folds
 
 

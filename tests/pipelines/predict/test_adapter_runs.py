@@ -19,7 +19,6 @@ import pytest
 import pereggrn_data
 from pereggrn_data import Program
 from pereggrn_data.adapters import adapters
-from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.core.errors import (
     InvalidDataError,
     MissingExtraError,
@@ -115,21 +114,6 @@ def mine(uv: Uv, tmp_path: Path) -> str:
     path.write_text(PROGRAM)
     (tmp_path / "mine_adapter.py.lock").write_text("anndata==0.12.7 --hash=sha256:0\n")
     return str(path)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *arguments])
-        code = 0
-        try:
-            evaluate_app.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

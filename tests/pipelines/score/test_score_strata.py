@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import anndata
@@ -10,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators import PREDICTIONS
 from pereggrn_data.loaders.files import Dataset
@@ -157,24 +155,11 @@ def test_kinds_of_targets_by_hand() -> None:
     )
 
 
-def test_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pereggrn-eval", *arguments])
-        code = 0
-        try:
-            evaluate_app.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        return (code, *capsys.readouterr())
-
+def test_command(run: Any) -> None:
     template = split("demo").template
     template.X[:] = 1.0 + np.arange(template.n_vars) / 100
     template.write_h5ad("p.h5ad")
-    plain = ("score", "p.h5ad", "--no-scale-check")
+    plain = ("score", "p.h5ad", "--no-scale-check", "--no-calibration", "--draws", "300")
     code, out, _ = run(*plain, "--show", "2", "--show-metric", "mse")
     assert code == 0
     assert "worst by mse" in out

@@ -10,11 +10,11 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+from quick_scores import quick_score as score
 
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.loaders.files import sha256_of_file, write_text, written_together
 from pereggrn_data.pipelines.predict import predict
-from pereggrn_data.pipelines.score import score
 from pereggrn_data.pipelines.split import SplitDataset, check_split, split
 from pereggrn_data.pipelines.split import split_dataset as writing
 

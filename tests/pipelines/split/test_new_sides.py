@@ -10,6 +10,7 @@ from typing import Any
 import anndata
 import numpy as np
 import pytest
+from quick_scores import quick_score
 
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
@@ -132,7 +133,7 @@ class TestValidation:
 
     def test_signatures_differ(self) -> None:
         made = [split("demo", num_genes=30, validation_fraction=f) for f in (0.0, 0.3)]
-        reports = [pereggrn_data.score(predict(m, "mean"), calibrate=False) for m in made]
+        reports = [quick_score(predict(m, "mean"), calibrate=False) for m in made]
         parts = [set(r.signature.split("|")) for r in reports]
         assert [p.split(":")[0] for p in parts[1] - parts[0]] == ["train"]
 
@@ -189,7 +190,7 @@ class TestCellType:
             insist=CAN_INSIST,
         )  # fmt: skip
         forecast = predict(made, "RidgeCV")
-        report = pereggrn_data.score(forecast)
+        report = quick_score(forecast)
         assert report.n_scored == report.n_expected == 4
         assert set(report.metrics["mae"].baselines) == {"mean", "median", "transferred"}
         columns = Contexts(made.test_perturbations, np.zeros(1, int), 1, ["cell_type"]).columns
@@ -224,7 +225,7 @@ class TestSeen:
         made.write(tmp_path)
         written = json.loads((tmp_path / "split.json").read_text())
         assert written["seen"] == dict(made.split.seen)
-        report = pereggrn_data.score(predict(made, "mean"))
+        report = quick_score(predict(made, "mean"))
         strata = {s["stratum"] for s in report.strata if s["by"] == "targets"}
         assert strata == {f"double {seen}" for seen in written["seen"].values()}
         written["seen"]["A,D"] = "seen2"

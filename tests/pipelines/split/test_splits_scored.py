@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quick_scores import quick_score as score
 from scipy import sparse
 
 import pereggrn_data
@@ -31,7 +32,6 @@ from pereggrn_data.loaders.files.anndata_files import (
     write_h5ad,
 )
 from pereggrn_data.loaders.files.split_files import read_split, read_test_set, write_split
-from pereggrn_data.pipelines.score.score_predictions import score
 from pereggrn_data.pipelines.split import SplitOptions
 from pereggrn_data.pipelines.split.split_check import check_split
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
