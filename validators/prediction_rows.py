@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.util import hash_array
 
 from pereggrn_data.core.arrays import Bools
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
@@ -245,7 +246,7 @@ def check_repeated(
     matrix: Any,
     rows: npt.NDArray[np.intp],
     named: npt.NDArray[np.bool_],
-    prints: npt.NDArray[np.float64] | None = None,
+    prints: npt.NDArray[np.uint64] | None = None,
 ) -> Iterator[Finding]:
     """Count rows that repeat another row of the same key, value by value.
 
@@ -265,8 +266,8 @@ def check_repeated(
     named
         (rows,) which rows are the first that is named after its test observation.
     prints
-        (rows, any) numbers that are equal for equal rows, so that only rows with equal
-        numbers are looked at.
+        (rows,) hashes that are equal for equal rows, so that only rows with equal hashes are
+        looked at.
     """
     of_row, known = pd.factorize(keys)
     predicted = np.bincount(of_row, minlength=len(known))
@@ -274,8 +275,8 @@ def check_repeated(
     observations = np.bincount(of_observation[of_observation >= 0], minlength=len(known))
     suspect = np.flatnonzero((predicted != observations)[of_row] & ~named)
     if prints is not None and len(suspect):
-        table = pd.DataFrame(prints[suspect]).assign(of=of_row[suspect])
-        suspect = suspect[table.duplicated(keep=False).to_numpy(bool)]
+        own = prints[suspect] ^ hash_array(of_row[suspect])
+        suspect = suspect[pd.Series(own).duplicated(keep=False).to_numpy(bool)]
     seen: set[tuple[int, bytes]] = set()
     repeated = []
     digests = _digests(matrix, rows[suspect])

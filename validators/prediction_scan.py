@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pandas.util import hash_array
 from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
-from pereggrn_data.core.row_blocks import Values, dense_values, each_block
+from pereggrn_data.core.row_blocks import VALUES_IN_CACHE, Values, dense_values, each_block
 from pereggrn_data.validators.matrix import LARGEST_NUMBER
 
 _SAMPLED_VALUES = 4_000_000
@@ -72,7 +73,8 @@ class PredictionScan:
     n_sampled
         How many values :attr:`sample` was taken from.
     prints
-        (rows, 3) smallest, largest and summed value of each row: equal rows have equal ones.
+        (rows,) a hash of the smallest, largest and summed value of each row: equal rows have
+        equal ones.
     """
 
     def __init__(self, rows: int, genes: int, limit: float = np.inf) -> None:
@@ -83,11 +85,12 @@ class PredictionScan:
         self.bad_genes = np.zeros(genes, dtype=bool)
         self.constant = np.zeros(rows, dtype=bool)
         self.zero = np.zeros(rows, dtype=bool)
-        self.prints = np.full((rows, 3), np.nan)
+        self.prints = np.zeros(rows, dtype=np.uint64)
         self.n_negative = 0
         self.n_outliers = 0
         self._first_bad: list[tuple[int, int]] = []
         self._outliers: list[tuple[int, int, float]] = []
+        self._levels: list[tuple[Ints, Floats]] = []
         self._sum = np.zeros(genes)
         self._negative_sum = 0.0
         self._ends = _End(genes, 1), _End(genes, -1)
@@ -105,9 +108,9 @@ class PredictionScan:
     def of(cls, matrix: Any, limit: float = np.inf) -> PredictionScan:
         """Go through a whole matrix, (rows, genes)."""
         rows, genes = matrix.shape
-        made = cls(rows, genes, limit)
+        made, every = cls(rows, genes, limit), np.arange(rows)
         for block in each_block(matrix):
-            made.add(np.arange(matrix.shape[0])[block.rows], block.values)
+            made.add(every[block.rows], block.values)
         return made
 
     def add(self, rows: Ints, values: Values, sums: Floats | None = None) -> None:
@@ -127,8 +130,8 @@ class PredictionScan:
         if sparse.issparse(values) and not values.has_canonical_format:
             values = values.copy()
             values.sum_duplicates()
-        low, high = (_of_rows(values, which) for which in ("min", "max"))
-        self.prints[rows] = np.column_stack([low, high, _row_sums(values)])
+        low, high, total = _facts_of_rows(values)
+        self.prints[rows] = _prints(low, high, total)
         bad = ~((low >= -LARGEST_NUMBER) & (high <= LARGEST_NUMBER))
         if bad.any():
             self._note_bad(rows, np.flatnonzero(bad), values)
@@ -137,6 +140,8 @@ class PredictionScan:
         constant = low == high
         self.constant[rows] = constant
         self.zero[rows] = constant & (low == 0)
+        if constant.any():
+            self._levels.append((rows[constant], low[constant]))
         self._ends[0].add(values, high.max())
         # How often the smallest value occurs means something only where it is negative.
         self._ends[1].add(values, low.min(), counted=low.min() < 0)
@@ -225,6 +230,14 @@ class PredictionScan:
         return ~self.constant
 
     @property
+    def levels(self) -> tuple[Ints, Floats]:
+        """(constant,) positions of the rows with one value for all genes, and their values."""
+        if not self._levels:
+            return np.zeros(0, dtype=np.intp), np.zeros(0)
+        rows, values = zip(*self._levels, strict=True)
+        return np.concatenate(rows), np.concatenate(values)
+
+    @property
     def mean(self) -> Floats:
         """(genes,) mean of the rows that vary."""
         n = int(np.count_nonzero(self.varied))
@@ -280,17 +293,39 @@ class PredictionScan:
         return found if found[1][0] < 0 else found[:1]
 
 
-def _of_rows(values: Values, which: str) -> npt.NDArray[Any]:
-    found: Any = getattr(values, which)(axis=1)
-    return np.asarray(found.toarray() if sparse.issparse(found) else found).ravel()
+def _facts_of_rows(values: Values) -> tuple[Floats, Floats, Floats]:
+    """Return the smallest, largest and summed value of each row."""
+    if sparse.issparse(values):
+        return _facts_of_sparse_rows(values)
+    found = np.empty((3, values.shape[0]))
+    step = max(VALUES_IN_CACHE // values.shape[1], 1)
+    for start in range(0, values.shape[0], step):
+        # Values are gone through three times while they are still in the cache.
+        part, own = values[start : start + step], found[:, start : start + step]
+        own[0], own[1], own[2] = part.min(axis=1), part.max(axis=1), part.sum(axis=1)
+    return found[0], found[1], found[2]
 
 
-def _row_sums(values: Values) -> npt.NDArray[Any]:
-    if not sparse.issparse(values):
-        return np.asarray(values.sum(axis=1))
-    # Row by row in the order of their columns, so that equal rows have equal sums.
-    total = np.zeros(values.shape[0], dtype=np.float64)
-    filled = np.flatnonzero(np.diff(values.indptr))
+def _facts_of_sparse_rows(values: Values) -> tuple[Floats, Floats, Floats]:
+    n_stored = np.diff(values.indptr)
+    low, high, total = np.zeros((3, len(n_stored)))
+    filled = np.flatnonzero(n_stored)
     if len(filled):
-        total[filled] = np.add.reduceat(values.data, values.indptr[filled], dtype=np.float64)
-    return total
+        # Row by row in the order of their columns, so that equal rows have equal sums.
+        starts = values.indptr[filled]
+        low[filled] = np.minimum.reduceat(values.data, starts)
+        high[filled] = np.maximum.reduceat(values.data, starts)
+        total[filled] = np.add.reduceat(values.data, starts, dtype=np.float64)
+    with_zero = n_stored < values.shape[1]
+    np.minimum(low, 0, out=low, where=with_zero)
+    np.maximum(high, 0, out=high, where=with_zero)
+    return low, high, total
+
+
+def _prints(*facts: Floats) -> npt.NDArray[np.uint64]:
+    """Hash some numbers of each row."""
+    found = np.zeros(len(facts[0]), dtype=np.uint64)
+    for numbers in facts:
+        # There is one zero, whatever its sign.
+        found = hash_array(found ^ hash_array(numbers + 0.0))
+    return found

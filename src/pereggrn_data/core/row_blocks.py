@@ -35,6 +35,9 @@ _APART = 64
 _SPARSE_FACTOR = 4
 """How many times as many rows a block of a sparse matrix has as one of a dense matrix."""
 
+VALUES_IN_CACHE = 1 << 16
+"""Numbers of float64 that a processor's cache holds, half a MiB."""
+
 
 @dataclass(frozen=True)
 class RowSource:
@@ -388,24 +391,27 @@ def sums_by_groupings(
         at = np.flatnonzero(used)
         wanted = matrix[at]
     genes = matrix.shape[1]
-    n_sums = len(groupings) * groups
-    sums = np.zeros((n_sums, genes))
-    squared = np.zeros((n_sums, genes)) if squares else None
+    total = np.zeros((len(groupings), groups, genes))
+    squared = np.zeros_like(total) if squares else None
     for block in each_block(wanted):
         rows = at[block.rows]
-        members = _Members([of[rows] for of in groupings], groups)
-        members.add(sums, block.values)
-        if squared is not None:
-            members.add(squared, _squared(block.values))
-    parts = []
-    for k, of in enumerate(groupings):
-        own = slice(k * groups, (k + 1) * groups)
-        n = np.bincount(of[of >= 0], minlength=groups).astype(np.float64)
-        parts.append(GroupSums(n, sums[own], None if squared is None else squared[own]))
-    return parts
+        for k, of in enumerate(groupings):
+            add_by_group(
+                total[k], of[rows], block.values, None if squared is None else squared[k]
+            )
+    return [
+        GroupSums(
+            np.bincount(of[of >= 0], minlength=groups).astype(np.float64),
+            total[k],
+            None if squared is None else squared[k],
+        )
+        for k, of in enumerate(groupings)
+    ]
 
 
-def add_by_group(total: Floats, group_of: Ints, values: Values) -> Floats:
+def add_by_group(
+    total: Floats, group_of: Ints, values: Values, squared: Floats | None = None
+) -> Floats:
     """Add rows to the sums of their groups, and return the sums of all that were added.
 
     Parameters
@@ -416,55 +422,51 @@ def add_by_group(total: Floats, group_of: Ints, values: Values) -> Floats:
         (rows,) group of each row, negative for rows that do not count.
     values
         (rows, genes) an array, or a CSR array.
+    squared
+        (groups, genes) sums of squares so far, which are changed, too.
 
     Returns
     -------
     ndarray
         (genes,) sums over the rows.
     """
-    return _Members([group_of], total.shape[0]).add(total, values)
+    counted = np.flatnonzero(group_of >= 0)
+    add = _add_sparse if sparse.issparse(values) else _add_dense
+    if len(counted) == len(group_of):
+        return add(total, group_of, values, squared)
+    return add(total, group_of[counted], values[counted], squared)
 
 
-class _Members:
-    """Which rows of a block are in which groups, by one or several ways of grouping them."""
-
-    def __init__(self, groupings: list[Ints], groups: int) -> None:
-        codes = np.concatenate([np.where(of >= 0, of + k * groups, -1)
-                                for k, of in enumerate(groupings)])  # fmt: skip
-        counted = np.flatnonzero(codes >= 0)
-        # Only groups that are in the block are touched.
-        self._here, self._code = np.unique(codes[counted], return_inverse=True)
-        self._row = counted % max(len(groupings[0]), 1)
-
-    def add(self, total: Floats, values: Values) -> Floats:
-        """Add the rows of a block to the sums of their groups; return the sums of all."""
-        genes = total.shape[1]
-        shape = (len(self._here), genes)
-        if not len(self._here) or not genes:
-            return np.zeros(genes)
-        if sparse.issparse(values):
-            # SciPy's product of two sparse matrices takes five times as long.
-            data, columns, ends = values.data, values.indices, values.indptr
-            if not np.array_equal(self._row, np.arange(values.shape[0])):
-                part = values[self._row]
-                data, columns, ends = part.data, part.indices, part.indptr
-            cell = np.repeat(self._code.astype(np.intp) * genes, np.diff(ends))
-            cell += columns
-            sums = np.bincount(cell, data, math.prod(shape)).reshape(shape)
-        else:
-            ones = np.ones(len(self._row))
-            indicator = sparse.csr_array(
-                (ones, (self._code, self._row)), shape=(shape[0], values.shape[0])
-            )
-            sums = indicator @ np.asarray(values, dtype=np.float64)
-        total[self._here] += sums
-        return np.asarray(sums.sum(axis=0))
+def _add_dense(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> Floats:
+    sums = np.zeros(total.shape[1])
+    step = max(VALUES_IN_CACHE // max(total.shape[1], 1), 1)
+    for start in range(0, len(group_of), step):
+        # Numbers that were made float64 are used while they are still in the cache.
+        part = np.asarray(values[start : start + step], dtype=np.float64)
+        of = group_of[start : start + step].tolist()
+        _add_rows(total, of, part)
+        sums += np.ones(len(part)) @ part
+        if squared is not None:
+            _add_rows(squared, of, np.square(part))
+    return sums
 
 
-def _squared(values: Values) -> Values:
-    if sparse.issparse(values):
-        return sparse.csr_array(
-            (np.square(values.data, dtype=np.float64), values.indices, values.indptr),
-            shape=values.shape,
-        )
-    return np.square(np.asarray(values, dtype=np.float64))
+def _add_rows(total: Floats, group_of: list[int], rows: Floats) -> None:
+    for group, row in zip(group_of, rows, strict=True):
+        sums = total[group]
+        sums += row
+
+
+def _add_sparse(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> Floats:
+    # Only groups that are in the block are touched.
+    here, code = np.unique(group_of, return_inverse=True)
+    shape = (len(here), total.shape[1])
+    # SciPy's product of two sparse matrices takes five times as long.
+    cell = np.repeat(code.astype(np.intp) * shape[1], np.diff(values.indptr))
+    cell += values.indices
+    sums = np.bincount(cell, values.data, math.prod(shape)).reshape(shape)
+    total[here] += sums
+    if squared is not None:
+        squares = np.square(values.data, dtype=np.float64)
+        squared[here] += np.bincount(cell, squares, math.prod(shape)).reshape(shape)
+    return np.asarray(sums.sum(axis=0))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means
@@ -160,8 +161,10 @@ def scale_of(task: Task) -> Scale:
     return Scale.of(task.train_matrix, task.control_mean, known)
 
 
-def _prints(scan: PredictionScan, placement: Placement, n: int) -> Floats:
-    """Return (rows, 3) numbers that are equal for equal rows of the file."""
+def _prints(scan: PredictionScan, placement: Placement, n: int) -> npt.NDArray[np.uint64]:
+    """Return (rows,) hashes that are equal for equal rows of the file."""
+    if placement.is_plain and len(placement.rows) == n:
+        return scan.prints
     first = np.full(n, -1, dtype=np.intp)
     first[placement.rows[::-1]] = np.arange(len(placement.rows))[::-1]
     return np.asarray(scan.prints[first])
@@ -243,8 +246,9 @@ class PlacedRows:
         scan = PredictionScan(n, genes, limit)
         sums = np.zeros((len(self.task.groups), genes))
         group_of, filled = self.placement.group_of, 0
+        every = np.arange(n)
         for block in each_block(self.matrix):
-            rows = np.arange(n)[block.rows]
+            rows = every[block.rows]
             values, n_filled = self._filled(rows, block.values)
             filled += n_filled
             added = add_by_group(sums, group_of[rows], self._expression(rows, values))
@@ -262,9 +266,8 @@ class PlacedRows:
         groups, genes = read.sums.shape
         varied = np.bincount(group_of[scan.varied], minlength=groups)
         # Rows of one value for all genes say nothing, and are in the sums.
-        flat = np.bincount(
-            group_of[scan.constant], weights=scan.prints[scan.constant, 0], minlength=groups
-        )
+        constant, levels = scan.levels
+        flat = np.bincount(group_of[constant], weights=levels, minlength=groups)
         own, columns = targets.rows, targets.columns
         total = read.sums.sum(axis=0) - flat.sum()
         total -= np.bincount(columns, read.sums[own, columns] - flat[own], minlength=genes)
