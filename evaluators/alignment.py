@@ -14,7 +14,7 @@ from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means, dense
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import PERTURBATION, PERTURBATION_TYPE
 from pereggrn_data.core.row_blocks import group_sums
-from pereggrn_data.evaluators.grouping import group_keys
+from pereggrn_data.evaluators.grouping import group_keys, numbered
 from pereggrn_data.evaluators.metrics.cell_groups import CellGroups
 from pereggrn_data.evaluators.task import Task
 
@@ -85,9 +85,12 @@ def observations_named(
     """
     names = pd.Index(obs.index)
     nobody = np.full(len(obs), -1, dtype=np.intp)
-    if not has_row_names or not names.is_unique:
+    if not has_row_names:
         return nobody
     at = np.asarray(task.test_obs.index.get_indexer(names), dtype=np.intp)
+    # Whether a million names of other rows are unique takes a table of them to find out.
+    if (at < 0).all() or not names.is_unique:
+        return nobody
     if is_count(names if all_names is None else all_names):
         complete = len(at) == len(task.test_obs) and bool((at >= 0).all())
         if not complete or wrong_labels(obs, task, at).any():
@@ -103,17 +106,23 @@ def is_count(names: pd.Index[Any]) -> bool:
     >>> is_count(pd.Index(["2", "0", "1"])), is_count(pd.Index(["8", "9"]))
     (True, False)
     """
-    if len(names) and not (str(names[0]).isdecimal() and int(names[0]) <= len(names)):
-        return False  # a million names need not be compared
-    there = set(map(str, names))
-    counts = (range(len(names)), range(1, len(names) + 1))
-    return any(there == set(map(str, count)) for count in counts)
+    there = np.zeros(len(names) + 1, dtype=bool)
+    for text in map(str, names):
+        if not (text.isascii() and text.isdecimal() and int(text) <= len(names)):
+            return False
+        if text != str(int(text)):
+            return False
+        there[int(text)] = True
+    return bool(there[:-1].all() or there[1:].all())
 
 
 def wrong_labels(obs: pd.DataFrame, task: Task, at: Ints) -> Bools:
     """Return which rows have another label than the test observation they are named after."""
-    true = task.test_obs[PERTURBATION].to_numpy(dtype=object)[at]
-    return np.asarray((at >= 0) & (obs[PERTURBATION].to_numpy(dtype=object) != true), dtype=bool)
+    wrong = np.zeros(len(at), dtype=bool)
+    named = np.flatnonzero(at >= 0)
+    true = task.test_obs[PERTURBATION].iloc[at[named]].to_numpy(dtype=object)
+    wrong[named] = obs[PERTURBATION].iloc[named].to_numpy(dtype=object) != true
+    return wrong
 
 
 def place_rows(obs: pd.DataFrame, task: Task, at: Ints | None = None) -> Placement:
@@ -133,10 +142,10 @@ def place_rows(obs: pd.DataFrame, task: Task, at: Ints | None = None) -> Placeme
     """
     at = observations_named(obs, task) if at is None else at
     present = [column for column in task.group_by if column in obs]
-    codes, wanted = pd.factorize(group_keys(task.groups, present))
+    codes, wanted = numbered(group_keys(task.groups, present))
     in_order = np.argsort(codes, kind="stable")
     n_groups = np.bincount(codes, minlength=len(wanted))
-    said = pd.MultiIndex.from_tuples(list(wanted)).get_indexer(group_keys(obs, present))
+    said = wanted.get_indexer(group_keys(obs, present))
     at = np.where((at >= 0) & (codes[task.group_of[at]] == said), at, -1)
     n = np.where(at >= 0, 1, n_groups[said])
     rows = np.repeat(np.arange(len(obs)), n)

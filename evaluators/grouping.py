@@ -52,12 +52,25 @@ _AS_TEXT: dict[str, Callable[[Any], str]] = {PERTURBATION: str, TIMEPOINT: time_
 
 def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
     """Return one key per row; labels stay as they are, other columns become key texts."""
-    parts = []
+    levels, parts = [], []
     for column in columns:
-        codes, values = pd.factorize(obs[column].astype(object), use_na_sentinel=False)
+        labels = obs[column]
+        if not isinstance(labels.dtype, pd.CategoricalDtype):
+            labels = labels.astype(object)
+        codes, values = pd.factorize(labels, use_na_sentinel=False)
         as_text = _AS_TEXT.get(column, key_text)
-        parts.append(np.asarray([as_text(v) for v in values], dtype=object)[codes])
-    return pd.MultiIndex.from_arrays(parts, names=list(columns))
+        # Each value is looked at once, and there may be millions of rows.
+        of_value, texts = pd.factorize(np.array([as_text(v) for v in values], dtype=object))
+        levels.append(pd.Index(texts, dtype=object))
+        parts.append(of_value[codes])
+    return pd.MultiIndex(levels, parts, names=list(columns))
+
+
+def numbered(keys: pd.MultiIndex) -> tuple[Ints, pd.MultiIndex]:
+    """Return the number of each key by first appearance, (rows,), and the distinct keys."""
+    # Pandas' own `factorize` makes a tuple per row.
+    known = keys.unique()
+    return np.asarray(known.get_indexer(keys), dtype=np.intp), known
 
 
 def group_rows(
@@ -74,14 +87,14 @@ def group_rows(
     groups
         (groups,) `columns` as they are in `obs`, and ``n_observations``.
     """
-    codes, keys = pd.factorize(group_keys(obs, columns))
+    codes, keys = numbered(group_keys(obs, columns))
     first = pd.Series(codes).drop_duplicates().index
     groups = obs.iloc[first][list(columns)].reset_index(drop=True)
     for column in groups.select_dtypes("category"):
         groups[column] = groups[column].astype(groups[column].cat.categories.dtype)
     groups["n_observations"] = np.bincount(codes, minlength=len(keys))
     index = pd.MultiIndex.from_tuples(list(keys), names=list(columns))
-    return codes.astype(np.intp), index, groups
+    return codes, index, groups
 
 
 def mean_by_group(matrix: Matrix, group_of: Ints, groups: int) -> Floats:

@@ -17,6 +17,7 @@ from pereggrn_data.core.format import IS_CONTROL, OPTIONAL_GROUP_COLUMNS, PERTUR
 from pereggrn_data.core.labels import looks_like_control, written_otherwise
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.row_blocks import dense_values, each_block
+from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.rules import RULES
 
 
@@ -146,8 +147,9 @@ def rows_without_group(obs: pd.DataFrame, rows: Bools) -> dict[str, Bools]:
     found = {}
     for column in OPTIONAL_GROUP_COLUMNS:
         if column in obs:
-            values = obs.loc[rows, column]
-            empty = (values.isna() | (values.astype(str).str.strip() == "")).to_numpy(bool)
+            values = Distinct.of(obs.loc[rows, column])
+            blank = [not str(value).strip() for value in values.values[:-1]]
+            empty = np.array([*blank, True])[values.codes]
             if empty.any():
                 found[column] = empty
     return found
@@ -269,7 +271,8 @@ def check_repeated(
         (rows,) hashes that are equal for equal rows, so that only rows with equal hashes are
         looked at.
     """
-    of_row, known = pd.factorize(keys)
+    known = keys.unique()
+    of_row = np.asarray(known.get_indexer(keys), dtype=np.intp)
     predicted = np.bincount(of_row, minlength=len(known))
     of_observation = known.get_indexer(observed)
     observations = np.bincount(of_observation[of_observation >= 0], minlength=len(known))

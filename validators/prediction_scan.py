@@ -113,7 +113,7 @@ class PredictionScan:
             made.add(every[block.rows], block.values)
         return made
 
-    def add(self, rows: Ints, values: Values, sums: Floats | None = None) -> None:
+    def add(self, rows: Ints, values: Values, *, summed: bool = True) -> None:
         """Take one block.
 
         Parameters
@@ -122,8 +122,8 @@ class PredictionScan:
             (rows,) positions.
         values
             (rows, genes) an array or a CSR array.
-        sums
-            (genes,) of its rows, where they are known.
+        summed
+            Whether its genes are summed up; else :meth:`note_sums` is told of all sums.
         """
         if not values.shape[0] or not self.shape[1]:
             return
@@ -147,10 +147,13 @@ class PredictionScan:
         self._ends[1].add(values, low.min(), counted=low.min() < 0)
         varied = values if not constant.any() else values[np.flatnonzero(~constant)]
         if varied.shape[0]:
-            if sums is None or constant.any():
-                sums = np.ones(varied.shape[0]) @ varied
-            self._sum += sums
+            if summed:
+                self._sum += np.ones(varied.shape[0]) @ varied
             self._note_varied(rows[~constant], varied, float(low.min()), float(high.max()))
+
+    def note_sums(self, sums: Floats) -> None:
+        """Take the (genes,) sums of all rows, which somebody else has found."""
+        self._sum = sums - self.levels[1].sum()
 
     def note_nothing(self) -> None:
         """Take everything for NaN: the predictions were not filled in."""

@@ -396,9 +396,7 @@ def sums_by_groupings(
     for block in each_block(wanted):
         rows = at[block.rows]
         for k, of in enumerate(groupings):
-            add_by_group(
-                total[k], of[rows], block.values, None if squared is None else squared[k]
-            )
+            add_by_group(total[k], of[rows], block.values, None if squared is None else squared[k])
     return [
         GroupSums(
             np.bincount(of[of >= 0], minlength=groups).astype(np.float64),
@@ -411,8 +409,8 @@ def sums_by_groupings(
 
 def add_by_group(
     total: Floats, group_of: Ints, values: Values, squared: Floats | None = None
-) -> Floats:
-    """Add rows to the sums of their groups, and return the sums of all that were added.
+) -> None:
+    """Add rows to the sums of their groups.
 
     Parameters
     ----------
@@ -424,31 +422,25 @@ def add_by_group(
         (rows, genes) an array, or a CSR array.
     squared
         (groups, genes) sums of squares so far, which are changed, too.
-
-    Returns
-    -------
-    ndarray
-        (genes,) sums over the rows.
     """
     counted = np.flatnonzero(group_of >= 0)
     add = _add_sparse if sparse.issparse(values) else _add_dense
-    if len(counted) == len(group_of):
-        return add(total, group_of, values, squared)
-    return add(total, group_of[counted], values[counted], squared)
+    if len(counted) < len(group_of):
+        group_of, values = group_of[counted], values[counted]
+    # Infinite values make infinite or undefined sums, and are reported by who looks for them.
+    with np.errstate(invalid="ignore", over="ignore"):
+        add(total, group_of, values, squared)
 
 
-def _add_dense(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> Floats:
-    sums = np.zeros(total.shape[1])
+def _add_dense(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> None:
     step = max(VALUES_IN_CACHE // max(total.shape[1], 1), 1)
     for start in range(0, len(group_of), step):
         # Numbers that were made float64 are used while they are still in the cache.
         part = np.asarray(values[start : start + step], dtype=np.float64)
         of = group_of[start : start + step].tolist()
         _add_rows(total, of, part)
-        sums += np.ones(len(part)) @ part
         if squared is not None:
             _add_rows(squared, of, np.square(part))
-    return sums
 
 
 def _add_rows(total: Floats, group_of: list[int], rows: Floats) -> None:
@@ -457,16 +449,14 @@ def _add_rows(total: Floats, group_of: list[int], rows: Floats) -> None:
         sums += row
 
 
-def _add_sparse(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> Floats:
+def _add_sparse(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> None:
     # Only groups that are in the block are touched.
     here, code = np.unique(group_of, return_inverse=True)
     shape = (len(here), total.shape[1])
     # SciPy's product of two sparse matrices takes five times as long.
     cell = np.repeat(code.astype(np.intp) * shape[1], np.diff(values.indptr))
     cell += values.indices
-    sums = np.bincount(cell, values.data, math.prod(shape)).reshape(shape)
-    total[here] += sums
+    total[here] += np.bincount(cell, values.data, math.prod(shape)).reshape(shape)
     if squared is not None:
         squares = np.square(values.data, dtype=np.float64)
         squared[here] += np.bincount(cell, squares, math.prod(shape)).reshape(shape)
-    return np.asarray(sums.sum(axis=0))

@@ -94,7 +94,7 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     """
     predictions, is_control = inputs.predictions, inputs.is_control
     rows = np.flatnonzero(~is_control)
-    mine = predictions.obs.iloc[rows]
+    mine = predictions.obs if len(rows) == len(predictions.obs) else predictions.obs.iloc[rows]
     at = observations_named(
         mine, task, all_names=predictions.obs.index, has_row_names=predictions.has_row_names
     )
@@ -104,14 +104,15 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     if not usable or not expected.any():
         _raise_if_errors(predictions, findings)
     # What is not held out was counted, or is an error that is raised below.
-    rows, mine, at = rows[expected], mine[expected], at[expected]
+    if not expected.all():
+        rows, mine, at = rows[expected], mine[expected], at[expected]
     placement = place_rows(mine, task, at)
     columns = position.get_indexer(pd.Index(task.genes))
     scale = scale_of(task) if options.check_scale else None
     limit = np.inf if scale is None else outlier_limit(scale)
     placed = PlacedRows(
         matrix=part_of(predictions.matrix, rows[placement.rows], columns),
-        obs=_with_groups(mine, placement, task),
+        obs=mine,
         placement=placement,
         task=task,
         options=options,
@@ -123,10 +124,10 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         group_keys(task.test_obs, present),
         predictions.matrix,
         rows,
-        (at >= 0) & ~pd.Series(at).duplicated().to_numpy(bool),
+        _first_named(at),
         _prints(read.scan, placement, len(rows)),
     )
-    names = pd.Index(placed.obs.index).astype(str)
+    names = placed.names
     findings += check_numbers(read.scan, names, list(task.genes))
     if scale is not None and read.scan.is_finite:
         if options.scale == PredictionScale.LOGFC:
@@ -159,6 +160,14 @@ def scale_of(task: Task) -> Scale:
     means = {name: p if p.ndim == 1 else p.mean(axis=0) for name, p in named.items()}
     known = {name: mean for name, mean in means.items() if np.isfinite(mean).all()}
     return Scale.of(task.train_matrix, task.control_mean, known)
+
+
+def _first_named(at: Ints) -> Bools:
+    """Return which rows are the first that is named after its test observation."""
+    named = np.flatnonzero(at >= 0)
+    first = np.zeros(len(at), dtype=bool)
+    first[named[np.unique(at[named], return_index=True)[1]]] = True
+    return first
 
 
 def _prints(scan: PredictionScan, placement: Placement, n: int) -> npt.NDArray[np.uint64]:
@@ -198,7 +207,7 @@ class PlacedRows:
     matrix
         (placed, genes) values, genes in the task's order; in memory or in a file.
     obs
-        (placed,) what they predict.
+        (rows,) what they predict, as the file says.
     placement
         Of the rows.
     task
@@ -218,6 +227,20 @@ class PlacedRows:
         return ControlFill(self.task)
 
     @property
+    def names(self) -> pd.Index[Any]:
+        """(placed,) names of the rows."""
+        index, rows = self.obs.index, self.placement.rows
+        every = self.placement.is_plain and len(rows) == len(index)
+        return index if every else index[rows]
+
+    def _with_groups(self, rows: Any) -> pd.DataFrame:
+        """Return what some placed rows predict, with all columns that define a group."""
+        said = self.obs.iloc[self.placement.rows[rows]]
+        groups = self.task.groups.iloc[self.placement.group_of[rows]]
+        lacking = [column for column in self.task.group_by if column not in said]
+        return said.assign(**{column: groups[column].to_numpy() for column in lacking})
+
+    @property
     def _is_logfc(self) -> bool:
         return self.options.scale == PredictionScale.LOGFC
 
@@ -227,9 +250,9 @@ class PlacedRows:
             return values, 0
         expression = dense_values(values).astype(np.float64)
         if not self._is_logfc:
-            return self._fill.of(expression, self.obs.iloc[rows])
+            return self._fill.of(expression, self._with_groups(rows))
         reference = self._reference(rows)
-        filled, n = self._fill.of(expression + reference, self.obs.iloc[rows])
+        filled, n = self._fill.of(expression + reference, self._with_groups(rows))
         return filled - reference, n
 
     def _reference(self, rows: Any) -> Floats:
@@ -251,8 +274,10 @@ class PlacedRows:
             rows = every[block.rows]
             values, n_filled = self._filled(rows, block.values)
             filled += n_filled
-            added = add_by_group(sums, group_of[rows], self._expression(rows, values))
-            scan.add(rows, values, None if self._is_logfc else added)
+            add_by_group(sums, group_of[rows], self._expression(rows, values))
+            scan.add(rows, values, summed=self._is_logfc)
+        if scan.is_finite and not self._is_logfc:
+            scan.note_sums(sums.sum(axis=0))
         if filled and filled == scan.n_values:
             # Nothing was predicted; it is not for us to forecast everything.
             scan = PredictionScan(n, genes)
@@ -351,16 +376,6 @@ def _structural_findings(
     )
     found += check_genes(inputs.predictions.genes, list(task.genes))
     return np.asarray(keys.isin(wanted), dtype=bool), found
-
-
-def _with_groups(mine: pd.DataFrame, placement: Placement, task: Task) -> pd.DataFrame:
-    """Return one row of metadata per placed row, with all columns that define a group."""
-    placed = mine if placement.is_plain and len(placement.rows) == len(mine) else (
-        mine.iloc[placement.rows]
-    )  # fmt: skip
-    lacking = [column for column in task.group_by if column not in mine]
-    groups = task.groups.iloc[placement.group_of]
-    return placed.assign(**{column: groups[column].to_numpy() for column in lacking})
 
 
 def _control_findings(

@@ -188,7 +188,9 @@ def labelled_as_in_dataset(
     shown = first_few((f"{a!r} as {b!r}" for a, b in renamed.items()), 3)
     notes = (f"{int(rows.sum())} rows name their genes otherwise than the dataset does, and were "
              f"understood: {shown}.",) if renamed else ()  # fmt: skip
-    labels = np.array([renamed.get(name, name) for name in names], dtype=object)[codes]
+    # One text for each label, and not for each of a million rows.
+    of_name, texts = pd.factorize(np.array([renamed.get(n, n) for n in names], dtype=object))
+    labels = pd.Categorical.from_codes(of_name[codes], categories=texts)
     return replace(predictions, obs=predictions.obs.assign(**{PERTURBATION: labels})), notes
 
 
@@ -323,12 +325,11 @@ def one_step(predictions: Predictions, step: int | None) -> Predictions:
     UsageError
         If there are several and none was named, or the named one is absent.
     """
-    steps = (
-        predictions.obs[PREDICTION_STEP].map(time_text)
-        if PREDICTION_STEP in predictions.obs
-        else pd.Series("1", index=predictions.obs.index)
-    )
-    present = list(dict.fromkeys(steps))
+    codes, present = np.zeros(len(predictions.obs), dtype=np.intp), ["1"]
+    if PREDICTION_STEP in predictions.obs:
+        of_row, values = pd.factorize(predictions.obs[PREDICTION_STEP], use_na_sentinel=False)
+        of_value, texts = pd.factorize(np.array([time_text(v) for v in values], dtype=object))
+        codes, present = of_value[of_row], list(texts)
     if step is None and len(present) <= 1:
         return predictions
     if step is None or str(step) not in present:
@@ -337,7 +338,7 @@ def one_step(predictions: Predictions, step: int | None) -> Predictions:
             expected="--step with one of them",
             got="no --step" if step is None else f"--step {step}",
         )
-    kept = (steps == str(step)).to_numpy()
+    kept = codes == present.index(str(step))
     obs = predictions.obs[kept]
     if OBSERVATION in obs:
         obs = obs.set_index(OBSERVATION)
@@ -511,5 +512,6 @@ def marked_rows(obs: pd.DataFrame) -> Bools:
     """Return which prediction rows are marked as controls."""
     if IS_CONTROL not in obs:
         return np.zeros(len(obs), dtype=bool)
-    said = obs[IS_CONTROL].astype(str).str.strip().str.lower()
-    return said.isin(["true", "1", "1.0"]).to_numpy(bool)
+    codes, values = pd.factorize(obs[IS_CONTROL], use_na_sentinel=False)
+    marks = [str(value).strip().lower() in ("true", "1", "1.0") for value in values]
+    return np.array(marks, dtype=bool)[codes]
