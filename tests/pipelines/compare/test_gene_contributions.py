@@ -18,7 +18,9 @@ from pereggrn_data.core.errors import (
     MissingFileError,
     UsageError,
 )
+from pereggrn_data.loaders.files import write_split
 from pereggrn_data.pipelines.predict import predict
+from pereggrn_data.pipelines.score import export_pair
 from pereggrn_data.pipelines.split import SplitDataset, split, split_folds
 
 
@@ -83,6 +85,37 @@ def test_folds_are_averaged(tmp_path: Path) -> None:
     table, _ = pereggrn_data.strata(tmp_path / "pooled")
     means = np.mean([np.asarray(f.train.X, float).mean(axis=0) for f in folds], axis=0)
     assert table.query("feature == 'mean'")["low"].min() == pytest.approx(means.min())
+
+
+def test_a_file_that_was_scored_with_another_column_or_at_one_of_its_steps(
+    made: SplitDataset, runs: Path, tmp_path: Path
+) -> None:
+    """Only the split is asked of the file, so that it does not matter how rows are labelled."""
+    export_pair(runs / "RidgeCV.h5ad").write(tmp_path / "pair")
+    pair = tmp_path / "pair" / "pred.h5ad"
+    theirs = {"perturbation": "target_gene", "control": "non-targeting"}
+    score(pair, **theirs, draws=200, calibrate=False).write(tmp_path / "pair_scores")
+    predict(made, "RidgeCV", steps=[1, 2]).write(tmp_path / "steps.h5ad")
+    score(tmp_path / "steps.h5ad", step=2, draws=200, calibrate=False).write(tmp_path / "step_2")
+    wanted, _ = pereggrn_data.strata(runs / "RidgeCV")
+    assert set(wanted["feature"]) == {"mean", "variance", "dispersion"}
+    known = ["feature", "stratum", "low", "high", "n_genes"]
+    for folder in ("pair_scores", "step_2"):
+        found, _ = pereggrn_data.strata(tmp_path / folder)
+        pd.testing.assert_frame_equal(found[known], wanted[known])
+
+
+def test_a_file_that_names_no_split(made: SplitDataset, tmp_path: Path) -> None:
+    predicted = predict(made, "median").adata
+    table = predicted.to_df().assign(perturbation=predicted.obs["perturbation"])
+    table.to_csv(tmp_path / "median.csv")
+    write_split(made.split, tmp_path / "split.json")
+    score(tmp_path / "median.csv", dataset="demo", split=tmp_path / "split.json", draws=200,
+          calibrate=False).write(tmp_path / "run")  # fmt: skip
+    _, notes = pereggrn_data.strata(tmp_path / "run", dataset="demo", network="demo")
+    assert any("names no split. Name it by --split." in note for note in notes)
+    table, _ = pereggrn_data.strata(tmp_path / "run", split=tmp_path / "split.json")
+    assert "dispersion" in set(table["feature"])
 
 
 def test_pli_and_exons_from_a_local_collection(

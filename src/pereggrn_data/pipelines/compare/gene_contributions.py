@@ -32,7 +32,7 @@ from pereggrn_data.pipelines.collection import (
     open_network,
 )
 from pereggrn_data.pipelines.compare.scored_runs import ScoredRun, read_run
-from pereggrn_data.pipelines.score import gather
+from pereggrn_data.pipelines.score import split_named_by
 from pereggrn_data.pipelines.split import divide
 from pereggrn_data.validators import CAN_INSIST
 
@@ -205,15 +205,17 @@ def _of_training(
             raise _NotThereError("The scores are of predictions in memory, which name no split.")
         if existing_path(Path(file)) is None:
             raise _NotThereError(f"{file}, which names the split, is not there any more.")
-        inputs = gather(file, dataset=dataset, insist=CAN_INSIST, collection=collection)
-        if inputs.predictions.sha256 != sha256:
+        predictions, divided = split_named_by(file, dataset=dataset, collection=collection)
+        if predictions.sha256 != sha256:
             raise IntegrityError(
                 f"{file} is not the file that was scored.",
                 expected=f"sha256 {sha256}",
-                got=f"sha256 {inputs.predictions.sha256}",
+                got=f"sha256 {predictions.sha256}",
                 fix="score it again.",
             )
-        train = inputs.divided.train
+        if divided is None:
+            raise _NotThereError(f"{file} names no split. Name it by --split.")
+        train = divided.train
         found.append(described(train.X, list(map(str, train.var_names))))
     genes = found[0].index
     if len(found) == 1:

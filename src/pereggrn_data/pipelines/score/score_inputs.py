@@ -42,7 +42,7 @@ from pereggrn_data.loaders.files import (
 )
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
-from pereggrn_data.validators import rows_without_group
+from pereggrn_data.validators import CAN_INSIST, rows_without_group
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -158,6 +158,41 @@ def gather(
     flagged = marked & _among(labels, heldout - controls)
     given = replace(given, obs=without_empty_columns(given.obs, ~is_control))
     return ScoreInputs(given, divided, is_control, flagged, notes)
+
+
+def split_named_by(
+    file: str,
+    *,
+    dataset: str | Path | Dataset | AnnData | None = None,
+    collection: str | None = None,
+) -> tuple[Predictions, SplitDataset | None]:
+    """Find the split that a file of predictions names; how its rows are labelled is no matter.
+
+    Parameters
+    ----------
+    file
+        Its path.
+    dataset
+        By default what the file says of itself.
+    collection
+        Folder of the local collection.
+
+    Returns
+    -------
+    Predictions, SplitDataset or None
+        What was read, and the split; None if the file names none.
+
+    Raises
+    ------
+    UsageError, InvalidDataError, IntegrityError
+        If the file cannot be read, or what it names cannot be found.
+    """
+    given = read_any(file)
+    if given.origin is None:
+        return given, None
+    return given, dataset_and_split(
+        given, dataset, None, None, collection, CAN_INSIST, values_only=True
+    )
 
 
 def _among(labels: pd.Series[Any], names: Collection[str]) -> Bools:
