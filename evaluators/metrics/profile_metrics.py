@@ -297,17 +297,20 @@ def _leading(
             matrix = np.column_stack([multiply(unit) for unit in np.eye(size)])
         values, vectors = eigh((matrix + matrix.T) / 2)
     else:
-        # To the last digit (tol=0), from a start that is the same everywhere.
+        # To the last digits, from a start that is the same everywhere.
         start = np.random.default_rng(0).normal(size=size)
         operator = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
-        values, vectors = eigsh(operator, k=wanted, v0=start, tol=0)
+        values, vectors = eigsh(operator, k=wanted, v0=start, tol=1e-12)
     order = np.argsort(-values, kind="stable")[:wanted]
     return np.maximum(values[order], 0), vectors[:, order]
 
 
 def _centred_products(train: Any) -> Callable[[Floats], Floats]:
     """Return the product with the covariance (times n) of a sparse matrix that stays sparse."""
-    values = train.astype(np.float64)
+    # Places are shared with the matrix itself; only values are wider.
+    values = sparse.csr_array(
+        (train.data.astype(np.float64), train.indices, train.indptr), shape=train.shape
+    )
     by_gene = values.T  # of the same numbers: a second copy by genes would hardly be faster
     mean = column_means(values)
 

@@ -268,32 +268,51 @@ def is_sparse_like(matrix: Any) -> bool:
     return matrix.is_sparse if isinstance(matrix, StoredMatrix) else bool(sparse.issparse(matrix))
 
 
-def each_block(matrix: Any) -> Iterator[RowBlock]:
+def each_block(matrix: Any, rows: Ints | None = None) -> Iterator[RowBlock]:
     """Go through a matrix once.
 
     Parameters
     ----------
     matrix
         (n, genes) a :class:`StoredMatrix`, an array, or a sparse array or matrix.
+    rows
+        Positions of the rows that are wanted; None for all.
 
     Yields
     ------
     RowBlock
-        Every row in one of them.
+        Every wanted row in one of them, by its position among these. Values in memory are not
+        copied where they lie side by side: they are not to be changed.
     """
     if isinstance(matrix, StoredMatrix):
-        yield from matrix.blocks()
+        yield from (matrix if rows is None else matrix[rows]).blocks()
         return
     is_sparse = bool(sparse.issparse(matrix))
     if is_sparse and matrix.format != "csr":
         matrix = matrix.tocsr()
     elif not is_sparse:
         matrix = np.asarray(matrix)
-    n = matrix.shape[0]
+    n = matrix.shape[0] if rows is None else len(rows)
     step = rows_in_a_block(matrix.shape[1], is_sparse)
     for start in range(0, n, step):
-        rows = slice(start, min(start + step, n))
-        yield RowBlock(rows, matrix if step >= n else matrix[rows])
+        here = slice(start, min(start + step, n))
+        if rows is not None:
+            yield RowBlock(here, matrix[rows[here]])
+        elif step >= n:
+            yield RowBlock(here, matrix)
+        else:
+            yield RowBlock(here, _stretch(matrix, here) if is_sparse else matrix[here])
+
+
+def _stretch(matrix: Any, rows: slice) -> Any:
+    """Return rows of a CSR array that lie side by side, without a copy of their values."""
+    ends = matrix.indptr[rows.start : rows.stop + 1]
+    inside = slice(int(ends[0]), int(ends[-1]))
+    shown = sparse.csr_array((len(ends) - 1, matrix.shape[1]), dtype=matrix.dtype)
+    # Given to the constructor, small parts of large arrays would be copied.
+    shown.data, shown.indices = matrix.data[inside], matrix.indices[inside]
+    shown.indptr = ends - ends[0]
+    return shown
 
 
 def blocks_in_order(matrix: Any) -> Iterator[RowBlock]:
@@ -385,15 +404,11 @@ def sums_by_groupings(
 ) -> list[GroupSums]:
     """As :func:`group_sums`, for several ways of grouping the same rows, in one reading."""
     used = np.any([of >= 0 for of in groupings], axis=0)
-    wanted = matrix
-    at = np.arange(len(used))
-    if not used.all():
-        at = np.flatnonzero(used)
-        wanted = matrix[at]
+    at = np.flatnonzero(used)
     genes = matrix.shape[1]
     total = np.zeros((len(groupings), groups, genes))
     squared = np.zeros_like(total) if squares else None
-    for block in each_block(wanted):
+    for block in each_block(matrix, None if len(at) == len(used) else at):
         rows = at[block.rows]
         for k, of in enumerate(groupings):
             add_by_group(total[k], of[rows], block.values, None if squared is None else squared[k])

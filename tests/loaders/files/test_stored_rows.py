@@ -178,3 +178,25 @@ def test_a_large_file_is_hashed_meanwhile(file: Path, tmp_path: Path) -> None:
     for _ in range(2):  # the error comes to whoever asks, every time
         with pytest.raises(FileNotFoundError):
             absent.result()
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array, sparse.csc_array])
+def test_wanted_rows_of_a_matrix_in_memory(
+    layout: Any, values: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    matrix = layout(values)
+    wanted = np.array([80, 3, 4, *range(10, 60)])
+    for rows, expected in ((None, values), (wanted, values[wanted])):
+        blocks = list(each_block(matrix, rows))
+        assert len(blocks) > 1
+        for block in blocks:
+            np.testing.assert_array_equal(block.dense(), expected[block.rows])
+
+
+def test_rows_side_by_side_are_not_copied(
+    values: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    matrix = sparse.csr_array(values)
+    assert all(np.shares_memory(b.values.data, matrix.data) for b in each_block(matrix))
