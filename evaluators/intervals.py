@@ -36,7 +36,12 @@ MOST_DRAWS = 100_000
 FEWEST_LABELS = 8
 """With fewer labels intervals are shown with a warning, and make no verdict."""
 
-_BLOCK_VALUES = 1 << 22
+_SMALL_PRODUCT = 1 << 18
+"""Multiplications up to which a product stays in the cache, and threads would only wait."""
+
+_AT_MOST = 1 << 22
+"""Values of the largest matrix of draws."""
+
 _ROUNDING = 1e-12
 """Share of a sum of squares below which what is left of it is rounding."""
 
@@ -114,17 +119,25 @@ class Resampling:
         self.code, self.n_labels = codes, len(names)
         self.draws, self.seed = draws, seed
 
-    def counts(self) -> Iterator[Floats]:
-        """Yield (some draws, labels) how often each label is drawn: multinomial counts."""
+    def counts(self, columns: int = 1) -> Iterator[Floats]:
+        """Yield (some draws, labels) how often each label is drawn: multinomial counts.
+
+        They are as many at a time as is fast with that many columns to multiply them with.
+        """
         rng = np.random.default_rng(self.seed)
-        labels = self.n_labels
-        size = max(1, _BLOCK_VALUES // max(labels, 1))
+        labels, size = self.n_labels, self._rows(columns)
         for start in range(0, self.draws, size):
             rows = min(size, self.draws - start)
             drawn = rng.integers(0, labels, size=(rows, labels))
             drawn += np.arange(rows)[:, None] * labels
             flat = np.bincount(drawn.ravel(), minlength=rows * labels)
             yield flat.reshape(rows, labels).astype(np.float64)
+
+    def _rows(self, columns: int) -> int:
+        """Return how many draws are made at a time."""
+        labels = max(self.n_labels, 1)
+        few = _SMALL_PRODUCT // (labels * columns)
+        return max(1, min(few if few >= 16 else 4 * labels, _AT_MOST // labels, self.draws))
 
     def mean(self, values: Floats, weights: Floats) -> list[Estimate]:
         """Estimate weighted means.
@@ -273,28 +286,39 @@ class Resampling:
         weights = d[:, first]
         squares, crossed, own = np.square(residual), residual * d, np.square(weights)
         pivots, lost = np.empty((self.draws, columns)), np.zeros(columns)
+        # Everything is computed in place: making room for arrays would take most of the time.
+        room = np.empty((5, self._rows(columns), columns))
         start = 0
-        for drawn in self.counts():
+        for drawn in self.counts(columns):
             rows = slice(start, start + len(drawn))
             start = rows.stop
-            total = (drawn @ weights)[:, same]
+            total, deviation, of_squares, left, error = room[:, : len(drawn)]
+            np.take(drawn @ weights, same, axis=1, out=total)
+            np.matmul(drawn, residual, out=deviation)
+            np.matmul(drawn, squares, out=of_squares)
             with np.errstate(invalid="ignore", divide="ignore"):
-                deviation = (drawn @ residual) / total
-                of_squares = drawn @ squares
-                left = (
-                    of_squares
-                    - 2 * deviation * (drawn @ crossed)
-                    + np.square(deviation) * (drawn @ own)[:, same]
-                )
-                error = np.sqrt(np.maximum(left, 0) * small_sample) / total
-                pivot = deviation / error
+                deviation /= total
+                # Squares less 2 x deviation x crossed, plus deviation squared x own.
+                np.matmul(drawn, crossed, out=left)
+                left *= deviation
+                left *= 2
+                np.subtract(of_squares, left, out=left)
+                np.take(drawn @ own, same, axis=1, out=error)
+                error *= np.square(deviation, out=pivots[rows])
+                left += error
+                np.maximum(left, 0, out=error)
+                error *= small_sample
+                np.sqrt(error, out=error)
+                error /= total
+                pivot = np.divide(deviation, error, out=pivots[rows])
+                of_squares *= _ROUNDING
             # Draws of labels that are all alike: their deviation is certain, not their spread.
-            alike = left <= _ROUNDING * of_squares
-            certain = np.select([deviation > 0, deviation < 0], [np.inf, -np.inf], 0.0)
-            pivot = np.where(alike, certain, pivot)
+            alike = left <= of_squares
+            sure = deviation[alike]
+            pivot[alike] = np.where(sure == 0, 0.0, np.copysign(np.inf, sure))
             unusable = total <= 0
             lost += unusable.sum(axis=0)
-            pivots[rows] = np.where(unusable | np.isnan(pivot), 0.0, pivot)
+            pivot[unusable | np.isnan(pivot)] = 0.0
         return pivots, lost / self.draws
 
     def _by_label(self, values: Floats) -> Floats:
