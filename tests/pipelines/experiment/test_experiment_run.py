@@ -240,6 +240,20 @@ def test_conditions_that_fail_are_reported_and_the_others_go_on(tmp_path: Path) 
     assert "positive" in lock["conditions"]["2"]["error"]
 
 
+def test_what_a_container_says_in_the_end_is_in_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = tmp_path / "bin/docker"
+    runtime.parent.mkdir()
+    runtime.write_text("#!/bin/sh\necho 'Cannot connect to the daemon.' >&2\nexit 125\n")
+    runtime.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{runtime.parent}{os.pathsep}{os.environ['PATH']}")
+    file = written(tmp_path, data_split_seed=0, regression_method="docker____some/image")
+    (failed,) = quick(file, tmp_path / "out").failed
+    assert "Docker itself failed" in failed.error
+    assert failed.error.endswith("the end of its output:\n    Cannot connect to the daemon.")
+
+
 def test_only_some_conditions_are_done_and_the_tables_grow(tmp_path: Path) -> None:
     file = written(tmp_path)
     assert [o.index for o in quick(file, tmp_path / "out", only=(3,)).outcomes] == [3]

@@ -219,6 +219,8 @@ def do_condition(
                 notes = _do(task, place_of, shared or _SHARED)
     except Exception as error:
         text = str(error) if isinstance(error, PereggrnError) else _unexpected(error)
+        # The end of what a program said, for example.
+        text = "\n".join([text, *(f"  {note}" for note in getattr(error, "__notes__", ()))])
         said = {"condition": index, "error": text}
         if not isinstance(error, PereggrnError):
             said["traceback"] = traceback.format_exc().splitlines()

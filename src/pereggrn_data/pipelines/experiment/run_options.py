@@ -86,7 +86,7 @@ class RunOptions:
         None,
         minimum=1,
         noun="number of genes",
-        help="Model at most so many genes, to try an experiment out.",
+        help="Model at most so many genes (but all perturbed ones), to try an experiment out.",
     )
     threads: int = option(
         1,
