@@ -21,6 +21,9 @@ from pereggrn_data.validators.matrix import LARGEST_NUMBER
 _SAMPLED_VALUES = 4_000_000
 """Values that are kept for judgements of scale; of larger files, of evenly spaced rows."""
 
+_SUMS = 8
+"""Parts of a dense row that are summed apart: few rows of counts share all of these."""
+
 _KEPT_ROWS = 32
 """Evenly spaced rows that are kept whole."""
 
@@ -73,8 +76,8 @@ class PredictionScan:
     n_sampled
         How many values :attr:`sample` was taken from.
     prints
-        (rows,) a hash of the smallest, largest and summed value of each row: equal rows have
-        equal ones.
+        (rows,) a hash of the smallest and largest value and of sums of each row: equal rows
+        have equal ones.
     """
 
     def __init__(self, rows: int, genes: int, limit: float = np.inf) -> None:
@@ -130,8 +133,8 @@ class PredictionScan:
         if sparse.issparse(values) and not values.has_canonical_format:
             values = values.copy()
             values.sum_duplicates()
-        low, high, total = _facts_of_rows(values)
-        self.prints[rows] = _prints(low, high, total)
+        low, high, mark = _facts_of_rows(values)
+        self.prints[rows] = _prints(low, high, mark)
         bad = ~((low >= -LARGEST_NUMBER) & (high <= LARGEST_NUMBER))
         if bad.any():
             self._note_bad(rows, np.flatnonzero(bad), values)
@@ -297,32 +300,42 @@ class PredictionScan:
 
 
 def _facts_of_rows(values: Values) -> tuple[Floats, Floats, Floats]:
-    """Return the smallest, largest and summed value of each row."""
+    """Return the smallest and largest value of each row, and a number that equal rows share."""
     if sparse.issparse(values):
         return _facts_of_sparse_rows(values)
-    found = np.empty((3, values.shape[0]))
-    step = max(VALUES_IN_CACHE // values.shape[1], 1)
-    for start in range(0, values.shape[0], step):
-        # Values are gone through three times while they are still in the cache.
-        part, own = values[start : start + step], found[:, start : start + step]
-        own[0], own[1], own[2] = part.min(axis=1), part.max(axis=1), part.sum(axis=1)
-    return found[0], found[1], found[2]
+    rows, genes = values.shape
+    low, high = np.empty((2, rows))
+    starts = np.linspace(0, genes, min(_SUMS, genes), endpoint=False).astype(np.intp)
+    sums = np.empty((len(starts), rows))
+    step = max(VALUES_IN_CACHE // genes, 1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, rows, step):
+            # Values are gone through three times while they are still in the cache.
+            part, own = values[start : start + step], slice(start, start + step)
+            low[own], high[own] = part.min(axis=1), part.max(axis=1)
+            sums[:, own] = np.add.reduceat(part, starts, axis=1).T
+        # Not by a product of matrices, which may round equal rows otherwise.
+        return low, high, (sums * _weights(len(sums))[:, None]).sum(axis=0)
 
 
 def _facts_of_sparse_rows(values: Values) -> tuple[Floats, Floats, Floats]:
     n_stored = np.diff(values.indptr)
-    low, high, total = np.zeros((3, len(n_stored)))
+    low, high = np.zeros((2, len(n_stored)))
     filled = np.flatnonzero(n_stored)
     if len(filled):
-        # Row by row in the order of their columns, so that equal rows have equal sums.
         starts = values.indptr[filled]
         low[filled] = np.minimum.reduceat(values.data, starts)
         high[filled] = np.maximum.reduceat(values.data, starts)
-        total[filled] = np.add.reduceat(values.data, starts, dtype=np.float64)
     with_zero = n_stored < values.shape[1]
     np.minimum(low, 0, out=low, where=with_zero)
     np.maximum(high, 0, out=high, where=with_zero)
-    return low, high, total
+    # SciPy goes along each row in the order of its columns, so that equal rows have equal sums.
+    return low, high, np.asarray(values @ _weights(values.shape[1]))
+
+
+def _weights(n: int) -> Floats:
+    """Return (n,) numbers by which sums of counts are multiplied, so that few are equal."""
+    return np.random.default_rng(0).random(n)
 
 
 def _prints(*facts: Floats) -> npt.NDArray[np.uint64]:

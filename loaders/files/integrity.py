@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from pereggrn_data.core.errors import IntegrityError
@@ -78,16 +79,19 @@ def sha256_of_file(path: Path) -> str:
 
 
 class Hashing:
-    """The sha256 of a file's bytes, found in a thread while other work goes on.
+    """The sha256 of a file or a store, found in a thread while other work goes on.
 
     Parameters
     ----------
     path
-        The file.
+        The file, or a store.
+    of
+        Finds the sha256 of it, in hex.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, of: Callable[[Path], str] = sha256_of_file) -> None:
         self._path = path
+        self._of = of
         self._found: str | None = None
         self._error: BaseException | None = None
         # Nobody waits for it at the end of a command that has failed.
@@ -96,7 +100,7 @@ class Hashing:
 
     def _work(self) -> None:
         try:
-            self._found = sha256_of_file(self._path)
+            self._found = self._of(self._path)
         except BaseException as error:  # raised where the hash is asked for
             self._error = error
 

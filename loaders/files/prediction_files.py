@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
     """
     path = required_data(path)
     if is_zarr_folder(path):
-        return replace(_read_zarr(path, labels), hashed=sha256_of_store(path))
+        return _hashed(_read_zarr(path, labels), path, sha256_of_store)
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
@@ -118,9 +118,12 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
             )
     if path.stat().st_size == 0:
         raise other_kind(path, recognise(path), "predictions")
-    read = readers.get(ending, _read_text)(path, labels)
-    # A large file is hashed while its rows are read.
-    return replace(read, hashed=Hashing(path) if is_stored(read.matrix) else sha256_of_file(path))
+    return _hashed(readers.get(ending, _read_text)(path, labels), path, sha256_of_file)
+
+
+def _hashed(read: Predictions, path: Path, of: Callable[[Path], str]) -> Predictions:
+    """Find the hash, that of large predictions while their rows are read."""
+    return replace(read, hashed=Hashing(path, of) if is_stored(read.matrix) else of(path))
 
 
 def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
