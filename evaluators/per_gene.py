@@ -203,11 +203,10 @@ class GeneErrors:
         self._scored = np.isfinite(effect)
         if left_out is not None:
             self._scored &= ~left_out
-        self._shown = np.where(self._scored, effect, 0.0)
+        self._shown = effect if self._scored.all() else np.where(self._scored, effect, 0.0)
         # Spread is summed up around a prediction of each gene, so that none is none.
         first = self._scored.argmax(axis=0) if len(effect) else np.zeros(0, dtype=np.intp)
         self._pivot = self._shown[first, np.arange(len(first))]
-        self._spread = np.where(self._scored, effect - self._pivot, 0.0)
         self._left_out = left_out
         self._targets = targets
         genes = effect.shape[1]
@@ -229,14 +228,13 @@ class GeneErrors:
         """
         if self.own is None:
             scored, shown = self._scored[groups], self._shown[groups]
-            spread = self._spread[groups]
         else:
             predicted = self._of_observations(rows, baseline, groups)
             scored = np.isfinite(predicted)
             if self._left_out is not None:
                 scored &= ~self._left_out[groups]
             shown = np.where(scored, predicted, 0)
-            spread = np.where(scored, shown - self._pivot, 0)
+        spread = np.where(scored, shown - self._pivot, 0)
         error = np.where(scored, change - shown, 0)
         self._absolute += np.abs(error).sum(axis=0)
         self._squared += np.square(error).sum(axis=0)
@@ -249,15 +247,18 @@ class GeneErrors:
         genes = self._effect.shape[1]
         here, counts, gene, cell = block.here, block.counts, block.gene, block.cell
         scored, shown = self._scored[here], self._shown[here]
-        error = np.where(scored.ravel()[cell], block.change - shown.ravel()[cell], 0)
+        spread = np.where(scored, shown - self._pivot, 0)
+        error = block.change - shown.ravel()[cell]
+        if not scored.all():
+            error[~scored.ravel()[cell]] = 0
         # What is not stored is the same for all observations of a group.
         at_zero = np.where(scored, block.change_of_nothing - shown, 0)
         self._absolute += np.bincount(gene, np.abs(error), genes)
         self._absolute += (block.zeros * np.abs(at_zero)).sum(axis=0)
         self._squared += np.bincount(gene, np.square(error), genes)
         self._squared += (block.zeros * np.square(at_zero)).sum(axis=0)
-        self._sum += counts @ self._spread[here]
-        self._square_sum += counts @ np.square(self._spread[here])
+        self._sum += counts @ spread
+        self._square_sum += counts @ np.square(spread)
         self._n += counts @ scored
 
     def _of_observations(self, rows: Ints, baseline: Floats, groups: Ints) -> Floats:

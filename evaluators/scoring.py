@@ -191,7 +191,7 @@ class Truth:
             _of_groups(self.reference, groups),
             task.control_mean,
             None if perturbed is None else _of_groups(perturbed, groups),
-            self.t_scores[groups],
+            _of_groups(self.t_scores, groups),
         )
 
 
@@ -238,7 +238,7 @@ def measure(
         Per method and metric, (kept groups,) values, NaN where there is none; and
         notes on metrics that are absent.
     """
-    observed = truth.observed[kept]
+    observed = _of_groups(truth.observed, kept)
     left_out = entries_left_out(task.targets.of_groups(kept), observed.shape, targeted)
     around = truth.surroundings(task, kept)
     defined = {name: defined_groups(effect) for name, effect in effects.items()}
@@ -250,7 +250,10 @@ def measure(
     values = compute_metrics(observed, shown, left_out, around=around, threads=threads)
     seen = defined_groups(truth.observed)
     among = Candidates(
-        truth.observed[seen], task.contexts[seen], task.panel, (np.cumsum(seen) - 1)[kept]
+        _of_groups(truth.observed, seen),
+        task.contexts[seen],
+        task.panel,
+        (np.cumsum(seen) - 1)[kept],
     )
     profiles = Profiles(task.training, around.reference, observed, shown, left_out, among)
     whole, notes = compute_whole_metrics(profiles)
@@ -261,9 +264,9 @@ def measure(
     return values, notes
 
 
-def _of_groups(values: Floats, kept: Any) -> Floats:
-    """Return the rows of some groups, where there is one per group."""
-    return np.asarray(values[kept] if values.ndim == 2 else values)
+def _of_groups(values: Floats, kept: Bools) -> Floats:
+    """Return the rows of some groups, where there is one per group; of all without a copy."""
+    return values if values.ndim == 1 or kept.all() else values[kept]
 
 
 def _frame(

@@ -53,7 +53,7 @@ def training_median(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.Arr
     if is_stored(matrix):
         return stored_medians(matrix, *targets)
     if sparse.issparse(matrix):
-        return _medians_of_sparse(sparse.csc_array(matrix), *targets)
+        return _medians_of_sparse(sparse.csr_array(matrix), *targets)
     return _without_own_targets(matrix, *targets, _column_medians, np.median)
 
 
@@ -128,24 +128,24 @@ def _without_own_targets(
 
 
 def _medians_of_sparse(matrix: Any, rows: Ints, columns: Ints) -> Floats:
-    """Return the median of each column of a CSC array, but for some rows."""
+    """Return the median of each column of a CSR array, but for some rows."""
     n, genes = matrix.shape
+    counted = n - np.bincount(columns, minlength=genes)
+    zeros = counted - np.bincount(matrix.indices, minlength=genes)
+    result = np.where(counted > 0, 0.0, np.nan)
+    # Most genes of most cells are 0: only the others are laid out by column.
+    others = np.flatnonzero((counted > 0) & (zeros <= counted // 2))
+    by_gene = sparse.csc_array(matrix[:, others])
     order = np.argsort(columns, kind="stable")
     starts = np.searchsorted(columns[order], np.arange(genes + 1))
-    result = np.full(genes, np.nan)
-    for j in range(genes):
-        inside = slice(int(matrix.indptr[j]), int(matrix.indptr[j + 1]))
-        stored = matrix.data[inside]
+    for k, j in enumerate(others.tolist()):
+        inside = slice(int(by_gene.indptr[k]), int(by_gene.indptr[k + 1]))
+        stored = by_gene.data[inside]
         own = rows[order[starts[j] : starts[j + 1]]]
         if len(own):
-            stored = stored[~np.isin(matrix.indices[inside], own)]
-        zeros, middle = n - len(own) - len(stored), (n - len(own) - 1) // 2
-        below = np.count_nonzero(stored < 0)
-        if below <= middle and (n - len(own)) // 2 < below + zeros:
-            result[j] = 0.0  # seldom is less than half of a gene's values 0
-        elif n > len(own):
-            values = np.concatenate([stored.astype(np.float64), np.zeros(zeros)])
-            result[j] = np.median(values)
+            stored = stored[~np.isin(by_gene.indices[inside], own)]
+        values = np.concatenate([stored, np.zeros(counted[j] - len(stored))])
+        result[j] = np.median(values)
     return result
 
 
