@@ -175,7 +175,9 @@ def centroids(rows: Rows, columns: Sequence[str] = ()) -> tuple[pd.MultiIndex, F
     obs, matrix = rows
     perturbed = np.flatnonzero(~obs[IS_CONTROL].to_numpy(bool))
     codes, keys, _ = group_rows(obs.iloc[perturbed], (PERTURBATION, *columns))
-    return keys, mean_by_group(matrix[perturbed], codes, len(keys))
+    group_of = np.full(len(obs), -1, dtype=np.intp)
+    group_of[perturbed] = codes
+    return keys, mean_by_group(matrix, group_of, len(keys))
 
 
 def perturbed_mean(train: Rows, contexts: Contexts | None) -> Floats | None:

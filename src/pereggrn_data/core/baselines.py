@@ -131,7 +131,9 @@ def _medians_of_sparse(matrix: Any, rows: Ints, columns: Ints) -> Floats:
     """Return the median of each column of a CSR array, but for some rows."""
     n, genes = matrix.shape
     counted = n - np.bincount(columns, minlength=genes)
-    zeros = counted - np.bincount(matrix.indices, minlength=genes)
+    zeros = counted
+    for block in each_block(matrix):
+        zeros = zeros - np.bincount(block.values.indices, minlength=genes)
     result = np.where(counted > 0, 0.0, np.nan)
     # Most genes of most cells are 0: only the others are laid out by column.
     others = np.flatnonzero((counted > 0) & (zeros <= counted // 2))

@@ -335,10 +335,8 @@ def _shortcuts(aligned: Aligned, scan: PredictionScan, task: Task) -> list[Findi
     targeted = np.zeros(task.observed.shape, dtype=bool)
     targeted[task.targets.rows, task.targets.columns] = True
     trained = task.train_obs[PERTURBATION].astype(object)
-    trained = trained[~task.train_obs[IS_CONTROL].to_numpy(bool)]
-    of_row, training = pd.factorize(trained)
-    rows = np.flatnonzero(~task.train_obs[IS_CONTROL].to_numpy(bool))
-    means = mean_by_group(task.train_matrix[rows], of_row, len(training))
+    of_row, training = pd.factorize(trained.mask(task.train_obs[IS_CONTROL].to_numpy(bool)))
+    means = mean_by_group(task.train_matrix, of_row, len(training))  # controls are in none
     number = {label: k for k, label in enumerate([*dict.fromkeys(labels)])}
     own = np.array([number[label] for label in labels])
     theirs = np.array([number.get(label, -1) for label in training], dtype=int)
