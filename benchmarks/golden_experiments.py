@@ -74,9 +74,9 @@ OF_SUMS = "not of the forecasts: means and differences are taken in float32 ther
 OF_FORECASTS = {
     "LassoCV": "scikit-learn chooses other penalties for some genes since 1.3, with which all of "
     "the original's are chosen",
-    "GradientBoostingRegressor": "trees begin from the mean of the responses, which scikit-learn "
-    "1.3 takes in float32: other digits decide between features that divide the observations "
-    "alike. It gives all of the original's forecasts for our inputs in float32",
+    "GradientBoostingRegressor": "the last digits decide between features that divide the "
+    "observations alike: there, replicates are averaged in float32, and so is the mean from "
+    "which trees begin, by scikit-learn 1.3. With both it gives all of the original's",
 }
 """Of a method, why forecasts differ, and scores with them."""
 

@@ -149,8 +149,9 @@ def test_gradient_boosting_agrees_but_for_ties(golden_run: Callable[[str, int], 
     The original's trees begin from the mean of the responses as scikit-learn 1.3 takes it,
     in float32; newer versions take it in float64, whatever the responses are. That alone
     is why forecasts of some genes differ: from the other mean, they are the original's.
-    (Of all 300, the trees of 130 differ, which changes forecasts of 48; of these, 3 differ from
-    the other mean, too, and none with scikit-learn 1.3.)
+    (Of all 300, the trees of 130 differ, each first where two features divide the observations
+    alike, which changes forecasts of 48; of these, 3 differ from the other mean, too, and none
+    with scikit-learn 1.3. The data are averaged over replicates in float32 here, as there.)
     """
     from sklearn.dummy import DummyRegressor
     from sklearn.ensemble import GradientBoostingRegressor
