@@ -493,6 +493,19 @@ def test_other_numbers_are_refused(text: str) -> None:
         parse_numbers(text)
 
 
+@pytest.mark.parametrize(
+    ("only", "numbers"), [("0,2", (0, 2)), (3, (3,)), ([2, 1, 2], (2, 1)), (range(3), (0, 1, 2))]
+)
+def test_in_python_numbers_may_be_numbers_or_text(only: Any, numbers: tuple[int, ...]) -> None:
+    assert pereggrn_data.RunOptions(only=only).only == numbers
+
+
+@pytest.mark.parametrize("only", ["0;2", [-1], [1.5]])
+def test_in_python_other_numbers_are_refused_too(only: Any) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        pereggrn_data.RunOptions(only=only)
+
+
 def test_progress_is_told_of_every_condition(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
 

@@ -114,8 +114,9 @@ class RunOptions:
         normalise(self)
         check_options(self)
         if self.only is not None:
-            numbers = self.only if isinstance(self.only, (list, tuple)) else (self.only,)
-            object.__setattr__(self, "only", tuple(map(int, numbers)))
+            given = self.only if isinstance(self.only, (list, tuple, range)) else (self.only,)
+            numbers = [number for part in given for number in parse_numbers(str(part))]
+            object.__setattr__(self, "only", tuple(dict.fromkeys(numbers)))
 
     def asked_for(self, n: int) -> tuple[int, ...]:
         """Return the numbers of the conditions that are asked for, of `n` that there are.
