@@ -425,6 +425,7 @@ def test_networks_random_ones_among_them_go_to_models(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.whole_forest  # as in the other processes
 def test_processes_give_the_same_tables(
     finished: tuple[Path, ExperimentRun], tmp_path: Path
 ) -> None:
@@ -455,6 +456,7 @@ def _die_in(task: ConditionTask) -> None:
     do_condition(task)
 
 
+@pytest.mark.whole_forest  # as in the run of the module, with which it is compared
 def test_a_killed_run_goes_on_where_it_stopped(
     finished: tuple[Path, ExperimentRun], tmp_path: Path
 ) -> None:
