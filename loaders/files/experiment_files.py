@@ -53,7 +53,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     if size > MOST_BYTES:
         raise InvalidDataError(
-            f"{file} is too large for an experiment.",
+            f"{file} is too large.",
             expected=f"at most {MOST_BYTES:,} bytes",
             got=f"{size:,} bytes",
         )
@@ -123,4 +123,4 @@ def _refuse_twice(file: Path, keys: list[str]) -> None:
 
 
 def _unreadable(file: Path, expected: str, got: str) -> InvalidDataError:
-    return InvalidDataError(f"{file} cannot be read as an experiment.", expected=expected, got=got)
+    return InvalidDataError(f"{file} cannot be understood.", expected=expected, got=got)

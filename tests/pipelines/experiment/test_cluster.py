@@ -270,7 +270,7 @@ class TestOptions:
         with pytest.raises(UsageError, match="no Slurm"):
             on_cluster("slurm", None)
 
-    def test_slurm_options(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_slurm_options(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         queue = pytest.importorskip("dask_jobqueue")
         asked: list[dict[str, Any]] = []
 
@@ -279,6 +279,10 @@ class TestOptions:
                 asked.append(given)
                 if "memory" not in given:
                     raise ValueError("You must specify how much memory to use")
+                self.queue = given.get("queue", "normal")
+
+            def job_script(self) -> str:
+                return f"#!/bin/sh\n#SBATCH -p {self.queue}\n"
 
             def __enter__(self) -> Any:
                 return self
@@ -290,6 +294,15 @@ class TestOptions:
                 asked.append({"jobs": jobs})
 
         monkeypatch.setattr(queue, "SLURMCluster", Stub)
+        sbatch = tmp_path / "sbatch"
+        sbatch.write_text(
+            "#!/bin/sh\n"
+            '[ "$1" = --test-only ] || exit 3\n'
+            'grep -q "^#SBATCH -p normal$" "$2" && exit 0\n'
+            "echo 'sbatch: error: invalid partition specified' >&2; exit 1\n"
+        )
+        sbatch.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
         with slurm_cluster({"cores": 4, "memory": "8GB", "jobs": 3}) as (_, n_workers):
             assert n_workers == 12
         assert asked == [{"cores": 4, "memory": "8GB", "processes": 4}, {"jobs": 3}]
@@ -300,3 +313,10 @@ class TestOptions:
             ):
                 stack.enter_context(slurm_cluster(wrong))
             assert message in str(caught.value)
+        with (
+            pytest.raises(InvalidDataError, match="does not take the jobs") as caught,
+            slurm_cluster({"cores": 1, "memory": "1GB", "queue": "absent"}),
+        ):
+            pass
+        assert "invalid partition specified" in str(caught.value)
+        assert asked[-1] != {"jobs": 1}, "none was submitted"

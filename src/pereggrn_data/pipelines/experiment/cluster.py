@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import socket
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, UsageError, or_list
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.files import read_mapping, required_file, user_path
+from pereggrn_data.loaders.program import last_lines, run_limited
 from pereggrn_data.pipelines.experiment.doing_conditions import (
     FAILED,
     ConditionTask,
@@ -33,7 +35,7 @@ from pereggrn_data.pipelines.experiment.run_experiment import Scheduler
 LOCAL, SLURM = "local", "slurm"
 ADDRESSES = ("tcp://", "tls://")
 SECONDS_TO_WAIT = 60
-"""For the scheduler, and for the first worker, of a cluster that is there."""
+"""For Slurm to say whether it takes a job, and for a scheduler and a worker that are there."""
 OURS = "PEREGGRN_"
 """Beginning of the variables of the environment that workers are told."""
 
@@ -259,7 +261,7 @@ def slurm_cluster(settings: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
     Raises
     ------
     InvalidDataError
-        If they cannot be understood.
+        If they cannot be understood, or Slurm would refuse such a job.
     """
     from dask_jobqueue import SLURMCluster
 
@@ -282,8 +284,24 @@ def slurm_cluster(settings: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
             got=" ".join(str(error).split()),
         ) from error
     with cluster:
+        _check_job(cluster.job_script())
         cluster.scale(jobs=jobs)
         yield cluster, jobs * int(given.get("processes") or 1)
+
+
+def _check_job(script: str) -> None:
+    """Ask Slurm whether it would take a job: Dask would submit it again and again."""
+    with tempfile.TemporaryDirectory() as made:
+        job, log = Path(made, "job.sh"), Path(made, "log")
+        job.write_text(script, "utf-8")
+        tried = run_limited(["sbatch", "--test-only", str(job)], log, seconds=SECONDS_TO_WAIT)
+        if tried.returncode != 0 or tried.timed_out:
+            raise InvalidDataError(
+                "Slurm does not take the jobs.",
+                expected="options of the scheduler that `sbatch --test-only` is content with",
+                got=" ".join(last_lines(log).split()),
+                fix="mend --scheduler-options: queue, account, walltime, memory.",
+            )
 
 
 def do_there(
