@@ -13,8 +13,9 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pereggrn_data.core.arrays import Ints, dense
+from pereggrn_data.core.arrays import Floats, Ints, dense
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.row_blocks import StoredMatrix, is_stored
 from pereggrn_data.models.fit_warnings import noting_warnings
 from pereggrn_data.models.regression import (
     EstimatorRegressions,
@@ -33,7 +34,11 @@ BLOCKS_PER_JOB = 8
 """Work is cut this fine, so that jobs finish together and progress can be told."""
 
 
-def fit_constant(task: RegressionTask, statistic: Callable[..., Any]) -> LinearRegressions:
+def fit_constant(
+    task: RegressionTask,
+    statistic: Callable[..., Any],
+    in_blocks: Callable[[StoredMatrix, Ints, Ints], Floats],
+) -> LinearRegressions:
     """Predict a statistic of each target's training observations, whatever the features.
 
     Parameters
@@ -42,8 +47,18 @@ def fit_constant(task: RegressionTask, statistic: Callable[..., Any]) -> LinearR
         Features are not looked at.
     statistic
         `numpy.mean` or `numpy.median`.
+    in_blocks
+        The same of each column of a matrix that is not in memory, without values at some
+        rows and columns.
     """
     check_arguments(task, lambda: None, task.arguments)
+    if is_stored(task.responses):
+        sizes = [rows.size for rows in task.excluded.values()]
+        columns = np.repeat(np.array(list(task.excluded), dtype=np.intp), sizes)
+        rows = np.concatenate([np.empty(0, dtype=np.intp), *task.excluded.values()])
+        found = in_blocks(task.responses, rows, columns)
+        task.report(task.n_targets)
+        return constant_regressions(found, task.features.shape[1])
     block = max(1, 4_000_000 // task.features.shape[0])
     values = np.empty(task.n_targets)
     for start in range(0, task.n_targets, block):

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.labels import genes_of, levels_of
+from pereggrn_data.core.row_blocks import each_block, stored_values
 
 LARGEST_LEVEL = 1e5
 """Stated levels beyond this are no natural logs, and no regression survives them."""
@@ -156,6 +157,31 @@ class Perturbations:
             if gene in position
         ]
 
+    def distinct(self) -> tuple[Perturbations, Ints]:
+        """Return the first of those that are alike in everything that a model is told.
+
+        Returns
+        -------
+        Perturbations, ndarray
+            And (observations,) which of them each one is.
+        """
+        given = [self.labels, map(repr, self.stated_levels)]
+        given += [] if self.cell_types is None else [self.cell_types]
+        given += [] if self.is_control is None else [self.is_control.tolist()]
+        number: dict[tuple[object, ...], int] = {}
+        which = np.array(
+            [number.setdefault(key, len(number)) for key in zip(*given, strict=True)],
+            dtype=np.intp,
+        )
+        first = np.unique(which, return_index=True)[1].tolist()
+        kept: dict[str, Any] = {
+            name: None if (values := getattr(self, name)) is None
+            else values[first] if isinstance(values, np.ndarray)
+            else tuple(values[i] for i in first)
+            for name in ("labels", "stated_levels", "cell_types", "observations", "is_control")
+        }  # fmt: skip
+        return replace(self, **kept), which
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -164,7 +190,8 @@ class TrainingData:
     Parameters
     ----------
     expression
-        Natural-log expression, observations x genes; dense or CSR.
+        Natural-log expression, observations x genes; dense or CSR, or a matrix that is not
+        in memory.
     genes
         Names of the genes.
     perturbations
@@ -206,10 +233,9 @@ class TrainingData:
                 )
         if n == 0:
             raise InvalidDataError("There are no training observations.")
-        values = (
-            self.expression.data if scipy.sparse.issparse(self.expression) else self.expression
-        )
-        if not np.isfinite(values).all():
+        if not all(
+            np.isfinite(stored_values(block.values)).all() for block in each_block(self.expression)
+        ):
             raise InvalidDataError(
                 "The training expression has missing or infinite values.",
                 expected="a finite number for every gene of every observation",

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from pereggrn_data.core.baselines import means_in_one_reading
 from pereggrn_data.core.errors import UnknownNameError, UsageError
+from pereggrn_data.core.stored_medians import stored_medians
 from pereggrn_data.models.estimators import (
     fit_constant,
     fit_estimators,
@@ -94,6 +96,9 @@ class Method:
     by_gene
         Whether each gene is fitted by itself, so that processes can share the work
         (:mod:`pereggrn_data.models.target_blocks`).
+    in_blocks
+        Whether it goes through the expression to learn from in blocks of rows, and looks at
+        no features, so that neither need be in memory.
     aliases
         Other names under which it is known.
     """
@@ -109,6 +114,7 @@ class Method:
     linear_if: Callable[[Mapping[str, Any]], bool] | None = None
     is_random: bool = False
     by_gene: bool = False
+    in_blocks: bool = False
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -162,16 +168,18 @@ METHODS: tuple[Method, ...] = (
         kind=MethodKind.CONSTANT,
         summary="Mean of the training data, whatever the perturbation: the baseline to beat.",
         reference=_PEREGGRN,
-        fit=partial(fit_constant, statistic=np.mean),
+        fit=partial(fit_constant, statistic=np.mean, in_blocks=means_in_one_reading),
         in_paper=True,
+        in_blocks=True,
     ),
     Method(
         name="median",
         kind=MethodKind.CONSTANT,
         summary="Median of the training data, whatever the perturbation.",
         reference=_PEREGGRN,
-        fit=partial(fit_constant, statistic=np.median),
+        fit=partial(fit_constant, statistic=np.median, in_blocks=stored_medians),
         in_paper=True,
+        in_blocks=True,
     ),
     Method(
         name="RidgeCV",

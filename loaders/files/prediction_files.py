@@ -145,6 +145,8 @@ def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
     """
     if isinstance(given, Predictions):
         return replace(given, obs=_labelled(given.obs, labels, given.path))
+    if isinstance(given, StoredData):
+        return _from_adata(given, "the forecasts", labels)
     if is_anndata(given):
         return _from_adata(stored_parts(given) or own_copy(given), "the AnnData object", labels)
     if isinstance(given, pd.DataFrame):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Floats, Matrix, column_means
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.row_blocks import each_block
 from pereggrn_data.models.inputs import HeldLevels, TrainingData
 
 WHAT_HELPS = (
@@ -86,7 +87,8 @@ class TrainingRange:
     @classmethod
     def of(cls, expression: Matrix) -> TrainingRange:
         """Find them in (observations, genes)."""
-        return cls(float(expression.min()), float(expression.max()))
+        ends = [(block.values.min(), block.values.max()) for block in each_block(expression)]
+        return cls(float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
 
     def notes(self, forecast: Mapping[int, Floats], levels: HeldLevels) -> tuple[str, ...]:
         """Say how many forecasts are further outside of the span than the span is wide.

@@ -47,22 +47,32 @@ class Fitting:
                 "No training observation has a matched control.",
                 fix="check obs['matched_control'], or use another matching method.",
             )
-        levels = _of_rows(data.perturbations.levels(data.genes), self.rows, data.n_observations)
         columns = feature_positions(regulators, data.genes)
+        self.targets, self.feature_names = tuple(data.genes), regulators
         in_subspace = grammar.low_dimensional_structure is LowDimensionalStructure.DYNAMICS
+        if get_regression(grammar.method).in_blocks and not in_subspace:
+            # Nothing looks at its features, so that no place is taken for them. What is
+            # wrong with levels is told all the same.
+            data.perturbations.distinct()[0].levels(data.genes)
+            self.features = np.broadcast_to(0.0, (self.rows.size, columns.size))
+            self.responses = self._all_responses()
+            return
+        levels = _of_rows(data.perturbations.levels(data.genes), self.rows, data.n_observations)
         if in_subspace and subspace is not None:
             before = dense(data.expression, matched[self.rows])
             levels.hold(before)
             self.features = subspace.encode(before)
-            self.responses: Matrix = subspace.encode(dense(data.expression, self.rows))
+            self.responses = subspace.encode(dense(data.expression, self.rows))
             self.targets = tuple(f"dimension {k + 1}" for k in range(subspace.dimension))
             self.feature_names = self.targets
         else:
             self.features = dense(data.expression, matched[self.rows], columns)
             levels.among(columns, len(data.genes)).hold(self.features)
-            everything = self.rows.size == data.n_observations
-            self.responses = data.expression if everything else data.expression[self.rows]
-            self.targets, self.feature_names = tuple(data.genes), regulators
+            self.responses = self._all_responses()
+
+    def _all_responses(self) -> Matrix:
+        everything = self.rows.size == self.data.n_observations
+        return self.data.expression if everything else self.data.expression[self.rows]
 
     def models(
         self, network: RegulatorySets | None, *, is_pruned: bool = False

@@ -44,7 +44,7 @@ class OptionGroup:
     options: type
     panel: str | None = None
     without: tuple[str, ...] = ()
-    instead: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def shown(self) -> dict[str, Option]:
@@ -53,7 +53,8 @@ class OptionGroup:
 
     def flags(self, about: Option) -> tuple[str, ...]:
         """Return the names of an option on this command line."""
-        return (self.instead[about.name],) if about.name in self.instead else about.flags
+        given = self.instead.get(about.name, about.flags)
+        return (given,) if isinstance(given, str) else given
 
     def help(self, about: Option) -> str:
         """Return what the help says of an option; this may import a registry."""
@@ -140,6 +141,9 @@ class OptionGroup:
 
 LIMITS = OptionGroup(Resources, panel="Memory and threads")
 """Of every command that reads in blocks."""
+
+MEMORY = OptionGroup(Resources, panel="Memory", without=("threads",))
+"""Of those that read in blocks and compute in one thread, or in as many as models say."""
 
 
 class Said:

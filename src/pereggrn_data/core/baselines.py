@@ -43,7 +43,7 @@ def training_mean(matrix: Matrix, perturbations: npt.ArrayLike, genes: npt.Array
     """
     targets = targets_matrix(np.asarray(perturbations), np.asarray(genes))
     if is_stored(matrix) or sparse.issparse(matrix):
-        return _mean_in_one_reading(matrix, *targets)
+        return means_in_one_reading(matrix, *targets)
     return _without_own_targets(matrix, *targets, column_means, np.mean)
 
 
@@ -102,8 +102,8 @@ def additive(
     return result
 
 
-def _mean_in_one_reading(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
-    """Average all rows, and take out what rows perturb themselves."""
+def means_in_one_reading(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
+    """Return the mean of each column; parameters and result as :func:`stored_medians`."""
     n = np.full(matrix.shape[1], float(matrix.shape[0]))
     np.subtract.at(n, columns, 1)
     total = np.zeros(matrix.shape[1])

@@ -32,6 +32,16 @@ _BLOCKS = 128
 _SHARE_READ = 8
 
 
+def memory_option(may: str = "may be used") -> Any:
+    """Return the option that says how much memory there is for whom."""
+    return option(
+        DEFAULT_MEMORY,
+        kind=str,
+        help=f"How much memory {may}, with a unit, such as 4GB or 512MiB: larger files are "
+        "read in blocks (in Python also a number of bytes).",
+    )
+
+
 @documented
 @dataclass(frozen=True)
 class Resources:
@@ -47,12 +57,7 @@ class Resources:
         If the memory is no size or too little, or the threads are no number.
     """
 
-    memory: str | int = option(
-        DEFAULT_MEMORY,
-        kind=str,
-        help="How much memory may be used, with a unit, such as 4GB or 512MiB: larger files are "
-        "read in blocks (in Python also a number of bytes).",
-    )
+    memory: str | int = memory_option()
     threads: int | None = option(
         None,
         minimum=1,

@@ -363,6 +363,24 @@ def stacked_rows(first: StoredMatrix | Any, second: StoredMatrix | Any) -> Store
     return StoredMatrix(RowSource(shape, kind, is_sparse, reading))
 
 
+def repeated_rows(values: npt.NDArray[Any], rows: Ints) -> StoredMatrix:
+    """Return a matrix whose rows are some that are in memory, each as often as it is wanted.
+
+    Parameters
+    ----------
+    values
+        (different rows, columns).
+    rows
+        (n,) which of them each row is.
+    """
+
+    @contextmanager
+    def reading() -> Iterator[Callable[[int, int], Values]]:
+        yield lambda start, stop: values[rows[start:stop]]
+
+    return StoredMatrix(RowSource((len(rows), values.shape[1]), values.dtype, False, reading))
+
+
 @dataclass(frozen=True)
 class GroupSums:
     """Sums over the rows of groups.

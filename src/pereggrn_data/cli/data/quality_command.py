@@ -6,19 +6,16 @@ from typing import Annotated
 
 import typer
 
-from pereggrn_data.cli.option_parameters import OptionGroup, Said, add_command
+from pereggrn_data.cli.option_parameters import MEMORY, Said, add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
-from pereggrn_data.core.resources import Resources
-
-_MEMORY = OptionGroup(Resources, without=("threads",))
 
 
 def register(app: HelpfulApp) -> None:
     """Add the command to a program."""
-    add_command(app, "qc", quality_command, (_MEMORY,), example="pereggrn-data qc demo")
+    add_command(app, "qc", quality_command, (MEMORY,), example="pereggrn-data qc demo")
 
 
 def quality_command(

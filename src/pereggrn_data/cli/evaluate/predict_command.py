@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +12,18 @@ import typer
 from pereggrn_data.cli.evaluate import adapter_commands
 from pereggrn_data.cli.evaluate.fit_progress import fit_progress
 from pereggrn_data.cli.evaluate.predict_report import print_predicted, warn_of_pickle
-from pereggrn_data.cli.option_parameters import OptionGroup, Said
+from pereggrn_data.cli.option_parameters import MEMORY, OptionGroup, Said
 from pereggrn_data.cli.output_places import IN_A_FOLDER, names_a_folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json, Yes
+from pereggrn_data.core.resources import Resources
+from pereggrn_data.core.sizes import parse_memory
 from pereggrn_data.pipelines.predict import ModelOptions, Program
 from pereggrn_data.pipelines.split import SplitOptions
 
 _SPLIT, _MODEL = "The split", "The model"
 GROUPS = (
     OptionGroup(ModelOptions, panel=_MODEL, without=("seed",)),
-    OptionGroup(Program, panel="A program of your own, or an adapter"),
+    OptionGroup(Program, panel="A program of your own, or an adapter", without=("memory_limit",)),
     # The networks of --network are the model's here.
     OptionGroup(
         SplitOptions,
@@ -28,6 +31,7 @@ GROUPS = (
         without=("seed",),
         instead={"networks": "--split-network"},
     ),
+    replace(MEMORY, instead={"memory": ("--memory", "--memory-limit")}),
 )
 
 
@@ -148,11 +152,20 @@ def _install_adapter(options: ModelOptions, program: Program | None, *, yes: boo
 def _program(said: Said) -> Program | None:
     """Return the program that is to forecast, or None if a model of ours does."""
     from pereggrn_data.loaders.program import check_can_keep
+    from pereggrn_data.pipelines.predict import is_adapter
 
     keep = said.of(Program).get("keep")
     if keep is not None:
         check_can_keep(keep)
-    return said.options(Program)
+    program, memory = said.options(Program), said.of(Resources).get("memory")
+    if memory is None:
+        return program
+    # What is said of memory holds for a program, too, an adapter that is named as a model among
+    # them.
+    named = said.of(ModelOptions).get("model")
+    if program is None and named is not None and is_adapter(named):
+        program = Program(adapter=said.of(ModelOptions).pop("model"))
+    return None if program is None else replace(program, memory_limit=parse_memory(memory))
 
 
 def file_word(name: str) -> str:

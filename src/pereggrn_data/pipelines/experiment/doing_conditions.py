@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import PereggrnError
+from pereggrn_data.core.resources import DEFAULT_MEMORY, Resources, using
 from pereggrn_data.pipelines.experiment.condition_options import ConditionWork
 from pereggrn_data.pipelines.experiment.experiment_folder import (
     PREDICTIONS,
@@ -58,6 +59,8 @@ class ConditionTask:
         ``models`` or ``scores`` to do these again, ``missing`` for what is not finished.
     blocks
         Into how many blocks a scheduler divides its genes; None leaves it to the scheduler.
+    memory
+        Of each process.
     """
 
     work: ConditionWork
@@ -66,6 +69,7 @@ class ConditionTask:
     threads: int = 1
     redo: str = "missing"
     blocks: int | None = None
+    memory: str | int = DEFAULT_MEMORY
 
     @property
     def is_to_do(self) -> bool:
@@ -243,7 +247,11 @@ def _as_everywhere(task: ConditionTask) -> Iterator[list[Warning]]:
 
     share_decompositions()
     _load_threaded_libraries()
-    with threadpool_limits(limits=task.threads), noting_warnings(of_all_threads=True) as told:
+    with (
+        using(Resources(task.memory)),
+        threadpool_limits(limits=task.threads),
+        noting_warnings(of_all_threads=True) as told,
+    ):
         yield told
 
 

@@ -303,7 +303,9 @@ def _plan(
             unplanned.append(Outcome(i, "", FAILED, error=str(error)))
             continue
         tasks.append(
-            ConditionTask(work, keys, folder, options.threads, options.redo, options.blocks)
+            ConditionTask(
+                work, keys, folder, options.threads, options.redo, options.blocks, options.memory
+            )
         )
     order = {key: n for n, key in enumerate(dict.fromkeys(t.keys.split for t in tasks))}
     return sorted(tasks, key=lambda t: (order[t.keys.split], t.work.index)), unplanned

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.options import check_options, documented, normalise, option
+from pereggrn_data.core.resources import Resources, memory_option
 
 MOST_NUMBERS = 100_000
 
@@ -95,6 +96,7 @@ class RunOptions:
         help="Of linear algebra in each process. Equal numbers give equal results, to the last "
         "bit, whatever {jobs} is.",
     )
+    memory: str | int = memory_option("each process may use")
     blocks: int | None = option(
         None,
         minimum=1,
@@ -113,6 +115,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         normalise(self)
         check_options(self)
+        Resources(self.memory)
         if self.only is not None:
             given = self.only if isinstance(self.only, (list, tuple, range)) else (self.only,)
             numbers = [number for part in given for number in parse_numbers(str(part))]

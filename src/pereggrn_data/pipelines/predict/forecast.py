@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pereggrn_data.core.resources import resources
+from pereggrn_data.core.row_blocks import repeated_rows
 from pereggrn_data.models import (
     CellTypeSharing,
     FittedModel,
@@ -115,12 +117,19 @@ def _fit(work: Work, method: Method) -> tuple[FittedModel, tuple[str, ...]]:
     )
     stored = stored_network(options, work.collection)
     network, notes = network_among(stored, made.split.genes, by_cell_type=by_cell_type)
+    regulators = None if grammar is None else regulators_of(options, made, work.collection)
+    if method.in_blocks and (grammar is None or grammar.low_dimensional_value is None):
+        data = work.training_in_blocks
+    else:
+        genes = made.split.genes
+        work.require_room(method.name, len(genes if regulators is None else regulators))
+        data = work.training
     task = ModelTask(
-        data=work.training,
+        data=data,
         arguments=dict(options.arguments),
         seed=options.seed,
         grammar=grammar,
-        regulators=None if grammar is None else regulators_of(options, made, work.collection),
+        regulators=regulators,
         network=network,
         jobs=work.jobs,
         progress=work.progress,
@@ -132,14 +141,25 @@ def _fit(work: Work, method: Method) -> tuple[FittedModel, tuple[str, ...]]:
 def _forecast(work: Work, fitted: FittedModel, notes: tuple[str, ...]) -> Forecast:
     # Only models that heed it, as their method's family says, know the choice.
     more: dict[str, Any] = {} if work.options.hold_output else {"hold_output": False}
+    requested, rows = work.requested, None
+    if work.start is None and _is_large(len(requested), len(fitted.genes)):
+        requested, rows = requested.distinct()
     made = fitted.predict(
-        work.requested,
+        requested,
         steps=check_steps(work.options.steps),
         control_subtype=work.control_subtype,
         starting_expression=work.start,
         **more,
     )
-    return Forecast(made.expression, (*notes, *made.notes))
+    expression: dict[int, Any] = dict(made.expression)
+    if rows is not None:
+        expression = {step: repeated_rows(x, rows) for step, x in expression.items()}
+    return Forecast(expression, (*notes, *made.notes))
+
+
+def _is_large(rows: int, genes: int) -> bool:
+    """Say whether forecasts are kept once for all rows that ask for the same."""
+    return 8 * rows * genes > resources().bytes_to_hold
 
 
 def _require_heeded(work: Work, method: Method) -> None:

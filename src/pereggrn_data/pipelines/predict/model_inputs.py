@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from pereggrn_data.core.format import (
     PERTURBATION,
     TIMEPOINT,
 )
+from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.evaluators import Contexts, matched_controls
 from pereggrn_data.evaluators.splits import split_type
@@ -57,8 +59,46 @@ class Work:
 
     @cached_property
     def training(self) -> TrainingData:
-        """What models learn from."""
+        """What models learn from, in memory."""
         return training_data(self.made.train, time_series=is_time_series(self.made))
+
+    @cached_property
+    def training_in_blocks(self) -> TrainingData:
+        """The same, where it is: in a file, if that is large."""
+        return training_data(self.made.train, time_series=is_time_series(self.made), hold=False)
+
+    def require_room(self, method: str, n_features: int) -> None:
+        """Check that a large file fits into the memory with what a model makes of it.
+
+        Parameters
+        ----------
+        method
+            For the message.
+        n_features
+            Of each observation, which are kept in double precision.
+
+        Raises
+        ------
+        UsageError
+            If not.
+        """
+        x: Any = self.made.train.X
+        if not is_stored(x):
+            return
+        (n, genes), limit = x.shape, resources().memory_bytes
+        own = 0 if x.is_sparse else n * genes * x.dtype.itemsize
+        needed = own + 8 * n * n_features
+        if needed > limit:
+            raise UsageError(
+                f"{method} learns from all of the training data at once, which need more memory "
+                "than it may take.",
+                expected=f"at most {limit / 1e9:.1f} GB (--memory)",
+                got=f"{needed / 1e9:.1f} GB or more: {n:,} observations x {genes:,} genes, and "
+                f"{n_features:,} features of each",
+                fix=f"say --memory {math.ceil(1.5 * needed / 1e9)}GB where there is as much; or "
+                "average replicates (--merge-replicates), model fewer genes (--num-genes), or "
+                "let fewer of them be features (--eligible-regulators).",
+            )
 
     @cached_property
     def requested(self) -> Perturbations:
@@ -93,10 +133,25 @@ def perturbations_of(obs: pd.DataFrame) -> Perturbations:
     )
 
 
-def training_data(train: AnnData, *, time_series: bool = False) -> TrainingData:
-    """Return what a model learns from; of a time series, with its timepoints."""
-    matrix: Any = train.X.to_memory() if is_stored(train.X) else train.X
-    expression = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
+def training_data(train: AnnData, *, time_series: bool = False, hold: bool = True) -> TrainingData:
+    """Return what a model learns from; of a time series, with its timepoints.
+
+    Parameters
+    ----------
+    train
+        Training data.
+    time_series
+        Whether timepoints are of interest.
+    hold
+        Whether the expression of a large file is read into memory.
+    """
+    expression: Any = train.X
+    if hold and is_stored(expression):
+        expression = expression.to_memory()
+    if sparse.issparse(expression):
+        expression = sparse.csr_array(expression)
+    elif not is_stored(expression):
+        expression = np.asarray(expression)
     matched = None
     if MATCHED_CONTROL in train.obs:
         column = train.obs[MATCHED_CONTROL].astype(object)

@@ -12,7 +12,7 @@ import pandas as pd
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import OBSERVATION
 from pereggrn_data.core.splits import Split
-from pereggrn_data.loaders.files import refuse_overwriting, user_path, write_h5ad
+from pereggrn_data.loaders.files import StoredData, refuse_overwriting, user_path, write_h5ad
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,7 +28,9 @@ class PredictedExpression:
     ----------
     adata
         A filled-in template, (rows, genes), natural-log expression. With several
-        steps, rows are repeated, and ``obs["prediction_timescale"]`` tells them apart.
+        steps, rows are repeated, and ``obs["prediction_timescale"]`` tells them apart. One
+        that would be too large for the memory (``predict(memory=...)``) has the same parts
+        and an X that is made in blocks as it is written; ``to_memory`` makes it whole.
     model
         Name of what made them.
     split
@@ -45,7 +47,7 @@ class PredictedExpression:
         The dataset and its split, so that ``pereggrn_data.score`` needs no more.
     """
 
-    adata: AnnData
+    adata: AnnData | StoredData
     model: str
     split: Split
     notes: tuple[str, ...]

@@ -19,10 +19,18 @@ from pereggrn_data.core.format import (
     PREDICTION_STEP,
 )
 from pereggrn_data.core.options import one_of, takes
+from pereggrn_data.core.resources import limited
+from pereggrn_data.core.row_blocks import is_stored, stacked_rows
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.files import Dataset, read_split, refuse_overwriting, user_path
+from pereggrn_data.loaders.files import (
+    Dataset,
+    StoredData,
+    read_split,
+    refuse_overwriting,
+    user_path,
+)
 from pereggrn_data.loaders.program import refuse_in_exchange
 from pereggrn_data.models import Forecast, Progress, check_steps, get_method
 from pereggrn_data.pipelines.collection import open_dataset
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@limited
 @takes(ModelOptions, without=("model",))
 def predict(
     dataset: str | Path | Dataset | AnnData | SplitDataset | None = None,
@@ -103,6 +112,8 @@ def predict(
         would be lost there is named before the work begins.
     options
         All choices of the model in one object, instead of `model` and the names below.
+    memory
+        {memory}
     {options}
 
     Raises
@@ -268,20 +279,31 @@ def _requests(made: SplitDataset, steps: tuple[int, ...], *, always: bool = Fals
 
 def _filled_template(
     work: Work, values: Mapping[int, Any], steps: tuple[int, ...], settings: dict[str, Any]
-) -> AnnData:
+) -> AnnData | StoredData:
     import anndata
 
     parts = work.made.template_parts()
     parts["obs"] = _requests(work.made, steps)
-    matrix = np.concatenate([np.asarray(values[step], dtype=np.float64) for step in steps])
+    matrix: Any = values[steps[0]]
+    if is_stored(matrix):
+        for step in steps[1:]:
+            matrix = stacked_rows(matrix, values[step])
+    else:
+        matrix = np.concatenate([np.asarray(values[step], dtype=np.float64) for step in steps])
     parts["uns"][MODEL_UNS] = dumps(plain({**settings, "software": software()}), indent=None)
     if work.options.is_oracle:
         parts["uns"][ORACLE_UNS] = "starting_expression=heldout"
+    if is_stored(matrix):
+        return StoredData(X=matrix, **parts)
     return anndata.AnnData(X=matrix, **parts)
 
 
-def _without_missing(adata: AnnData) -> tuple[AnnData, tuple[str, ...]]:
+def _without_missing(
+    adata: AnnData | StoredData,
+) -> tuple[AnnData | StoredData, tuple[str, ...]]:
     """Leave out rows without a forecast, which only a program may leave that was told so."""
+    if isinstance(adata, StoredData):
+        return adata, ()  # of a model, whose forecasts are finite
     lacking = np.isnan(adata.X).all(axis=1)
     if not lacking.any():
         return adata, ()
