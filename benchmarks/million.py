@@ -13,8 +13,10 @@ Python, its libraries and all tables, which hides nothing of what scores need th
 
     python benchmarks/million.py [--cells 10000 100000 1000000] [--genes 2000]
         [--layouts dense csr zarr] [--folder FOLDER] [--memory 2GiB]
+        [--commands score validate split calibrate]
 
-The last line reads ``ratio: 1.6`` (score / plain read, the largest of the largest files).
+Other commands than score take a dataset of as many cells, 5,000 at least. The last line reads
+``ratio: 1.6`` (the first command / plain read, the largest of the largest files).
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ import pandas as pd
 
 BLOCK = 10_000
 """Cells that are made at a time."""
+
+COMMANDS = ("score", "validate", "split", "calibrate")
+"""The first one takes predictions, the others a dataset."""
 
 FILLED = 0.05
 """Share of the values of sparse files that are not 0."""
@@ -83,15 +88,13 @@ def make_dataset(path: Path, genes: int) -> np.ndarray:
     return means
 
 
-def make_predictions(path: Path, layout: str, cells: int, means: np.ndarray, parts: dict) -> None:
-    """Write many cells per held-out perturbation, without holding them all."""
+def make_cells(path: Path, layout: str, cells: int, means: np.ndarray, parts: dict) -> None:
+    """Write many cells of the kinds in ``parts["obs"]``, without holding them all."""
     rng = np.random.default_rng(1)
     genes = len(means)
-    heldout = parts["obs"]["perturbation"].unique()
-    obs = pd.DataFrame(
-        {"perturbation": pd.Categorical(heldout[np.arange(cells) % len(heldout)])},
-        index=[f"generated{i}" for i in range(cells)],
-    )
+    kinds = parts["obs"]
+    obs = kinds.iloc[np.arange(cells) % len(kinds)]
+    obs.index = [f"generated{i}" for i in range(cells)]
     tables = anndata.AnnData(obs=obs, var=parts["var"], uns=parts["uns"])
     per_row = int(genes * FILLED)
 
@@ -144,6 +147,19 @@ def make_predictions(path: Path, layout: str, cells: int, means: np.ndarray, par
             data[here] = (means[at] + rng.random((n, per_row), dtype="f4")).ravel()
 
 
+def predicted_parts(template: dict) -> dict:
+    """Return what a file of predictions says, with a row per held-out perturbation."""
+    labels = pd.Categorical(template["obs"]["perturbation"].unique())
+    return {**template, "obs": pd.DataFrame({"perturbation": labels})}
+
+
+def dataset_parts(path: Path) -> dict:
+    """Return what a dataset says, with text as categories."""
+    read = anndata.read_h5ad(path)
+    read.strings_to_categoricals()
+    return {"obs": read.obs, "var": read.var, "uns": dict(read.uns)}
+
+
 def measured(what: str, path: str, memory: str) -> None:
     """Do one thing in this process, and print what it took as JSON."""
     import pereggrn_data
@@ -152,7 +168,8 @@ def measured(what: str, path: str, memory: str) -> None:
     from pereggrn_data.loaders.files.matrices.zarr_stores import open_stored_zarr
 
     opened = open_stored_zarr if Path(path).is_dir() else open_stored
-    score = pereggrn_data.score
+    # What computes is imported before the clock starts.
+    command = getattr(pereggrn_data, what) if what in COMMANDS else None
     with using(Resources(memory)):
         began = time.perf_counter()
         if what == "tables":
@@ -162,9 +179,17 @@ def measured(what: str, path: str, memory: str) -> None:
             began = time.perf_counter()
             for block in data.X.blocks():
                 assert block.values.shape[0]
-        else:
-            report = score(path, calibrate=False)
+        elif what == "score":
+            report = command(path, calibrate=False)
             assert report.n_scored == report.n_expected
+        elif what == "split":
+            with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
+                command(path).write(Path(folder) / "task")
+        elif what == "calibrate":
+            assert command(path, use_cache=False).to_dict()
+        else:
+            # The cells are made without counts.
+            assert {finding.code for finding in command(path).findings} <= {"raw-missing"}
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -204,6 +229,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--genes", type=int, default=2000)
     parser.add_argument("--layouts", nargs="+", default=["dense", "csr", "zarr"])
+    parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS[:1])
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--folder", help="Where files are made and removed again.")
     parser.add_argument("--do", nargs=2, help=argparse.SUPPRESS)
@@ -220,37 +246,47 @@ def main() -> None:
         dataset = folder / "dataset.h5ad"
         means = make_dataset(dataset, given.genes)
         made = pereggrn_data.split(dataset, num_genes=given.genes + N_TARGETS)
-        parts = made.template_parts()
-        for layout in given.layouts:
-            path = folder / ("cells.zarr" if layout == "zarr" else "cells.h5ad")
-            make_predictions(path, layout, FEW, means, parts)
-            few = in_process("tables", path, given.memory)["peak"]
-            without_obs, of_scores = [], []
-            for cells in sorted(given.cells):
+        predicted = [c for c in given.commands if c == COMMANDS[0]]
+        others = [c for c in given.commands if c != COMMANDS[0]]
+        for commands, parts in (
+            (predicted, predicted_parts(made.template_parts())),
+            (others, dataset_parts(dataset)),
+        ):
+            for layout in given.layouts if commands else ():
+                path = folder / ("cells.zarr" if layout == "zarr" else "cells.h5ad")
+                make_cells(path, layout, FEW, means, parts)
+                few = in_process("tables", path, given.memory)["peak"]
+                peaks: dict[str, list[tuple[float, float]]] = {c: [] for c in commands}
+                for cells in sorted(given.cells):
+                    remove(path)
+                    make_cells(path, layout, cells, means, parts)
+                    # Once before, so that all find it in the system's cache.
+                    in_process("read", path, given.memory)
+                    tables, read = (
+                        in_process(what, path, given.memory) for what in ("tables", "read")
+                    )
+                    for command in commands:
+                        took = in_process(command, path, given.memory)
+                        ratio = took["seconds"] / read["seconds"]
+                        obs = tables["peak"] - few
+                        peaks[command].append((took["peak"] - obs, took["peak"] - tables["peak"]))
+                        print(
+                            f"{layout}, {cells} cells: read {read['seconds']:.1f} s, {command} "
+                            f"{took['seconds']:.1f} s ({ratio:.1f} times; of the processor "
+                            f"{read['processor']:.1f} and {took['processor']:.1f} s), peak "
+                            f"{took['peak']:.0f} MiB ({obs:.0f} of them obs, {few:.0f} Python "
+                            "and other tables)",
+                            flush=True,
+                        )
+                        if command == given.commands[0]:
+                            ratios[layout] = ratio
                 remove(path)
-                make_predictions(path, layout, cells, means, parts)
-                # Once before, so that both find it in the system's cache.
-                in_process("read", path, given.memory)
-                tables, read, scored = (
-                    in_process(what, path, given.memory) for what in ("tables", "read", "score")
-                )
-                ratios[layout] = scored["seconds"] / read["seconds"]
-                without_obs.append(scored["peak"] - (tables["peak"] - few))
-                of_scores.append(scored["peak"] - tables["peak"])
-                print(
-                    f"{layout}, {cells} cells: read {read['seconds']:.1f} s, score "
-                    f"{scored['seconds']:.1f} s ({ratios[layout]:.1f} times; of the processor "
-                    f"{read['processor']:.1f} and {scored['processor']:.1f} s), peak "
-                    f"{scored['peak']:.0f} MiB ({tables['peak'] - few:.0f} of them obs, "
-                    f"{few:.0f} Python and other tables)",
-                    flush=True,
-                )
-            remove(path)
-            grown.append(
-                f"{layout}: memory without obs grows {without_obs[-1] / without_obs[0]:.2f} times "
-                f"from the smallest to the largest file, without Python and tables "
-                f"{of_scores[-1] / of_scores[0]:.2f} times"
-            )
+                for command, ((first, its), *_, (last, own)) in peaks.items():
+                    grown.append(
+                        f"{command}, {layout}: memory without obs grows {last / first:.2f} times "
+                        "from the smallest to the largest file, without Python and tables "
+                        f"{own / its:.2f} times"
+                    )
     print("\n".join(grown))
     print(f"ratio: {max(ratios.values()):.1f}")
 
