@@ -108,11 +108,13 @@ def is_count(names: pd.Index[Any]) -> bool:
     """
     there = np.zeros(len(names) + 1, dtype=bool)
     for text in map(str, names):
-        if not (text.isascii() and text.isdecimal() and int(text) <= len(names)):
+        # A name of thousands of digits is not even looked at as a number.
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(len(names)))):
             return False
-        if text != str(int(text)):
+        number = int(text)
+        if number > len(names) or text != str(number):
             return False
-        there[int(text)] = True
+        there[number] = True
     return bool(there[:-1].all() or there[1:].all())
 
 

@@ -52,7 +52,8 @@ _AS_TEXT: dict[str, Callable[[Any], str]] = {PERTURBATION: str, TIMEPOINT: time_
 
 def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
     """Return one key per row; labels stay as they are, other columns become key texts."""
-    levels, parts = [], []
+    levels: list[Any] = []
+    parts: list[Any] = []
     for column in columns:
         labels = obs[column]
         if not isinstance(labels.dtype, pd.CategoricalDtype):

@@ -227,7 +227,7 @@ class PlacedRows:
         return ControlFill(self.task)
 
     @property
-    def names(self) -> pd.Index[Any]:
+    def names(self) -> Any:
         """(placed,) names of the rows."""
         index, rows = self.obs.index, self.placement.rows
         every = self.placement.is_plain and len(rows) == len(index)
@@ -235,7 +235,7 @@ class PlacedRows:
 
     def _with_groups(self, rows: Any) -> pd.DataFrame:
         """Return what some placed rows predict, with all columns that define a group."""
-        said = self.obs.iloc[self.placement.rows[rows]]
+        said: pd.DataFrame = self.obs.iloc[self.placement.rows[rows]]
         groups = self.task.groups.iloc[self.placement.group_of[rows]]
         lacking = [column for column in self.task.group_by if column not in said]
         return said.assign(**{column: groups[column].to_numpy() for column in lacking})

@@ -225,7 +225,7 @@ def labelled_as_in_dataset(
              f"understood: {shown}.",) if renamed else ()  # fmt: skip
     # One text for each label, and not for each of a million rows.
     of_name, texts = pd.factorize(np.array([renamed.get(n, n) for n in names], dtype=object))
-    labels = pd.Categorical.from_codes(of_name[codes], categories=texts)
+    labels = pd.Categorical.from_codes(of_name[codes], categories=pd.Index(texts, dtype=object))
     return replace(predictions, obs=predictions.obs.assign(**{PERTURBATION: labels})), notes
 
 
