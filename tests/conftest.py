@@ -43,8 +43,10 @@ def pytest_configure() -> None:
     """Set what the processes of the tests inherit.
 
     There are as many as cores, so that several threads of BLAS in each would mostly wait
-    for each other. Signals may be ignored, as under nohup, and tests send some.
+    for each other. What Python compiles is kept, or each process would compile all modules
+    anew. Signals may be ignored, as under nohup, and tests send some.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, signal.default_int_handler)

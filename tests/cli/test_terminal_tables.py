@@ -95,7 +95,9 @@ def test_commands_on_a_terminal(words: str, columns: int) -> None:
     assert set(" ".join(kept).split()) <= set(whole.split())
 
 
-@pytest.mark.parametrize("calibration", ["", " --no-calibration"])
+@pytest.mark.parametrize(
+    "calibration", ["", pytest.param(" --no-calibration", marks=pytest.mark.slow)]
+)
 def test_scores_have_a_line_each_in_80_columns(tmp_path: Path, calibration: str) -> None:
     made = split("demo")
     template = made.template

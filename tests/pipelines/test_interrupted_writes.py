@@ -128,7 +128,7 @@ def points(calls: int, *, all_of_them: bool) -> list[int]:
 VERBS = ("split", "split over another", "score", "predict")
 KINDS = ("kill", "full")
 CASES = [
-    ("split over another", "full", False),
+    pytest.param("split over another", "full", False, marks=pytest.mark.slow),
     pytest.param("predict", "kill", False, marks=pytest.mark.slow),
     *(
         pytest.param(verb, kind, True, marks=(pytest.mark.slow, pytest.mark.trial))

@@ -82,7 +82,13 @@ main()
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGHUP, signal.SIGINT)),
+    ],
+)
 def test_a_signal_ends_the_program_and_clears_up(tmp_path: Path, number: signal.Signals) -> None:
     temporary, pid, log = tmp_path / "temporary", tmp_path / "pid", tmp_path / "logs" / "log"
     temporary.mkdir()
