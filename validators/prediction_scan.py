@@ -314,8 +314,12 @@ def _facts_of_rows(values: Values) -> tuple[Floats, Floats, Floats]:
             part, own = values[start : start + step], slice(start, start + step)
             low[own], high[own] = part.min(axis=1), part.max(axis=1)
             sums[:, own] = np.add.reduceat(part, starts, axis=1).T
-        # Not by a product of matrices, which may round equal rows otherwise.
-        return low, high, (sums * _weights(len(sums))[:, None]).sum(axis=0)
+        # In one order, whatever else is in the block: NumPy adds up the products of one row,
+        # and of matrices, in others.
+        mark = np.zeros(rows)
+        for weight, of_rows in zip(_weights(len(sums)), sums, strict=True):
+            mark += weight * of_rows
+        return low, high, mark
 
 
 def _facts_of_sparse_rows(values: Values) -> tuple[Floats, Floats, Floats]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pereggrn_data.core.arrays import Bools, Ints, Matrix, dense
+from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix, dense
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar, LowDimensionalStructure
 from pereggrn_data.models.grammar.eligibility import (
@@ -73,6 +73,11 @@ class Fitting:
     def _all_responses(self) -> Matrix:
         everything = self.rows.size == self.data.n_observations
         return self.data.expression if everything else self.data.expression[self.rows]
+
+    def _features(self, chosen: Bools) -> Floats:
+        if not any(self.features.strides):  # nothing looks at them: one 0 for all places
+            return np.broadcast_to(0.0, (int(chosen.sum()), self.features.shape[1]))
+        return self.features if chosen.all() else self.features[chosen]
 
     def models(
         self, network: RegulatorySets | None, *, is_pruned: bool = False
@@ -141,7 +146,7 @@ class Fitting:
                 predict_self=None if is_pruned else grammar.predict_self,
             )
         return RegressionTask(
-            features=self.features if every else self.features[chosen],
+            features=self._features(chosen),
             responses=self.responses if every else self.responses[chosen],
             targets=self.targets,
             own=own_features(self.targets, self.feature_names, predict_self=grammar.predict_self),

@@ -39,12 +39,15 @@ class OptionGroup:
         Options that the command does not take.
     instead
         Other flags than the field's own, where another option has these.
+    also
+        What an option means to this command besides.
     """
 
     options: type
     panel: str | None = None
     without: tuple[str, ...] = ()
     instead: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> dict[str, Option]:
@@ -61,7 +64,8 @@ class OptionGroup:
         if about.help_off is not None:
             return about.help_off
         named = {name: self.flags(o)[0] for name, o in options_of(self.options).items()}
-        return about.text(named)
+        text = about.text(named)
+        return f"{text} {self.also[about.name]}" if about.name in self.also else text
 
     def parameter(self, about: Option) -> inspect.Parameter:
         """Return a command's parameter for an option.

@@ -301,7 +301,9 @@ def each_block(matrix: Any, rows: Ints | None = None) -> Iterator[RowBlock]:
         elif step >= n:
             yield RowBlock(here, matrix)
         else:
-            yield RowBlock(here, _stretch(matrix, here) if is_sparse else matrix[here])
+            # SciPy adds values at one place up where they lie, so that these are copied.
+            shared = is_sparse and matrix.has_canonical_format
+            yield RowBlock(here, _stretch(matrix, here) if shared else matrix[here])
 
 
 def _stretch(matrix: Any, rows: slice) -> Any:

@@ -25,6 +25,7 @@ from pereggrn_data.core.row_blocks import (
 from pereggrn_data.loaders.files.anndata_files import write_h5ad
 from pereggrn_data.loaders.files.matrices.blocks import rows_of
 from pereggrn_data.loaders.files.matrices.stored_data import open_stored
+from pereggrn_data.validators.prediction_scan import _facts_of_rows as facts_of_rows
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
 
@@ -200,3 +201,25 @@ def test_rows_side_by_side_are_not_copied(
     monkeypatch.setattr(Resources, "values_in_a_block", 90)
     matrix = sparse.csr_array(values)
     assert all(np.shares_memory(b.values.data, matrix.data) for b in each_block(matrix))
+
+
+def test_values_at_one_place_stay_as_they_are(
+    values: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SciPy adds them up in place when it looks for the least of a part."""
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    once = sparse.csr_array(values)
+    halves = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), once.indptr * 2
+    twice = sparse.csr_array(halves, shape=values.shape)
+    ends = [(block.values.min(), block.values.max()) for block in each_block(twice)]
+    assert len(ends) > 1
+    np.testing.assert_array_equal(twice.data, halves[0])
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_equal_rows_have_equal_facts_whatever_is_beside_them(layout: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 61))
+    together = facts_of_rows(layout(rows))
+    for i in range(len(rows)):
+        for all_rows, alone in zip(together, facts_of_rows(layout(rows[i : i + 1])), strict=True):
+            assert all_rows[i] == alone[0]

@@ -320,3 +320,10 @@ class TestOptions:
             pass
         assert "invalid partition specified" in str(caught.value)
         assert asked[-1] != {"jobs": 1}, "none was submitted"
+        sbatch.write_text("#!/bin/sh\nsleep 60\n")
+        monkeypatch.setattr(of_clusters, "SECONDS_TO_WAIT", 0.2)
+        with (
+            pytest.raises(UsageError, match="Slurm does not answer"),
+            slurm_cluster({"cores": 1, "memory": "1GB"}),
+        ):
+            pass

@@ -134,6 +134,11 @@ def test_what_makes_no_difference_to_an_array_is_refused(
         planned(file, *useless)
 
 
+def test_tasks_get_the_memory_that_they_may_use(file: Path) -> None:
+    for said, expected in (((), "8G"), (("--memory", "32GiB"), "48G")):
+        assert f"#SBATCH --mem={expected}\n" in planned(file, *said)
+
+
 def test_an_array_has_no_conditions_that_are_not_there(file: Path) -> None:
     with pytest.raises(UsageError, match="no condition 2"):
         planned(file, "--only", "1,2")

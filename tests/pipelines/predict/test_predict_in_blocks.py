@@ -18,6 +18,10 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.loaders.files import StoredData
+from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar
+from pereggrn_data.models.grammar.fitting import Fitting
+from pereggrn_data.models.grammar.ggrn import FittedGRN
+from pereggrn_data.models.inputs import Perturbations, TrainingData
 from pereggrn_data.pipelines.predict import model_inputs
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 
@@ -88,12 +92,43 @@ def test_forecasts_that_are_not_held_are_written_and_scored(
 
 
 def test_rows_that_ask_for_the_same_are_forecast_once(
-    file: Path, request: pytest.FixtureRequest
+    file: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = pereggrn_data.predict(file, "RidgeCV", **FEW)
     request.getfixturevalue("in_blocks")
+    asked = []
+    really = FittedGRN.predict
+
+    def seen(self: FittedGRN, requested: Any, **more: Any) -> Any:
+        asked.append(len(requested))
+        return really(self, requested, **more)
+
+    monkeypatch.setattr(FittedGRN, "predict", seen)
     found = pereggrn_data.predict(file, "RidgeCV", **FEW)
+    assert asked[0] < found.adata.n_obs
+    assert isinstance(found.adata, StoredData)
     np.testing.assert_allclose(np.asarray(found.adata.X), expected.adata.X, rtol=1e-9)
+
+
+def test_notes_do_not_depend_on_the_memory(request: pytest.FixtureRequest) -> None:
+    demo = pereggrn_data.load("demo")
+    demo.obs["expression_level_after_perturbation"] = np.nan
+    held = pereggrn_data.predict(demo, "mean", **SMALL)
+    assert any("no stated level" in note for note in held.notes)
+    request.getfixturevalue("in_blocks")
+    assert pereggrn_data.predict(demo, "mean", **SMALL).notes == held.notes
+
+
+def test_models_of_cell_types_that_look_at_no_features_have_none() -> None:
+    n, genes = 6, ("A", "B", "C")
+    some = Perturbations(("A", "A", "B", "B", "C", "C"), (1.0,) * n, cell_types=("x", "y") * 3)
+    data = TrainingData(np.ones((n, 3)), genes, some, is_control=np.arange(n) < 2)
+    strategy = CellTypeSharing.DISTINCT
+    grammar = Grammar(method="mean", cell_type_sharing_strategy=strategy)
+    fitting = Fitting(data, grammar, genes, None, 1, None)
+    task = fitting.task(np.arange(n) % 2 == 0, None, "x")
+    assert task.features.shape == (3, 3)
+    assert task.features.strides == (0, 0)
 
 
 @pytest.mark.usefixtures("in_blocks")

@@ -31,7 +31,14 @@ GROUPS = (
         without=("seed",),
         instead={"networks": "--split-network"},
     ),
-    replace(MEMORY, instead={"memory": ("--memory", "--memory-limit")}),
+    replace(
+        MEMORY,
+        instead={"memory": ("--memory", "--memory-limit")},
+        also={
+            "memory": "Where it is said, each process of a command or adapter may use as much, "
+            "or the whole container; else they have no limit."
+        },
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from pereggrn_data.cli.output import Manner, complain, emit, emit_json, emit_tab
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.core.errors import ExitCode, UsageError
+from pereggrn_data.core.sizes import parse_memory
 from pereggrn_data.pipelines.experiment import RunOptions
 from pereggrn_data.pipelines.score import OF_READING, ScoreOptions
 
@@ -193,5 +194,6 @@ def _print_plan(
     if collection is not None:
         arguments += ["--collection", str(Path(collection).resolve())]
     numbers = options.asked_for(len(conditions))
-    script = array_script(plan, numbers, arguments, threads=options.threads)
+    memory = parse_memory(options.memory)
+    script = array_script(plan, numbers, arguments, threads=options.threads, memory=memory)
     emit(script.removesuffix("\n"))

@@ -295,7 +295,13 @@ def _check_job(script: str) -> None:
         job, log = Path(made, "job.sh"), Path(made, "log")
         job.write_text(script, "utf-8")
         tried = run_limited(["sbatch", "--test-only", str(job)], log, seconds=SECONDS_TO_WAIT)
-        if tried.returncode != 0 or tried.timed_out:
+        if tried.timed_out:
+            raise UsageError(
+                "Slurm does not answer.",
+                expected=f"an answer to `sbatch --test-only` within {SECONDS_TO_WAIT} s",
+                fix="try again when it is less busy.",
+            )
+        if tried.returncode != 0:
             raise InvalidDataError(
                 "Slurm does not take the jobs.",
                 expected="options of the scheduler that `sbatch --test-only` is content with",

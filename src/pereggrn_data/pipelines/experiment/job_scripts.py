@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 
@@ -11,7 +12,12 @@ PLANS = ("slurm-array",)
 
 
 def array_script(
-    plan: str, numbers: Sequence[int], arguments: Sequence[str], *, threads: int = 1
+    plan: str,
+    numbers: Sequence[int],
+    arguments: Sequence[str],
+    *,
+    threads: int = 1,
+    memory: int = 0,
 ) -> str:
     """Return a script that runs each condition as a task of its own.
 
@@ -25,6 +31,8 @@ def array_script(
         Of ``pereggrn-eval run``, without those that choose conditions.
     threads
         Of linear algebra in each task, which is given as many processors.
+    memory
+        Bytes that each may use, which is given half as much again, and 8 GB at least.
 
     Raises
     ------
@@ -39,7 +47,7 @@ def array_script(
         "#SBATCH --job-name=pereggrn",
         f"#SBATCH --array={_ranges(numbers)}",
         f"#SBATCH --cpus-per-task={threads}",
-        "#SBATCH --mem=8G",
+        f"#SBATCH --mem={max(8, math.ceil(1.5 * memory / 2**30))}G",
         "#SBATCH --time=04:00:00",
         "# Each task does one condition. What is finished is kept, so the script can be",
         "# submitted again; the task that ends last writes the tables of all.",

@@ -122,7 +122,8 @@ def _fit(work: Work, method: Method) -> tuple[FittedModel, tuple[str, ...]]:
         data = work.training_in_blocks
     else:
         genes = made.split.genes
-        work.require_room(method.name, len(genes if regulators is None else regulators))
+        n_features = len(genes if regulators is None else regulators)
+        work.require_room(method.name, n_features if method.is_regression else 0)
         data = work.training
     task = ModelTask(
         data=data,
@@ -142,7 +143,9 @@ def _forecast(work: Work, fitted: FittedModel, notes: tuple[str, ...]) -> Foreca
     # Only models that heed it, as their method's family says, know the choice.
     more: dict[str, Any] = {} if work.options.hold_output else {"hold_output": False}
     requested, rows = work.requested, None
-    if work.start is None and _is_large(len(requested), len(fitted.genes)):
+    if work.start is None:
+        # Once for all that ask for the same, however large they are: then what is noted of them
+        # does not depend on the memory.
         requested, rows = requested.distinct()
     made = fitted.predict(
         requested,
@@ -153,12 +156,15 @@ def _forecast(work: Work, fitted: FittedModel, notes: tuple[str, ...]) -> Foreca
     )
     expression: dict[int, Any] = dict(made.expression)
     if rows is not None:
-        expression = {step: repeated_rows(x, rows) for step, x in expression.items()}
+        held = not _is_large(len(rows), len(fitted.genes))
+        expression = {
+            s: x[rows] if held else repeated_rows(x, rows) for s, x in expression.items()
+        }
     return Forecast(expression, (*notes, *made.notes))
 
 
 def _is_large(rows: int, genes: int) -> bool:
-    """Say whether forecasts are kept once for all rows that ask for the same."""
+    """Say whether forecasts are repeated only where they are written."""
     return 8 * rows * genes > resources().bytes_to_hold
 
 

@@ -75,7 +75,7 @@ class Work:
         method
             For the message.
         n_features
-            Of each observation, which are kept in double precision.
+            Of each observation, which are kept in double precision; 0 where there are none.
 
         Raises
         ------
@@ -93,11 +93,15 @@ class Work:
                 f"{method} learns from all of the training data at once, which need more memory "
                 "than it may take.",
                 expected=f"at most {limit / 1e9:.1f} GB (--memory)",
-                got=f"{needed / 1e9:.1f} GB or more: {n:,} observations x {genes:,} genes, and "
-                f"{n_features:,} features of each",
+                got=f"{needed / 1e9:.1f} GB or more: {n:,} observations x {genes:,} genes"
+                + (f", and {n_features:,} features of each" if n_features else ""),
                 fix=f"say --memory {math.ceil(1.5 * needed / 1e9)}GB where there is as much; or "
-                "average replicates (--merge-replicates), model fewer genes (--num-genes), or "
-                "let fewer of them be features (--eligible-regulators).",
+                "average replicates (--merge-replicates), model fewer genes (--num-genes)"
+                + (
+                    ", or let fewer of them be features (--eligible-regulators)."
+                    if n_features
+                    else "."
+                ),
             )
 
     @cached_property
