@@ -106,6 +106,20 @@ def _small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("pereggrn_data.evaluators.metrics.profile_metrics.N_TREES", 5)
 
 
+@pytest.fixture(autouse=True)
+def _files_are_fine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take HDF5 files for harmless: looking through each forks this large process.
+
+    Tests of files that do harm, or of what happens to a file before it is read, are marked.
+    Everything that reading itself refuses, damage among it, is refused all the same.
+    """
+    if request.node.get_closest_marker("looks_through") is None:
+        from pereggrn_data.loaders.files import separate_reading
+
+        for how in ("_forked", "_spawned"):
+            monkeypatch.setattr(separate_reading, how, lambda *_: separate_reading.Ending.FINE)
+
+
 @pytest.fixture
 def small_dataset() -> Callable[[], AnnData]:
     """Make a small valid dataset: 6 observations of 4 genes, one double perturbation."""

@@ -7,6 +7,8 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pereggrn_data.cli.evaluate.evaluate_app import main
 from pereggrn_data.cli.output import Manner, emit_table
 from pereggrn_data.cli.terminal_tables import lay_out, wrapped
 from pereggrn_data.evaluators.metrics import METRICS
@@ -80,13 +83,13 @@ def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 @cache
 def on_wide_terminal(words: str) -> str:
-    return on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, 1000)
+    return on_terminal(words, 1000)
 
 
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize("words", ["metrics", "models", "predict --help", "score -h"])
 def test_commands_on_a_terminal(words: str, columns: int) -> None:
-    shown = on_terminal("pereggrn_data.cli.evaluate.evaluate_app", words, columns)
+    shown = on_terminal(words, columns)
     whole = on_wide_terminal(words)
     assert max(map(len, shown.splitlines())) <= columns or "--help" in words or "-h" in words
     shown = re.sub(r"Not shown, for lack of\s.*?shows\s+all\.", "", shown, flags=re.DOTALL)
@@ -104,11 +107,7 @@ def test_scores_have_a_line_each_in_80_columns(tmp_path: Path, calibration: str)
     template.X[:] = made.train.X.mean(axis=0)
     template.X[:, ::2] *= 1.2
     template.write_h5ad(tmp_path / "p.h5ad")
-    shown = on_terminal(
-        "pereggrn_data.cli.evaluate.evaluate_app",
-        f"score {tmp_path}/p.h5ad -o {tmp_path}/s --draws 300{calibration}",
-        80,
-    )
+    shown = on_terminal(f"score {tmp_path}/p.h5ad -o {tmp_path}/s --draws 300{calibration}", 80)
     table = shown.split("groups scored\n")[1].split("\n\n")[0].splitlines()
     assert table[0].split()[:3] == ["metric", "value", "mean"]
     assert ("scaled" in table[0].split()) == (not calibration)
@@ -122,34 +121,72 @@ def test_scores_have_a_line_each_in_80_columns(tmp_path: Path, calibration: str)
 
 
 def test_wide_shows_all_on_a_terminal() -> None:
-    module = "pereggrn_data.cli.evaluate.evaluate_app"
-    assert "for lack of" in on_terminal(module, "metrics", 60)
-    wide = on_terminal(module, "metrics --wide", 60)
+    assert "for lack of" in on_terminal("metrics", 60)
+    wide = on_terminal("metrics --wide", 60)
     assert "for lack of" not in wide
     assert all(f"{m.formula}" in wide and m.source in wide for m in METRICS.values())
 
 
-def on_terminal(module: str, words: str, columns: int) -> str:
-    """Run a command with a pseudo-terminal as stdout and stderr."""
+def test_a_process_of_its_own_shows_the_same() -> None:
     ours, theirs = pty.openpty()
-    code = f"import sys; sys.argv = ['x', *{words.split()!r}]\nfrom {module} import main\nmain()"
-    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+    code = "import sys; sys.argv = ['x', 'metrics']\n"
+    code += "from pereggrn_data.cli.evaluate.evaluate_app import main\nmain()"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=theirs, stderr=theirs, env=environment
+        [sys.executable, "-c", code],
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, **as_seen(60)},
     ) as running:
         os.close(theirs)
-        parts = []
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not part:
-                break
-            parts.append(part)
-        running.wait()
-    os.close(ours)
+        shown = read_to_the_end(ours)
     assert running.returncode == 0
+    assert shown == on_terminal("metrics", 60)
+
+
+def on_terminal(words: str, columns: int) -> str:
+    """Run `pereggrn-eval` in this process, with a pseudo-terminal as stdout and stderr."""
+    ours, theirs = pty.openpty()
+    with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
+        shown = pool.submit(read_to_the_end, ours)
+        with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+            for stream in ("stdout", "stderr"):
+                patch.setattr(sys, stream, terminal)
+            patch.setattr(sys, "argv", ["x", *words.split()])
+            for name, value in as_seen(columns).items():
+                patch.setenv(name, value)
+            patch.setattr(Manner, "wide", False)
+            code = left_with(main)
+        text = shown.result()
+    assert not code
+    return text
+
+
+def left_with(main: Callable[[], None]) -> object:
+    """Call a console script, and return the code that it leaves with."""
+    try:
+        main()
+    except SystemExit as left:
+        return left.code
+    return 0
+
+
+def as_seen(columns: int) -> dict[str, str]:
+    """Return variables that say how wide a terminal is, and that it is plain."""
+    return {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def read_to_the_end(ours: int) -> str:
+    """Return what is written on the other side of a pseudo-terminal, without its styles."""
+    parts = []
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(ours)
     text = b"".join(parts).decode().replace("\r", "")
     for style in ("\x1b[1m", "\x1b[0m"):
         text = text.replace(style, "")

@@ -22,6 +22,8 @@ from pereggrn_data.core.errors import InvalidDataError, PereggrnError
 from pereggrn_data.loaders.files import open_h5ad, separate_reading
 from pereggrn_data.loaders.files.separate_reading import Ending
 
+pytestmark = pytest.mark.looks_through
+
 HERE = Path(__file__).resolve().parent
 STORED = sorted((HERE / "stored").glob("*.h5ad.xz"))
 

@@ -18,6 +18,8 @@ from pereggrn_data.loaders.files import separate_reading
 from pereggrn_data.loaders.files.separate_reading import Ending
 from pereggrn_data.pipelines.collection import dataset_path, fetch, load, open_network
 
+pytestmark = pytest.mark.looks_through
+
 
 def change(path: Path) -> bytes:
     changed = path.read_bytes()[:-1] + b"!"

@@ -18,6 +18,8 @@ from pereggrn_data.loaders.files import open_counts, read_h5ad, read_predictions
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.validation import validate
 
+pytestmark = pytest.mark.looks_through
+
 Make = Callable[[], AnnData]
 SECRET = b"the password of the reader is swordfish " * 8
 

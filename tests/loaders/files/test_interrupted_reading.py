@@ -15,6 +15,8 @@ from pereggrn_data import split, validate
 from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
 from pereggrn_data.loaders.files import read_h5ad, read_predictions
 
+pytestmark = pytest.mark.looks_through
+
 Make = Callable[[], AnnData]
 
 WAYS: dict[str, Callable[[BaseException], BaseException]] = {

@@ -18,6 +18,8 @@ from pereggrn_data.core.foreign_reading import TRUST_VARIABLE, trust_files, trus
 from pereggrn_data.loaders.files import open_h5ad, separate_reading, write_h5ad
 from pereggrn_data.loaders.files.separate_reading import Ending, look_through
 
+pytestmark = pytest.mark.looks_through
+
 
 @pytest.fixture
 def file(tmp_path: Path, small_dataset: Callable[[], Any]) -> Path:

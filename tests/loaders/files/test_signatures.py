@@ -24,6 +24,8 @@ from pereggrn_data.core.errors import ExitCode, InvalidDataError, MissingFileErr
 from pereggrn_data.loaders.files import read_predictions, recognise
 from pereggrn_data.loaders.files.signatures import HDF5_LAYOUTS, SIGNATURES, hdf5_problem
 
+pytestmark = pytest.mark.looks_through
+
 Make = Callable[[], AnnData]
 
 

@@ -14,6 +14,8 @@ from scipy import sparse
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.pipelines.collection import open_dataset
 
+pytestmark = pytest.mark.looks_through
+
 Make = Callable[[], AnnData]
 
 FUZZ = """

@@ -28,6 +28,8 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.loaders.files.matrices.blocks import whole_matrix
 
+pytestmark = pytest.mark.looks_through
+
 Make = Callable[[], AnnData]
 LEVEL = "expression_level_after_perturbation"
 

@@ -21,6 +21,8 @@ from pereggrn_data.core.errors import InvalidDataError, PereggrnError
 from pereggrn_data.loaders.files import read_dataset, read_h5ad, write_h5ad
 from pereggrn_data.loaders.files.h5ad_elements import open_h5ad
 
+pytestmark = pytest.mark.looks_through
+
 Make = Callable[[], AnnData]
 Change = Callable[[h5py.File], None]
 STRINGS = h5py.string_dtype()

@@ -381,6 +381,7 @@ FILES = {
 }
 
 
+@pytest.mark.looks_through
 @pytest.mark.parametrize("name", FILES)
 def test_files_that_are_not_predictions(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -390,6 +391,7 @@ def test_files_that_are_not_predictions(tmp_path: Path, name: str) -> None:
     assert name in str(caught.value)
 
 
+@pytest.mark.looks_through
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
 def test_files_cut_short(good: anndata.AnnData, tmp_path: Path, share: float) -> None:
     good.write_h5ad(tmp_path / "whole.h5ad")
