@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
-from pereggrn_data.core.row_blocks import chosen_rows, dense_values, each_block
+from pereggrn_data.core.row_blocks import VALUES_IN_CACHE, chosen_rows, dense_values, each_block
 from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.targets import TargetedGenes, Targets
@@ -153,16 +153,17 @@ class _SparseBlock:
         """
         genes = values.shape[1]
         here, position, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        gene = values.indices.astype(np.intp)  # as all counting below wants it
         cell = np.repeat(position.astype(np.intp) * genes, np.diff(values.indptr))
-        cell += values.indices
+        cell += gene
         own = reference[here] if reference.ndim == 2 else reference
-        base = own.ravel()[cell] if own.ndim == 2 else own[values.indices]
+        base = own.ravel()[cell] if own.ndim == 2 else own[gene]
         shape = (len(here), genes)
         stored = np.bincount(cell, minlength=len(here) * genes).reshape(shape)
         return cls(
             here=here,
             counts=counts.astype(np.float64),
-            gene=values.indices,
+            gene=gene,
             cell=cell,
             change=log_fold_change(values.data.astype(np.float64), base),
             zeros=np.asarray(counts[:, None] - stored, dtype=np.float64),
@@ -248,14 +249,17 @@ class GeneErrors:
         here, counts, gene, cell = block.here, block.counts, block.gene, block.cell
         scored, shown = self._scored[here], self._shown[here]
         spread = np.where(scored, shown - self._pivot, 0)
-        error = block.change - shown.ravel()[cell]
-        if not scored.all():
-            error[~scored.ravel()[cell]] = 0
+        predicted, is_scored = shown.ravel(), None if scored.all() else scored.ravel()
+        for start in range(0, len(cell), VALUES_IN_CACHE):
+            part = slice(start, start + VALUES_IN_CACHE)
+            error = block.change[part] - predicted[cell[part]]
+            if is_scored is not None:
+                np.putmask(error, ~is_scored[cell[part]], 0.0)
+            self._absolute += np.bincount(gene[part], np.abs(error), genes)
+            self._squared += np.bincount(gene[part], np.square(error), genes)
         # What is not stored is the same for all observations of a group.
         at_zero = np.where(scored, block.change_of_nothing - shown, 0)
-        self._absolute += np.bincount(gene, np.abs(error), genes)
         self._absolute += (block.zeros * np.abs(at_zero)).sum(axis=0)
-        self._squared += np.bincount(gene, np.square(error), genes)
         self._squared += (block.zeros * np.square(at_zero)).sum(axis=0)
         self._sum += counts @ spread
         self._square_sum += counts @ np.square(spread)

@@ -28,6 +28,9 @@ DRAWS = 5
 """Number of ways in which observations are halved."""
 
 DUPLICATE, INTERPOLATED = "duplicate", "interpolated"
+_GROUPS_AT_A_TIME = 16
+"""Groups whose halves are compared while they are in the processor's cache."""
+
 HALF = {"mean": "half_mean", "control": "half_control", "observed": "half_observed"}
 """What controls are called where they are scored on the same half as the duplicate."""
 
@@ -94,16 +97,19 @@ def duplicate_noise(task: Task) -> Floats:
     """
     squares, times = np.zeros(len(task.groups)), np.zeros(len(task.groups))
     for halves in _halvings(task, squares=False):
-        apart = halves.duplicate - halves.observed[halves.kept]
-        squares[halves.kept] += np.square(apart).sum(axis=1)
-        times[halves.kept] += 1
+        groups = np.flatnonzero(halves.kept)
+        for start in range(0, len(groups), _GROUPS_AT_A_TIME):
+            some = groups[start : start + _GROUPS_AT_A_TIME]
+            apart = halves.duplicate(some) - halves.observed(some)
+            squares[some] += np.square(apart).sum(axis=1)
+        times[groups] += 1
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.sqrt(squares / times)
 
 
 @dataclass(frozen=True)
 class _Halves:
-    """One way of halving: moments of both halves, log fold changes, and what is in which."""
+    """One way of halving: moments of both halves, and what is in which."""
 
     group_of: Sequence[Ints]
     control_code: Sequence[Ints]
@@ -111,8 +117,18 @@ class _Halves:
     first: Moments
     second: Moments
     kept: Bools
-    observed: Floats
-    duplicate: Floats
+
+    def observed(self, groups: Ints) -> Floats:
+        """Return the log fold change of the first half of some groups, (some, genes)."""
+        return _changes(self.first, self.controls[0], groups)
+
+    def duplicate(self, groups: Ints) -> Floats:
+        """Return the log fold change of the second half of some groups, (some, genes)."""
+        return _changes(self.second, self.controls[1], groups)
+
+
+def _changes(half: Moments, controls: HalfOfControls, groups: Ints) -> Floats:
+    return log_fold_change(half.means(groups), _of_groups(controls.reference, groups))
 
 
 def _halvings(task: Task, *, squares: bool = True) -> Iterator[_Halves]:
@@ -123,18 +139,21 @@ def _halvings(task: Task, *, squares: bool = True) -> Iterator[_Halves]:
     for seed in np.random.SeedSequence(SEED).generate_state(DRAWS):
         rng = np.random.default_rng(seed)
         of_controls.append(controls.halves(rng))
-        half = halved(task.group_of, rng)
         # The larger half is the truth: its weights need two observations.
-        halves.append([np.where(half == h, task.group_of, -1) for h in (0, 1)])
+        halves.append(halved(task.group_of, rng))
     size = _draws_at_once(task)
     for start in range(0, DRAWS, size):
         chosen = slice(start, start + size)
-        of_groups = [of for pair in halves[chosen] for of in pair]
-        moments = Moments.of_each(task.test_matrix, of_groups, len(task.groups), squares=squares)
+        # Both halves of a group are groups of their own, so that no row has to be picked out.
+        of_halves = [2 * task.group_of + half for half in halves[chosen]]
+        moments = Moments.of_each(
+            task.test_matrix, of_halves, 2 * len(task.groups), squares=squares
+        )
         sides = controls.sides([of for pair in of_controls[chosen] for of in pair])
-        for k in range(0, len(moments), 2):
-            codes = halves[start + k // 2], of_controls[start + k // 2]
-            found = _halve(codes, moments[k : k + 2], sides[k : k + 2])
+        for k, both in enumerate(moments):
+            half = halves[start + k]
+            codes = [np.where(half == h, task.group_of, -1) for h in (0, 1)]
+            found = _halve((codes, of_controls[start + k]), both, sides[2 * k : 2 * k + 2])
             if found is not None:
                 yield found
 
@@ -148,35 +167,32 @@ def _draws_at_once(task: Task) -> int:
 
 
 def _halve(
-    codes: tuple[Sequence[Ints], Sequence[Ints]],
-    halves: list[Moments],
-    sides: list[HalfOfControls],
+    codes: tuple[Sequence[Ints], Sequence[Ints]], both: Moments, sides: list[HalfOfControls]
 ) -> _Halves | None:
-    (first, second), (in_first, in_second) = halves, sides
+    in_first, in_second = sides
+    first, second = both.every_other(0), both.every_other(1)
     kept = (second.n > 0) & np.all(
         [np.isfinite(side.reference).all(axis=-1) for side in (in_first, in_second)], axis=0
     )
-    if not kept.any():
-        return None
-    observed = np.full(first.sums.shape, np.nan)
-    observed[kept] = log_fold_change(first.means()[kept], _of_groups(in_first.reference, kept))
-    duplicate = log_fold_change(second.means()[kept], _of_groups(in_second.reference, kept))
-    return _Halves(*codes, (in_first, in_second), first, second, kept, observed, duplicate)
+    return _Halves(*codes, (in_first, in_second), first, second, kept) if kept.any() else None
 
 
 def _draw(task: Task, halves: _Halves) -> Draw:
-    (in_first, in_second), kept, observed = halves.controls, halves.kept, halves.observed
-    reference, duplicate = in_first.reference, halves.duplicate
+    (in_first, in_second), kept = halves.controls, halves.kept
+    groups, reference = np.flatnonzero(kept), in_first.reference
+    duplicate = halves.duplicate(groups)
+    observed = np.full(halves.first.sums.shape, np.nan)
+    observed[groups] = halves.observed(groups)
     truth = Truth(observed, reference, scores_of_moments(halves.first, task.contexts))
-    predicted = np.broadcast_to(_of_groups(task.baselines["mean"], kept), duplicate.shape)
-    mean = log_fold_change(predicted, _of_groups(reference, kept))
+    predicted = np.broadcast_to(_of_groups(task.baselines["mean"], groups), duplicate.shape)
+    mean = log_fold_change(predicted, _of_groups(reference, groups))
     effects = {
         DUPLICATE: duplicate,
         HALF["mean"]: mean,
         HALF["control"]: np.zeros(duplicate.shape),
-        HALF["observed"]: observed[kept],
+        HALF["observed"]: observed[groups],
     }
-    sure = certainty(halves.second, in_second, np.flatnonzero(kept))
+    sure = certainty(halves.second, in_second, groups)
     if np.isfinite(sure).any():
         effects[INTERPOLATED] = sure * duplicate + (1 - sure) * mean
     return Draw(truth, kept, effects, halves.group_of, halves.control_code)
@@ -315,7 +331,7 @@ def known_controls(task: Task) -> KnownControls:
     return KnownControls(matrix, code, contexts, groups)
 
 
-def _of_groups(values: Floats, groups: Bools) -> Floats:
+def _of_groups(values: Floats, groups: Ints) -> Floats:
     return values if values.ndim == 1 else values[groups]
 
 

@@ -47,7 +47,7 @@ def log_fold_change(expression: Floats, control_mean: Floats) -> Floats:
     genes = change.shape[-1]
     # Row by row: whole-matrix temporaries would be as large as the predictions.
     for row, finest in zip(change.reshape(-1, genes), resolution.reshape(-1, genes), strict=True):
-        row[np.abs(row) <= finest] = 0.0
+        np.putmask(row, np.abs(row) <= finest, 0.0)  # several times as fast as an index
     return change
 
 

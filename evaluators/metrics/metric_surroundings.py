@@ -216,10 +216,16 @@ class Moments:
             self.squares - others.squares[group],
         )
 
-    def means(self) -> Floats:
-        """Return (groups, genes) means, NaN where nothing is observed."""
+    def every_other(self, start: int) -> Moments:
+        """Return those of every second group, from the first or the second on."""
+        chosen = slice(start, None, 2)
+        squares = self.squares if len(self.squares) == 1 else self.squares[chosen]
+        return Moments(self.n[chosen], self.sums[chosen], squares)
+
+    def means(self, groups: Ints | slice = slice(None)) -> Floats:
+        """Return (groups, genes) means of some, NaN where nothing is observed."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.sums / self.n[:, None])
+            return np.asarray(self.sums[groups] / self.n[groups, None])
 
     def mean_and_variance(self, group: int) -> tuple[Floats, Floats]:
         """Return the mean, and the variance with divisor n - 1, of a group, (genes,) each."""
