@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
     from pereggrn_data.loaders.files.matrices.blocks import matrix_in_memory as matrix_in_memory
     from pereggrn_data.loaders.files.matrices.stored_data import StoredData as StoredData
+    from pereggrn_data.loaders.files.matrices.stored_data import StoredRaw as StoredRaw
     from pereggrn_data.loaders.files.matrices.stored_data import is_anndata as is_anndata
     from pereggrn_data.loaders.files.matrices.stored_data import stored_parts as stored_parts
     from pereggrn_data.loaders.files.matrices.zarr_stores import promised_store as promised_store
@@ -191,7 +192,7 @@ __getattr__, __dir__ = lazy_names(
             "read_test_set",
             "write_split",
         ),
-        "matrices.stored_data": ("StoredData", "is_anndata", "stored_parts"),
+        "matrices.stored_data": ("StoredData", "StoredRaw", "is_anndata", "stored_parts"),
         "matrices.zarr_stores": ("promised_store",),
         "stored_text": (
             "read_json",

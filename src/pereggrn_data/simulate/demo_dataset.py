@@ -19,7 +19,7 @@ import pandas as pd
 from pereggrn_data.core.format import CLUSTER_LABEL, NETWORK_COLUMNS, SEPARATOR
 from pereggrn_data.loaders.files import Dataset, content_sha256
 from pereggrn_data.simulate.autoregressive import run
-from pereggrn_data.simulate.layout import uniform_format
+from pereggrn_data.simulate.layout import uniform_parts
 from pereggrn_data.simulate.runs import Run, Setting
 
 if TYPE_CHECKING:
@@ -73,14 +73,20 @@ def demo_dataset() -> Dataset:
         on: ``"0"`` neither, ``"1"`` the first, ``"2"`` the second. Equal on
         every machine; ``sha256`` is that of the content.
     """
+    opened = demo_parts()
+    return replace(opened, adata=opened.adata.to_memory())
+
+
+def demo_parts() -> Dataset:
+    """As :func:`demo_dataset`, with its parts instead of an AnnData object."""
     simulated = demo_run()
     rounded = replace(
         simulated, initial=_rounded(simulated.initial), final=_rounded(simulated.final)
     )
-    adata = uniform_format(rounded)
-    label = _program_on(np.asarray(adata.X), plan().basal)
-    adata.obs[CLUSTER_LABEL] = label.set_axis(adata.obs_names)
-    return Dataset(name=NAME, path=None, sha256=content_sha256(adata), adata=adata)
+    parts = uniform_parts(rounded)
+    label = _program_on(parts.X, plan().basal)
+    parts.obs[CLUSTER_LABEL] = label.set_axis(parts.obs_names)
+    return Dataset(name=NAME, path=None, sha256=content_sha256(parts), adata=parts)
 
 
 def demo_run() -> Run:

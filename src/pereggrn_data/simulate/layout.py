@@ -26,6 +26,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     PerturbationType,
 )
+from pereggrn_data.loaders.files import StoredData, StoredRaw
 from pereggrn_data.simulate.perturbations import Perturbation
 from pereggrn_data.simulate.runs import UNPERTURBED, Run
 
@@ -61,18 +62,24 @@ def uniform_format(run: Run, control_label: str = "control") -> AnnData:
         If the control label cannot be told from a gene, or if expression
         leaves the range of log expression.
     """
-    import anndata
+    return uniform_parts(run, control_label).to_memory()
 
+
+def uniform_parts(run: Run, control_label: str = "control") -> StoredData:
+    """As :func:`uniform_format`, without anndata, which takes longer to import than to fill."""
     _check_control_label(control_label, run)
     values = np.concatenate([run.final, run.initial])
     _check_range(values)
-    obs = _observations(run, control_label)
     var = pd.DataFrame(
         {HIGHLY_VARIABLE_RANK: variability_rank(values)}, index=_text_index(run.influence.genes)
     )
-    adata = anndata.AnnData(X=values, obs=obs, var=var, uns=_unstructured(run))
-    adata.raw = anndata.AnnData(X=counts(values), obs=obs[[]].copy(), var=var[[]].copy())
-    return adata
+    return StoredData(
+        obs=_observations(run, control_label),
+        var=var,
+        uns=_unstructured(run),
+        X=values,
+        raw=StoredRaw(counts(values), var[[]].copy()),
+    )
 
 
 def counts(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:

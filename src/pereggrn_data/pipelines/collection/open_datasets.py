@@ -93,7 +93,7 @@ def open_dataset(
         return _in_memory(dataset)
     found = resolve(str(dataset), EntryKind.DATASET, collection=collection, paths=True)
     if found.found_in is FoundIn.EMBEDDED:
-        return _embedded()
+        return _embedded(values_only=values_only)
     if found.path is not None:
         return read_dataset(found.path, given_as=str(dataset), values_only=values_only)
     file = found.files[TEST_FILE]
@@ -105,10 +105,10 @@ def open_dataset(
     return _labelled(read, found.name, found.folder)
 
 
-def _embedded() -> Dataset:
-    from pereggrn_data.simulate.demo_dataset import demo_dataset
+def _embedded(*, values_only: bool) -> Dataset:
+    from pereggrn_data.simulate.demo_dataset import demo_dataset, demo_parts
 
-    return demo_dataset()
+    return demo_parts() if values_only else demo_dataset()
 
 
 def _in_memory(given: object) -> Dataset:
@@ -201,7 +201,7 @@ def find_dataset(
         if guess == path or os.path.lexists(guess):  # else it was a guess of ours
             seen.append(f"{guess}, which is not the promised file")
     if any(place.found_in is FoundIn.EMBEDDED for place in found):
-        embedded = _embedded()
+        embedded = _embedded(values_only=values_only)
         if embedded.sha256 == sha256:
             return embedded
         seen.append(f"the embedded {name} with sha256 {embedded.sha256}")
