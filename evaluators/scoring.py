@@ -122,6 +122,8 @@ def score(
     threads
         By default one per processor.
     """
+    # Before the effects of all methods are in memory.
+    task.training.learn()
     kept = aligned.scored
     truth = observed_truth(task)
     reference = task.reference(kept)

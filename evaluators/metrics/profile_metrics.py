@@ -112,6 +112,11 @@ class Training:
         """(components, genes) of :func:`principal_components`."""
         return principal_components(self._matrix)
 
+    def learn(self) -> None:
+        """Compute the components now: what they take for a while is free again afterwards."""
+        if self.too_many_genes is None:
+            _ = self.components
+
 
 @dataclass(frozen=True)
 class Candidates:

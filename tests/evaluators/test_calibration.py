@@ -174,6 +174,21 @@ def test_noise_of_a_duplicate_is_that_of_observations_and_controls(clear: Task) 
     assert np.isnan(duplicate_noise(single)).all()
 
 
+def test_noise_is_the_distance_of_the_draws(clear: Task) -> None:
+    apart = []
+    for draw in draws(clear):
+        difference = draw.effects[DUPLICATE] - draw.truth.observed[draw.kept]
+        apart.append(np.square(difference).sum(axis=1))
+        halves = [
+            np.stack([clear.test_matrix[of == k].mean(axis=0) for k in range(len(clear.groups))])
+            for of in draw.group_of
+        ]
+        np.testing.assert_allclose(
+            halves[0] - draw.truth.reference, draw.truth.observed, atol=1e-6
+        )
+    np.testing.assert_allclose(duplicate_noise(clear), np.sqrt(np.mean(apart, axis=0)))
+
+
 def test_scaled_scores_are_0_for_the_mean_and_1_for_a_duplicate(calibrated: Calibration) -> None:
     mean = dict(calibrated.values["mean"])
     of_mean = calibrated.ceilings(mean, mean)

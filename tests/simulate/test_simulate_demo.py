@@ -33,6 +33,15 @@ class TestContentHash:
     def test_pinned(self, dataset: Dataset) -> None:
         assert dataset.sha256 == SHA256
 
+    def test_parts_are_those_of_the_whole(self, dataset: Dataset) -> None:
+        parts, whole = demo.demo_parts(), dataset.adata
+        assert parts.sha256 == SHA256
+        for slot in ("obs", "var"):
+            pd.testing.assert_frame_equal(getattr(parts.adata, slot), getattr(whole, slot))
+        for there, wanted in ((parts.adata.X, whole.X), (parts.adata.raw.X, whole.raw.X)):
+            np.testing.assert_array_equal(there, wanted)
+        assert set(parts.adata.uns) == set(whole.uns)
+
     def test_no_value_is_near_a_rounding_boundary(self) -> None:
         """Rounding errors of another machine (about 1e-15) cannot change a decimal."""
         run = demo.demo_run()

@@ -217,13 +217,14 @@ def _sparse_blocks(
         low, high = int(indptr[start]), int(indptr[stop])
         inside = np.asarray(indices[low:high])
         _check_inside(inside, n_minor)
-        parts = np.asarray(data[low:high]), inside, indptr[start : stop + 1] - low
-        if kind == "csr":
-            rows = sparse.csr_array(parts, shape=(stop - start, n_minor))
-            yield Block(start, 0, _without_repetition(rows))
-        else:
-            columns = sparse.csc_array(parts, shape=(n_minor, stop - start))
-            yield Block(0, start, _without_repetition(columns))
+        shape_here = (stop - start, n_minor) if kind == "csr" else (n_minor, stop - start)
+        make = sparse.csr_array if kind == "csr" else sparse.csc_array
+        stripe = make(shape_here, dtype=data.dtype)
+        # Given to the constructor, parts of larger arrays in memory would be copied.
+        stripe.data, stripe.indices = np.asarray(data[low:high]), inside
+        stripe.indptr = (indptr[start : stop + 1] - low).astype(inside.dtype)
+        row, column = (start, 0) if kind == "csr" else (0, start)
+        yield Block(row, column, _without_repetition(stripe))
         start = stop
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -73,6 +74,8 @@ class StoredData:
         (observations, genes) expression, read in blocks of rows.
     raw
         Counts, read in blocks of rows; None where there are none.
+    x_in_file
+        Opens X where it was read from; None where it is in memory only.
     """
 
     obs: pd.DataFrame
@@ -80,6 +83,7 @@ class StoredData:
     uns: dict[str, Any]
     X: Any
     raw: StoredRaw | None = None
+    x_in_file: Callable[[], StoredMatrix] | None = field(default=None, compare=False, repr=False)
 
     @property
     def obs_names(self) -> pd.Index[Any]:
@@ -105,6 +109,10 @@ class StoredData:
     def shape(self) -> tuple[int, int]:
         """Observations and genes."""
         return self.n_obs, self.n_vars
+
+    def let_go(self) -> StoredData:
+        """Return the same without X in memory, which is read from its file if it is needed."""
+        return self if self.x_in_file is None else replace(self, X=self.x_in_file())
 
     def to_memory(self) -> AnnData:
         """Read all of it."""
@@ -183,11 +191,11 @@ def open_stored(
         raw_var = reader.raw_var() if with_raw and reader.matrix("raw") is not None else None
         element = reader.matrix("X")
         hold = values_only and not is_large(path, "X")
-        x = None
+        x, in_file = None, partial(rows_in_h5ad, path, "X")
         if element is not None:
             x = reader.needed(
                 *("X", "X", None),
-                lambda: _in_rows(whole_matrix(element)) if hold else rows_in_h5ad(path, "X"),
+                lambda: _in_rows(whole_matrix(element)) if hold else in_file(),
             )
         raw_x = None
         if raw_var is not None:
@@ -198,7 +206,7 @@ def open_stored(
     raw = None if raw_var is None else StoredRaw(raw_x, raw_var)
     if raw_var is not None:
         _check_shape(raw_x, (len(obs), len(raw_var)), f"raw.X of {path}")
-    return StoredData(obs, var, uns, x, raw), left
+    return StoredData(obs, var, uns, x, raw, in_file if hold else None), left
 
 
 def _in_rows(matrix: Any) -> Any:

@@ -74,6 +74,17 @@ def test_rules_and_scores_see_the_same_values(held: str, tmp_path: Path) -> None
     np.testing.assert_array_equal(for_rules, wanted)
 
 
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array])
+def test_stripes_of_a_sparse_matrix_share_its_values(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = kind(VALUES)
+    monkeypatch.setattr("pereggrn_data.loaders.files.matrices.blocks.VALUES_PER_BLOCK", 9)
+    stripes = list(matrix_in_memory(x).blocks())
+    assert len(stripes) > 2
+    assert all(np.shares_memory(stripe.values.data, x.data) for stripe in stripes)
+
+
 @pytest.fixture(scope="module")
 def demo() -> Any:
     return demo_dataset().adata

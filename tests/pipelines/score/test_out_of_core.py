@@ -16,6 +16,7 @@ from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files import StoredData, write_h5ad
 from pereggrn_data.pipelines.collection import open_dataset
+from pereggrn_data.pipelines.split import SplitOptions, divide
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +136,24 @@ def test_limits_are_taken_by_name(folder: Path) -> None:
     template.X = np.tile(np.asarray(made.train.X).mean(axis=0), (template.n_obs, 1))
     report = quick_score(template, calibrate=False, memory="1GiB", threads=1, draws=200)
     assert report.n_scored == report.n_expected
+
+
+def test_values_that_a_file_has_are_let_go(folder: Path) -> None:
+    """What was divided keeps its tables, and reads X again where somebody asks for it."""
+    file = folder / "dense.h5ad"
+    opened = open_dataset(file, values_only=True)
+    held = opened.adata.X
+    made = divide(opened, None, SplitOptions())
+    task = made.task
+    freed = made.without_values()
+    again = freed.dataset.adata.X
+    assert isinstance(held, np.ndarray)
+    assert isinstance(again, StoredMatrix)
+    assert freed.prepared.adata is freed.dataset.adata
+    assert "task" not in freed.__dict__
+    np.testing.assert_array_equal(np.asarray(again), held)
+    np.testing.assert_array_equal(freed.task.observed, task.observed)
+    assert freed.trained_instead == made.trained_instead
+
+    in_memory = pereggrn_data.split(anndata.read_h5ad(file))
+    assert in_memory.without_values().dataset.adata.X is in_memory.dataset.adata.X

@@ -8,6 +8,7 @@ files, summarised, reported.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from pereggrn_data.evaluators import (
     PREDICTIONS,
     Ceiling,
     TargetedGenes,
+    Task,
     make_task,
     score_cells,
     signature,
@@ -122,18 +124,23 @@ def score(
     network = None if named is None else open_network(named, collection=collection)
 
     def scored(given: Any) -> ScoredFile:
-        inputs = gather(
-            given,
-            dataset=dataset,
-            split=split,
-            options=split_options,
-            step=wanted.step,
-            label_column=wanted.label_column,
-            insist=insist,
-            collection=collection,
-            values_only=True,
+        # Not under a name here: the dataset's values are let go where they are not needed.
+        return _scored(
+            gather(
+                given,
+                dataset=dataset,
+                split=split,
+                options=split_options,
+                step=wanted.step,
+                label_column=wanted.label_column,
+                insist=insist,
+                collection=collection,
+                values_only=True,
+            ),
+            wanted,
+            network,
+            threads,
         )
-        return _scored(inputs, wanted, network, threads)
 
     if not isinstance(predictions, (list, tuple)):
         return _reported([scored(predictions)], wanted, network)
@@ -150,10 +157,11 @@ def _scored(
     rule = TargetedGenes(wanted.targeted_genes)
     if wanted.genes == Genes.INTERSECTION:
         inputs = only_shared_genes(inputs)
+    task = _task_of(inputs)
+    # The task has all that is scored of them, and takes no less room.
+    inputs = replace(inputs, divided=inputs.divided.without_values())
     divided, given = inputs.divided, inputs.predictions
-    data, shown_as = divided.prepared, divided.dataset.shown_as
-    whole = inputs.split is divided.split
-    task = divided.task if whole else make_task(data.adata, inputs.split, train=data.train)
+    shown_as = divided.dataset.shown_as
     checked = check_and_align(inputs, task, wanted)
     kept = checked.aligned.scored
     cells = None
@@ -198,6 +206,14 @@ def _scored(
             cells=wanted.cells,
         ),
     )
+
+
+def _task_of(inputs: ScoreInputs) -> Task:
+    divided = inputs.divided
+    if inputs.split is divided.split:
+        return divided.task
+    data = divided.prepared
+    return make_task(data.adata, inputs.split, train=data.train)
 
 
 def _reported(

@@ -107,6 +107,21 @@ class SplitDataset:
         """What was held out, as scores need it; the same for all predictions of this split."""
         return make_task(self.prepared.adata, self.split, train=self.prepared.train)
 
+    def without_values(self) -> SplitDataset:
+        """Return the same, whose expression is not in memory where a file has it, nor its task.
+
+        What was read of it is in memory only as long as somebody else needs it.
+        """
+        adata, prepared = self.dataset.adata, self.prepared
+        if not isinstance(adata, StoredData):
+            return self
+        freed = replace(self.dataset, adata=adata.let_go())
+        if prepared.adata is adata:
+            prepared = replace(prepared, adata=freed.adata)
+        made = self.of_prepared(freed, self.split, prepared, self.warnings, self.insist)
+        made.__dict__["_at"] = self._at
+        return made
+
     @property
     def n_train(self) -> int:
         """Number of training observations."""
