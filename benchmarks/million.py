@@ -1,11 +1,11 @@
 """Score a million predicted cells: time against a plain read of the same file, and memory.
 
 A small dataset and files of predicted cells are made in a temporary folder, block by block.
-Each file's matrix is read once in the blocks in which scores read it, then the file is scored
-by all metrics of profiles without a calibration, each in a process of its own, whose greatest
-memory (resident, as the system has it) is printed. Seconds are those of the clock, after our
-own modules were imported; on a machine that does other work as well, look at the seconds of
-the processor, which are those of the whole process.
+Each file is read once, its tables and its matrix in the blocks in which scores read it, then
+it is scored by all metrics of profiles without a calibration, each in a process of its own,
+whose greatest memory (resident, as the system has it) is printed. Seconds are those of the
+clock, after our own modules were imported; on a machine that does other work as well, look at
+the seconds of the processor, which are those of the whole process.
 
 What the table of cells (obs) takes is what opening the file takes more than opening one of
 a thousand cells. Memory grows by two measures: without what obs takes, and also without
@@ -176,7 +176,6 @@ def measured(what: str, path: str, memory: str) -> None:
             opened(Path(path), with_raw=False)
         elif what == "read":
             data, _ = opened(Path(path), with_raw=False)
-            began = time.perf_counter()
             for block in data.X.blocks():
                 assert block.values.shape[0]
         elif what == "score":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
     from pereggrn_data.validators.prediction_rows import rows_without_group as rows_without_group
+    from pereggrn_data.validators.prediction_scan import LookedAt as LookedAt
     from pereggrn_data.validators.prediction_scan import PredictionScan as PredictionScan
     from pereggrn_data.validators.prediction_shortcuts import check_alike as check_alike
     from pereggrn_data.validators.prediction_shortcuts import check_clipped as check_clipped
@@ -90,7 +91,7 @@ __getattr__, __dir__ = lazy_names(
             "check_copies",
             "check_mixed_scales",
         ),
-        "prediction_scan": ("PredictionScan",),
+        "prediction_scan": ("LookedAt", "PredictionScan"),
         "prediction_values": (
             "Scale",
             "Untouched",

@@ -6,6 +6,8 @@ whatever their number.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,39 @@ class _End:
             self.counts += np.count_nonzero(values == end, axis=0)
 
 
+@dataclass(frozen=True)
+class LookedAt:
+    """A block, and what can be said of its rows without the others: in any thread.
+
+    Parameters
+    ----------
+    values
+        (rows, genes) an array, or a CSR array with one value at each place.
+    low, high
+        (rows,) smallest and largest value of each row.
+    prints
+        (rows,) a hash of sums of each row.
+    """
+
+    values: Values
+    low: Floats
+    high: Floats
+    prints: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, values: Values) -> LookedAt:
+        """Look at a block, (rows, genes)."""
+        n, genes = values.shape
+        if not n or not genes:
+            return cls(values, np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.uint64))
+        if sparse.issparse(values) and not values.has_canonical_format:
+            values = values.copy()
+            values.sum_duplicates()
+        low, high, mark = _facts_of_rows(values)
+        # There is one zero, whatever its sign.
+        return cls(values, low, high, hash_array(mark + 0.0))
+
+
 class PredictionScan:
     """Takes predicted values block by block.
 
@@ -76,8 +111,7 @@ class PredictionScan:
     n_sampled
         How many values :attr:`sample` was taken from.
     prints
-        (rows,) a hash of the smallest and largest value and of sums of each row: equal rows
-        have equal ones.
+        (rows,) a hash of sums of each row: equal rows have equal ones.
     """
 
     def __init__(self, rows: int, genes: int, limit: float = np.inf) -> None:
@@ -116,25 +150,23 @@ class PredictionScan:
             made.add(every[block.rows], block.values)
         return made
 
-    def add(self, rows: Ints, values: Values, *, summed: bool = True) -> None:
+    def add(self, rows: Ints, block: Values | LookedAt, *, summed: bool = True) -> None:
         """Take one block.
 
         Parameters
         ----------
         rows
             (rows,) positions.
-        values
-            (rows, genes) an array or a CSR array.
+        block
+            (rows, genes) an array or a CSR array, or such values that were looked at.
         summed
             Whether its genes are summed up; else :meth:`note_sums` is told of all sums.
         """
+        looked = block if isinstance(block, LookedAt) else LookedAt.of(block)
+        values, low, high = looked.values, looked.low, looked.high
         if not values.shape[0] or not self.shape[1]:
             return
-        if sparse.issparse(values) and not values.has_canonical_format:
-            values = values.copy()
-            values.sum_duplicates()
-        low, high, mark = _facts_of_rows(values)
-        self.prints[rows] = _prints(low, high, mark)
+        self.prints[rows] = looked.prints
         bad = ~((low >= -LARGEST_NUMBER) & (high <= LARGEST_NUMBER))
         if bad.any():
             self._note_bad(rows, np.flatnonzero(bad), values)
@@ -337,15 +369,9 @@ def _facts_of_sparse_rows(values: Values) -> tuple[Floats, Floats, Floats]:
     return low, high, np.asarray(values @ _weights(values.shape[1]))
 
 
+@cache
 def _weights(n: int) -> Floats:
     """Return (n,) numbers by which sums of counts are multiplied, so that few are equal."""
-    return np.random.default_rng(0).random(n)
-
-
-def _prints(*facts: Floats) -> npt.NDArray[np.uint64]:
-    """Hash some numbers of each row."""
-    found = np.zeros(len(facts[0]), dtype=np.uint64)
-    for numbers in facts:
-        # There is one zero, whatever its sign.
-        found = hash_array(found ^ hash_array(numbers + 0.0))
+    found = np.random.default_rng(0).random(n)
+    found.flags.writeable = False
     return found

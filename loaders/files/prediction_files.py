@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.anndata_files import own_copy
-from pereggrn_data.loaders.files.integrity import Hashing, sha256_of_file
+from pereggrn_data.loaders.files.integrity import Hashing
 from pereggrn_data.loaders.files.matrices.stored_data import (
     StoredData,
     is_anndata,
@@ -43,9 +44,9 @@ from pereggrn_data.loaders.files.matrices.stored_data import (
     stored_parts,
 )
 from pereggrn_data.loaders.files.matrices.zarr_stores import (
+    checksum_of_store,
     is_large_store,
     open_stored_zarr,
-    sha256_of_store,
 )
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.signatures import is_zarr_folder, other_kind, recognise
@@ -101,7 +102,7 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
     """
     path = required_data(path)
     if is_zarr_folder(path):
-        return _hashed(_read_zarr(path, labels), path, sha256_of_store)
+        return _hashed(partial(_read_zarr, path, labels), Hashing(path, checksum_of_store))
     readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
@@ -118,12 +119,13 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
             )
     if path.stat().st_size == 0:
         raise other_kind(path, recognise(path), "predictions")
-    return _hashed(readers.get(ending, _read_text)(path, labels), path, sha256_of_file)
+    return _hashed(partial(readers.get(ending, _read_text), path, labels), Hashing(path))
 
 
-def _hashed(read: Predictions, path: Path, of: Callable[[Path], str]) -> Predictions:
-    """Find the hash, that of large predictions while their rows are read."""
-    return replace(read, hashed=Hashing(path, of) if is_stored(read.matrix) else of(path))
+def _hashed(read: Callable[[], Predictions], hashing: Hashing) -> Predictions:
+    """Read predictions; the checksum of large ones may be found until it is asked for."""
+    found = read()
+    return replace(found, hashed=hashing if is_stored(found.matrix) else hashing.result())
 
 
 def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:

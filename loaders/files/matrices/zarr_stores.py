@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, WITH_RULES
-from pereggrn_data.loaders.files.integrity import sha256_of_file
+from pereggrn_data.loaders.files.integrity import LARGE, blake3_of_file, sha256_of_file
 from pereggrn_data.loaders.files.matrices.blocks import bytes_of, matrix_in_zarr, stored_rows
 from pereggrn_data.loaders.files.matrices.stored_data import StoredData, StoredRaw, explained_rows
 from pereggrn_data.loaders.files.plain_frames import plain_frame
@@ -41,11 +41,22 @@ _FORMAT = FORMATS["zarr"]
 
 def sha256_of_store(path: Path) -> str:
     """Return the sha256, in hex, of the names and contents of all files of a store."""
-    whole = hashlib.sha256()
-    for file in _files(path):
-        name = file.relative_to(path).as_posix()
-        whole.update(f"{sha256_of_file(file)}  {name}\n".encode())
-    return whole.hexdigest()
+    return hashlib.sha256(_listed(path, sha256_of_file)).hexdigest()
+
+
+def checksum_of_store(path: Path) -> str:
+    """Return what a store is told by: as of a file, and as :func:`sha256_of_store`."""
+    if sum(file.stat().st_size for file in _files(path)) < LARGE:
+        return f"sha256:{sha256_of_store(path)}"
+    from blake3 import blake3
+
+    return f"blake3:{blake3(_listed(path, blake3_of_file)).hexdigest()}"
+
+
+def _listed(path: Path, hash_of: Callable[[Path], str]) -> bytes:
+    """Write the hashes and names of all files, one per line."""
+    files = _files(path)
+    return "".join(f"{hash_of(f)}  {f.relative_to(path).as_posix()}\n" for f in files).encode()
 
 
 def promised_store(given: str | Path, sha256: str) -> Path | None:

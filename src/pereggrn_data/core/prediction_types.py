@@ -117,7 +117,7 @@ class Origin:
 
 
 class LaterHash(Protocol):
-    """A hash that is being found."""
+    """A checksum that is being found."""
 
     def result(self) -> str:
         """Return it; wait for it where it is not there yet."""
@@ -148,8 +148,7 @@ class Predictions:
     model
         Name of the method that made them, as the file says.
     hashed
-        The sha256 of the file's bytes, or who finds it meanwhile; None for predictions in
-        memory.
+        The checksum of the file, or who finds it meanwhile; None for predictions in memory.
     """
 
     path: str
@@ -168,8 +167,8 @@ class Predictions:
         return self.hashed is not None
 
     @property
-    def sha256(self) -> str | None:
-        """Of the file's bytes, in hex; None for predictions in memory."""
+    def checksum(self) -> str | None:
+        """``sha256:...`` of the file's bytes, ``blake3:...`` of many; None without a file."""
         if self.hashed is None or isinstance(self.hashed, str):
             return self.hashed
         return self.hashed.result()

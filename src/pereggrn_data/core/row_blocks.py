@@ -468,20 +468,34 @@ def add_by_group(
 
 
 def _add_dense(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> None:
-    step = max(VALUES_IN_CACHE // max(total.shape[1], 1), 1)
-    for start in range(0, len(group_of), step):
-        # Numbers that were made float64 are used while they are still in the cache.
-        part = np.asarray(values[start : start + step], dtype=np.float64)
-        of = group_of[start : start + step].tolist()
-        _add_rows(total, of, part)
-        if squared is not None:
-            _add_rows(squared, of, np.square(part))
+    # Rows of a group are added together, so that few calls add many rows; one after the other
+    # all the same, so that sums depend neither on blocks nor on other groups.
+    order = np.argsort(group_of, kind="stable")
+    of = group_of[order]
+    bounds = [0, *(np.flatnonzero(np.diff(of)) + 1).tolist(), len(of)]
+    genes = total.shape[1]
+    most = max(VALUES_IN_CACHE // max(genes, 1), 2)
+    # Numbers that were made float64 are used while they are still in the cache.
+    room = np.empty((most, genes))
+    for start, stop in pairwise(bounds):
+        for at in range(start, stop, most - 1):
+            rows = order[at : min(at + most - 1, stop)]
+            part = room[1 : 1 + len(rows)]
+            side_by_side = len(rows) == rows[-1] - rows[0] + 1
+            part[...] = values[rows[0] : rows[-1] + 1] if side_by_side else values[rows]
+            _add_rows(total[of[start]], room[: 1 + len(rows)])
+            if squared is not None:
+                np.square(part, out=part)
+                _add_rows(squared[of[start]], room[: 1 + len(rows)])
 
 
-def _add_rows(total: Floats, group_of: list[int], rows: Floats) -> None:
-    for group, row in zip(group_of, rows, strict=True):
-        sums = total[group]
-        sums += row
+def _add_rows(sums: Floats, room: Floats) -> None:
+    """Add all rows but the first, in which there is room for the sums so far."""
+    room[0] = sums
+    if len(sums) == 1:  # NumPy adds up a single column in another order
+        sums[0] = sum(room[:, 0].tolist())
+    else:
+        np.add.reduce(room, axis=0, out=sums)
 
 
 def _add_sparse(total: Floats, group_of: Ints, values: Values, squared: Floats | None) -> None:

@@ -174,11 +174,31 @@ def test_limits_hold_for_a_while() -> None:
 def test_a_large_file_is_hashed_meanwhile(file: Path, tmp_path: Path) -> None:
     from pereggrn_data.loaders.files.integrity import Hashing, sha256_of_file
 
-    assert Hashing(file).result() == sha256_of_file(file)
+    assert Hashing(file).result() == f"sha256:{sha256_of_file(file)}"
     absent = Hashing(tmp_path / "absent")
     for _ in range(2):  # the error comes to whoever asks, every time
         with pytest.raises(FileNotFoundError):
             absent.result()
+
+
+def test_checksums_go_by_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pereggrn_data.loaders.files import integrity
+    from pereggrn_data.loaders.files.matrices import zarr_stores
+
+    # Of the bytes "abc", as FIPS 180-2 and the authors of BLAKE3 have them.
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    blake3 = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
+    (tmp_path / "abc").write_bytes(b"abc")
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "abc").write_bytes(b"abc")
+    for large, kind, digest in ((7, "sha256", sha256), (3, "blake3", blake3)):
+        monkeypatch.setattr(integrity, "LARGE", large)
+        monkeypatch.setattr(zarr_stores, "LARGE", 2 * large)
+        assert integrity.checksum_of_file(tmp_path / "abc") == f"{kind}:{digest}"
+        listed = tmp_path.parent / f"{kind}.txt"
+        listed.write_text(f"{digest}  abc\n{digest}  part/abc\n")
+        of_list = {"sha256": integrity.sha256_of_file, "blake3": integrity.blake3_of_file}[kind]
+        assert zarr_stores.checksum_of_store(tmp_path) == f"{kind}:{of_list(listed)}"
 
 
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array, sparse.csc_array])

@@ -148,7 +148,7 @@ def test_refuses(runs: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(runs / "mean", other)
     summary = json.loads((other / "summary.json").read_text())
-    summary["file_sha256"] = "0" * 64
+    summary["file_checksum"] = "0" * 64
     (other / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(IntegrityError, match="is not the file that was scored"):
         pereggrn_data.strata(other)

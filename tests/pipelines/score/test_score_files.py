@@ -214,7 +214,7 @@ class TestWhatScoresSayOfThemselves:
         assert says["targets_by"] == "observation"
         from pereggrn_data.loaders.files import sha256_of_file
 
-        assert says["file_sha256"] == sha256_of_file(file)
+        assert says["file_checksum"] == f"sha256:{sha256_of_file(file)}"
         table = pd.read_csv(tmp_path / "out" / "scores.csv")
         assert set(table["file"]) == {str(file)}
         named = dict(zip(table["method"], table["name"], strict=True))

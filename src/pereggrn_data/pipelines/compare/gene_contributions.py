@@ -200,17 +200,17 @@ def _of_training(
     parts = run.summary.get("pooled") or [run.summary]
     found = []
     for part in parts:
-        file, sha256 = part.get("file"), part.get("file_sha256")
+        file, checksum = part.get("file"), part.get("file_checksum")
         if not isinstance(file, str):
             raise _NotThereError("The scores are of predictions in memory, which name no split.")
         if existing_path(Path(file)) is None:
             raise _NotThereError(f"{file}, which names the split, is not there any more.")
         predictions, divided = split_named_by(file, dataset=dataset, collection=collection)
-        if predictions.sha256 != sha256:
+        if predictions.checksum != checksum:
             raise IntegrityError(
                 f"{file} is not the file that was scored.",
-                expected=f"sha256 {sha256}",
-                got=f"sha256 {predictions.sha256}",
+                expected=checksum,
+                got=predictions.checksum,
                 fix="score it again.",
             )
         if divided is None:

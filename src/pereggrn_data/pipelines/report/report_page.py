@@ -381,7 +381,7 @@ def _run_facts(run: ReportedRun) -> str:
     how = run.part("intervals")
     facts: list[tuple[str, object]] = [
         ("Predictions", summary.get("file") or "in memory"),
-        ("Their sha256", summary.get("file_sha256") or MISSING),
+        ("Their checksum", summary.get("file_checksum") or MISSING),
         ("Dataset", run.dataset),
         (
             "Groups scored",

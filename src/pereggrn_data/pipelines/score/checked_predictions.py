@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -39,6 +40,7 @@ from pereggrn_data.evaluators import (
 from pereggrn_data.pipelines.score.score_inputs import ScoreInputs
 from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, ScoreOptions
 from pereggrn_data.validators import (
+    LookedAt,
     PredictionScan,
     Scale,
     Untouched,
@@ -270,12 +272,23 @@ class PlacedRows:
         sums = np.zeros((len(self.task.groups), genes))
         group_of, filled = self.placement.group_of, 0
         every = np.arange(n)
-        for block in each_block(self.matrix):
-            rows = every[block.rows]
-            values, n_filled = self._filled(rows, block.values)
-            filled += n_filled
-            add_by_group(sums, group_of[rows], self._expression(rows, values))
-            scan.add(rows, values, summed=self._is_logfc)
+        waiting: list[tuple[Ints, Future[LookedAt]]] = []
+
+        def take(most: int) -> None:
+            while len(waiting) > most:
+                rows, looked = waiting.pop(0)
+                scan.add(rows, looked.result(), summed=self._is_logfc)
+
+        with ThreadPoolExecutor(1) as beside:
+            for block in each_block(self.matrix):
+                rows = every[block.rows]
+                values, n_filled = self._filled(rows, block.values)
+                filled += n_filled
+                # Another thread looks at one block while this one adds up that or the next.
+                waiting.append((rows, beside.submit(LookedAt.of, values)))
+                add_by_group(sums, group_of[rows], self._expression(rows, values))
+                take(1)
+            take(0)
         if scan.is_finite and not self._is_logfc:
             scan.note_sums(sums.sum(axis=0))
         if filled and filled == scan.n_values:

@@ -69,7 +69,7 @@ class ScoredFile:
         """Return what ``summary.json`` says of one of several files."""
         return {
             "file": self.given.path if self.given.is_file else None,
-            "file_sha256": self.given.sha256,
+            "file_checksum": self.given.checksum,
             "signature": self.signature,
             "n_scored": self.n_scored,
             "n_expected": self.n_expected,
@@ -127,12 +127,12 @@ def pooled(files: Sequence[ScoredFile]) -> ScoredFile:
     first = files[0]
     reports = [f.calibration for f in files]
     paths = [f.given.path for f in files]
-    hashes = [f.given.sha256 for f in files]
+    hashes = [f.given.checksum for f in files]
     return ScoredFile(
         given=replace(
             first.given,
             path=", ".join(paths),
-            hashed=None if None in hashes else _hash(*map(str, hashes)),
+            hashed=None if None in hashes else f"sha256:{_hash(*map(str, hashes))}",
         ),
         divided=first.divided,
         scores=_pooled_scores([f.scores for f in files]),

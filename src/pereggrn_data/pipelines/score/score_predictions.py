@@ -254,7 +254,7 @@ def _reported(
         or (name_of_several(files) if several else given.model)
         or _file_stem(given),
         file=given.path if given.is_file else None,
-        file_sha256=given.sha256,
+        file_checksum=given.checksum,
         strata=summarise_strata(
             whole.scores, whole.strata, draws=wanted.draws, seed=wanted.draws_seed
         ),

@@ -43,16 +43,16 @@ class ScoreReport:
         One row per method and group, and per method and gene.
     name
         Of the method that was scored.
-    file, file_sha256
-        The predictions file, as the user named it, and the hash of its bytes; None for
-        predictions in memory.
+    file, file_checksum
+        The predictions file, as the user named it, and ``sha256:`` with the hash of its bytes
+        (``blake3:`` from 1 GiB on); None for predictions in memory.
     strata
         Kinds of perturbation, with the metrics of each.
     duplicates
         Per metric, (scored groups,) values of a technical duplicate, where there is one.
     parts
         Of several files that were pooled, what was scored of each: ``file``,
-        ``file_sha256``, ``signature``, ``n_scored`` and ``n_expected``.
+        ``file_checksum``, ``signature``, ``n_scored`` and ``n_expected``.
     calibration
         Per metric, what it can tell apart on this dataset and split, where that is known.
     """
@@ -66,7 +66,7 @@ class ScoreReport:
     scores: Scores
     name: str = PREDICTIONS
     file: str | None = None
-    file_sha256: str | None = None
+    file_checksum: str | None = None
     strata: Sequence[dict[str, Any]] = ()
     duplicates: Mapping[str, Floats] = field(default_factory=dict)
     parts: Sequence[dict[str, Any]] = ()
@@ -130,7 +130,7 @@ class ScoreReport:
             "dataset": self.dataset,
             "name": self.name,
             "file": self.file,
-            "file_sha256": self.file_sha256,
+            "file_checksum": self.file_checksum,
             **({"pooled": list(self.parts)} if self.parts else {}),
             "targets_by": self.targets_by,
             "n_scored": self.n_scored,
@@ -167,7 +167,9 @@ class ScoreReport:
         """Return the scores of groups, each row with the name of its method and the file."""
         groups = self.scores.groups
         named = groups["method"].where(groups["method"] != PREDICTIONS, self.name)
-        return groups.assign(name=named, file=self.file or "", file_sha256=self.file_sha256 or "")
+        return groups.assign(
+            name=named, file=self.file or "", file_checksum=self.file_checksum or ""
+        )
 
     def replaces(self, folder: str | Path) -> str | None:
         """Return the predictions file whose scores lie in a folder, if it is another one."""
@@ -180,12 +182,12 @@ class ScoreReport:
             return f"something else in {SUMMARY_FILE}"
         file, digest = (
             (before.get(key) if isinstance(before, dict) else None)
-            for key in ("file", "file_sha256")
+            for key in ("file", "file_checksum")
         )
         if not isinstance(file, str):
             return None if file is None and self.file is None else "predictions without a file"
         same_place = self.file is not None and Path(file).absolute() == Path(self.file).absolute()
-        return None if same_place or digest == self.file_sha256 else one_line(file)
+        return None if same_place or digest == self.file_checksum else one_line(file)
 
     def write(self, folder: str | Path, *, replace: bool = False) -> list[Path]:
         """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``.

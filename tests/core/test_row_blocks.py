@@ -1,0 +1,50 @@
+"""Sums of groups do not depend on how a matrix is cut into blocks, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pereggrn_data.core import row_blocks
+from pereggrn_data.core.resources import Resources
+from pereggrn_data.core.row_blocks import group_sums
+
+
+def one_by_one(values: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
+    """Add every row to the sums of its group, as anybody would write it."""
+    sums = np.zeros((groups, values.shape[1]))
+    for group, row in zip(group_of, values.astype(np.float64), strict=True):
+        if group >= 0:
+            sums[group] += row
+    return sums
+
+
+@given(
+    rows=st.integers(0, 60),
+    genes=st.integers(1, 9),
+    groups=st.integers(1, 7),
+    in_a_block=st.integers(1, 70),
+    in_cache=st.integers(1, 40),
+    in_order=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_dense_sums(
+    rows: int, genes: int, groups: int, in_a_block: int, in_cache: int, in_order: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Numbers of very different size, whose sum is another one in another order.
+    values = (rng.normal(size=(rows, genes)) * 10.0 ** rng.integers(-6, 7, (rows, 1))).astype("f4")
+    group_of = rng.integers(-1, groups, rows)
+    if in_order:
+        group_of.sort()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Resources, "values_in_a_block", in_a_block * genes)
+        patch.setattr(row_blocks, "VALUES_IN_CACHE", in_cache * genes)
+        found = group_sums(values, group_of, groups, squares=True)
+    np.testing.assert_array_equal(found.sums, one_by_one(values, group_of, groups))
+    squares = np.square(values.astype(np.float64))
+    assert found.squares is not None
+    np.testing.assert_array_equal(found.squares, one_by_one(squares, group_of, groups))
+    np.testing.assert_array_equal(found.n, [np.sum(group_of == k) for k in range(groups)])
