@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -78,6 +79,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+def pytest_collection_finish() -> None:
+    """Leave what is there for good, thousands of tests among it, out of garbage collections."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process neighbouring tests, which share fixtures, and let idle ones take over."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of the real data and golden outputs; for tests marked `shared`."""
@@ -104,6 +119,20 @@ def _small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """Tell cell labels by few trees: most scores are made for something else."""
     if request.node.get_closest_marker("whole_forest") is None:
         monkeypatch.setattr("pereggrn_data.evaluators.metrics.profile_metrics.N_TREES", 5)
+
+
+@pytest.fixture(autouse=True)
+def _few_draws_in_strata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw little for the intervals of strata, of which each score has many."""
+    if request.node.get_closest_marker("whole_strata") is None:
+        from pereggrn_data.evaluators import strata
+
+        whole = strata.summarise
+
+        def few(*given: Any, draws: int, **more: Any) -> Any:
+            return whole(*given, draws=min(draws, 50), **more)
+
+        monkeypatch.setattr(strata, "summarise", few)
 
 
 @pytest.fixture(autouse=True)

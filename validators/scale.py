@@ -251,7 +251,7 @@ def judge_by_counts(pairs: Pairs) -> ScaleVerdict | None:
     """
     if len(pairs.value) < _FEWEST_PAIRS or np.ptp(pairs.count) == 0:
         return None
-    spreads = {t.name: _spread(t, pairs) for t in TRANSFORMS}
+    spreads = _spreads(pairs)
     natural = spreads[NATURAL.name]
     best = min(TRANSFORMS, key=lambda t: spreads[t.name])
     spread = spreads[best.name]
@@ -270,16 +270,30 @@ def judge_by_counts(pairs: Pairs) -> ScaleVerdict | None:
     )
 
 
-def _spread(transform: Transform, pairs: Pairs) -> float:
-    """Return how much ln(x / count) varies within observations: the median distance."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        ratio = np.log(transform.to_linear(pairs.value.astype(float))) - np.log(pairs.count)
-    if not np.isfinite(ratio).all():
-        return math.inf
-    order = np.argsort(pairs.row, kind="stable")
-    starts = np.flatnonzero(np.diff(pairs.row[order], prepend=-1))
-    centred = [part - np.median(part) for part in np.split(ratio[order], starts[1:])]
-    return float(np.sqrt(np.mean(np.concatenate(centred) ** 2)))
+def _spreads(pairs: Pairs) -> dict[str, float]:
+    """Return how much ln(x / count) varies within observations, per transform.
+
+    That is the root of the mean square of the distances to each observation's median.
+    """
+    by_row = np.argsort(pairs.row, kind="stable")
+    _, number, size = np.unique(pairs.row[by_row], return_inverse=True, return_counts=True)
+    place = np.arange(len(by_row)) - np.repeat(np.cumsum(size) - size, size)
+    values, counts = pairs.value[by_row].astype(float), np.log(pairs.count[by_row])
+    each = np.arange(len(size))
+    spreads = {}
+    for transform in TRANSFORMS:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            ratio = np.log(transform.to_linear(values)) - counts
+        if not np.isfinite(ratio).all():
+            spreads[transform.name] = math.inf
+            continue
+        # All rows are sorted at once, the shorter ones filled up with what comes last.
+        rows = np.full((len(size), size.max()), np.inf)
+        rows[number, place] = ratio
+        rows.sort(axis=1)
+        median = (rows[each, (size - 1) // 2] + rows[each, size // 2]) / 2
+        spreads[transform.name] = float(np.sqrt(np.mean((ratio - median[number]) ** 2)))
+    return spreads
 
 
 def is_standardised(means: Array, deviations: Array) -> bool:

@@ -81,6 +81,7 @@ def test_metrics(run: Any) -> None:
 
 
 @pytest.mark.whole_forest
+@pytest.mark.whole_strata
 def test_demo(run: Any, tmp_path: Path) -> None:
     code, out, err = run("demo", "-o", "d")
     assert code == 0

@@ -16,6 +16,8 @@ from pereggrn_data.evaluators.gene_strata import (
     training_features,
 )
 
+pytestmark = pytest.mark.whole_strata
+
 GENES = list("abcd")
 
 

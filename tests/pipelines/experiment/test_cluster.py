@@ -82,6 +82,7 @@ def two_workers() -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.whole_forest  # as in the workers
+@pytest.mark.whole_strata
 def test_as_in_one_process_with_a_worker_killed_half_way(two_workers: Any, tmp_path: Path) -> None:
     from distributed import Client
 

@@ -426,6 +426,7 @@ def test_networks_random_ones_among_them_go_to_models(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.whole_forest  # as in the other processes
+@pytest.mark.whole_strata
 def test_processes_give_the_same_tables(
     finished: tuple[Path, ExperimentRun], tmp_path: Path
 ) -> None:
@@ -457,6 +458,7 @@ def _die_in(task: ConditionTask) -> None:
 
 
 @pytest.mark.whole_forest  # as in the run of the module, with which it is compared
+@pytest.mark.whole_strata
 def test_a_killed_run_goes_on_where_it_stopped(
     finished: tuple[Path, ExperimentRun], tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ from pereggrn_data.loaders.files import Dataset
 from pereggrn_data.pipelines.score import ScoreReport, score
 from pereggrn_data.pipelines.split import split
 
+pytestmark = pytest.mark.whole_strata
+
 
 @pytest.fixture(scope="module")
 def report() -> ScoreReport:
