@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.targets import TargetedGenes as TargetedGenes
     from pereggrn_data.evaluators.task import Task as Task
     from pereggrn_data.evaluators.task import make_task as make_task
+    from pereggrn_data.evaluators.task import take_sides as take_sides
+    from pereggrn_data.evaluators.task import task_of_sides as task_of_sides
     from pereggrn_data.evaluators.task_baselines import Contexts as Contexts
     from pereggrn_data.evaluators.task_baselines import matched_controls as matched_controls
     from pereggrn_data.evaluators.verdicts import Ceiling as Ceiling
@@ -148,6 +150,8 @@ __getattr__, __dir__ = lazy_names(
         "task": (
             "Task",
             "make_task",
+            "take_sides",
+            "task_of_sides",
         ),
         "task_baselines": (
             "Contexts",

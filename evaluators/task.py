@@ -164,6 +164,37 @@ class Task:
         )
 
 
+@dataclass(frozen=True)
+class SidesOfData:
+    """What a dataset holds on each side of a split; all that a task is made of.
+
+    Parameters
+    ----------
+    train, test, given
+        Rows of ``obs``, and their (n, genes) expression: what trains, what is held out, and
+        the controls that are known and do not train.
+    genes
+        (genes,) modelled genes, in the dataset's order.
+    """
+
+    train: tuple[pd.DataFrame, Matrix]
+    test: tuple[pd.DataFrame, Matrix]
+    given: tuple[pd.DataFrame, Matrix]
+    genes: npt.NDArray[np.object_]
+
+
+def take_sides(adata: AnnData, split: Split, train: AnnData | None = None) -> SidesOfData:
+    """Divide a dataset by a split; parameters and errors as :func:`make_task`."""
+    at = locate(adata, split, train)
+    source = adata if train is None else train
+    return SidesOfData(
+        (source.obs.iloc[at.train], part_of(source.X, at.train, at.train_genes)),
+        (adata.obs.iloc[at.test], part_of(adata.X, at.test, at.genes)),
+        (adata.obs.iloc[at.given], part_of(adata.X, at.given, at.genes)),
+        adata.var_names.to_numpy(dtype=object)[at.genes],
+    )
+
+
 def make_task(
     adata: AnnData,
     split: Split,
@@ -191,21 +222,22 @@ def make_task(
         If the split names observations or genes that the dataset lacks, or
         leaves no control to train on.
     """
-    at = locate(adata, split, train)
-    source = adata if train is None else train
-    train_obs, test_obs = source.obs.iloc[at.train], adata.obs.iloc[at.test]
-    train_matrix = part_of(source.X, at.train, at.train_genes)
-    test_matrix = part_of(adata.X, at.test, at.genes)
-    given = adata.obs.iloc[at.given], part_of(adata.X, at.given, at.genes)
+    return task_of_sides(take_sides(adata, split, train), split, shared_columns=shared_columns)
+
+
+def task_of_sides(
+    sides: SidesOfData, split: Split, *, shared_columns: Iterable[str] = OPTIONAL_GROUP_COLUMNS
+) -> Task:
+    """Summarise both sides of a dataset; parameters and errors as :func:`make_task`."""
+    (train_obs, train_matrix), (test_obs, test_matrix) = sides.train, sides.test
+    both, given, names = sides.train, sides.given, sides.genes
     wanted = set(shared_columns)
     group_by = (PERTURBATION, *(c for c in OPTIONAL_GROUP_COLUMNS if c in wanted & set(test_obs)))
     group_of, keys, groups = group_rows(test_obs, group_by)
-    names = adata.var_names.to_numpy(dtype=object)[at.genes]
     kind = split_type(split.type)
     contexts = (
         Contexts(test_obs, group_of, len(groups), kind.matched_by) if kind.matched_by else None
     )
-    both = (train_obs, train_matrix)
     control_mean = mean_of_controls(both, given)
     matched = matched_controls(contexts, given, both) if contexts else None
     reference = control_mean if matched is None else matched

@@ -219,6 +219,8 @@ def _near_names(
     Where labels name the gene as var does, too, they are spellings of one perturbation, which
     is a finding of its own.
     """
+    if not lacking:
+        return []  # before all genes are spelled in one way
     form = Spelling(genes).form
     measured = {form(gene): gene for gene in genes}
     near = {name: measured[form(name)] for name in lacking if form(name) in measured}

@@ -121,9 +121,10 @@ def check_copies(
         return
     # A few genes in which candidates differ most tell nearly all of them apart.
     probed = np.argsort(-others.var(axis=0), kind="stable")[:_PROBED]
+    few = np.ascontiguousarray(others[:, probed])
     copies = []
     for k, profile in enumerate(profiles):
-        near = _equal_share(profile[probed], others[:, probed]) >= 1 - 2 * (1 - _ALMOST_ALL) - 0.05
+        near = _equal_share(profile[probed], few) >= 1 - 2 * (1 - _ALMOST_ALL) - 0.05
         for c in np.flatnonzero(near & (other_of != own[k])):
             if _equal_share(profile, others[c : c + 1])[0] >= _ALMOST_ALL:
                 copies.append((k, int(c)))

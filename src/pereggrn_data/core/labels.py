@@ -82,6 +82,9 @@ def differing_in_case_only(names: Iterable[str]) -> frozenset[str]:
     ['H', 'h']
     """
     spelled: dict[str, set[str]] = {}
+    names = frozenset(names)
+    if len({name.casefold() for name in names}) == len(names):
+        return frozenset()
     for name in names:
         spelled.setdefault(name.casefold(), set()).add(name)
     return frozenset(name for same in spelled.values() if len(same) > 1 for name in same)

@@ -27,12 +27,13 @@ from pereggrn_data.evaluators import (
     Ceiling,
     TargetedGenes,
     Task,
-    make_task,
     score_cells,
     signature,
     strata_of,
     summarise,
     summarise_strata,
+    take_sides,
+    task_of_sides,
 )
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.evaluators.metrics import require_illico
@@ -46,7 +47,12 @@ from pereggrn_data.pipelines.score.pooled_files import (
     pooled,
     require_foldable,
 )
-from pereggrn_data.pipelines.score.score_inputs import ScoreInputs, gather, only_shared_genes
+from pereggrn_data.pipelines.score.score_inputs import (
+    ScoreInputs,
+    gather,
+    is_result,
+    only_shared_genes,
+)
 from pereggrn_data.pipelines.score.score_options import Genes, ScoreOptions
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
@@ -140,6 +146,8 @@ def score(
             wanted,
             network,
             threads,
+            shared=any(isinstance(named, SplitDataset) for named in (split, dataset))
+            or is_result(given),
         )
 
     if not isinstance(predictions, (list, tuple)):
@@ -151,16 +159,24 @@ def score(
 
 
 def _scored(
-    inputs: ScoreInputs, wanted: ScoreOptions, network: Network | None, threads: int | None
+    inputs: ScoreInputs,
+    wanted: ScoreOptions,
+    network: Network | None,
+    threads: int | None,
+    *,
+    shared: bool,
 ) -> ScoredFile:
-    """Score one file on its split."""
+    """Score one file on its split, which may be `shared` with others."""
     rule = TargetedGenes(wanted.targeted_genes)
     if wanted.genes == Genes.INTERSECTION:
         inputs = only_shared_genes(inputs)
-    task = _task_of(inputs)
-    # The task has all that is scored of them, and takes no less room.
-    inputs = replace(inputs, divided=inputs.divided.without_values())
     divided, given = inputs.divided, inputs.predictions
+    common = shared and inputs.split is divided.split
+    sides = divided.task if common else take_sides(*_divided_by(inputs))
+    # They have all that is scored of the dataset's values, which are let go here.
+    inputs = replace(inputs, divided=divided.without_values())
+    divided = inputs.divided
+    task = sides if isinstance(sides, Task) else task_of_sides(sides, inputs.split)
     shown_as = divided.dataset.shown_as
     checked = check_and_align(inputs, task, wanted)
     kept = checked.aligned.scored
@@ -208,12 +224,9 @@ def _scored(
     )
 
 
-def _task_of(inputs: ScoreInputs) -> Task:
-    divided = inputs.divided
-    if inputs.split is divided.split:
-        return divided.task
-    data = divided.prepared
-    return make_task(data.adata, inputs.split, train=data.train)
+def _divided_by(inputs: ScoreInputs) -> tuple[Any, Split, Any]:
+    data = inputs.divided.prepared
+    return data.adata, inputs.split, data.train
 
 
 def _reported(
