@@ -14,9 +14,12 @@ Python, its libraries and all tables, which hides nothing of what scores need th
 
     python benchmarks/million.py [--cells 10000 100000 1000000] [--genes 2000]
         [--layouts dense csr zarr] [--folder FOLDER] [--memory 2GiB]
-        [--commands score validate split calibrate]
+        [--commands score validate split calibrate predict] [--targets 200]
+        [--regulators 500]
 
-Other commands than score take a dataset of as many cells, 5,000 at least. The last line reads
+Other commands than score take a dataset of as many cells, 5,000 at least; predict fits RidgeCV,
+with so many genes as features, the perturbed ones among them, and writes its forecasts. Say
+--memory 64GB to compare it with a fit in memory. The last line reads
 ``ratio: 1.6`` (the first command / plain read, the largest of the largest files).
 """
 
@@ -41,27 +44,25 @@ import pandas as pd
 BLOCK = 10_000
 """Cells that are made at a time."""
 
-COMMANDS = ("score", "validate", "split", "calibrate")
+COMMANDS = ("score", "validate", "split", "calibrate", "predict")
 """The first one takes predictions, the others a dataset."""
 
 FILLED = 0.05
 """Share of the values of sparse files that are not 0."""
 
-N_TARGETS, REPLICATES = 200, 20
+REPLICATES = 20
 
 FEW, FEW_STEM = 5000, "few"
 """Cells of the file whose table takes next to nothing, and the name of that file."""
 
 
-def make_dataset(path: Path, genes: int) -> np.ndarray:
+def make_dataset(path: Path, genes: int, targets: int) -> np.ndarray:
     """Write the dataset that is forecast; return the mean of each gene."""
     rng = np.random.default_rng(0)
     names = [f"GENE{j}" for j in range(genes)]
     means = rng.gamma(2.0, 0.5, genes).astype("f4")
-    labels = np.repeat(["control", *names[:N_TARGETS]], REPLICATES)
-    shifts = rng.normal(0, 0.3, (N_TARGETS + 1, genes)) * (
-        rng.random((N_TARGETS + 1, genes)) < 0.1
-    )
+    labels = np.repeat(["control", *names[:targets]], REPLICATES)
+    shifts = rng.normal(0, 0.3, (targets + 1, genes)) * (rng.random((targets + 1, genes)) < 0.1)
     values = (
         means + np.repeat(shifts, REPLICATES, axis=0) + rng.normal(0, 0.3, (len(labels), genes))
     )
@@ -80,7 +81,7 @@ def make_dataset(path: Path, genes: int) -> np.ndarray:
     )
     var = pd.DataFrame({"highly_variable_rank": np.arange(genes)}, index=names)
     uns = {
-        "perturbed_and_measured_genes": names[:N_TARGETS],
+        "perturbed_and_measured_genes": names[:targets],
         "perturbed_but_not_measured_genes": [],
     }
     made = anndata.AnnData(values, obs, var, uns)
@@ -161,7 +162,7 @@ def dataset_parts(path: Path) -> dict:
     return {"obs": read.obs, "var": read.var, "uns": dict(read.uns)}
 
 
-def do(what: str, path: Path) -> None:
+def do(what: str, path: Path, regulators: int) -> None:
     """Do one thing with a file."""
     import pereggrn_data
     from pereggrn_data.core.row_blocks import each_block
@@ -181,6 +182,14 @@ def do(what: str, path: Path) -> None:
     elif what == "split":
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             command(path).write(Path(folder) / "task")
+    elif what == "predict":
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            command(
+                *(path, "RidgeCV"),
+                split_options=pereggrn_data.SplitOptions(num_genes=1 << 30),
+                eligible_regulators="tf",
+                tf_list=[f"GENE{j}" for j in range(regulators)],
+            ).write(Path(folder) / "predictions.h5ad")
     elif what == "calibrate":
         assert command(path, use_cache=False).to_dict()
     else:
@@ -188,14 +197,15 @@ def do(what: str, path: Path) -> None:
         assert {finding.code for finding in command(path).findings} <= {"raw-missing"}
 
 
-def measured(what: str, path: Path, memory: str) -> None:
+def measured(what: str, path: Path, memory: str, regulators: int) -> None:
     """Do one thing in this process, and print what it took as JSON."""
     from pereggrn_data.core.resources import Resources, using
 
     with using(Resources(memory)):
-        do(what, path.with_stem(FEW_STEM))
+        if what != "predict":  # which takes much longer than imports
+            do(what, path.with_stem(FEW_STEM), regulators)
         began = time.perf_counter()
-        do(what, path)
+        do(what, path, regulators)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -220,9 +230,10 @@ def own_peak() -> float:
     return int(line.split()[1]) / 1024
 
 
-def in_process(what: str, path: Path, memory: str) -> dict:
+def in_process(what: str, path: Path, given: argparse.Namespace) -> dict:
     """Do one thing in a process of its own."""
-    command = [sys.executable, __file__, "--do", what, str(path), "--memory", memory]
+    command = [sys.executable, __file__, "--do", what, str(path), "--memory", given.memory]
+    command += ["--regulators", str(given.regulators)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -237,11 +248,13 @@ def main() -> None:
     parser.add_argument("--layouts", nargs="+", default=["dense", "csr", "zarr"])
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS[:1])
     parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--targets", type=int, default=200, help="Perturbed genes.")
+    parser.add_argument("--regulators", type=int, default=500, help="Features of predict.")
     parser.add_argument("--folder", help="Where files are made and removed again.")
     parser.add_argument("--do", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.do:
-        measured(given.do[0], Path(given.do[1]), given.memory)
+        measured(given.do[0], Path(given.do[1]), given.memory, given.regulators)
         return
     import pereggrn_data
 
@@ -250,8 +263,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
         dataset = folder / "dataset.h5ad"
-        means = make_dataset(dataset, given.genes)
-        made = pereggrn_data.split(dataset, num_genes=given.genes + N_TARGETS)
+        means = make_dataset(dataset, given.genes, given.targets)
+        made = pereggrn_data.split(dataset, num_genes=given.genes + given.targets)
         predicted = [c for c in given.commands if c == COMMANDS[0]]
         others = [c for c in given.commands if c != COMMANDS[0]]
         for commands, parts in (
@@ -262,18 +275,16 @@ def main() -> None:
                 path = folder / ("cells.zarr" if layout == "zarr" else "cells.h5ad")
                 small = path.with_stem(FEW_STEM)
                 make_cells(small, layout, FEW, means, parts)
-                few = in_process("tables", small, given.memory)["peak"]
+                few = in_process("tables", small, given)["peak"]
                 peaks: dict[str, list[tuple[float, float]]] = {c: [] for c in commands}
                 for cells in sorted(given.cells):
                     remove(path, missing_ok=True)
                     make_cells(path, layout, cells, means, parts)
                     # Once before, so that all find it in the system's cache.
-                    in_process("read", path, given.memory)
-                    tables, read = (
-                        in_process(what, path, given.memory) for what in ("tables", "read")
-                    )
+                    in_process("read", path, given)
+                    tables, read = (in_process(what, path, given) for what in ("tables", "read"))
                     for command in commands:
-                        took = in_process(command, path, given.memory)
+                        took = in_process(command, path, given)
                         ratio = took["seconds"] / read["seconds"]
                         obs = tables["peak"] - few
                         peaks[command].append((took["peak"] - obs, took["peak"] - tables["peak"]))
@@ -289,7 +300,8 @@ def main() -> None:
                             ratios[layout] = ratio
                 remove(path)
                 remove(small)
-                for command, ((first, its), *_, (last, own)) in peaks.items():
+                for command, of_files in peaks.items():
+                    (first, its), (last, own) = of_files[0], of_files[-1]
                     grown.append(
                         f"{command}, {layout}: memory without obs grows {last / first:.2f} times "
                         "from the smallest to the largest file, without Python and tables "

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pereggrn_data.models.grammar.dynamics import check_steps as check_steps
     from pereggrn_data.models.grammar.dynamics import one_step_only as one_step_only
     from pereggrn_data.models.grammar.eligibility import eligible_regulators as eligible_regulators
+    from pereggrn_data.models.grammar.fitting import learns_in_blocks as learns_in_blocks
+    from pereggrn_data.models.grammar.fitting import what_learns_in_blocks as what_learns_in_blocks
     from pereggrn_data.models.grammar.matching import UNMATCHED as UNMATCHED
     from pereggrn_data.models.grammar.matching import match as match
     from pereggrn_data.models.grammar.prior_network import RegulatorySets as RegulatorySets
@@ -83,6 +85,10 @@ __getattr__, __dir__ = lazy_names(
             "one_step_only",
         ),
         "grammar.eligibility": ("eligible_regulators",),
+        "grammar.fitting": (
+            "learns_in_blocks",
+            "what_learns_in_blocks",
+        ),
         "grammar.matching": (
             "UNMATCHED",
             "match",

@@ -53,10 +53,7 @@ def fit_constant(
     """
     check_arguments(task, lambda: None, task.arguments)
     if is_stored(task.responses):
-        sizes = [rows.size for rows in task.excluded.values()]
-        columns = np.repeat(np.array(list(task.excluded), dtype=np.intp), sizes)
-        rows = np.concatenate([np.empty(0, dtype=np.intp), *task.excluded.values()])
-        found = in_blocks(task.responses, rows, columns)
+        found = in_blocks(task.responses, *task.excluded_pairs())
         task.report(task.n_targets)
         return constant_regressions(found, task.features.shape[1])
     block = max(1, 4_000_000 // task.features.shape[0])

@@ -37,6 +37,7 @@ from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_em
 from pereggrn_data.models.plain_arrays import Array
 from pereggrn_data.models.regression import Regressions, RegressionTask
 from pereggrn_data.models.regulon import forecast_regulon
+from pereggrn_data.models.ridge.primal import bytes_in_blocks
 from pereggrn_data.models.ridge.ridge_cv import fit_ridge_cv, fit_ridge_cv_extra_penalty
 
 
@@ -97,8 +98,9 @@ class Method:
         Whether each gene is fitted by itself, so that processes can share the work
         (:mod:`pereggrn_data.models.target_blocks`).
     in_blocks
-        Whether it goes through the expression to learn from in blocks of rows, and looks at
-        no features, so that neither need be in memory.
+        If it can go through the data to learn from in blocks of rows, so that they need not be
+        in memory: from numbers of features and of genes to the least bytes that it takes then.
+        See :func:`pereggrn_data.models.learns_in_blocks`.
     aliases
         Other names under which it is known.
     """
@@ -114,7 +116,7 @@ class Method:
     linear_if: Callable[[Mapping[str, Any]], bool] | None = None
     is_random: bool = False
     by_gene: bool = False
-    in_blocks: bool = False
+    in_blocks: Callable[[int, int], int] | None = None
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -159,6 +161,10 @@ def _estimator(module: str, name: str, **settings: Any) -> Callable[[RegressionT
     return partial(fit_estimators, make=_sklearn(module, name, **settings))
 
 
+def _bytes_of_constants(_features: int, genes: int) -> int:
+    return 8 * genes
+
+
 _RIFKIN = "Rifkin & Lippert 2007, MIT-CSAIL-TR-2007-025"
 _PEREGGRN = "Kernfeld et al. 2025, Genome Biology"
 
@@ -170,7 +176,7 @@ METHODS: tuple[Method, ...] = (
         reference=_PEREGGRN,
         fit=partial(fit_constant, statistic=np.mean, in_blocks=means_in_one_reading),
         in_paper=True,
-        in_blocks=True,
+        in_blocks=_bytes_of_constants,
     ),
     Method(
         name="median",
@@ -179,7 +185,7 @@ METHODS: tuple[Method, ...] = (
         reference=_PEREGGRN,
         fit=partial(fit_constant, statistic=np.median, in_blocks=stored_medians),
         in_paper=True,
-        in_blocks=True,
+        in_blocks=_bytes_of_constants,
     ),
     Method(
         name="RidgeCV",
@@ -188,6 +194,7 @@ METHODS: tuple[Method, ...] = (
         reference=_RIFKIN,
         fit=fit_ridge_cv,
         in_paper=True,
+        in_blocks=bytes_in_blocks,
     ),
     Method(
         name="RidgeCVExtraPenalty",
@@ -196,6 +203,7 @@ METHODS: tuple[Method, ...] = (
         reference=_PEREGGRN,
         fit=fit_ridge_cv_extra_penalty,
         in_paper=True,
+        in_blocks=bytes_in_blocks,
     ),
     Method(
         name="LassoCV",
@@ -398,8 +406,11 @@ def get_regression(name: str) -> Method:
 
 def methods_table() -> str:
     """Return all methods as a Markdown table, which ``docs/reference/models.md`` holds."""
-    lines = ["| Method | Kind | What it does | Paper | Reference |", "|---|---|---|---|---|"]
+    columns = ("Method", "Kind", "What it does", "Paper", "In blocks", "Reference")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for m in METHODS:
-        paper = "yes" if m.in_paper else ""
-        lines.append(f"| `{m.name}` | {m.kind} | {m.summary} | {paper} | {m.reference} |")
+        paper, blocks = ("yes" if so else "" for so in (m.in_paper, m.in_blocks is not None))
+        lines.append(
+            f"| `{m.name}` | {m.kind} | {m.summary} | {paper} | {blocks} | {m.reference} |"
+        )
     return "\n".join(lines)

@@ -16,6 +16,7 @@ import scipy.sparse
 
 from pereggrn_data.core.arrays import AnyFloats, Ints, Matrix
 from pereggrn_data.models.plain_arrays import Array, Arrays, numbers_of
+from pereggrn_data.models.stored_columns import StoredColumns, columns_of
 
 SPARSE_BELOW = 0.25
 """Coefficients with a smaller share of candidates than this are kept sparse."""
@@ -34,7 +35,9 @@ class RegressionTask:
     features
         Observations x features.
     responses
-        Observations x targets; dense or CSR.
+        Observations x targets; dense or CSR. Methods that learn in blocks of rows also take
+        what is not in memory: constants a stored matrix, others :class:`StoredColumns` of one
+        matrix, as the features are then.
     targets
         Names of the targets, for messages.
     own
@@ -55,7 +58,7 @@ class RegressionTask:
         Told how far the work is.
     """
 
-    features: AnyFloats
+    features: AnyFloats | StoredColumns
     responses: Matrix
     targets: tuple[str, ...]
     own: Ints
@@ -84,12 +87,18 @@ class RegressionTask:
         kept[self.excluded.get(target, [])] = False
         return kept
 
+    def excluded_pairs(self) -> tuple[Ints, Ints]:
+        """Return (pairs,) observations and (pairs,) the targets that they must not train."""
+        rows = [np.empty(0, dtype=np.intp), *self.excluded.values()]
+        targets = np.array(list(self.excluded), dtype=np.intp)
+        return np.concatenate(rows), np.repeat(targets, [r.size for r in rows[1:]])
+
     def subset(self, targets: Ints) -> RegressionTask:
         """Return the task for some of the targets."""
         back = {int(j): i for i, j in enumerate(targets)}
         return replace(
             self,
-            responses=self.responses[:, targets],
+            responses=columns_of(self.responses, targets),
             targets=tuple(self.targets[j] for j in targets),
             own=self.own[targets],
             excluded={back[j]: rows for j, rows in self.excluded.items() if j in back},

@@ -9,7 +9,13 @@ import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix, dense
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar, LowDimensionalStructure
+from pereggrn_data.models.grammar.choices import (
+    CellTypeSharing,
+    Grammar,
+    LowDimensionalStructure,
+    Matching,
+    Pruning,
+)
 from pereggrn_data.models.grammar.eligibility import (
     allowed_features,
     check_trainable,
@@ -21,8 +27,48 @@ from pereggrn_data.models.grammar.low_dimensional import Subspace
 from pereggrn_data.models.grammar.matching import UNMATCHED, match, notes_on_matches
 from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.inputs import HeldLevels, TrainingData
-from pereggrn_data.models.methods import get_regression
+from pereggrn_data.models.methods import METHODS, MethodKind, get_regression
 from pereggrn_data.models.regression import Progress, Regressions, RegressionTask
+from pereggrn_data.models.stored_columns import StoredColumns
+
+
+def learns_in_blocks(
+    grammar: Grammar, network: RegulatorySets | None, n: int, n_features: int
+) -> bool:
+    """Say whether models can be fitted to data that are gone through in blocks of rows.
+
+    Parameters
+    ----------
+    grammar, network
+        As in `fit`.
+    n, n_features
+        Numbers of observations and of features.
+    """
+    method = get_regression(grammar.method)
+    if (
+        method.in_blocks is None
+        or grammar.low_dimensional_structure is not LowDimensionalStructure.NONE
+    ):
+        return False
+    return method.kind is MethodKind.CONSTANT or (
+        network is None
+        and grammar.matching_method is Matching.STEADY_STATE
+        and grammar.cell_type_sharing_strategy is CellTypeSharing.IDENTICAL
+        and grammar.pruning_strategy is Pruning.NONE
+        and n > n_features
+    )
+
+
+def what_learns_in_blocks() -> str:
+    """Return a sentence that says which methods :func:`learns_in_blocks` is true of, and when."""
+    able = [method for method in METHODS if method.in_blocks is not None]
+    always = [m.name for m in able if m.kind is MethodKind.CONSTANT]
+    others = [m.name for m in able if m.name not in always]
+    return (
+        f"{' and '.join(always)} go through training data in blocks of rows; so do "
+        f"{' and '.join(others)} with more observations than features, and without network, "
+        "pruning, subspace, matching other than steady_state, and models of single cell types"
+    )
 
 
 class Fitting:
@@ -36,6 +82,8 @@ class Fitting:
         subspace: Subspace | None,
         jobs: int,
         progress: Progress | None,
+        *,
+        in_blocks: bool = False,
     ) -> None:
         self.data, self.grammar, self.regulators = data, grammar, regulators
         self.jobs, self.progress = jobs, progress
@@ -50,11 +98,13 @@ class Fitting:
         columns = feature_positions(regulators, data.genes)
         self.targets, self.feature_names = tuple(data.genes), regulators
         in_subspace = grammar.low_dimensional_structure is LowDimensionalStructure.DYNAMICS
-        if get_regression(grammar.method).in_blocks and not in_subspace:
+        if get_regression(grammar.method).kind is MethodKind.CONSTANT and not in_subspace:
             # Nothing looks at its features, so that no place is taken for them. What is
             # wrong with levels is told all the same.
             data.perturbations.distinct()[0].levels(data.genes)
-            self.features = np.broadcast_to(0.0, (self.rows.size, columns.size))
+            self.features: Floats | StoredColumns = np.broadcast_to(
+                0.0, (self.rows.size, columns.size)
+            )
             self.responses = self._all_responses()
             return
         levels = _of_rows(data.perturbations.levels(data.genes), self.rows, data.n_observations)
@@ -65,16 +115,23 @@ class Fitting:
             self.responses = subspace.encode(dense(data.expression, self.rows))
             self.targets = tuple(f"dimension {k + 1}" for k in range(subspace.dimension))
             self.feature_names = self.targets
+        elif in_blocks:
+            held, every = levels.among(columns, len(data.genes)), np.arange(len(data.genes))
+            self.features = StoredColumns(data.expression, columns, held)
+            self.responses = StoredColumns(data.expression, every)
         else:
-            self.features = dense(data.expression, matched[self.rows], columns)
-            levels.among(columns, len(data.genes)).hold(self.features)
+            features = dense(data.expression, matched[self.rows], columns)
+            levels.among(columns, len(data.genes)).hold(features)
+            self.features = features
             self.responses = self._all_responses()
 
     def _all_responses(self) -> Matrix:
         everything = self.rows.size == self.data.n_observations
         return self.data.expression if everything else self.data.expression[self.rows]
 
-    def _features(self, chosen: Bools) -> Floats:
+    def _features(self, chosen: Bools) -> Floats | StoredColumns:
+        if isinstance(self.features, StoredColumns):  # of one model, which all pairs train
+            return self.features
         if not any(self.features.strides):  # nothing looks at them: one 0 for all places
             return np.broadcast_to(0.0, (int(chosen.sum()), self.features.shape[1]))
         return self.features if chosen.all() else self.features[chosen]

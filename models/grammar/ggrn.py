@@ -10,6 +10,7 @@ import numpy as np
 
 from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
+from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.models.grammar.choices import (
     Grammar,
     LowDimensionalStructure,
@@ -29,7 +30,7 @@ from pereggrn_data.models.grammar.eligibility import (
     feature_positions,
     own_features,
 )
-from pereggrn_data.models.grammar.fitting import Fitting
+from pereggrn_data.models.grammar.fitting import Fitting, learns_in_blocks
 from pereggrn_data.models.grammar.low_dimensional import Subspace, make_subspace
 from pereggrn_data.models.grammar.prior_network import RegulatorySets
 from pereggrn_data.models.grammar.pruning import check_prunable, pruned_network
@@ -313,7 +314,10 @@ def fit(
         subspace = make_subspace(grammar.low_dimensional_value, data.expression)
     if grammar.low_dimensional_structure is LowDimensionalStructure.DYNAMICS:
         _check_dynamics(grammar, network, names, data.genes)
-    fitting = Fitting(data, grammar, names, subspace, jobs, progress)
+    in_blocks = is_stored(data.expression) and learns_in_blocks(
+        grammar, network, data.n_observations, len(names)
+    )
+    fitting = Fitting(data, grammar, names, subspace, jobs, progress, in_blocks=in_blocks)
     models = fitting.models(network)
     if grammar.pruning_strategy is Pruning.PRUNE_AND_REFIT:
         own = own_features(data.genes, names, predict_self=grammar.predict_self)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pereggrn_data.core.arrays import Floats, Ints, dense
+from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.models.ridge.problem import RidgeProblem
 
 
@@ -23,10 +23,9 @@ class Basis:
     y_mean: Floats
     products: Floats
 
-    def rotated(self, problem: RidgeProblem, rows: slice | Ints) -> Floats:
-        """Return T for some rows."""
-        centred = dense(problem.features, rows) - self.x_mean
-        return np.asarray(centred @ self.vectors, dtype=np.float64)
+    def rotated(self, features: Floats) -> Floats:
+        """Return T for some rows, whose features these are."""
+        return np.asarray((features - self.x_mean) @ self.vectors, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,14 @@ class ExcludedRows:
     """The rows that some targets leave out, one target after the other.
 
     `targets` are positions in the block of targets, `parts` the slices of each
-    among `rows`, and `t` holds T for the rows.
+    among `rows`, `t` holds T for the rows, and `y` the target's centred response in each.
     """
 
     targets: tuple[int, ...]
     parts: tuple[slice, ...]
     rows: Ints
     t: Floats
+    y: Floats
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,19 @@ def excluded_rows(problem: RidgeProblem, basis: Basis, block: Ints) -> ExcludedR
     found = [(k, problem.excluded[int(j)]) for k, j in enumerate(block) if j in problem.excluded]
     ends = np.cumsum([rows.size for _, rows in found], dtype=np.intp)
     rows = np.concatenate([np.empty(0, dtype=np.intp), *(rows for _, rows in found)])
+    of = np.concatenate([np.full(r.size, block[k]) for k, r in found] or [rows])
+    if rows.size:
+        features, y = problem.at(rows, of)
+    else:
+        features, y = np.empty((0, basis.x_mean.size)), np.empty(0)
     return ExcludedRows(
         targets=tuple(k for k, _ in found),
         parts=tuple(
             slice(int(end) - r.size, int(end)) for end, (_, r) in zip(ends, found, strict=True)
         ),
         rows=rows,
-        t=basis.rotated(problem, rows),
+        t=basis.rotated(features),
+        y=y - basis.y_mean[of],
     )
 
 
@@ -113,8 +119,7 @@ def corrections_for(
     left = []
     for k, part in zip(out.targets, out.parts, strict=True):
         j, t, z = int(block[k]), out.t[part], None
-        y = dense(problem.responses, out.rows[part], [j])[:, 0] - basis.y_mean[j]
-        residuals = y - t @ (d * basis.products[:, j])
+        residuals = out.y[part] - t @ (d * basis.products[:, j])
         hat = (t * d) @ t.T + 1.0 / problem.features.shape[0]
         if k in where:
             i = where[k]

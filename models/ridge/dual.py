@@ -31,6 +31,7 @@ from pereggrn_data.models.ridge.problem import (
     RidgeProblem,
     RidgeSolution,
     check_condition,
+    intercepts_of,
     solution,
     target_blocks,
 )
@@ -96,7 +97,7 @@ def fit_dual(problem: RidgeProblem) -> RidgeSolution:
         np.matmul(chosen, x, out=coefficients[block[0] : block[-1] + 1])
     having = np.flatnonzero(problem.own >= 0)
     coefficients[having, problem.own[having]] = 0.0
-    return solution(problem, coefficients, errors)
+    return solution(problem, coefficients, intercepts_of(problem, coefficients), errors)
 
 
 class _Inverses:

@@ -6,14 +6,17 @@ return a `RidgeSolution`; they differ only in what is cheap for which shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.arrays import AnyFloats, Floats, Ints, Matrix, column_means, dense
 from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.stored_medians import picked
+from pereggrn_data.models.stored_columns import StoredColumns, columns_of
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Penalties that are tried, as in the original software."""
@@ -28,7 +31,9 @@ class RidgeProblem:
     features
         Observations x features, of any float type; computed with in float64.
     responses
-        Observations x targets; dense or CSR.
+        Observations x targets; dense or CSR. What is not in memory are
+        :class:`StoredColumns` of one matrix, as the features are, and goes to the primal
+        solver only.
     own
         For each target, the feature left out of its model, or -1.
     excluded
@@ -39,7 +44,7 @@ class RidgeProblem:
         Told how much has been done since it was last told, in targets.
     """
 
-    features: AnyFloats
+    features: AnyFloats | StoredColumns
     responses: Matrix
     own: Ints
     excluded: Mapping[int, Ints] = field(default_factory=dict)
@@ -57,6 +62,49 @@ class RidgeProblem:
         for j, rows in self.excluded.items():
             kept[j] -= rows.size
         return kept
+
+    def each_part(self, size: int) -> Iterator[tuple[slice, Floats, Callable[[Ints], Floats]]]:
+        """Go through the observations once, in their order.
+
+        Parameters
+        ----------
+        size
+            How many to yield at once, of what is in memory.
+
+        Yields
+        ------
+        rows, features, responses
+            Features are not to be changed; responses are those of the targets by whose
+            positions they are asked for.
+        """
+        x, y = self.features, self.responses
+        if isinstance(x, StoredColumns):
+            for rows, values in x.each_part():
+                at = np.arange(rows.start, rows.stop)
+                yield rows, x.take(at, values), partial(_taken, y, at, values)
+            return
+        for start in range(0, x.shape[0], size):
+            rows = slice(start, min(start + size, x.shape[0]))
+            yield rows, dense(x, rows), partial(dense, y, rows)
+
+    def at(self, rows: Ints, targets: Ints) -> tuple[Floats, Floats]:
+        """Return features at some rows, and in each of them the response of one target.
+
+        Parameters
+        ----------
+        rows, targets
+            (rows,) positions of the observations, and of the target wanted in each.
+        """
+        x, y = self.features, self.responses
+        if isinstance(x, StoredColumns):
+            values = x.matrix[rows].to_memory_dense()
+            return x.take(rows, values), picked(values, np.arange(rows.size), y.columns[targets])
+        return dense(x, rows), np.asarray(picked(y, rows, targets), dtype=np.float64)
+
+
+def _taken(columns: StoredColumns, rows: Ints, values: Floats, targets: Ints) -> Floats:
+    found: Floats = columns_of(columns, targets).take(rows, values)
+    return found
 
 
 @dataclass(frozen=True)
@@ -127,28 +175,40 @@ def not_solvable(got: str) -> InvalidDataError:
     )
 
 
-def solution(problem: RidgeProblem, coefficients: Floats, errors: Floats) -> RidgeSolution:
-    """Complete a solution whose coefficients and errors are known.
+def intercepts_of(problem: RidgeProblem, coefficients: Floats) -> Floats:
+    """Return the intercepts that make the mean residual of the training observations zero.
 
-    The intercept makes the mean residual of the observations that train a
-    target zero.
+    Parameters
+    ----------
+    problem
+        In memory.
+    coefficients
+        Targets x features.
+    """
+    n, _, _ = problem.shape
+    x_mean = column_means(problem.features)
+    y_mean = column_means(problem.responses)
+    intercepts: Floats = y_mean - coefficients @ x_mean
+    for j, rows in problem.excluded.items():
+        kept = n - rows.size
+        x_kept = (n * x_mean - dense(problem.features, rows).sum(axis=0)) / kept
+        y_kept = (n * y_mean[j] - dense(problem.responses, rows, [j]).sum()) / kept
+        intercepts[j] = y_kept - coefficients[j] @ x_kept
+    return intercepts
+
+
+def solution(
+    problem: RidgeProblem, coefficients: Floats, intercepts: Floats, errors: Floats
+) -> RidgeSolution:
+    """Complete a solution by the penalties with the least errors.
 
     Raises
     ------
     InvalidDataError
         If an error is NaN.
     """
-    n, _, n_targets = problem.shape
-    x_mean = column_means(problem.features)
-    y_mean = column_means(problem.responses)
-    intercepts = y_mean - coefficients @ x_mean
-    for j, rows in problem.excluded.items():
-        kept = n - rows.size
-        x_kept = (n * x_mean - dense(problem.features, rows).sum(axis=0)) / kept
-        y_kept = (n * y_mean[j] - dense(problem.responses, rows, [j]).sum()) / kept
-        intercepts[j] = y_kept - coefficients[j] @ x_kept
     check_errors(errors)
-    best = np.argmin(errors, axis=0) if n_targets else np.empty(0, dtype=np.intp)
+    best = np.argmin(errors, axis=0) if problem.own.size else np.empty(0, dtype=np.intp)
     return RidgeSolution(coefficients, intercepts, np.asarray(problem.alphas)[best], errors)
 
 

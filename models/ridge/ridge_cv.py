@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pereggrn_data.core.arrays import AnyFloats, Floats, Ints, dense
+from pereggrn_data.core.arrays import Floats, Ints, dense
+from pereggrn_data.core.baselines import means_in_one_reading
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.regression import LinearRegressions, RegressionTask, assemble_linear
 from pereggrn_data.models.ridge.dual import fit_dual
@@ -22,6 +23,7 @@ from pereggrn_data.models.ridge.problem import (
     not_solvable,
 )
 from pereggrn_data.models.ridge.small import SmallProblem, fit_small
+from pereggrn_data.models.stored_columns import StoredColumns
 
 EXTRA_FACTORS = (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0)
 """Times the largest penalty, tried where that one was chosen (RidgeCVExtraPenalty)."""
@@ -234,7 +236,7 @@ def _dense_part(
     counter: _Counter,
 ) -> _Part:
     everything = columns.size == task.features.shape[1]
-    features: AnyFloats = task.features if everything else task.features[:, columns]
+    features: Any = task.features if everything else task.features[:, columns]  # type: ignore[index]
     part = task.subset(targets)
     problem = RidgeProblem(features, part.responses, own, part.excluded, alphas, counter.advance)
     n, p, _ = problem.shape
@@ -248,14 +250,20 @@ def _dense_part(
 
 
 def _means(task: RegressionTask, targets: Ints) -> _Part:
-    y = dense(task.responses, columns=targets)
-    values = y.mean(axis=0)
-    for i, j in enumerate(targets):
-        if int(j) in task.excluded:
-            values[i] = y[task.rows_of(int(j)), i].mean()
+    values = _kept_means(task.subset(targets))
     empty = tuple(np.empty(0, dtype=np.intp) for _ in targets)
     nothing: Sequence[Floats] = [np.empty(0) for _ in targets]
     return _Part(targets, empty, nothing, values, np.full(targets.size, np.nan))
+
+
+def _kept_means(task: RegressionTask) -> Floats:
+    if isinstance(task.responses, StoredColumns):
+        return means_in_one_reading(task.responses.chosen(), *task.excluded_pairs())
+    y = dense(task.responses)
+    values: Floats = y.mean(axis=0)
+    for j in task.excluded:
+        values[j] = y[task.rows_of(j), j].mean()
+    return values
 
 
 def _assemble(task: RegressionTask, parts: Iterator[_Part]) -> LinearRegressions:

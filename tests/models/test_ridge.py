@@ -14,7 +14,7 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.models.regression import RegressionTask
-from pereggrn_data.models.ridge import dual, primal, small
+from pereggrn_data.models.ridge import dual, moments, primal, small
 from pereggrn_data.models.ridge.ridge_cv import (
     SHARED_BY,
     _alone,
@@ -92,18 +92,19 @@ def test_dense_is_scikit_learn(n: int, p: int, solver: str, scale: float) -> Non
 
 def test_primal_with_many_excluded_rows_fits_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Targets that leave out much are fitted by themselves, and the rest together."""
-    shapes = []
-    shared = primal._fit_shared
-    monkeypatch.setattr(
-        primal, "_fit_shared", lambda task: shapes.append(task.shape) or shared(task)
-    )
+    found = []
+    apart = primal._apart
+    monkeypatch.setattr(primal, "_apart", lambda task: found.extend(apart(task)) or found)
     task = random_task(2, 80, 12, 20, most_excluded=30)
     task.excluded[3] = np.array([7])
     task.excluded[5] = task.excluded[0]
+    task.excluded[7] = np.setdiff1d(np.arange(80), np.arange(30, 50))
     assert_the_same(task, fit_ridge_cv(task), by_scikit_learn(task), atol=1e-9)
-    assert shapes[0][0] == 80
-    assert 1 < len(shapes) < len(task.excluded)
-    assert all(n < 80 for n, _, _ in shapes[1:])
+    groups = [group.targets.tolist() for group in found]
+    assert [7] in groups
+    assert [0, 5] in groups
+    assert 1 < len(groups) < len(task.excluded) - 1
+    assert not any(3 in group for group in groups)
 
 
 @pytest.mark.parametrize(("n", "p"), [(40, 25), (12, 25)])
@@ -119,8 +120,9 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         whole = fit_ridge_cv(task)
         monkeypatch.setattr(dual, "BLOCK_VALUES", 1)
         monkeypatch.setattr(dual, "CACHED_VALUES", 1)
-        monkeypatch.setattr(primal, "ROWS", 7)
-        monkeypatch.setattr(primal, "TARGETS", 11)
+        for module in (primal, moments):
+            monkeypatch.setattr(module, "ROWS", 7)
+            monkeypatch.setattr(module, "TARGETS", 11)
         monkeypatch.setattr(primal, "EXCLUDED_ROWS", 9)
         parts = fit_ridge_cv(task)
         monkeypatch.undo()

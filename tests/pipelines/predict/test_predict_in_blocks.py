@@ -48,33 +48,100 @@ def made() -> SplitDataset:
 def in_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Hold nothing, and read a few rows at a time."""
     with monkeypatch.context() as patched:
-        patched.setattr(Resources, "bytes_to_hold", 0)
+        patched.setattr(Resources, "bytes_to_hold", 1)
         patched.setattr(Resources, "values_in_a_block", 3000)
         yield
 
 
-@pytest.mark.parametrize("model", ["mean", "median"])
-def test_baselines_learn_in_blocks(
-    model: str, file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    expected = pereggrn_data.predict(file, model, steps=[1, 2], **SMALL)
-    request.getfixturevalue("in_blocks")
-    read = []
+@pytest.fixture
+def learnt_from(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Gather of all training data whether they are not in memory."""
+    stored: list[bool] = []
     whole = model_inputs.training_data
 
     def seen(*args: Any, **given: Any) -> Any:
         data = whole(*args, **given)
-        read.append(is_stored(data.expression))
+        stored.append(is_stored(data.expression))
         return data
 
     monkeypatch.setattr(model_inputs, "training_data", seen)
+    return stored
+
+
+@pytest.mark.parametrize("model", ["mean", "median"])
+def test_baselines_learn_in_blocks(
+    model: str, file: Path, learnt_from: list[bool], request: pytest.FixtureRequest
+) -> None:
+    expected = pereggrn_data.predict(file, model, steps=[1, 2], **SMALL)
+    request.getfixturevalue("in_blocks")
     found = pereggrn_data.predict(file, model, steps=[1, 2], **SMALL)
-    assert read == [True]
+    assert learnt_from == [False, True]
     assert isinstance(found.adata, StoredData)
     assert found.adata.obs.equals(expected.adata.obs)
     assert found.adata.uns == expected.adata.uns
     np.testing.assert_allclose(np.asarray(found.adata.X), expected.adata.X, rtol=1e-12)
     assert found.to_pandas().shape == expected.to_pandas().shape
+
+
+def as_file(layout: str, folder: Path) -> Any:
+    """Return the demo as it may lie somewhere else than in memory."""
+    demo = pereggrn_data.load("demo")
+    if layout == "csr":
+        demo.X = sparse.csr_matrix(demo.X)
+    if layout == "csc":
+        demo.X = sparse.csc_matrix(demo.X)
+    if layout == "zarr":
+        demo.write_zarr(folder / "test.zarr")
+        return folder / "test.zarr"
+    if layout == "Dask":
+        demo.X = pytest.importorskip("dask.array").from_array(demo.X, chunks=(40, -1))
+        return demo
+    demo.write_h5ad(folder / "test.h5ad")
+    if layout == "backed":
+        return anndata.read_h5ad(folder / "test.h5ad", backed="r")
+    return folder / "test.h5ad"
+
+
+@pytest.mark.filterwarnings("ignore:.*zarr")
+@pytest.mark.parametrize("layout", ["dense", "csr", "csc", "zarr", "Dask", "backed"])
+def test_ridge_regression_learns_in_blocks(
+    layout: str, learnt_from: list[bool], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file, first, second = as_file(layout, tmp_path), tmp_path / "a.npz", tmp_path / "b.npz"
+    choices = {"eligible_regulators": "all" if layout == "csr" else "perturbed", **SMALL}
+    expected = pereggrn_data.predict("demo", "RidgeCV", save_model=first, **choices)
+    request.getfixturevalue("in_blocks")
+    found = pereggrn_data.predict(file, "RidgeCV", save_model=second, **choices)
+    assert learnt_from == [False, True]
+    assert isinstance(found.adata, StoredData)
+    np.testing.assert_allclose(np.asarray(found.adata.X), expected.adata.X, rtol=1e-8)
+    assert found.notes == expected.notes
+    with np.load(first) as one, np.load(second) as other:
+        assert set(one) == set(other)
+        np.testing.assert_array_equal(other["model_0_alphas"], one["model_0_alphas"])
+        for name in ("coefficients", "intercepts"):
+            np.testing.assert_allclose(
+                other[f"model_0_{name}"], one[f"model_0_{name}"], rtol=1e-8, atol=1e-11
+            )
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"matching": "closest"},
+        {"network": "demo"},
+        {"prune": 50},
+        {"low_dimensional": "postprocessing", "dimensions": 3},
+        {"split_options": SplitOptions(num_genes=200)},
+    ],
+    ids=lambda choices: next(iter(choices)),
+)
+def test_what_does_not_go_in_blocks_is_learnt_in_memory(
+    choices: dict[str, Any], learnt_from: list[bool], file: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("in_blocks")
+    pereggrn_data.predict(file, "RidgeCV", **{**SMALL, **choices})
+    assert learnt_from == [False]
 
 
 def test_forecasts_that_are_not_held_are_written_and_scored(
@@ -141,7 +208,12 @@ def test_what_does_not_fit_is_told_before_it_is_read(
     monkeypatch.setattr(model_inputs, "resources", Little)
     pereggrn_data.predict(file, "mean", **SMALL)
     monkeypatch.setattr(model_inputs, "training_data", None)
-    with pytest.raises(UsageError, match="RidgeCV learns from all of the training data") as caught:
+    with pytest.raises(UsageError, match="RidgeCV keeps products of all features") as caught:
         pereggrn_data.predict(file, "RidgeCV", **SMALL)
-    assert "--memory" in str(caught.value.fix)
-    assert "features of each" in str(caught.value.got)
+    assert "--merge-replicates" not in str(caught.value.fix)
+    for model, choices in {"Lasso": {}, "RidgeCV": {"matching": "closest"}}.items():
+        with pytest.raises(UsageError, match=f"{model} learns from all of the training") as caught:
+            pereggrn_data.predict(file, model, **SMALL, **choices)
+        assert "--memory" in str(caught.value.fix)
+        assert "mean and median go through training data in blocks" in str(caught.value.fix)
+        assert "features of each" in str(caught.value.got)

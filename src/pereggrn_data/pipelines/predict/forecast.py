@@ -19,6 +19,7 @@ from pereggrn_data.models import (
     fit_model,
     fitting_block,
     get_method,
+    learns_in_blocks,
     one_step_only,
 )
 from pereggrn_data.pipelines.predict.model_choices import (
@@ -118,13 +119,12 @@ def _fit(work: Work, method: Method) -> tuple[FittedModel, tuple[str, ...]]:
     stored = stored_network(options, work.collection)
     network, notes = network_among(stored, made.split.genes, by_cell_type=by_cell_type)
     regulators = None if grammar is None else regulators_of(options, made, work.collection)
-    if method.in_blocks and (grammar is None or grammar.low_dimensional_value is None):
-        data = work.training_in_blocks
-    else:
-        genes = made.split.genes
-        n_features = len(genes if regulators is None else regulators)
-        work.require_room(method.name, n_features if method.is_regression else 0)
-        data = work.training
+    n_features = 0 if regulators is None else len(regulators)
+    in_blocks = grammar is not None and learns_in_blocks(
+        grammar, network, made.n_train, n_features
+    )
+    work.require_room(method, n_features, in_blocks=in_blocks)
+    data = work.training_in_blocks if in_blocks else work.training
     task = ModelTask(
         data=data,
         arguments=dict(options.arguments),

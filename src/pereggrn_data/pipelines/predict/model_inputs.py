@@ -25,7 +25,13 @@ from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.evaluators import Contexts, matched_controls
 from pereggrn_data.evaluators.splits import split_type
-from pereggrn_data.models import Perturbations, Progress, TrainingData
+from pereggrn_data.models import (
+    Method,
+    Perturbations,
+    Progress,
+    TrainingData,
+    what_learns_in_blocks,
+)
 from pereggrn_data.pipelines.predict.model_options import ModelOptions
 from pereggrn_data.pipelines.split import SplitDataset
 
@@ -67,15 +73,18 @@ class Work:
         """The same, where it is: in a file, if that is large."""
         return training_data(self.made.train, time_series=is_time_series(self.made), hold=False)
 
-    def require_room(self, method: str, n_features: int) -> None:
-        """Check that a large file fits into the memory with what a model makes of it.
+    def require_room(self, method: Method, n_features: int, *, in_blocks: bool) -> None:
+        """Check that the memory has room for what a model makes of a large file.
 
         Parameters
         ----------
         method
-            For the message.
+            Of the model.
         n_features
-            Of each observation, which are kept in double precision; 0 where there are none.
+            Of each observation; 0 where there are none.
+        in_blocks
+            Whether it is fitted to blocks of rows. If not, the file is read as a whole, and
+            features are kept in double precision.
 
         Raises
         ------
@@ -86,23 +95,29 @@ class Work:
         if not is_stored(x):
             return
         (n, genes), limit = x.shape, resources().memory_bytes
-        own = 0 if x.is_sparse else n * genes * x.dtype.itemsize
-        needed = own + 8 * n * n_features
-        if needed > limit:
-            raise UsageError(
-                f"{method} learns from all of the training data at once, which need more memory "
-                "than it may take.",
-                expected=f"at most {limit / 1e9:.1f} GB (--memory)",
-                got=f"{needed / 1e9:.1f} GB or more: {n:,} observations x {genes:,} genes"
-                + (f", and {n_features:,} features of each" if n_features else ""),
-                fix=f"say --memory {math.ceil(1.5 * needed / 1e9)}GB where there is as much; or "
-                "average replicates (--merge-replicates), model fewer genes (--num-genes)"
-                + (
-                    ", or let fewer of them be features (--eligible-regulators)."
-                    if n_features
-                    else "."
-                ),
-            )
+        if in_blocks and method.in_blocks is not None:
+            needed = method.in_blocks(n_features, genes)
+        else:
+            own = 0 if x.is_sparse else n * genes * x.dtype.itemsize
+            needed = own + 8 * n * n_features
+        if needed <= limit:
+            return
+        what = (
+            f"{method.name} keeps products of all features with each other and with all genes"
+            if in_blocks
+            else f"{method.name} learns from all of the training data at once here"
+        )
+        merge = "" if in_blocks else "average replicates (--merge-replicates), "
+        fewer = ", or let fewer of them be features (--eligible-regulators)" if n_features else ""
+        raise UsageError(
+            f"{what}, which need more memory than it may take.",
+            expected=f"at most {limit / 1e9:.1f} GB (--memory)",
+            got=f"{needed / 1e9:.1f} GB or more: {n:,} observations x {genes:,} genes"
+            + (f", and {n_features:,} features of each" if n_features else ""),
+            fix=f"say --memory {math.ceil(1.5 * needed / 1e9)}GB where there is as much; or "
+            f"{merge}model fewer genes (--num-genes){fewer}"
+            + ("." if in_blocks else f". {what_learns_in_blocks()}."),
+        )
 
     @cached_property
     def requested(self) -> Perturbations:
