@@ -33,7 +33,7 @@ from pereggrn_data.models.ridge.corrections import (
     rotated_coefficients,
     squared_residuals,
 )
-from pereggrn_data.models.ridge.moments import ROWS, TARGETS, Moments
+from pereggrn_data.models.ridge.cross_products import ROWS, TARGETS, CrossProducts
 from pereggrn_data.models.ridge.problem import RidgeProblem, RidgeSolution, solution
 from pereggrn_data.models.stored_columns import StoredColumns, columns_of
 
@@ -79,7 +79,7 @@ def fit_primal(problem: RidgeProblem) -> RidgeSolution:
     coefficients, intercepts = np.zeros((n_targets, p)), np.zeros(n_targets)
     errors = np.zeros((len(problem.alphas), n_targets))
     found = RidgeSolution(coefficients, intercepts, np.empty(0), errors)
-    whole = Moments.of(problem)
+    whole = CrossProducts.of(problem)
     # Of the largest eigenvalue, more than enough to judge what rounding does to the others.
     largest = float(np.trace(whole.gram))
     if shared.size:
@@ -177,12 +177,13 @@ def _fit_shared(problem: RidgeProblem, basis: Basis, targets: Ints, found: Ridge
         found.intercepts[targets[block]] = (
             basis.y_mean[block] - found.coefficients[targets[block]] @ basis.x_mean - shift
         )
+        del out, special, one, rotated  # before those of the next block are made
 
 
 def _fit_apart(
     problem: RidgeProblem,
     groups: list[_Group],
-    wholes: list[Moments],
+    wholes: list[CrossProducts],
     largest: float,
     found: RidgeSolution,
 ) -> None:
@@ -191,7 +192,7 @@ def _fit_apart(
     # Of the rows left out and those kept, the fewer are summed.
     few = [group.rows.size <= n // 2 for group in groups]
     sums = [
-        Moments.nothing(
+        CrossProducts.nothing(
             group.rows.size if is_few else n - group.rows.size, whole.x_near, whole.y_near
         )
         for group, is_few, whole in zip(groups, few, wholes, strict=True)
@@ -295,7 +296,7 @@ def _most_at_once(problem: RidgeProblem) -> tuple[int, int]:
     if not isinstance(problem.features, StoredColumns):
         return TARGETS, EXCLUDED_ROWS
     p, genes = problem.shape[1], problem.features.matrix.shape[1]
-    values = resources().memory_bytes // 16 // 8
+    values = resources().memory_bytes // 24 // 8
     a_target = len(problem.alphas) * p
     return (
         min(max(values // a_target, 1), TARGETS),

@@ -48,11 +48,12 @@ def decomposed(gram: Floats) -> tuple[Floats, Floats]:
         Not to be written to, as others may have them too.
     """
     if gram.size > _LIMIT[0]:
-        values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
+        # By columns, as LAPACK has it, so that nothing is copied.
+        values, vectors = scipy.linalg.eigh(gram.T, overwrite_a=True, check_finite=False)
         return np.asarray(values), np.asarray(vectors)
     key = hashlib.blake2b(np.ascontiguousarray(gram).data, digest_size=20).digest()
     if key not in _KEPT:
-        values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
+        values, vectors = scipy.linalg.eigh(gram.T, overwrite_a=True, check_finite=False)
         values.flags.writeable = vectors.flags.writeable = False
         _KEPT[key] = (values, vectors)
         _forget()

@@ -14,7 +14,7 @@ from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.models.regression import RegressionTask
-from pereggrn_data.models.ridge import dual, moments, primal, small
+from pereggrn_data.models.ridge import cross_products, dual, primal, small
 from pereggrn_data.models.ridge.ridge_cv import (
     SHARED_BY,
     _alone,
@@ -120,7 +120,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         whole = fit_ridge_cv(task)
         monkeypatch.setattr(dual, "BLOCK_VALUES", 1)
         monkeypatch.setattr(dual, "CACHED_VALUES", 1)
-        for module in (primal, moments):
+        for module in (primal, cross_products):
             monkeypatch.setattr(module, "ROWS", 7)
             monkeypatch.setattr(module, "TARGETS", 11)
         monkeypatch.setattr(primal, "EXCLUDED_ROWS", 9)

@@ -23,7 +23,7 @@ TARGETS = 2048
 
 
 @dataclass(frozen=True)
-class Moments:
+class CrossProducts:
     """Sums over some rows of features and responses, and of their products.
 
     All are over points near the means: large numbers are not subtracted from each other.
@@ -51,7 +51,7 @@ class Moments:
     products: Floats
 
     @classmethod
-    def nothing(cls, n: int, x_near: Floats, y_near: Floats) -> Moments:
+    def nothing(cls, n: int, x_near: Floats, y_near: Floats) -> CrossProducts:
         """Return sums to which `n` rows are to be added."""
         p, n_targets = x_near.size, y_near.size
         return cls(
@@ -60,7 +60,7 @@ class Moments:
             products=np.zeros((p, n_targets)),
         )
 
-    def of_targets(self, targets: Ints) -> Moments:
+    def of_targets(self, targets: Ints) -> CrossProducts:
         """Return those of some targets."""
         return replace(
             self,
@@ -69,7 +69,7 @@ class Moments:
             products=self.products[:, targets],
         )
 
-    def without(self, rows: Moments) -> Moments:
+    def without(self, rows: CrossProducts) -> CrossProducts:
         """Return those of the other rows, for the same targets."""
         return replace(
             self,
@@ -95,7 +95,7 @@ class Moments:
         self.products[:, targets] += x.T @ y
 
     @classmethod
-    def of(cls, problem: RidgeProblem) -> Moments:
+    def of(cls, problem: RidgeProblem) -> CrossProducts:
         """Compute those of all rows, in one reading."""
         n, p, n_targets = problem.shape
         made = cls.nothing(n, np.zeros(p), np.zeros(n_targets))
@@ -129,15 +129,20 @@ class Moments:
             If rounding errors are too large.
         """
         x_shift, y_shift = self.x_sum / self.n, self.y_sum / self.n
-        gram = self.gram - np.outer(self.x_sum, x_shift)
+        # These are large, so that their places are used again.
+        gram = np.outer(self.x_sum, x_shift)
+        np.subtract(self.gram, gram, out=gram)
         if not np.isfinite(gram).all():
             raise not_solvable("sums of squares that are no numbers any more")
         values, vectors = decomposed(gram)
+        del gram
+        products = np.outer(self.x_sum, y_shift)
+        np.subtract(self.products, products, out=products)
         check_condition(np.append(values, max(values[-1], largest)), alphas)
         return Basis(
             vectors,
             np.maximum(values, 0.0),
             self.x_near + x_shift,
             self.y_near + y_shift,
-            vectors.T @ (self.products - np.outer(self.x_sum, y_shift)),
+            vectors.T @ products,
         )
