@@ -17,6 +17,9 @@ Python, its libraries and all tables, which hides nothing of what scores need th
         [--commands score validate split calibrate predict] [--targets 200]
         [--regulators 500]
 
+What a command takes whatever the number of cells is told from what it takes for each further
+cell: the difference of the smallest and the largest file, in times of that of reading them.
+
 Other commands than score take a dataset of as many cells, 5,000 at least; predict fits RidgeCV,
 with so many genes as features, the perturbed ones among them, and writes its forecasts. Say
 --memory 64GB to compare it with a fit in memory. The last line reads
@@ -277,6 +280,7 @@ def main() -> None:
                 make_cells(small, layout, FEW, means, parts)
                 few = in_process("tables", small, given)["peak"]
                 peaks: dict[str, list[tuple[float, float]]] = {c: [] for c in commands}
+                times: dict[str, list[tuple[float, float]]] = {c: [] for c in commands}
                 for cells in sorted(given.cells):
                     remove(path, missing_ok=True)
                     make_cells(path, layout, cells, means, parts)
@@ -288,6 +292,7 @@ def main() -> None:
                         ratio = took["seconds"] / read["seconds"]
                         obs = tables["peak"] - few
                         peaks[command].append((took["peak"] - obs, took["peak"] - tables["peak"]))
+                        times[command].append((took["seconds"], read["seconds"]))
                         print(
                             f"{layout}, {cells} cells: read {read['seconds']:.1f} s, {command} "
                             f"{took['seconds']:.1f} s ({ratio:.1f} times; of the processor "
@@ -307,6 +312,13 @@ def main() -> None:
                         "from the smallest to the largest file, without Python and tables "
                         f"{own / its:.2f} times"
                     )
+                    (few_s, few_read), (many_s, many_read) = times[command][0], times[command][-1]
+                    if many_read > few_read:
+                        grown.append(
+                            f"{command}, {layout}: every further cell takes "
+                            f"{(many_s - few_s) / (many_read - few_read):.1f} times as long as "
+                            "reading it"
+                        )
     print("\n".join(grown))
     print(f"ratio: {max(ratios.values()):.1f}")
 
