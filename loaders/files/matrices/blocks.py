@@ -219,17 +219,22 @@ def _sparse_blocks(
         _check_inside(inside, n_minor)
         shape_here = (stop - start, n_minor) if kind == "csr" else (n_minor, stop - start)
         make = sparse.csr_array if kind == "csr" else sparse.csc_array
-        stripe = make(shape_here, dtype=data.dtype)
-        # Given to the constructor, parts of larger arrays in memory would be copied.
-        stripe.data, stripe.indices = np.asarray(data[low:high]), inside
-        stripe.indptr = (indptr[start : stop + 1] - low).astype(inside.dtype)
+        stripe = make(shape_here)
+        # Given to the constructor, parts of larger arrays in memory would be copied. Types of
+        # indices are not those of the file, which may be too narrow for pointers, or foreign.
+        fits = max(high - low, *shape_here) <= np.iinfo(np.int32).max
+        index = np.dtype(np.int32 if fits else np.int64)
+        stripe.data = np.asarray(data[low:high])
+        stripe.indices = inside.astype(index, copy=False)
+        stripe.indptr = (indptr[start : stop + 1] - low).astype(index)
         row, column = (start, 0) if kind == "csr" else (0, start)
         yield Block(row, column, _without_repetition(stripe))
         start = stop
 
 
 def _check_inside(indices: npt.NDArray[Any], n: int) -> None:
-    if indices.size and (indices.min() < 0 or indices.max() >= n):
+    # So that NaN is not inside: SciPy would make some number of it.
+    if indices.size and not (indices.min() >= 0 and indices.max() < n):
         raise ValueError(f"sparse indices outside 0..{n - 1}")
 
 
@@ -262,7 +267,8 @@ def _check_pointers(
         or n_data != n_indices
         or indptr[0] != 0
         or indptr[-1] != n_data
-        or bool((np.diff(indptr) < 0).any())
+        # Not by differences, which unsigned numbers do not have; NaN is in no order.
+        or not bool((indptr[1:] >= indptr[:-1]).all())
     )
     if broken:
         raise ValueError("data, indices and indptr of the sparse matrix do not fit together")

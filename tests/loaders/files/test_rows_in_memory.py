@@ -15,7 +15,7 @@ import pereggrn_data
 from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.row_blocks import dense_values, each_block
 from pereggrn_data.loaders.files import content_sha256, matrix_in_memory
-from pereggrn_data.loaders.files.matrices.blocks import rows_of
+from pereggrn_data.loaders.files.matrices.blocks import compressed_matrix, rows_of
 from pereggrn_data.simulate.demo_dataset import demo_dataset
 
 VALUES = np.where(np.arange(84).reshape(12, 7) % 3 == 0, np.arange(84.0).reshape(12, 7), 0)
@@ -83,6 +83,41 @@ def test_stripes_of_a_sparse_matrix_share_its_values(
     stripes = list(matrix_in_memory(x).blocks())
     assert len(stripes) > 2
     assert all(np.shares_memory(stripe.values.data, x.data) for stripe in stripes)
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc"])
+@pytest.mark.parametrize("values", ["f8", ">f4", "i1"])
+@pytest.mark.parametrize("index", ["i1", "u2", ">i4", "u8"])
+def test_indices_of_every_type_are_read(
+    layout: str, values: str, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pointers have no room in the narrow types that are enough for indices."""
+    wanted = np.arange(1, 1001).reshape(100, 10) % 100 + 1
+    x = sparse.csr_array(wanted).asformat(layout)
+    monkeypatch.setattr("pereggrn_data.loaders.files.matrices.blocks.VALUES_PER_BLOCK", 300)
+    parts = x.data.astype(values), x.indices.astype(index), x.indptr.astype("i8")
+    found = np.zeros(wanted.shape)
+    for block in compressed_matrix(*parts, wanted.shape, layout).blocks():
+        n, m = block.values.shape
+        found[block.row : block.row + n, block.column : block.column + m] = block.values.toarray()
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("indices", "indptr"),
+    [
+        ([0, np.nan, 1], [0, 1, 3]),
+        ([0, 1, 2], [0.0, np.nan, 3.0]),
+        ([0, 1, 2], np.array([0, 4, 2, 3], dtype="u8")),
+    ],
+    ids=["no-index", "no-pointer", "unsigned"],
+)
+def test_what_points_nowhere_is_refused(indices: Any, indptr: Any) -> None:
+    """SciPy would read anywhere in memory."""
+    shape = (len(indptr) - 1, 3)
+    described = compressed_matrix(np.ones(3), np.asarray(indices), np.asarray(indptr), shape, "csr")
+    with pytest.raises(ValueError, match=r"sparse indices|do not fit together"):
+        list(described.blocks())
 
 
 @pytest.fixture(scope="module")
