@@ -492,8 +492,10 @@ def _add_dense(total: Floats, group_of: Ints, values: Values, squared: Floats | 
 def _add_rows(sums: Floats, room: Floats) -> None:
     """Add all rows but the first, in which there is room for the sums so far."""
     room[0] = sums
-    if len(sums) == 1:  # NumPy adds up a single column in another order
-        sums[0] = sum(room[:, 0].tolist())
+    if len(sums) == 1:
+        # NumPy's sum of a single column has another order, and Python's, from 3.12 on, makes
+        # up for rounding within one call.
+        sums[0] = np.cumsum(room[:, 0])[-1]
     else:
         np.add.reduce(room, axis=0, out=sums)
 
