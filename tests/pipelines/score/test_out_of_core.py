@@ -157,3 +157,17 @@ def test_values_that_a_file_has_are_let_go(folder: Path) -> None:
 
     in_memory = pereggrn_data.split(anndata.read_h5ad(file))
     assert in_memory.without_values().dataset.adata.X is in_memory.dataset.adata.X
+
+
+def test_forecasts_are_scored_where_their_file_is_gone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was predicted keeps the values that it was made of, for as many scores as wanted."""
+    monkeypatch.chdir(tmp_path)
+    file = Path("once.h5ad")
+    file.write_bytes((folder / "dense.h5ad").read_bytes())
+    predicted = pereggrn_data.predict(str(file), "mean")
+    file.unlink()
+    first, second = (quick_score(predicted, calibrate=False, draws=200) for _ in range(2))
+    assert first.n_scored == first.n_expected
+    pd.testing.assert_frame_equal(first.scores.groups, second.scores.groups)

@@ -209,7 +209,7 @@ def _of_training(
         if predictions.checksum != checksum:
             raise IntegrityError(
                 f"{file} is not the file that was scored.",
-                expected=checksum,
+                expected=str(checksum),
                 got=predictions.checksum,
                 fix="score it again.",
             )

@@ -173,9 +173,11 @@ def _scored(
     divided, given = inputs.divided, inputs.predictions
     common = shared and inputs.split is divided.split
     sides = divided.task if common else take_sides(*_divided_by(inputs))
-    # They have all that is scored of the dataset's values, which are let go here.
-    inputs = replace(inputs, divided=divided.without_values())
-    divided = inputs.divided
+    if not shared:
+        # The sides have all that is scored of the dataset's values, which are let go here. Whoever
+        # shares them keeps them, and their file need not be there any more.
+        inputs = replace(inputs, divided=divided.without_values())
+        divided = inputs.divided
     task = sides if isinstance(sides, Task) else task_of_sides(sides, inputs.split)
     shown_as = divided.dataset.shown_as
     checked = check_and_align(inputs, task, wanted)
