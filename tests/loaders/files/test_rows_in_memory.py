@@ -115,7 +115,8 @@ def test_indices_of_every_type_are_read(
 def test_what_points_nowhere_is_refused(indices: Any, indptr: Any) -> None:
     """SciPy would read anywhere in memory."""
     shape = (len(indptr) - 1, 3)
-    described = compressed_matrix(np.ones(3), np.asarray(indices), np.asarray(indptr), shape, "csr")
+    parts = np.ones(3), np.asarray(indices), np.asarray(indptr)
+    described = compressed_matrix(*parts, shape, "csr")
     with pytest.raises(ValueError, match=r"sparse indices|do not fit together"):
         list(described.blocks())
 
