@@ -236,6 +236,8 @@ def _check_inside(indices: npt.NDArray[Any], n: int) -> None:
     # So that NaN is not inside: SciPy would make some number of it.
     if indices.size and not (indices.min() >= 0 and indices.max() < n):
         raise ValueError(f"sparse indices outside 0..{n - 1}")
+    if indices.dtype.kind == "f" and (indices % 1).any():
+        raise ValueError("sparse indices that are no whole numbers")
 
 
 def _without_repetition(matrix: _Sparse) -> _Sparse:

@@ -107,10 +107,11 @@ def test_indices_of_every_type_are_read(
     ("indices", "indptr"),
     [
         ([0, np.nan, 1], [0, 1, 3]),
+        ([0, 0.5, 1], [0, 1, 3]),
         ([0, 1, 2], [0.0, np.nan, 3.0]),
         ([0, 1, 2], np.array([0, 4, 2, 3], dtype="u8")),
     ],
-    ids=["no-index", "no-pointer", "unsigned"],
+    ids=["no-index", "no-whole-index", "no-pointer", "unsigned"],
 )
 def test_what_points_nowhere_is_refused(indices: Any, indptr: Any) -> None:
     """SciPy would read anywhere in memory."""
