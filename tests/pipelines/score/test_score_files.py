@@ -238,6 +238,11 @@ class TestWhatScoresSayOfThemselves:
             other.write(tmp_path / "out")
         with pytest.warns(UserWarning, match=r"b\.csv; they are replaced"):
             score(predicted).write(tmp_path / "out")
+        # Without checksums, nothing says that two are the same.
+        (tmp_path / "old").mkdir()
+        (tmp_path / "old" / "summary.json").write_text('{"file": "c.h5ad"}')
+        with pytest.warns(UserWarning, match=r"c\.h5ad; they are replaced"):
+            score(predicted).write(tmp_path / "old")
 
     def test_on_the_command_line(self, on_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from typer.testing import CliRunner

@@ -187,7 +187,8 @@ class ScoreReport:
         if not isinstance(file, str):
             return None if file is None and self.file is None else "predictions without a file"
         same_place = self.file is not None and Path(file).absolute() == Path(self.file).absolute()
-        return None if same_place or digest == self.file_checksum else one_line(file)
+        is_same = digest is not None and digest == self.file_checksum
+        return None if same_place or is_same else one_line(file)
 
     def write(self, folder: str | Path, *, replace: bool = False) -> list[Path]:
         """Write ``scores.parquet``, ``scores.csv``, ``targets.parquet`` and ``summary.json``.
