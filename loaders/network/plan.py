@@ -10,13 +10,12 @@ paths are bound to variables, so that neither becomes SQL.
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -399,23 +398,31 @@ def asked(
     return cursor.sql(f"WITH {', '.join(relations)} {statement}")
 
 
-@cache
-def _spill_folder() -> Path:
-    """Make the folder into which large sorts of this process may spill.
+def _spill_folder() -> str:
+    """Return where large sorts of a connection may spill; DuckDB makes it only then.
 
-    Not the working directory; and private, of a name that nobody can guess, because the
-    folder for temporary files is everybody's.
+    And removes it when the connection is closed. Nothing is made for one that needs none, since
+    processes that are ended from outside remove nothing. It is not the working directory; and
+    what it is in is private, because the folder for temporary files is everybody's. Empty where
+    there is no such place, so that small questions are answered there, too.
     """
-    folder = tempfile.mkdtemp(prefix="pereggrn-networks-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    try:
+        above = Path(tempfile.gettempdir(), f"pereggrn-{os.getuid()}")
+        above.mkdir(mode=0o700, exist_ok=True)
+        found = above.lstat()
+        if (found.st_uid, found.st_mode) != (os.getuid(), stat.S_IFDIR | stat.S_IRWXU):
+            # Somebody else's, or one that others can look into.
+            above = Path(tempfile.mkdtemp(prefix="pereggrn-"))
+    except OSError:
+        return ""
+    return str(above / f"networks-{secrets.token_hex(8)}")
 
 
 def connection() -> DuckDBPyConnection:
     """Connect to a database in memory that reads files and what is registered only."""
     import duckdb
 
-    opened = duckdb.connect(":memory:", config={"temp_directory": str(_spill_folder())})
+    opened = duckdb.connect(":memory:", config={"temp_directory": _spill_folder()})
     opened.execute(f"SET memory_limit = '{MEMORY_MB}MiB'")
     opened.execute(f"SET threads = {min(MOST_THREADS, os.cpu_count() or 1)}")
     opened.execute("SET parquet_metadata_cache = true")

@@ -1,0 +1,75 @@
+"""Large questions to networks spill to a private folder, which is there only for as long."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pereggrn_data.loaders.network import plan
+
+ASK_AND_DIE = """
+import os
+from pereggrn_data import Network
+network = Network.random(["A", "B"], ["A", "B"], density=1, seed=0)
+assert len(network.edges())
+os._exit(0)  # as workers of pools end: nothing that is registered for the end is called
+"""
+
+SORT = (
+    "SELECT count(*) FROM (SELECT x, row_number() OVER (ORDER BY x) AS n FROM "
+    "(SELECT hash(range) AS x, range AS y FROM range(3_000_000))) WHERE n % 7 = 1"
+)
+
+
+@pytest.fixture(name="here")
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def left_in(folder: Path) -> list[Path]:
+    return [path for above in folder.iterdir() for path in above.iterdir()]
+
+
+def test_a_process_that_is_ended_leaves_no_folder(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", ASK_AND_DIE],
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [f"pereggrn-{os.getuid()}"]
+    assert left_in(tmp_path) == []
+
+
+def test_what_is_spilled_is_private_and_removed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MEMORY_MB", 40)
+    monkeypatch.setattr(plan, "MOST_THREADS", 1)
+    with plan.connection() as database:
+        assert not left_in(here)
+        database.execute(SORT)
+        assert left_in(here), "nothing was spilled; make the question larger"
+        (above,) = here.iterdir()
+        assert above.stat().st_mode & 0o777 == 0o700
+    assert left_in(here) == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_that_others_could_look_into_is_not_used() -> None:
+    first = plan._spill_folder()
+    assert plan._spill_folder() != first, "of two connections, one removes it"
+    Path(first).parent.chmod(0o755)
+    assert Path(plan._spill_folder()).parent != Path(first).parent
+    assert Path(plan._spill_folder()).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_small_questions_need_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with plan.connection() as database:
+        assert database.execute("SELECT 1").fetchall() == [(1,)]
