@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from pereggrn_data.cli.output import DEBUG_FLAG, Manner, emit
 from pereggrn_data.cli.terminal_tables import wrapped
 from pereggrn_data.core.errors import EXIT_CODE_MEANINGS
-from pereggrn_data.core.foreign_reading import trust_files
+from pereggrn_data.core.foreign_reading import trust_files, trusts_files
 
 MOST_COLUMNS = 100
 """Longer lines are hard to read."""
@@ -42,6 +42,12 @@ SHARED = (
     ),
 )
 """The options that every command has: attributes of :class:`Manner`, and trust in files."""
+
+
+def shared_arguments() -> list[str]:
+    """Return what to type for the options of every command that were said."""
+    said = {**vars(Manner), TRUST: trusts_files()}
+    return [flags[0] for name, flags, _ in SHARED if said[name]]
 
 
 def _manner(name: str) -> Callable[[bool], None]:

@@ -17,12 +17,14 @@ import pytest
 
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.foreign_reading import trusting, trusts_files
 from pereggrn_data.pipelines.experiment import (
     ConditionTask,
     ExperimentFolder,
     ExperimentRun,
     Outcome,
     do_condition,
+    doing_conditions,
     is_run,
     run,
     strata_of_run,
@@ -434,6 +436,30 @@ def test_processes_give_the_same_tables(
     quick(written(tmp_path), tmp_path / "out", jobs=2)
     mine, theirs = hashes(tmp_path / "out"), hashes(folder / "out")
     assert mine == theirs
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_conditions_trust_files_as_the_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """Wherever they are done: what other processes know is what their tasks say."""
+    tasks: list[ConditionTask] = []
+
+    def take(given: Any) -> Any:
+        tasks.extend(given)
+        return iter(())
+
+    with trusting(trusted):
+        quick(written(tmp_path), tmp_path / "out", scheduler=take)
+    seen = []
+    monkeypatch.setattr(doing_conditions, "_describe", lambda *_: seen.append(trusts_files()))
+    monkeypatch.setattr(doing_conditions, "_reusable", _stop)
+    assert do_condition(tasks[0]).state == "failed"
+    assert seen == [trusted]
+
+
+def _stop(*_: Any) -> Any:
+    raise UsageError("far enough")
 
 
 def _killed_at_first(tasks: Any) -> Any:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pereggrn_data.cli.evaluate.evaluate_app import app
+from pereggrn_data.cli.programs import SHARED
 from pereggrn_data.core.errors import UsageError
 
 METADATA: dict[str, Any] = {
@@ -113,6 +115,14 @@ def test_options_come_to_the_tasks_as_they_were_said(file: Path, tmp_path: Path)
     assert tasks_of(script, tmp_path) == [
         [*start, *options, *more, "--only", number] for number in "01"
     ]
+
+
+@pytest.mark.parametrize("flag", [flags[0] for _, flags, _ in SHARED])
+def test_options_of_every_command_come_to_the_tasks(file: Path, tmp_path: Path, flag: str) -> None:
+    # Whether files are trusted outlives a command of the same context.
+    planning = copy_context()
+    assert flag in tasks_of(planning.run(planned, file, flag), tmp_path)[0]
+    assert flag not in planned(file)
 
 
 @pytest.mark.parametrize(

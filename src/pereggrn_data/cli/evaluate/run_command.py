@@ -15,6 +15,7 @@ from pereggrn_data.cli.evaluate.experiment_commands import Force
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import Manner, complain, emit, emit_json, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.programs import shared_arguments
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.core.errors import ExitCode, UsageError
 from pereggrn_data.core.sizes import parse_memory
@@ -193,6 +194,7 @@ def _print_plan(
         arguments += ["--insist", code]
     if collection is not None:
         arguments += ["--collection", str(Path(collection).resolve())]
+    arguments += shared_arguments()
     numbers = options.asked_for(len(conditions))
     memory = parse_memory(options.memory)
     script = array_script(plan, numbers, arguments, threads=options.threads, memory=memory)

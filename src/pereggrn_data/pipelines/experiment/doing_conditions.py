@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import PereggrnError
+from pereggrn_data.core.foreign_reading import trusting
 from pereggrn_data.core.resources import DEFAULT_MEMORY, Resources, using
 from pereggrn_data.pipelines.experiment.condition_options import ConditionWork
 from pereggrn_data.pipelines.experiment.experiment_folder import (
@@ -61,6 +62,8 @@ class ConditionTask:
         Into how many blocks a scheduler divides its genes; None leaves it to the scheduler.
     memory
         Of each process.
+    trusts_files
+        Whether files are read without a look through them before, as in the process that asks.
     """
 
     work: ConditionWork
@@ -70,6 +73,7 @@ class ConditionTask:
     redo: str = "missing"
     blocks: int | None = None
     memory: str | int = DEFAULT_MEMORY
+    trusts_files: bool = False
 
     @property
     def is_to_do(self) -> bool:
@@ -249,6 +253,7 @@ def _as_everywhere(task: ConditionTask) -> Iterator[list[Warning]]:
     _load_threaded_libraries()
     with (
         using(Resources(task.memory)),
+        trusting(task.trusts_files),
         threadpool_limits(limits=task.threads),
         noting_warnings(of_all_threads=True) as told,
     ):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pereggrn_data.core.errors import PereggrnError, UsageError
+from pereggrn_data.core.foreign_reading import trusts_files
 from pereggrn_data.core.options import one_of, options_of, takes
 from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.files import check_writable, user_path
@@ -304,7 +305,14 @@ def _plan(
             continue
         tasks.append(
             ConditionTask(
-                work, keys, folder, options.threads, options.redo, options.blocks, options.memory
+                work,
+                keys,
+                folder,
+                threads=options.threads,
+                redo=options.redo,
+                blocks=options.blocks,
+                memory=options.memory,
+                trusts_files=trusts_files(),
             )
         )
     order = {key: n for n, key in enumerate(dict.fromkeys(t.keys.split for t in tasks))}
