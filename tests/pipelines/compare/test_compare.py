@@ -390,6 +390,14 @@ class TestCommands:
         assert code == 1
         assert "fill" in err
         assert run("compare", runs["good"], other, "--allow", "fill")[0] == 0
+        code, out, _ = run("compare", *paths, "--json", "--draws", "300", "--draws-seed", "7")
+        expected = compare(paths, draws=300, draws_seed=7)
+        assert (code, [row["low"] for row in json.loads(out)]) == (0, expected["low"].tolist())
+        assert expected["low"].tolist() != compare(paths, draws=300)["low"].tolist()
+        code, _, err = run("compare", *paths, "--draws", "3")
+        assert (code, "--draws" in err) == (2, True)
+        with pytest.raises(UsageError, match="draws"):
+            compare(paths, draws=3)
         code, _, err = run("compare", runs["good"], "--allow", "targetted")
         assert (code, "did you mean targeted" in err) == (2, True)
 
@@ -405,4 +413,5 @@ class TestCommands:
         (folder / "signature.txt").write_text("x")
         code, out, _ = run("compare", "--check", folder, "--json")
         assert (code, json.loads(out)["valid"]) == (1, False)
-        assert run("compare", "--check", folder, runs["good"])[0] == 2
+        for useless in ((runs["good"],), ("--draws", "300")):
+            assert run("compare", "--check", folder, *useless)[0] == 2

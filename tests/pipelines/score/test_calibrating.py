@@ -113,6 +113,8 @@ def test_a_cache_that_cannot_be_written_is_said(
 
 
 def test_written_and_read_again(made: SplitDataset, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="number of draws"):
+        calibrate(made, draws=3)
     report = calibrate(made, draws=300, draws_seed=7)
     (file,) = report.write(tmp_path)
     for path in (file, tmp_path):

@@ -7,12 +7,25 @@ from typing import Annotated
 
 import typer
 
+from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say
 from pereggrn_data.cli.output_places import IN_A_FOLDER, NeededFolder, as_file
 from pereggrn_data.cli.shared_options import Json
+from pereggrn_data.pipelines.score import ScoreOptions
+
+
+_OF_INTERVALS = ("draws", "draws_seed")
+
+GROUPS = (
+    OptionGroup(
+        ScoreOptions,
+        without=tuple(n for n in ScoreOptions.__dataclass_fields__ if n not in _OF_INTERVALS),
+    ),
+)
 
 
 def compare_command(
+    said: Said,
     runs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -43,7 +56,7 @@ def compare_command(
     from pereggrn_data.core.errors import UsageError
 
     if check is not None:
-        if runs or output or allow:
+        if runs or output or allow or said.of(ScoreOptions):
             raise UsageError(
                 "A submission is checked by itself.",
                 expected="compare --check FOLDER",
@@ -54,7 +67,7 @@ def compare_command(
     from pereggrn_data.pipelines.compare import compare, side_by_side, write_comparison
 
     file = None if output is None else as_file(output, "comparison.csv")
-    table = compare(runs or [], allow=allow or ())
+    table = compare(runs or [], allow=allow or (), **said.of(ScoreOptions))
     if file is not None:
         write_comparison(table, file)
     if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pereggrn_data.cli.evaluate import (
     adapter_commands,
     calibrate_command,
+    compare_command,
     experiment_commands,
     export_command,
     predict_command,
@@ -14,7 +15,6 @@ from pereggrn_data.cli.evaluate import (
     score_command,
     split_command,
 )
-from pereggrn_data.cli.evaluate.compare_command import compare_command, submission_command
 from pereggrn_data.cli.evaluate.models_command import models_command
 from pereggrn_data.cli.evaluate.report_command import plot_command, report_command
 from pereggrn_data.cli.evaluate.strata_command import strata_command
@@ -59,12 +59,15 @@ add_command(
     example="pereggrn-eval export ridge.h5ad --for cell-eval -o pair\n"
     "pereggrn-eval score pair/pred.h5ad --perturbation target_gene --control non-targeting",
 )
-app.command(
+add_command(
+    app,
     "compare",
+    compare_command.compare_command,
+    compare_command.GROUPS,
     example="pereggrn-eval predict demo --model mean -o mean.h5ad\n"
     "pereggrn-eval score mean.h5ad -o scores/mean\n"
     "pereggrn-eval compare scores/ridge scores/mean",
-)(compare_command)
+)
 app.command(
     "report",
     example="pereggrn-eval report scores/ridge scores/mean -o report.html",
@@ -83,7 +86,7 @@ app.command(
     example="pereggrn-eval submission scores/ridge -o submission --name ridge \\\n"
     "  --method-version 1.0 --link https://example.org/ridge --method-command 'python ridge.py'\n"
     "pereggrn-eval compare --check submission",
-)(submission_command)
+)(compare_command.submission_command)
 add_command(
     app,
     "calibrate",

@@ -34,6 +34,7 @@ from pereggrn_data.pipelines.compare.scored_runs import (
     read_run,
     require_groups,
 )
+from pereggrn_data.pipelines.score import ScoreOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def compare(
     *,
     allow: str | Collection[str] = (),
     draws: int = DRAWS,
-    seed: int = 0,
+    draws_seed: int = 0,
 ) -> pd.DataFrame:
     """Compare what several runs of `score` wrote.
 
@@ -65,8 +66,9 @@ def compare(
     allow
         Parts of the signature in which runs may differ all the same, such as
         ``"software"``: names of parts that a signature can have.
-    draws, seed
-        Of the intervals.
+    draws, draws_seed
+        Of the intervals, as in `score`. A run of which there is no more than a
+        ``summary.json`` has those that are stated there.
 
     Returns
     -------
@@ -89,10 +91,11 @@ def compare(
     UnknownNameError
         If no signature has a part that is allowed to differ; with near matches.
     UsageError
-        If there is nothing to compare, or blocks cannot be pooled.
+        If there is nothing to compare, blocks cannot be pooled, or there are too few draws.
     """
     from pereggrn_data.pipelines.compare.comparison_table import ComparisonTable
 
+    ScoreOptions(draws=draws, draws_seed=draws_seed)  # the same rules as there
     if not runs:
         raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
     read = [read_run(run) for run in runs]
@@ -106,12 +109,12 @@ def compare(
         }
         of_dataset = []
         for method, own in methods.items():
-            of_dataset += _rows(method, own, draws, seed)
+            of_dataset += _rows(method, own, draws, draws_seed)
         # The baselines are the same for all methods, with the signatures.
         first = next(iter(methods.values()))
         if first[0].groups is not None:
             for baseline in first[0].baselines:
-                of_dataset += _rows(baseline, first, draws, seed, of=baseline)
+                of_dataset += _rows(baseline, first, draws, draws_seed, of=baseline)
         rows += [{"dataset": dataset, **row} for row in _ranked(of_dataset)]
     return ComparisonTable(rows)
 

@@ -40,7 +40,7 @@ from pereggrn_data.pipelines.score.calibration_file import (
     require_same,
 )
 from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
-from pereggrn_data.pipelines.score.score_options import cell_settings
+from pereggrn_data.pipelines.score.score_options import ScoreOptions
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
 
 if TYPE_CHECKING:
@@ -96,14 +96,21 @@ def calibrate(
     Raises
     ------
     UsageError
-        If the dataset or the split cannot be found, or do not belong together.
+        If the dataset or the split cannot be found, or do not belong together; or if there
+        are too few draws.
     MissingExtraError
         If metrics of cells are wanted and the extra ``cells`` is not installed.
     InvalidDataError
         If the split does not hold what its type promises.
     """
-    rule = TargetedGenes(targeted_genes)
-    cells = cell_settings(cell_metrics, space)
+    given = ScoreOptions(
+        targeted_genes=targeted_genes,
+        cell_metrics=cell_metrics,
+        space=space,
+        draws=draws,
+        draws_seed=draws_seed,
+    )
+    rule, cells = TargetedGenes(given.targeted_genes), given.cells
     if cells is not None:
         require_illico()
     refuse_two_splits(split, split_options)
