@@ -13,7 +13,6 @@ from pereggrn_data.cli.output_places import IN_A_FOLDER, NeededFolder, as_file
 from pereggrn_data.cli.shared_options import Json
 from pereggrn_data.pipelines.score import ScoreOptions
 
-
 _OF_INTERVALS = ("draws", "draws_seed")
 
 GROUPS = (
