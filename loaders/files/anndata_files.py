@@ -236,8 +236,9 @@ def read_dataset(
     """
     adata: Any
     if is_zarr_folder(path):
-        adata, left = open_stored_zarr(path)
-        adata = adata if is_large_store(path, "X", "raw/X") else adata.to_memory()
+        adata, left = open_stored_zarr(path, values_only=values_only)
+        if not values_only and not is_large_store(path, "X", "raw/X"):
+            adata = adata.to_memory()
     elif values_only or is_large(path, "X", "raw"):
         adata, left = open_stored(path, values_only=values_only)
     else:

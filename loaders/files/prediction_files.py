@@ -45,7 +45,6 @@ from pereggrn_data.loaders.files.matrices.stored_data import (
 )
 from pereggrn_data.loaders.files.matrices.zarr_stores import (
     checksum_of_store,
-    is_large_store,
     open_stored_zarr,
 )
 from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
@@ -162,9 +161,8 @@ def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
 
 
 def _read_zarr(path: Path, labels: LabelColumn) -> Predictions:
-    data = open_stored_zarr(path, with_raw=False)[0]
-    large = data.X is None or is_large_store(path, "X")
-    return _from_adata(data if large else replace(data, X=data.X.to_memory()), str(path), labels)
+    data = open_stored_zarr(path, with_raw=False, values_only=True)[0]
+    return _from_adata(data, str(path), labels)
 
 
 def _read_h5ad(path: Path, labels: LabelColumn) -> Predictions:

@@ -202,10 +202,10 @@ def open_stored(
             raw_x = reader.needed("raw", "raw", None, lambda: rows_in_h5ad(path, "raw"))
         refuse_unread(reader)
         left = tuple(str(f) for f in reader.problems)
-    _check_shape(x, (len(obs), len(var)), f"X of {path}")
+    check_shape(x, (len(obs), len(var)), f"X of {path}")
     raw = None if raw_var is None else StoredRaw(raw_x, raw_var)
     if raw_var is not None:
-        _check_shape(raw_x, (len(obs), len(raw_var)), f"raw.X of {path}")
+        check_shape(raw_x, (len(obs), len(raw_var)), f"raw.X of {path}")
     return StoredData(obs, var, uns, x, raw, in_file if hold else None), left
 
 
@@ -214,7 +214,14 @@ def _in_rows(matrix: Any) -> Any:
     return matrix.tocsr() if sparse.issparse(matrix) else matrix
 
 
-def _check_shape(matrix: Any, wanted: tuple[int, int], what: str) -> None:
+def check_shape(matrix: Any, wanted: tuple[int, int], what: str) -> None:
+    """Check that a matrix, if there is one, has a row per observation and a column per gene.
+
+    Raises
+    ------
+    InvalidDataError
+        If it has not.
+    """
     if matrix is not None and tuple(matrix.shape) != wanted:
         raise InvalidDataError(
             f"{what} does not fit its observations and genes.",

@@ -13,6 +13,8 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,12 @@ from pereggrn_data.core.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, WITH_RULES
 from pereggrn_data.loaders.files.integrity import LARGE, blake3_of_file, sha256_of_file
 from pereggrn_data.loaders.files.matrices.blocks import bytes_of, matrix_in_zarr, stored_rows
-from pereggrn_data.loaders.files.matrices.stored_data import StoredData, StoredRaw, explained_rows
+from pereggrn_data.loaders.files.matrices.stored_data import (
+    StoredData,
+    StoredRaw,
+    check_shape,
+    explained_rows,
+)
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import is_zarr_folder
 from pereggrn_data.validators import RULES, ExpressionParts, Matrix
@@ -120,7 +127,9 @@ def open_zarr(path: Path) -> Iterator[Any]:
         yield group
 
 
-def open_stored_zarr(path: Path, *, with_raw: bool = True) -> tuple[StoredData, tuple[str, ...]]:
+def open_stored_zarr(
+    path: Path, *, with_raw: bool = True, values_only: bool = False
+) -> tuple[StoredData, tuple[str, ...]]:
     """Open a store whose matrices stay on disk.
 
     Parameters
@@ -129,6 +138,9 @@ def open_stored_zarr(path: Path, *, with_raw: bool = True) -> tuple[StoredData, 
         The folder.
     with_raw
         Whether counts are wanted.
+    values_only
+        Whether only what scores and models look at is wanted; X is then read into memory if it
+        is small.
 
     Returns
     -------
@@ -140,6 +152,17 @@ def open_stored_zarr(path: Path, *, with_raw: bool = True) -> tuple[StoredData, 
     InvalidDataError
         If it is no AnnData or cannot be read.
     """
+    data, left = _opened(path, with_raw)
+    check_shape(data.X, data.shape, f"X of {path}")
+    if data.raw is not None:
+        check_shape(data.raw.X, (data.n_obs, len(data.raw.var)), f"raw.X of {path}")
+    if data.X is not None and values_only and not is_large_store(path, "X"):
+        again = partial(rows_in_zarr, path, "X")
+        data = replace(data, X=data.X.to_memory(), x_in_file=again)
+    return data, left
+
+
+def _opened(path: Path, with_raw: bool = True) -> tuple[StoredData, tuple[str, ...]]:
     refuse_objects(path)
     left: list[Finding] = []
     with open_zarr(path) as group, reading(path, _FORMAT):
@@ -168,7 +191,7 @@ def open_zarr_parts(path: Path) -> Iterator[ExpressionParts]:
     InvalidDataError
         If it is no AnnData or cannot be read.
     """
-    data, _ = open_stored_zarr(path)
+    data, _ = _opened(path)
     with open_zarr(path) as group:
         with reading(path, _FORMAT):
             x, raw = (

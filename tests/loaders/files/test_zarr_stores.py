@@ -124,3 +124,18 @@ def test_another_store_and_a_damaged_one_are_named(demo: anndata.AnnData, tmp_pa
             chunk.write_bytes(b"nothing")
     with pytest.raises(InvalidDataError, match="cannot be read"):
         read_dataset(path)
+
+
+@pytest.mark.parametrize("slot", ["X", "raw/X"])
+def test_a_matrix_of_another_shape_is_refused(
+    tmp_path: Path, demo: anndata.AnnData, slot: str
+) -> None:
+    path = write(demo, tmp_path / "cut.zarr", 2)
+    store = zarr.open_group(str(path), mode="r+")
+    values, attributes = np.asarray(store[slot])[:-1], dict(store[slot].attrs)
+    del store[slot]
+    store.create_array(slot, data=values).attrs.update(attributes)
+    zarr.consolidate_metadata(str(path))
+    with pytest.raises(InvalidDataError, match="does not fit its observations"):
+        read_dataset(path)
+    assert not pereggrn_data.validate(path).valid

@@ -130,6 +130,23 @@ def test_rows_without_names_are_read_once(
     backed.file.close()
 
 
+@pytest.mark.usefixtures("blocks")
+def test_repeated_rows_are_found_beside_blocks_with_missing_values(folder: Path) -> None:
+    made = pereggrn_data.split(folder / "dense.h5ad")
+    template = made.template
+    template.X = sparse.csr_matrix(np.asarray(made.held_out_expression, dtype="f4"))
+    repeated = anndata.concat([template, template[:1]], index_unique="-")
+    repeated.uns = template.uns
+    whole = quick_score(repeated, split=made, calibrate=False, draws=200)
+    wanted = [w for w in whole.warnings if "repeat" in w]
+    x = repeated.X.toarray()
+    x[-2, 3] = np.nan  # in the block of the last row, and not in that of the first, its twin
+    repeated.X = sparse.csr_matrix(x)
+    filled = quick_score(repeated, split=made, calibrate=False, draws=200, fill_missing="control")
+    assert wanted
+    assert [w for w in filled.warnings if "repeat" in w] == wanted
+
+
 def test_limits_are_taken_by_name(folder: Path) -> None:
     made = pereggrn_data.split(folder / "dense.h5ad", memory="1GiB")
     template = made.template
@@ -138,9 +155,14 @@ def test_limits_are_taken_by_name(folder: Path) -> None:
     assert report.n_scored == report.n_expected
 
 
-def test_values_that_a_file_has_are_let_go(folder: Path) -> None:
+@pytest.mark.filterwarnings("ignore:.*[zZ]arr", "ignore:.*onsolidated")
+@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+def test_values_that_a_file_has_are_let_go(folder: Path, tmp_path: Path, kind: str) -> None:
     """What was divided keeps its tables, and reads X again where somebody asks for it."""
     file = folder / "dense.h5ad"
+    if kind == "zarr":
+        file = tmp_path / "dense.zarr"
+        anndata.read_h5ad(folder / "dense.h5ad").write_zarr(file)
     opened = open_dataset(file, values_only=True)
     held = opened.adata.X
     made = divide(opened, None, SplitOptions())
@@ -155,7 +177,7 @@ def test_values_that_a_file_has_are_let_go(folder: Path) -> None:
     np.testing.assert_array_equal(freed.task.observed, task.observed)
     assert freed.trained_instead == made.trained_instead
 
-    in_memory = pereggrn_data.split(anndata.read_h5ad(file))
+    in_memory = pereggrn_data.split(anndata.read_h5ad(folder / "dense.h5ad"))
     assert in_memory.without_values().dataset.adata.X is in_memory.dataset.adata.X
 
 

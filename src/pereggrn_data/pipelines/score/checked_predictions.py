@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PERTURBATION_TYPE, Kind
@@ -247,15 +248,17 @@ class PlacedRows:
         return self.options.scale == PredictionScale.LOGFC
 
     def _filled(self, rows: Any, values: Any) -> tuple[Any, int]:
-        """Replace NaN, if that was asked for; on the scale of the file."""
+        """Replace NaN, if that was asked for; on the scale of the file, and in its layout.
+
+        For rows of different blocks have equal hashes only where both are sparse, or neither is.
+        """
         if self.options.fill_missing == Fill.NONE or not np.isnan(stored_values(values)).any():
             return values, 0
         expression = dense_values(values).astype(np.float64)
-        if not self._is_logfc:
-            return self._fill.of(expression, self._with_groups(rows))
-        reference = self._reference(rows)
+        reference = self._reference(rows) if self._is_logfc else 0
         filled, n = self._fill.of(expression + reference, self._with_groups(rows))
-        return filled - reference, n
+        filled = filled - reference
+        return sparse.csr_array(filled) if sparse.issparse(values) else filled, n
 
     def _reference(self, rows: Any) -> Floats:
         return self.task.reference(self.placement.group_of[rows])
