@@ -236,11 +236,11 @@ def read_dataset(
     """
     adata: Any
     if is_zarr_folder(path):
-        adata, left = open_stored_zarr(path, values_only=values_only)
+        adata, left = open_stored_zarr(path, hold=values_only)
         if not values_only and not is_large_store(path, "X", "raw/X"):
             adata = adata.to_memory()
     elif values_only or is_large(path, "X", "raw"):
-        adata, left = open_stored(path, values_only=values_only)
+        adata, left = open_stored(path, values_only=values_only, hold=values_only)
     else:
         adata, left = _read_with_notes(path)
     return Dataset(

@@ -80,7 +80,9 @@ ROW_NAME = "observation"
 """Heading of the row names in a wide table; an empty heading means the same."""
 
 
-def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
+def read_predictions(
+    path: Path, labels: LabelColumn = PLAIN, *, later: bool = False
+) -> Predictions:
     """Read a predictions file.
 
     Parameters
@@ -89,6 +91,9 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
         The file, or a zarr folder.
     labels
         Which column says what each row predicts, and which labels are of controls.
+    later
+        Whether values stay in files that can be read by rows, however small, until somebody
+        reads them; else only in large ones.
 
     Raises
     ------
@@ -101,8 +106,9 @@ def read_predictions(path: Path, labels: LabelColumn = PLAIN) -> Predictions:
     """
     path = required_data(path)
     if is_zarr_folder(path):
-        return _hashed(partial(_read_zarr, path, labels), Hashing(path, checksum_of_store))
-    readers = {".h5ad": _read_h5ad, ".parquet": _read_parquet}
+        read = partial(_read_zarr, path, labels, later=later)
+        return _hashed(read, Hashing(path, checksum_of_store))
+    readers = {".h5ad": partial(_read_h5ad, later=later), ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:
         found = recognise(path)
@@ -160,13 +166,13 @@ def predictions_of(given: Any, labels: LabelColumn = PLAIN) -> Predictions:
     )
 
 
-def _read_zarr(path: Path, labels: LabelColumn) -> Predictions:
-    data = open_stored_zarr(path, with_raw=False, values_only=True)[0]
+def _read_zarr(path: Path, labels: LabelColumn, *, later: bool) -> Predictions:
+    data = open_stored_zarr(path, with_raw=False, hold=not later)[0]
     return _from_adata(data, str(path), labels)
 
 
-def _read_h5ad(path: Path, labels: LabelColumn) -> Predictions:
-    data = open_stored(path, with_raw=False, values_only=True)[0]
+def _read_h5ad(path: Path, labels: LabelColumn, *, later: bool) -> Predictions:
+    data = open_stored(path, with_raw=False, values_only=True, hold=not later)[0]
     return _from_adata(data, str(path), labels)
 
 

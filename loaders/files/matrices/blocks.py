@@ -311,6 +311,7 @@ def stored_rows(opened: Callable[[], AbstractContextManager[Any]]) -> StoredMatr
         described = matrix_in_store(element)
         sparse_kind = None if hasattr(element, "dtype") else _kind(element)
         unit = _rows_stored_together(element, sparse_kind, described)
+        size = bytes_of(element)
 
     @contextmanager
     def reading() -> Iterator[Callable[[int, int], Values]]:
@@ -318,7 +319,9 @@ def stored_rows(opened: Callable[[], AbstractContextManager[Any]]) -> StoredMatr
             yield _reader(element, sparse_kind, described.shape)
 
     kind = described.dtype.newbyteorder("=")
-    return StoredMatrix(RowSource(described.shape, kind, sparse_kind is not None, reading, unit))
+    return StoredMatrix(
+        RowSource(described.shape, kind, sparse_kind is not None, reading, unit, size)
+    )
 
 
 def write_rows(group: h5py.Group, name: str, rows: Any) -> None:

@@ -159,7 +159,7 @@ def is_large(path: Path, *slots: str) -> bool:
 
 
 def open_stored(
-    path: Path, *, with_raw: bool = True, values_only: bool = False
+    path: Path, *, with_raw: bool = True, values_only: bool = False, hold: bool = False
 ) -> tuple[StoredData, tuple[str, ...]]:
     """Open an ``.h5ad`` file whose matrices stay on disk.
 
@@ -171,7 +171,9 @@ def open_stored(
         Whether counts are wanted.
     values_only
         Whether only what scores and models look at is wanted: of the notes those with rules
-        and what predictions say of themselves; X is then read into memory if it is small.
+        and what predictions say of themselves.
+    hold
+        Whether X is read into memory if it is small.
 
     Returns
     -------
@@ -190,7 +192,7 @@ def open_stored(
         uns = reader.uns(every=not values_only, also=(MODEL_UNS, ORACLE_UNS))
         raw_var = reader.raw_var() if with_raw and reader.matrix("raw") is not None else None
         element = reader.matrix("X")
-        hold = values_only and not is_large(path, "X")
+        hold = hold and not is_large(path, "X")
         x, in_file = None, partial(rows_in_h5ad, path, "X")
         if element is not None:
             x = reader.needed(
@@ -273,7 +275,7 @@ def stored_parts(adata: AnnData) -> StoredData | None:
         x = rows_of(adata.X)
     except ValueError:
         return None  # whoever reads it says what is wrong with it
-    if not isinstance(x, StoredMatrix) or _size(x) <= resources().bytes_to_hold:
+    if not isinstance(x, StoredMatrix) or x.nbytes <= resources().bytes_to_hold:
         return None
     for slot in ("obs", "var"):
         refuse_levels(getattr(adata, slot), f"{slot} of the AnnData object")
@@ -281,10 +283,6 @@ def stored_parts(adata: AnnData) -> StoredData | None:
     if adata.raw is not None:
         raw = StoredRaw(rows_of(adata.raw.X), plain_frame(adata.raw.var))
     return StoredData(plain_frame(adata.obs), plain_frame(adata.var), dict(adata.uns), x, raw)
-
-
-def _size(rows: StoredMatrix) -> int:
-    return rows.shape[0] * rows.shape[1] * rows.dtype.itemsize
 
 
 def rows_in_h5ad(path: Path, slot: str) -> StoredMatrix:

@@ -128,7 +128,7 @@ def open_zarr(path: Path) -> Iterator[Any]:
 
 
 def open_stored_zarr(
-    path: Path, *, with_raw: bool = True, values_only: bool = False
+    path: Path, *, with_raw: bool = True, hold: bool = False
 ) -> tuple[StoredData, tuple[str, ...]]:
     """Open a store whose matrices stay on disk.
 
@@ -138,9 +138,8 @@ def open_stored_zarr(
         The folder.
     with_raw
         Whether counts are wanted.
-    values_only
-        Whether only what scores and models look at is wanted; X is then read into memory if it
-        is small.
+    hold
+        Whether X is read into memory if it is small.
 
     Returns
     -------
@@ -156,7 +155,7 @@ def open_stored_zarr(
     check_shape(data.X, data.shape, f"X of {path}")
     if data.raw is not None:
         check_shape(data.raw.X, (data.n_obs, len(data.raw.var)), f"raw.X of {path}")
-    if data.X is not None and values_only and not is_large_store(path, "X"):
+    if data.X is not None and hold and not is_large_store(path, "X"):
         again = partial(rows_in_zarr, path, "X")
         data = replace(data, X=data.X.to_memory(), x_in_file=again)
     return data, left

@@ -56,6 +56,8 @@ class RowSource:
         last to their values.
     unit
         Rows that are stored together, and are best read together.
+    nbytes
+        Memory that the whole takes; None where it is that of a dense matrix.
     """
 
     shape: tuple[int, int]
@@ -63,6 +65,7 @@ class RowSource:
     is_sparse: bool
     reading: Callable[[], AbstractContextManager[Callable[[int, int], Values]]]
     unit: int = 1
+    nbytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,13 @@ class StoredMatrix:
     def is_sparse(self) -> bool:
         """Whether blocks are CSR arrays."""
         return self.source.is_sparse
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, about: rows of a sparse matrix differ."""
+        dense, whole = self.dtype.itemsize, self.source.nbytes
+        share = dense if whole is None else whole / max(math.prod(self.source.shape), 1)
+        return int(math.prod(self.shape) * share)
 
     @property
     def is_in_order(self) -> bool:
@@ -261,6 +271,12 @@ def part_of(matrix: Any, rows: Ints, columns: Ints) -> Any:
 def is_stored(matrix: Any) -> bool:
     """Say whether a matrix is not in memory."""
     return isinstance(matrix, StoredMatrix)
+
+
+def held_if_small(matrix: Any) -> Any:
+    """Return a matrix in memory, unless it takes more of it than a matrix may that is held."""
+    small = is_stored(matrix) and matrix.nbytes <= resources().bytes_to_hold
+    return matrix.to_memory() if small else matrix
 
 
 def is_sparse_like(matrix: Any) -> bool:

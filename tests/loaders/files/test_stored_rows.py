@@ -20,6 +20,7 @@ from pereggrn_data.core.row_blocks import (
     dense_values,
     each_block,
     group_sums,
+    held_if_small,
     stacked_rows,
 )
 from pereggrn_data.loaders.files.anndata_files import write_h5ad
@@ -75,6 +76,23 @@ def test_blocks_cover_every_row_once_and_are_small(rows: StoredMatrix) -> None:
     seen = [np.arange(90)[block.rows] for block in rows.blocks()]
     assert len(seen) > 1 or rows.source.unit > 1
     np.testing.assert_array_equal(np.concatenate(seen), np.arange(90))
+
+
+def test_what_is_small_is_held(
+    file: Path, values: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = open_stored(file)[0].X
+    assert isinstance(rows, StoredMatrix)
+    places = 2 * np.count_nonzero(values) if rows.is_sparse else values.size
+    pointers = rows.nbytes - 4 * places
+    assert 0 <= pointers <= 8 * 91 * rows.is_sparse
+    assert rows[:30].nbytes == rows.nbytes // 3
+    monkeypatch.setattr(Resources, "bytes_to_hold", rows.nbytes // 3)
+    assert held_if_small(rows) is rows
+    held = held_if_small(rows[:30])
+    assert sparse.issparse(held) == rows.is_sparse
+    np.testing.assert_array_equal(dense_values(held), values[:30])
+    assert held_if_small(held) is held
 
 
 def test_rows_that_are_not_wanted_are_not_read(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PERTURBATION_TYPE, Kind
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
+from pereggrn_data.core.resources import resources
 from pereggrn_data.core.row_blocks import (
     add_by_group,
     dense_values,
     each_block,
+    held_if_small,
     is_stored,
     part_of,
     stored_values,
@@ -113,8 +115,11 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     columns = position.get_indexer(pd.Index(task.genes))
     scale = scale_of(task) if options.check_scale else None
     limit = np.inf if scale is None else outlier_limit(scale)
+    matrix = part_of(predictions.matrix, rows[placement.rows], columns)
+    # All others are read once.
+    reread = options.cell_metrics or placement.test_of is not None
     placed = PlacedRows(
-        matrix=part_of(predictions.matrix, rows[placement.rows], columns),
+        matrix=held_if_small(matrix) if reread else matrix,
         obs=mine,
         placement=placement,
         task=task,
@@ -275,12 +280,13 @@ class PlacedRows:
         sums = np.zeros((len(self.task.groups), genes))
         group_of, filled = self.placement.group_of, 0
         every = np.arange(n)
-        waiting: list[tuple[Ints, Future[LookedAt]]] = []
+        waiting: list[tuple[Ints, Callable[[], LookedAt]]] = []
+        alone = resources().workers == 1
 
         def take(most: int) -> None:
             while len(waiting) > most:
                 rows, looked = waiting.pop(0)
-                scan.add(rows, looked.result(), summed=self._is_logfc)
+                scan.add(rows, looked(), summed=self._is_logfc)
 
         with ThreadPoolExecutor(1) as beside:
             for block in each_block(self.matrix):
@@ -288,7 +294,8 @@ class PlacedRows:
                 values, n_filled = self._filled(rows, block.values)
                 filled += n_filled
                 # Another thread looks at one block while this one adds up that or the next.
-                waiting.append((rows, beside.submit(LookedAt.of, values)))
+                look = partial(LookedAt.of, values)
+                waiting.append((rows, look if alone else beside.submit(look).result))
                 add_by_group(sums, group_of[rows], self._expression(rows, values))
                 take(1)
             take(0)

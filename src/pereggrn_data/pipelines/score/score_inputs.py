@@ -120,7 +120,8 @@ def gather(
     collection
         Folder of the local collection.
     values_only
-        Whether nothing but tables, rules and X is read of the dataset.
+        Whether nothing but tables, rules and X is read of the dataset, and nothing but tables
+        of predictions in a file.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def gather(
     if isinstance(dataset, SplitDataset):
         split = dataset if split is None and options is None else split
         dataset = dataset.dataset
-    given = one_step(read_any(predictions, label_column), step)
+    given = one_step(read_any(predictions, label_column, later=values_only), step)
     require_perturbations(given)
     divided = dataset_and_split(
         given, dataset, split, options, collection, insist, values_only=values_only
@@ -187,7 +188,7 @@ def split_named_by(
     UsageError, InvalidDataError, IntegrityError
         If the file cannot be read, or what it names cannot be found.
     """
-    given = read_any(file)
+    given = read_any(file, later=True)
     if given.origin is None:
         return given, None
     return given, dataset_and_split(
@@ -279,8 +280,17 @@ def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
         )
 
 
-def read_any(predictions: Any, labels: LabelColumn | None = None) -> Predictions:
+def read_any(
+    predictions: Any, labels: LabelColumn | None = None, *, later: bool = False
+) -> Predictions:
     """Read predictions from a path, or take them from memory.
+
+    Parameters
+    ----------
+    predictions
+        A path, or what is in memory.
+    labels, later
+        As for :func:`~pereggrn_data.loaders.files.read_predictions`.
 
     Raises
     ------
@@ -292,7 +302,7 @@ def read_any(predictions: Any, labels: LabelColumn | None = None) -> Predictions
     labels = labels or LabelColumn()
     if isinstance(predictions, (str, Path)):
         try:
-            return read_predictions(Path(predictions), labels)
+            return read_predictions(Path(predictions), labels, later=later)
         except InvalidDataError as error:
             _say_if_a_network(Path(predictions), error)
             raise
