@@ -91,6 +91,17 @@ class Training:
         matrix = chosen_rows(self._matrix, np.flatnonzero(known))
         if is_stored(matrix):
             matrix = matrix.to_memory()
+        if sparse.issparse(matrix):
+            # Trees take 32-bit indices only, and files and people have 64-bit ones, too.
+            if matrix.nnz > np.iinfo(np.intc).max:
+                return None, (
+                    "cell_label_accuracy is absent: a random forest takes at most "
+                    f"{np.iinfo(np.intc).max:,} stored values, and there are {matrix.nnz:,}."
+                )
+            indices, starts = (
+                i.astype(np.intc, copy=False) for i in (matrix.indices, matrix.indptr)
+            )
+            matrix = type(matrix)((matrix.data, indices, starts), shape=matrix.shape)
         return forest.fit(matrix, texts.astype(str)), None
 
     @property

@@ -35,6 +35,7 @@ from pereggrn_data.loaders.files.matrices.stored_data import (
     is_large,
     open_stored,
     refuse_unread,
+    refuse_without_x,
 )
 from pereggrn_data.loaders.files.matrices.zarr_stores import (
     is_large_store,
@@ -338,11 +339,13 @@ def own_copy(given: AnnData) -> AnnData:
     Raises
     ------
     InvalidDataError
-        If observations or genes have names of several levels.
+        If observations or genes have names of several levels, or a file that it is backed by
+        has no X.
     """
     for slot in ("obs", "var"):
         refuse_levels(getattr(given, slot), f"{slot} of the AnnData object")
     if given.isbacked:
+        refuse_without_x(given)
         return own_copy(given.to_memory())
     x = _unmasked_x(given)
     if x is None and isinstance(rows := rows_of(given.X), StoredMatrix):

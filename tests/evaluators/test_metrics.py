@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
+from scipy import sparse, stats
 
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.resources import Resources, resources, using
@@ -352,6 +352,14 @@ def test_cell_label_accuracy() -> None:
     assert note is None
     assert result["p"].tolist() == [1, 1]
     assert result["q"].tolist() == [0, 0]
+    for layout in (sparse.csr_array, sparse.csc_array):
+        wide = layout(train)
+        wide.indices, wide.indptr = (i.astype(np.int64) for i in (wide.indices, wide.indptr))
+        again, note = cell_label_accuracy(
+            Profiles(Training(wide, labels), nothing, observed, sides)
+        )
+        assert (note, wide.indices.dtype) == (None, np.int64)
+        assert {k: v.tolist() for k, v in again.items()} == {"p": [1, 1], "q": [0, 0]}
     alike = Profiles(Training(train, pd.Series(["a"] * 20)), nothing, observed, sides)
     result, note = cell_label_accuracy(alike)
     assert result == {}

@@ -256,7 +256,9 @@ def _without_repetition(matrix: _Sparse) -> _Sparse:
         if not known.has_sorted_indices:
             known = known.sorted_indices()
         if not known.has_canonical_format:
-            raise ValueError("the sparse matrix has several values at one place")
+            raise ValueError(
+                "the sparse matrix has several values at one place; X.sum_duplicates() adds them up"
+            )
     return matrix
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
-from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
+from pereggrn_data.core.foreign_reading import FORMATS, ForeignFormat, let_through, reading
 from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
@@ -256,6 +256,23 @@ def is_anndata(given: object) -> TypeGuard[AnnData]:
     return anndata is not None and isinstance(given, anndata.AnnData)
 
 
+def refuse_without_x(adata: AnnData) -> None:
+    """Check that a backed object has values: anndata cannot even say of it that X is None.
+
+    Raises
+    ------
+    InvalidDataError
+        If its file has none.
+    """
+    if adata.isbacked and "X" not in adata.file:
+        raise InvalidDataError(
+            f"X of {adata.filename} is missing.",
+            expected="a matrix",
+            got="an AnnData object that is backed by a file without X",
+            fix="store natural-log expression in X.",
+        )
+
+
 def stored_parts(adata: AnnData) -> StoredData | None:
     """Return the parts of an AnnData object that is not in memory and too large for it.
 
@@ -269,6 +286,7 @@ def stored_parts(adata: AnnData) -> StoredData | None:
     StoredData or None
         None for what is in memory or fits into it, or is a view of a backed object.
     """
+    refuse_without_x(adata)
     if adata.is_view or adata.X is None:
         return None
     try:
@@ -309,35 +327,40 @@ def rows_in_h5ad(path: Path, slot: str) -> StoredMatrix:
     return explained_rows(stored_rows(opened), path, slot)
 
 
-def explained_rows(rows: StoredMatrix, path: Path, slot: str) -> StoredMatrix:
+def explained_rows(
+    rows: StoredMatrix, path: Path, slot: str, form: ForeignFormat = FORMATS["h5ad"]
+) -> StoredMatrix:
     """Let what goes wrong while rows are read become our error."""
     source = rows.source
 
     @contextmanager
     def guarded() -> Iterator[Callable[[int, int], Any]]:
         with ExitStack() as opened:
-            with _explaining(path, slot):
+            with _explaining(path, slot, form):
                 read = opened.enter_context(source.reading())
-            yield _explained(read, path, slot)
+            yield _explained(read, path, slot, form)
 
     return StoredMatrix(replace(source, reading=guarded))
 
 
-def _explained(read: Callable[[int, int], Any], path: Path, slot: str) -> Callable[..., Any]:
+def _explained(
+    read: Callable[[int, int], Any], path: Path, slot: str, form: ForeignFormat
+) -> Callable[..., Any]:
     def wrapped(start: int, stop: int) -> Any:
-        with _explaining(path, slot):
+        with _explaining(path, slot, form):
             return read(start, stop)
 
     return wrapped
 
 
-def _explaining(path: Path, slot: str) -> AbstractContextManager[None]:
+def _explaining(path: Path, slot: str, form: ForeignFormat) -> AbstractContextManager[None]:
     """Guard a reading of some rows."""
 
     def problem(error: Exception) -> PereggrnError:
         found = hdf5_problem(path, error)
         if isinstance(found, InvalidDataError):
             found.what = f"{slot} of {path} cannot be read: {type(error).__name__}: {error}"
+            found.expected = form.expected
         return found
 
-    return reading(path, FORMATS["h5ad"], problem=problem)
+    return reading(path, form, problem=problem)

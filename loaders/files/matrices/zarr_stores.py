@@ -230,7 +230,7 @@ def rows_in_zarr(path: Path, slot: str) -> StoredMatrix:
         with open_zarr(path) as group:
             yield group[slot]
 
-    return explained_rows(stored_rows(opened), path, slot)
+    return explained_rows(stored_rows(opened), path, slot, _FORMAT)
 
 
 def _require_anndata(group: Any, path: Path) -> None:

@@ -139,3 +139,15 @@ def test_a_matrix_of_another_shape_is_refused(
     with pytest.raises(InvalidDataError, match="does not fit its observations"):
         read_dataset(path)
     assert not pereggrn_data.validate(path).valid
+
+
+def test_rows_that_cannot_be_read_are_said_to_be_of_a_store(
+    tmp_path: Path, demo: anndata.AnnData
+) -> None:
+    adata = demo.copy()
+    twice = sparse.csr_matrix(np.asarray(demo.X))
+    parts = (np.repeat(twice.data / 2, 2), np.repeat(twice.indices, 2), twice.indptr * 2)
+    adata.X = sparse.csr_matrix(parts, shape=twice.shape)
+    with pytest.raises(InvalidDataError, match=r"sum_duplicates\(\)") as caught:
+        read_dataset(write(adata, tmp_path / "twice.zarr", 2))
+    assert caught.value.expected == "a complete zarr store of AnnData"

@@ -12,6 +12,7 @@ from quick_scores import quick_score
 from scipy import sparse
 
 import pereggrn_data
+from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files import StoredData, write_h5ad
@@ -151,6 +152,21 @@ def test_repeated_rows_are_found_beside_blocks_with_missing_values(folder: Path)
     filled = quick_score(repeated, split=made, calibrate=False, draws=200, fill_missing="control")
     assert wanted
     assert [w for w in filled.warnings if "repeat" in w] == wanted
+
+
+def test_an_object_that_is_backed_by_a_file_without_values_is_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    cells = anndata.read_h5ad(folder / "dense.h5ad")
+    path = tmp_path / "none.h5ad"
+    anndata.AnnData(obs=cells.obs, var=cells.var, uns=cells.uns).write_h5ad(path)
+    backed = anndata.read_h5ad(path, backed="r")
+    try:
+        for use in (pereggrn_data.split, lambda x: quick_score(x, dataset=cells)):
+            with pytest.raises(InvalidDataError, match=r"X of .*none\.h5ad is missing"):
+                use(backed)
+    finally:
+        backed.file.close()
 
 
 def test_limits_are_taken_by_name(folder: Path) -> None:
