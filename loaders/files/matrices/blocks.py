@@ -257,7 +257,7 @@ def _without_repetition(matrix: _Sparse) -> _Sparse:
             known = known.sorted_indices()
         if not known.has_canonical_format:
             raise ValueError(
-                "the sparse matrix has several values at one place; X.sum_duplicates() adds them up"
+                "the sparse matrix has several values at a place; X.sum_duplicates() adds them up"
             )
     return matrix
 
