@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 
 from pereggrn_data import qc
 from pereggrn_data.cli.data import data_app
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.pipelines.quality_control import write_quality
 
 
 @pytest.fixture
@@ -45,3 +49,15 @@ def test_json_has_every_table(typed: Callable) -> None:
     assert {name: len(t) for name, t in qc("demo").tables.items()} == {
         name: len(rows) for name, rows in json.loads(said).items()
     }
+
+
+def test_all_tables_or_none_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = qc("demo")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr([*made.tables.values()][-1], "to_csv", full)
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_quality(made, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

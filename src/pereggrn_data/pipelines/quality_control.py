@@ -12,7 +12,7 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import MEASURED
 from pereggrn_data.core.resources import limited
 from pereggrn_data.evaluators import quality
-from pereggrn_data.loaders.files import check_writable, write_text
+from pereggrn_data.loaders.files import write_text, written_together
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def write_quality(made: Quality, folder: Path) -> list[Path]:
     Raises
     ------
     UsageError
-        If one of the files exists already, or the folder cannot be written to.
+        If one of the files exists already, or they cannot be written; then none of them is.
     """
     files = {name: folder / f"{name}.csv" for name in made.tables}
     there = [file for file in files.values() if file.exists()]
@@ -72,8 +72,7 @@ def write_quality(made: Quality, folder: Path) -> list[Path]:
         raise UsageError(
             f"{there[0]} exists already, and nothing is overwritten.", fix="name another folder."
         )
-    check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, file in files.items():
-        write_text(made.tables[name].to_csv(index=False), file)
+    with written_together(folder, next(iter(files.values())).name) as place:
+        for name, file in files.items():
+            write_text(made.tables[name].to_csv(index=False), place / file.name)
     return list(files.values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from pereggrn_data.pipelines.compare import (
     check_submission,
     compare,
     side_by_side,
+    submissions,
     write_comparison,
     write_submission,
 )
@@ -293,6 +296,17 @@ class TestSubmission:
             "summary.json",
         ]  # fmt: skip
         assert not compare([folder], draws=200).empty
+
+    def test_all_of_it_or_nothing_is_written(
+        self, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(submissions, "evaluation_results", full)
+        with pytest.raises(UsageError, match="cannot be written"):
+            write_submission(runs["good"], tmp_path / "sub", ABOUT)
+        assert not (tmp_path / "sub").exists()
 
     def test_results_in_the_layout_of_others(self, folder: Path) -> None:
         results = json.loads((folder / "evaluation_results.json").read_text())

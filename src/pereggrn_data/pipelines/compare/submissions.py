@@ -28,6 +28,7 @@ from pereggrn_data.loaders.files import (
     read_toml,
     write_table,
     write_text,
+    written_together,
 )
 from pereggrn_data.pipelines.compare.scored_runs import (
     SCORES_FILE,
@@ -114,7 +115,8 @@ def write_submission(run: str | Path, folder: str | Path, about: About) -> list[
     Raises
     ------
     UsageError
-        If something is not said of the method, or scores of groups are missing.
+        If something is not said of the method, scores of groups are missing, or the files
+        cannot be written; then none of them is.
     """
     problems = about.problems()
     if problems:
@@ -126,13 +128,13 @@ def write_submission(run: str | Path, folder: str | Path, about: About) -> list[
     read = read_run(run)
     groups = require_groups(read, "write a submission")
     folder = Path(folder)
-    paths = [folder / name for name in FILES]
-    write_text(about.to_toml(), paths[0])
-    write_text(f"{read.summary['signature']}\n", paths[1])
-    write_text(dumps(read.summary) + "\n", paths[2])
-    write_table(groups, paths[3])
-    write_text(dumps(evaluation_results(read, groups)) + "\n", paths[4])
-    return paths
+    with written_together(folder, SUMMARY_FILE) as place:
+        write_text(about.to_toml(), place / METHOD_FILE)
+        write_text(f"{read.summary['signature']}\n", place / SIGNATURE_FILE)
+        write_text(dumps(read.summary) + "\n", place / SUMMARY_FILE)
+        write_table(groups, place / SCORES_FILE)
+        write_text(dumps(evaluation_results(read, groups)) + "\n", place / RESULTS_FILE)
+    return [folder / name for name in FILES]
 
 
 def check_submission(folder: str | Path) -> list[str]:
