@@ -25,6 +25,7 @@ from pereggrn_data.core.row_blocks import (
     each_block,
     is_sparse_like,
     is_stored,
+    rows_in_a_block,
 )
 from pereggrn_data.evaluators.metrics.metric import (
     ORIGINAL,
@@ -359,18 +360,22 @@ def _centred_products(train: Any) -> Callable[[Floats], Floats]:
 def _covariance(train: Matrix) -> Floats:
     """Return (genes, genes) the covariance, times n, in one reading.
 
-    Values are taken over the means of the first block, which are close to those of all:
+    Values are taken over the means of the first rows, which are close to those of all:
     large numbers are not subtracted from each other.
     """
     genes = train.shape[1]
     total, products = np.zeros(genes), np.zeros((genes, genes))
     near: Floats | None = None
+    # A sparse block has so many rows that a dense copy would be the largest of all arrays.
+    step = rows_in_a_block(genes, is_sparse=False)
     for block in each_block(train):
-        values = np.asarray(dense_values(block.values), dtype=np.float64)
-        near = values.mean(axis=0) if near is None else near
-        values = values - near
-        total += values.sum(axis=0)
-        products += values.T @ values
+        for start in range(0, block.values.shape[0], step):
+            part: Any = block.values[start : start + step]
+            values = np.array(dense_values(part), dtype=np.float64)
+            near = values.mean(axis=0) if near is None else near
+            values -= near
+            total += values.sum(axis=0)
+            products += values.T @ values
     products -= np.outer(total, total / train.shape[0])
     return products
 

@@ -20,6 +20,9 @@ from pereggrn_data.core.row_blocks import RowBlock, StoredMatrix
 
 _DIGIT = 12
 
+_GENES = 256
+"""Columns whose counts are added up at a time: sums take twice the memory of counts."""
+
 
 def targets_in(block: RowBlock, rows: Ints, columns: Ints, n: int) -> tuple[Ints, Ints, Ints]:
     """Find pairs of a row and a column whose row is in a block.
@@ -105,28 +108,37 @@ class _Search:
         self._left -= width
         genes = self._matrix.shape[1]
         first = self._left + width == self._bits
-        sides = (0,) if first else (0, 1)
-        counts = np.zeros((2, genes, 1 << width), dtype=np.int32)
+        # Both middle values have the same first digits before them: none.
+        counts = np.zeros((1 if first else 2, genes, 1 << width), dtype=np.int32)
         n = self._matrix.shape[0]
         for block in self._matrix.blocks():
             _, own, of = targets_in(block, *self._targets, n)
-            for side in sides:
-                self._count(counts[side], block.values, own, of, width, self._prefix[side])
+            for of_side, prefix in zip(counts, self._prefix, strict=False):
+                self._count(of_side, block.values, own, of, width, prefix)
             if first:
                 self._count_zeros(block.values, own, of)
-        if first:
-            counts[1] = counts[0]
         for side in (0, 1):
-            below = np.cumsum(counts[side], axis=1)
-            digit = (below <= self._rank[side][:, None]).sum(axis=1)
-            digit = np.minimum(digit, (1 << width) - 1)
-            before = np.where(digit > 0, below[np.arange(genes), np.maximum(digit - 1, 0)], 0)
-            self._rank[side] -= before
+            of_side = counts[-1 if side else 0]
+            digit = self._descended(of_side, self._rank[side])
             self._prefix[side] = (self._prefix[side] << np.uint64(width)) | digit.astype(np.uint64)
             if first:
                 zero = int(self._keys(np.zeros(1))[0]) >> self._left
-                only_zero = counts[side][:, zero] == self._zeros
+                only_zero = of_side[:, zero] == self._zeros
                 self._done[side] |= (self._prefix[side] == np.uint64(zero)) & only_zero
+
+    @staticmethod
+    def _descended(counts: Any, rank: Any) -> Ints:
+        """Return (genes,) digits that ranks fall on; what lies before is taken from the ranks."""
+        genes, digits = counts.shape
+        found = np.zeros(genes, dtype=np.intp)
+        for start in range(0, genes, _GENES):
+            part = slice(start, start + _GENES)
+            below = np.cumsum(counts[part], axis=1, dtype=np.int64)
+            digit = np.minimum((below <= rank[part, None]).sum(axis=1), digits - 1)
+            before = below[np.arange(len(digit)), np.maximum(digit - 1, 0)]
+            rank[part] -= np.where(digit > 0, before, 0)
+            found[part] = digit
+        return found
 
     def _count_zeros(self, values: Any, own: Ints, of: Ints) -> None:
         """Count values that are 0: where all that share the first digits are, that is it."""
