@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.foreign_reading import FORMATS, reading, unreadable
 from pereggrn_data.core.sizes import require_memory
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
@@ -110,8 +110,9 @@ def reading_edges(paths: Sequence[Path], read: Callable[[], _T]) -> _T:
     ------
     InvalidDataError
         Naming the file that DuckDB complains of, or all of them.
-    MemoryError
-        If the query needs more memory than DuckDB may have.
+    UsageError
+        If the query needs more memory than DuckDB may have, and more space for what it spills
+        than there is among temporary files.
     KeyboardInterrupt
         After Ctrl-C, which DuckDB would call a failed query.
     """
@@ -120,7 +121,13 @@ def reading_edges(paths: Sequence[Path], read: Callable[[], _T]) -> _T:
     try:
         return read()
     except duckdb.OutOfMemoryException as error:
-        raise MemoryError(str(error)) from error
+        raise UsageError(
+            "A query of edges needs more room than there is.",
+            expected="space in the folder for temporary files, for what is too large for memory",
+            got=str(error).splitlines()[0],
+            fix="set TMPDIR to a folder with space that you may write to, or ask for less at a "
+            "time.",
+        ) from error
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
     except (duckdb.Error, pa.ArrowException, UnicodeError) as error:

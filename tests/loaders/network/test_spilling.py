@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pereggrn_data.core.errors import UsageError
+from pereggrn_data.loaders.files import reading_edges
 from pereggrn_data.loaders.network import plan
 
 ASK_AND_DIE = """
@@ -73,3 +75,13 @@ def test_small_questions_need_no_folder(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with plan.connection() as database:
         assert database.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_large_question_without_a_folder_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    monkeypatch.setattr(plan, "MEMORY_MB", 40)
+    monkeypatch.setattr(plan, "MOST_THREADS", 1)
+    with plan.connection() as database, pytest.raises(UsageError, match="TMPDIR"):
+        reading_edges([], lambda: database.execute(SORT))
