@@ -14,6 +14,7 @@ from pereggrn_data.core.format import (
     Kind,
     PerturbationType,
 )
+from pereggrn_data.core.printable import shortened
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators.format_columns import FORMAT_COLUMNS
 
@@ -108,7 +109,7 @@ class Rule:
             slot=slot or self.slot,
             column=column,
             n=int(n),
-            examples=tuple(str(e) for e in list(examples)[:EXAMPLES_SHOWN]),
+            examples=tuple(map(shortened, list(examples)[:EXAMPLES_SHOWN])),
             expected=expected or self.expected,
             got=got,
             fix=fix or self.fix,

@@ -23,6 +23,12 @@ from pereggrn_data.loaders.files.matrices.blocks import (
     matrix_in_memory,
     matrix_in_zarr,
 )
+from pereggrn_data.loaders.files.matrices.zarr_stores import (
+    is_there,
+    open_zarr,
+    refuse_objects,
+    require_anndata,
+)
 from pereggrn_data.loaders.files.parquet_files import read_parquet_frame
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
@@ -179,23 +185,22 @@ def _of_h5ad(reader: H5adReader) -> CountSource:
 
 
 def _of_zarr(path: Path) -> CountSource:
-    import zarr
     from anndata.io import read_elem
 
-    store: Any = zarr.open_group(str(path), mode="r")
-    obs, var = plain_frame(read_elem(store["obs"])), plain_frame(read_elem(store["var"]))
     matrices, tables = {}, {}
-    if "X" in store:
-        matrices["X"], tables["X"] = matrix_in_zarr(store["X"]), var
-    if "raw" in store and "X" in store["raw"]:
-        matrices["raw"] = matrix_in_zarr(store["raw/X"])
-        tables["raw"] = plain_frame(read_elem(store["raw/var"]))
-    for layer in store.get("layers", ()):
-        matrices[LAYER + layer], tables[LAYER + layer] = (
-            matrix_in_zarr(store[f"layers/{layer}"]),
-            var,
-        )
-    log1p = read_elem(store["uns/log1p"]) if "uns/log1p" in store else None
+    refuse_objects(path)
+    with open_zarr(path) as store:
+        require_anndata(store, path)
+        obs, var = plain_frame(read_elem(store["obs"])), plain_frame(read_elem(store["var"]))
+        if is_there(store, "X"):
+            matrices["X"], tables["X"] = matrix_in_zarr(store["X"]), var
+        if is_there(store, "raw/X"):
+            matrices["raw"] = matrix_in_zarr(store["raw/X"])
+            tables["raw"] = plain_frame(read_elem(store["raw/var"]))
+        for layer in store.get("layers", ()):
+            matrices[LAYER + layer] = matrix_in_zarr(store[f"layers/{layer}"])
+            tables[LAYER + layer] = var
+        log1p = read_elem(store["uns/log1p"]) if "uns/log1p" in store else None
     return CountSource(str(path), obs, matrices, tables, log1p)
 
 

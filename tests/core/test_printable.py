@@ -13,10 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pereggrn_data.cli import output
-from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.printable import one_line, printable, printable_json
+from pereggrn_data.core.errors import InvalidDataError, first_few
+from pereggrn_data.core.printable import (
+    LONGEST_LINE,
+    LONGEST_NAME,
+    one_line,
+    printable,
+    printable_json,
+)
 from pereggrn_data.core.reports import Finding, Severity, sorted_report
 from pereggrn_data.core.strict_json import dumps
+from pereggrn_data.validators import RULES
 
 Make = Callable[[], AnnData]
 HOSTILE = "evil\x1b[2J\x1b]0;title\x07\r\nerror: not ours\x9b1m\u202e\udc80"
@@ -60,6 +67,18 @@ def test_errors_quote_on_one_line() -> None:
         assert not OBEYED.search("".join(lines))
         assert not any(line.startswith("error:") for line in lines)
     assert len(str(error).split("\n")) == 4
+
+
+def test_what_is_quoted_is_not_endless() -> None:
+    """One cell of a file that came from anywhere may be megabytes."""
+    endless = "A" * 3_000_000
+    finding = RULES["var-names-duplicated"].found(endless, examples=[endless])
+    error = InvalidDataError(endless, expected=first_few([endless]), got=endless, fix="mend it.")
+    for lines in (finding.to_lines(), str(error).split("\n")):
+        assert max(map(len, lines)) < 2 * LONGEST_LINE
+        assert sum("more characters" in line for line in lines) >= 2
+    assert len(finding.examples[0]) < 2 * LONGEST_NAME
+    assert "mend it." in str(error)
 
 
 def test_command_says_it_harmlessly(

@@ -165,7 +165,7 @@ def _opened(path: Path, with_raw: bool = True) -> tuple[StoredData, tuple[str, .
     refuse_objects(path)
     left: list[Finding] = []
     with open_zarr(path) as group, reading(path, _FORMAT):
-        _require_anndata(group, path)
+        require_anndata(group, path)
         obs, var = (_frame(group, slot) for slot in ("obs", "var"))
         uns = _uns(group, left)
         left += [
@@ -174,9 +174,9 @@ def _opened(path: Path, with_raw: bool = True) -> tuple[StoredData, tuple[str, .
             if slot in group
             for key in group[slot]
         ]
-        x = rows_in_zarr(path, "X") if _is_there(group, "X") else None
+        x = rows_in_zarr(path, "X") if is_there(group, "X") else None
         raw = None
-        if with_raw and _is_there(group, "raw/X"):
+        if with_raw and is_there(group, "raw/X"):
             raw = StoredRaw(rows_in_zarr(path, "raw/X"), _frame(group, "raw/var"))
     return StoredData(obs, var, uns, x, raw), tuple(map(str, left))
 
@@ -194,7 +194,7 @@ def open_zarr_parts(path: Path) -> Iterator[ExpressionParts]:
     with open_zarr(path) as group:
         with reading(path, _FORMAT):
             x, raw = (
-                matrix_in_zarr(group[slot]) if _is_there(group, slot) else None
+                matrix_in_zarr(group[slot]) if is_there(group, slot) else None
                 for slot in ("X", "raw/X")
             )
         yield _parts(data, x, raw)
@@ -218,7 +218,7 @@ def _parts(data: StoredData, x: Matrix | None, raw: Matrix | None) -> Expression
 def is_large_store(path: Path, *slots: str) -> bool:
     """Say whether matrices of a store should not be held in memory as a whole."""
     with open_zarr(path) as group, reading(path, _FORMAT):
-        total = sum(bytes_of(group[slot]) for slot in slots if _is_there(group, slot))
+        total = sum(bytes_of(group[slot]) for slot in slots if is_there(group, slot))
     return total > resources().bytes_to_hold
 
 
@@ -233,7 +233,14 @@ def rows_in_zarr(path: Path, slot: str) -> StoredMatrix:
     return explained_rows(stored_rows(opened), path, slot, _FORMAT)
 
 
-def _require_anndata(group: Any, path: Path) -> None:
+def require_anndata(group: Any, path: Path) -> None:
+    """Check that a store is one of AnnData.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is not.
+    """
     if "obs" not in group or "var" not in group:
         raise InvalidDataError(
             f"{path} is a zarr store, but not one of AnnData.",
@@ -243,7 +250,8 @@ def _require_anndata(group: Any, path: Path) -> None:
         )
 
 
-def _is_there(group: Any, slot: str) -> bool:
+def is_there(group: Any, slot: str) -> bool:
+    """Say whether a store has a matrix, and not one that is marked as none."""
     return slot in group and group[slot].attrs.get("encoding-type") != "null"
 
 

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
-from pereggrn_data.core.printable import one_line, without_password
+from pereggrn_data.core.printable import message_line, shortened, without_password
 
 EXAMPLES_SHOWN = 10
 """How many offending names a message or a finding shows."""
@@ -85,7 +85,7 @@ class PereggrnError(Exception):
         for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
             if text is not None:
                 lines.append(f"  {label + ':':9} {text}")
-        return "\n".join(map(one_line, lines))
+        return "\n".join(map(message_line, lines))
 
 
 class InvalidDataError(PereggrnError):
@@ -254,7 +254,8 @@ def first_few(names: Iterable[object], limit: int = EXAMPLES_SHOWN) -> str:
     >>> first_few(["a", "b", "c"], limit=2)
     'a, b, ... (3 in all)'
     """
-    items = [str(name) for name in names]
+    items = list(names)
+    shown = ", ".join(map(shortened, items[:limit]))
     if len(items) <= limit:
-        return ", ".join(items)
-    return ", ".join(items[:limit]) + f", ... ({len(items)} in all)"
+        return shown
+    return shown + f", ... ({len(items)} in all)"

@@ -28,6 +28,31 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub("", text)
 
 
+LONGEST_NAME = 500
+"""Characters of a name that a message quotes: one cell of a file may be megabytes."""
+
+LONGEST_LINE = 6000
+"""Characters of a line of a message."""
+
+
+def shortened(text: object, most: int = LONGEST_NAME) -> str:
+    """Return a text, and of a longer one its beginning and how much is left out.
+
+    Examples
+    --------
+    >>> shortened("GATA1GATA1", 5)
+    'GATA1... (5 more characters)'
+    """
+    whole = str(text)
+    left = len(whole) - most
+    return whole if left <= 0 else f"{whole[:most]}... ({left:,} more characters)"
+
+
+def message_line(text: object) -> str:
+    """Return a line of a message that may quote a file: no control characters, and not too long."""
+    return one_line(shortened(text, LONGEST_LINE))
+
+
 def one_line(text: object) -> str:
     r"""Show control characters, line breaks and lone surrogates as escapes.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.format import Kind
-from pereggrn_data.core.printable import notebook_card, one_line
+from pereggrn_data.core.printable import message_line, notebook_card, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ class Finding:
         first = f"{self.severity}: {self.code} in {self.where}{self._shown}"
         labelled = (("expected", self.expected), ("got", self.got), ("fix", self.fix))
         lines = [first, *(f"  {label + ':':9} {text}" for label, text in labelled)]
-        return [one_line(line) for line in lines]
+        return [message_line(line) for line in lines]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -14,7 +15,13 @@ from scipy import sparse
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.loaders.files import StoredData, promised_store, read_dataset, sha256_of_data
+from pereggrn_data.loaders.files import (
+    StoredData,
+    open_counts,
+    promised_store,
+    read_dataset,
+    sha256_of_data,
+)
 from pereggrn_data.loaders.files.user_paths import required_file
 
 pytestmark = [
@@ -101,17 +108,25 @@ def test_a_store_is_known_by_all_its_files(demo: anndata.AnnData, tmp_path: Path
         required_file(path)
 
 
-def test_links_and_python_objects_are_refused(demo: anndata.AnnData, tmp_path: Path) -> None:
+def as_counts(path: Path) -> None:
+    with open_counts(path):
+        pass
+
+
+@pytest.mark.parametrize("read", [read_dataset, pereggrn_data.split, as_counts])
+def test_links_and_python_objects_are_refused(
+    demo: anndata.AnnData, tmp_path: Path, read: Callable[[Path], object]
+) -> None:
     path = write(demo, tmp_path / "demo.zarr", 2)
     metadata = path / "X" / ".zarray"
     said = json.loads(metadata.read_text())
     metadata.write_text(json.dumps({**said, "filters": [{"id": "pickle", "protocol": 5}]}))
     with pytest.raises(InvalidDataError, match="Python objects"):
-        read_dataset(path)
+        read(path)
     metadata.write_text(json.dumps(said))
     (path / "X" / "9.9").symlink_to("/etc/hostname")
     with pytest.raises(InvalidDataError, match="outside of itself"):
-        read_dataset(path)
+        read(path)
 
 
 def test_another_store_and_a_damaged_one_are_named(demo: anndata.AnnData, tmp_path: Path) -> None:
