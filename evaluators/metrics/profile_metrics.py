@@ -142,7 +142,8 @@ class Training:
         rows, genes = self._matrix.shape
         takes = 8 * (rows * genes + 2 * min(rows, genes) ** 2)
         limits = resources()
-        if limits.workers > 1 and takes <= limits.memory_bytes // 8 and self._beside is None:
+        is_new = self._beside is None and "components" not in vars(self)
+        if is_new and limits.workers > 1 and takes <= limits.memory_bytes // 8:
             with_limits = copy_context()
             beside = ThreadPoolExecutor(1)
             self._beside = beside.submit(with_limits.run, principal_components, self._matrix)

@@ -332,6 +332,14 @@ def test_components_may_be_found_in_another_thread(
     assert known == limits
 
 
+def test_components_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Training(np.random.default_rng(0).normal(size=(30, 4)))
+    assert known.components is not None
+    monkeypatch.setattr(profile_metrics, "ThreadPoolExecutor", None)
+    with using(Resources(threads=2)):
+        known.learn_beside()
+
+
 def test_components_are_as_many_as_vary() -> None:
     rng = np.random.default_rng(0)
     assert principal_components(rng.normal(size=(5, 50))).shape == (4, 50)  # type: ignore[union-attr]
