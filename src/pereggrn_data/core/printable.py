@@ -49,7 +49,7 @@ def shortened(text: object, most: int = LONGEST_NAME) -> str:
 
 
 def message_line(text: object) -> str:
-    """Return a line of a message that may quote a file: no control characters, and not too long."""
+    """Return a line of a message that may quote a file: printable, and not too long."""
     return one_line(shortened(text, LONGEST_LINE))
 
 
