@@ -115,17 +115,13 @@ class OptionGroup:
         without
             Fields that are left out.
         """
-        typed: list[str] = []
-        for name, value in said.items():
-            if name in without:
-                continue
-            flag = self.flags(self.shown[name])[0]
-            if isinstance(value, bool):
-                typed.append(flag)
-            else:
-                for one in value if isinstance(value, (list, tuple)) else (value,):
-                    typed += [flag, str(one)]
-        return typed
+        shown = self.shown
+        return [
+            word
+            for name, value in said.items()
+            if name not in without
+            for word in shown[name].words(value, self.flags(shown[name])[0])
+        ]
 
     def _value(self, about: Option, value: Any) -> Any:
         if about.kind is bool:

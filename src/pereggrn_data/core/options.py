@@ -91,6 +91,22 @@ class Option:
         found = self.choices() if callable(self.choices) else self.choices
         return [] if found is None else [str(choice) for choice in found]
 
+    def words(self, value: object, flag: str | None = None) -> list[str]:
+        """Return what to type for a value of the field that is not the default.
+
+        Parameters
+        ----------
+        value
+            The value; of those with ``parse``, as it is typed.
+        flag
+            Another name than the option's own.
+        """
+        name = self.flags[0] if flag is None else flag
+        if isinstance(value, bool):
+            return [name]
+        several = value if isinstance(value, (list, tuple)) else (value,)
+        return [word for one in several for word in (name, str(one))]
+
     def text(self, shown_as: Mapping[str, str], *, ask: bool = True) -> str:
         """Return the help, with other options as they are called there.
 
@@ -105,6 +121,22 @@ class Option:
         choices = "the names that ``--help`` lists" if later else or_list(self.known)
         text = self.help.format(choices=choices, **shown_as)
         return f"{', '.join(self.applies_to)}: {text}" if self.applies_to else text
+
+
+def plain(value: object) -> Any:
+    """Return a value of an option as JSON has it; None for what has no name, such as an array.
+
+    Examples
+    --------
+    >>> plain([Path("a.csv"), "b"]), plain([{}])
+    (['a.csv', 'b'], None)
+    """
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        parts = [plain(part) for part in value]
+        return None if None in parts else parts
+    return value if isinstance(value, (bool, int, float, str)) else None
 
 
 def option(

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, UsageError
@@ -211,9 +214,42 @@ class TestNamesFromFiles:
     def test_commands_are_quoted(self, runs: dict[str, Path], tmp_path: Path) -> None:
         evil = with_names(runs["good"], tmp_path / "it's; rm", "a file; rm -rf x")
         (run,) = gather_report([evil]).runs
-        first, second = commands(run)
-        assert first.startswith("pereggrn-eval score 'a file; rm -rf x' --draws 1200 -o ")
+        for earlier in (False, True):
+            said = {k: v for k, v in run.summary.items() if k != "asked" or not earlier}
+            changed = replace(run, scored=replace(run.scored, summary=said))
+            first, second = commands(changed)
+            assert first.startswith("pereggrn-eval score 'a file; rm -rf x' --draws 1200 ")
         assert second.split(" -o ")[0].endswith("""it'"'"'s; rm'""")
+
+    def test_commands_repeat_the_scores(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        made = split("demo")
+        made.write("task")
+        table = pd.DataFrame(made.held_out_expression, columns=made.template.var_names) * 0.9
+        table.insert(0, "target gene", made.test_perturbations["perturbation"].to_numpy())
+        table.to_parquet("p.parquet")
+        report = score(
+            "p.parquet", split="task/split.json", perturbation="target gene", calibrate=False,
+            genes="intersection", draws=300, draws_seed=4, name="it's me", check_scale=False,
+        )  # fmt: skip
+        report.write("scores")
+        first, _ = commands(gather_report(["scores"]).runs[0])
+        *words, flag, folder = shlex.split(first)[2:]
+        assert (flag, folder) == ("-o", "scores")
+        done = CliRunner().invoke(
+            evaluate_app.app, ["score", *words, "-o", "again"], catch_exceptions=False
+        )
+        assert done.exit_code == 0
+        before, after = (
+            json.loads(Path(f, "summary.json").read_text()) for f in ("scores", "again")
+        )
+        assert before.pop("files").keys() == after.pop("files").keys()
+        assert before == after
+
+        score("p.parquet", split=made, perturbation="target gene").write("other")
+        assert len(commands(gather_report(["other"]).runs[0])) == 1, "what has no name"
 
     @pytest.mark.parametrize(
         ("path", "value"),

@@ -20,12 +20,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import MissingExtraError
+from pereggrn_data.core.options import options_of
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.version import software
 from pereggrn_data.pipelines.report.figure_registry import FIGURES, ReportFigure
 from pereggrn_data.pipelines.report.report_data import ReportData, ReportedRun
 from pereggrn_data.pipelines.report.theme import DARK, LIGHT, css_variables
 from pereggrn_data.pipelines.report.verdict_text import RunVerdict, lead, verdict_in_words
+from pereggrn_data.pipelines.score import ScoreOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -418,21 +420,36 @@ def commands(run: ReportedRun) -> list[str]:
     paths = [path for path in named if isinstance(path, str)]
     if not paths or len(paths) < len(parts_of):
         return [f"pereggrn-eval report {folder} -o report.html"]
-    parts, how = run.scored.parts, run.part("intervals")
-    words = ["pereggrn-eval", "score", *(shlex.quote(one_line(path)) for path in paths)]
-    options = {
-        "--targeted-genes": (parts.get("targeted"), "reveal"),
-        "--fill-missing": (parts.get("fill"), "none"),
-        "--draws": (how.get("draws"), 2000),
-        "--draws-seed": (how.get("seed"), 0),
-    }
-    for flag, (value, default) in options.items():
-        if value is not None and value != default:
-            words += [flag, shlex.quote(one_line(value))]
+    asked = _asked(run)
+    if None in asked.values():  # something that has no name, such as a split in memory
+        return [f"pereggrn-eval report {folder} -o report.html"]
+    words = ["pereggrn-eval", "score", *paths]
+    known = options_of(ScoreOptions)
+    for name, value in asked.items():
+        if name in known and known[name].differs(value):
+            words += known[name].words(value)
+        elif name == "insist" and isinstance(value, list):
+            words += [word for code in value for word in ("--insist", str(code))]
+        elif name in ("dataset", "split", "collection"):
+            words += [f"--{name}", str(value)]
     return [
-        " ".join([*words, "-o", folder]),
+        " ".join([*(shlex.quote(one_line(word)) for word in words), "-o", folder]),
         f"pereggrn-eval report {folder} -o report.html",
     ]
+
+
+def _asked(run: ReportedRun) -> Mapping[str, Any]:
+    """Return how a file was scored; of scores of earlier versions, as far as they say."""
+    if isinstance(said := run.summary.get("asked"), Mapping):
+        return said
+    parts, how = run.scored.parts, run.part("intervals")
+    found = {
+        "targeted_genes": parts.get("targeted"),
+        "fill_missing": parts.get("fill"),
+        "draws": how.get("draws"),
+        "draws_seed": how.get("seed"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _text_lines(lines: Iterable[str]) -> str:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.core.options import check_options, documented, normalise, option
+from pereggrn_data.core.options import (
+    check_options,
+    documented,
+    normalise,
+    option,
+    options_of,
+    plain,
+)
 from pereggrn_data.core.prediction_types import CellSettings, LabelColumn, Space, TargetedGenes
 
 
@@ -158,6 +165,12 @@ class ScoreOptions:
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, [getattr(self, name)])
         check_options(self)
+
+    def said(self) -> dict[str, Any]:
+        """Return the options that are not the default, as JSON has them."""
+        known = options_of(ScoreOptions)
+        given = {name: getattr(self, name) for name in known}
+        return {name: plain(value) for name, value in given.items() if known[name].differs(value)}
 
     @property
     def label_column(self) -> LabelColumn:

@@ -7,14 +7,14 @@ files, summarised, reported.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.core.options import one_of, takes
+from pereggrn_data.core.options import one_of, plain, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.resources import limited
 from pereggrn_data.core.row_blocks import is_stored
@@ -151,12 +151,36 @@ def score(
             or is_result(given),
         )
 
-    if not isinstance(predictions, (list, tuple)):
-        return _reported([scored(predictions)], wanted, network)
-    require_foldable(
-        len(predictions), one_split=split is not None or split_options is not None, options=wanted
+    several = isinstance(predictions, (list, tuple))
+    if several:
+        require_foldable(
+            len(predictions),
+            one_split=split is not None or split_options is not None,
+            options=wanted,
+        )
+    files = [scored(given) for given in (predictions if several else [predictions])]
+    named_data = {
+        "dataset": dataset,
+        "split": split,
+        "split_options": split_options,
+        "insist": [insist] if isinstance(insist, str) else sorted(insist),
+        "collection": collection,
+    }
+    return replace(
+        _reported(files, wanted, network), asked={**wanted.said(), **_named(named_data, files)}
     )
-    return _reported([scored(given) for given in predictions], wanted, network)
+
+
+def _named(given: Mapping[str, Any], files: Sequence[ScoredFile]) -> dict[str, Any]:
+    """Return what was said beside the options, in plain values; None for what has no name.
+
+    A dataset or split in memory need not be named, where the file says which it is.
+    """
+    said = {n: v for n, v in given.items() if not (v is None or (isinstance(v, list) and not v))}
+    known = {name: plain(value) for name, value in said.items()}
+    if all(file.given.origin is not None for file in files):
+        known = {n: v for n, v in known.items() if v is not None or n not in ("dataset", "split")}
+    return known
 
 
 def _scored(

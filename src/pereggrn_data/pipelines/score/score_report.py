@@ -55,6 +55,9 @@ class ScoreReport:
         ``file_checksum``, ``signature``, ``n_scored`` and ``n_expected``.
     calibration
         Per metric, what it can tell apart on this dataset and split, where that is known.
+    asked
+        What was asked for beside the file, by name: options that are not the default, and the
+        dataset and the split where they were named. None stands for what has no name.
     """
 
     dataset: str
@@ -71,6 +74,7 @@ class ScoreReport:
     duplicates: Mapping[str, Floats] = field(default_factory=dict)
     parts: Sequence[dict[str, Any]] = ()
     calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def perturbations(self, metric: str = "mae") -> pd.DataFrame:
         """Return the groups by one metric, the worst first.
@@ -131,6 +135,7 @@ class ScoreReport:
             "name": self.name,
             "file": self.file,
             "file_checksum": self.file_checksum,
+            "asked": dict(self.asked),
             **({"pooled": list(self.parts)} if self.parts else {}),
             "targets_by": self.targets_by,
             "n_scored": self.n_scored,
