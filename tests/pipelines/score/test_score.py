@@ -477,8 +477,9 @@ class TestSummary:
         assert parts == {f.name: {"sha256": sha256_of_file(f)} for f in files[:-1]}
         assert summary == json.loads(dumps(report.to_dict()))
         assert list(summary) == [
-            "signature", "dataset", "name", "file", "file_checksum", "asked", "targets_by", "n_scored",
-            "n_expected", "warnings", "verdict", "intervals", "strata", "calibration", "metrics",
+            "signature", "dataset", "name", "file", "file_checksum", "asked", "targets_by",
+            "n_scored", "n_expected", "warnings", "verdict", "intervals", "strata",
+            "calibration", "metrics",
         ]  # fmt: skip
         for m in summary["metrics"].values():
             assert set(m) >= {
