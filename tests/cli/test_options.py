@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pereggrn_data
+from pereggrn_data.cli.data import data_app
 from pereggrn_data.cli.evaluate import predict_command, score_command, split_command
 from pereggrn_data.cli.evaluate.evaluate_app import app
 from pereggrn_data.cli.option_parameters import OptionGroup
@@ -218,6 +220,24 @@ def test_no_value_is_silently_the_last(words: tuple[str, ...], capsys: Any) -> N
         app(["predict", "demo", *words], prog_name="pereggrn-eval")
     assert left.value.code == 2
     assert f"{sorted(words[::2], key=len)[-1]} is given 2 times" in capsys.readouterr().err
+
+
+def test_usage_says_once_what_may_be_repeated() -> None:
+    def usages(command: Any, ctx: Any) -> Iterator[str]:
+        yield " ".join(command.collect_usage_pieces(ctx))
+        for name, below in getattr(command, "commands", {}).items():
+            yield from usages(below, type(ctx)(below, info_name=name, parent=ctx))
+
+    for program in (app, data_app.app):
+        command = typer.main.get_command(program)
+        with command.make_context("program", [], resilient_parsing=True) as ctx:
+            found = list(usages(command, ctx))
+        assert any("..." in usage for usage in found)
+        assert [u for u in found if "...]..." in u or "...}..." in u] == []
+
+
+def test_finer_choices_of_the_split_are_about_the_split() -> None:
+    assert [(cls, o.name) for cls, o in EVERY if o.finer and cls is not SplitOptions] == []
 
 
 def test_every_command_can_be_quiet_and_wide() -> None:

@@ -109,7 +109,7 @@ def info(
 @app.command(example="pereggrn-data networks regulators demo DEMO001 DEMO002")
 def regulators(
     network: NetworkName,
-    genes: Annotated[list[str], typer.Argument(help="Targets.", metavar="GENE...")],
+    genes: Annotated[list[str], typer.Argument(help="Targets.", metavar="GENE")],
     subnetwork: Subnetworks = None,
     cell_type: CellType = None,
     ignore_case: IgnoreCase = False,
@@ -130,7 +130,7 @@ def regulators(
 @app.command(example="pereggrn-data networks targets demo DEMO001")
 def targets(
     network: NetworkName,
-    genes: Annotated[list[str], typer.Argument(help="Regulators.", metavar="GENE...")],
+    genes: Annotated[list[str], typer.Argument(help="Regulators.", metavar="GENE")],
     subnetwork: Subnetworks = None,
     cell_type: CellType = None,
     ignore_case: IgnoreCase = False,

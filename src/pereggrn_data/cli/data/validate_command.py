@@ -45,7 +45,7 @@ def validate_command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH...", help="Files: .h5ad datasets or predictions, .parquet networks."
+            metavar="PATH", help="Files: .h5ad datasets or predictions, .parquet networks."
         ),
     ] = None,
     kind: Annotated[

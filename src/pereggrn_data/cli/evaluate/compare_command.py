@@ -28,7 +28,7 @@ def compare_command(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Folders that score wrote, or summary.json files; NAME=PATH names the method.",
         ),
     ] = None,
@@ -38,7 +38,9 @@ def compare_command(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Part of the signature in which runs may differ; may be given twice."),
+        typer.Option(
+            help="Part of the signature in which runs may differ; may be given several times."
+        ),
     ] = None,
     check: Annotated[
         Path | None, typer.Option("--check", help="Check this submission folder; compare nothing.")

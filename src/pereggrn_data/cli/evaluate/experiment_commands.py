@@ -32,7 +32,7 @@ def check_command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="JSON or YAML files, or folders with a metadata.json."
+            metavar="FILE", help="JSON or YAML files, or folders with a metadata.json."
         ),
     ],
     force: Force = False,

@@ -12,7 +12,9 @@ from pereggrn_data.cli.shared_options import Collection
 
 Allow = Annotated[
     list[str] | None,
-    typer.Option(help="Part of the signature in which runs may differ; may be given twice."),
+    typer.Option(
+        help="Part of the signature in which runs may differ; may be given several times."
+    ),
 ]
 
 
@@ -20,7 +22,7 @@ def report_command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Folders that score wrote, or summary.json files; NAME=PATH names the method.",
         ),
     ],
@@ -54,7 +56,7 @@ def plot_command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Folders that score wrote; NAME=PATH names the method. For network: its name "
             "or path.",
         ),

@@ -19,7 +19,7 @@ def strata_command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Folders that score wrote, of one split; NAME=PATH names the method. Or one "
             "folder of a run.",
         ),

@@ -127,7 +127,6 @@ class ScoreOptions:
         help="Where distances between cells are measured: genes, or pca (components of the "
         "training observations).",
         needs=("cell_metrics",),
-        finer=True,
     )
     step: int | None = option(
         None, minimum=0, help="Which prediction_timescale to score, for files with several."
