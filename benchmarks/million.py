@@ -15,14 +15,14 @@ Python, its libraries and all tables, which hides nothing of what scores need th
     python benchmarks/million.py [--cells 10000 100000 1000000] [--genes 2000]
         [--layouts dense csr zarr] [--folder FOLDER] [--memory 2GiB]
         [--commands score validate split calibrate predict] [--targets 200]
-        [--regulators 500]
+        [--regulators 500] [--method RidgeCV] [--arguments '{"alpha": 0.01}']
 
 What a command takes whatever the number of cells is told from what it takes for each further
 cell: the difference of the smallest and the largest file, in times of that of reading them.
 
 Other commands than score take a dataset of as many cells, 5,000 at least; predict fits RidgeCV,
-with so many genes as features, the perturbed ones among them, and writes its forecasts. Say
---memory 64GB to compare it with a fit in memory. The last line reads
+or the method that is given, with so many genes as features, the perturbed ones among them, and
+writes its forecasts. Say --memory 64GB to compare it with a fit in memory. The last line reads
 ``ratio: 1.6`` (the first command / plain read, the largest of the largest files).
 """
 
@@ -165,7 +165,7 @@ def dataset_parts(path: Path) -> dict:
     return {"obs": read.obs, "var": read.var, "uns": dict(read.uns)}
 
 
-def do(what: str, path: Path, regulators: int) -> None:
+def do(what: str, path: Path, given: argparse.Namespace) -> None:
     """Do one thing with a file."""
     import pereggrn_data
     from pereggrn_data.core.row_blocks import each_block
@@ -188,10 +188,11 @@ def do(what: str, path: Path, regulators: int) -> None:
     elif what == "predict":
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             command(
-                *(path, "RidgeCV"),
+                *(path, given.method),
+                arguments=json.loads(given.arguments),
                 split_options=pereggrn_data.SplitOptions(num_genes=1 << 30),
                 eligible_regulators="tf",
-                tf_list=[f"GENE{j}" for j in range(regulators)],
+                tf_list=[f"GENE{j}" for j in range(given.regulators)],
             ).write(Path(folder) / "predictions.h5ad")
     elif what == "calibrate":
         assert command(path, use_cache=False).to_dict()
@@ -200,15 +201,15 @@ def do(what: str, path: Path, regulators: int) -> None:
         assert {finding.code for finding in command(path).findings} <= {"raw-missing"}
 
 
-def measured(what: str, path: Path, memory: str, regulators: int) -> None:
+def measured(what: str, path: Path, given: argparse.Namespace) -> None:
     """Do one thing in this process, and print what it took as JSON."""
     from pereggrn_data.core.resources import Resources, using
 
-    with using(Resources(memory)):
+    with using(Resources(given.memory)):
         if what != "predict":  # which takes much longer than imports
-            do(what, path.with_stem(FEW_STEM), regulators)
+            do(what, path.with_stem(FEW_STEM), given)
         began = time.perf_counter()
-        do(what, path, regulators)
+        do(what, path, given)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -237,6 +238,7 @@ def in_process(what: str, path: Path, given: argparse.Namespace) -> dict:
     """Do one thing in a process of its own."""
     command = [sys.executable, __file__, "--do", what, str(path), "--memory", given.memory]
     command += ["--regulators", str(given.regulators)]
+    command += ["--method", given.method, "--arguments", given.arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -253,11 +255,13 @@ def main() -> None:
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--targets", type=int, default=200, help="Perturbed genes.")
     parser.add_argument("--regulators", type=int, default=500, help="Features of predict.")
+    parser.add_argument("--method", default="RidgeCV", help="What predict fits.")
+    parser.add_argument("--arguments", default="{}", help="Of the method, as JSON.")
     parser.add_argument("--folder", help="Where files are made and removed again.")
     parser.add_argument("--do", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.do:
-        measured(given.do[0], Path(given.do[1]), given.memory, given.regulators)
+        measured(given.do[0], Path(given.do[1]), given)
         return
     import pereggrn_data
 

@@ -5,8 +5,9 @@ Targets are fitted in blocks that run in parallel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
@@ -97,14 +98,24 @@ def fit_linear(
     InvalidDataError
         If the method cannot fit a target.
     """
+    shares_gram = shares_gram and may_share_gram(task)
+    fitted = fit_each(
+        task, make, linear=True, mean_if_it_fails=mean_if_it_fails, shares_gram=shares_gram
+    )
+    return linear_regressions(task, fitted)
+
+
+def may_share_gram(task: RegressionTask) -> bool:
+    """Say whether one Gram matrix can serve targets whose estimators take one."""
     n, p = task.features.shape
     arguments = task.arguments
     # The shared matrix is of centred features, which only models with an intercept have.
     centres = arguments.get("fit_intercept", True) is True
-    shares_gram = shares_gram and n > p and centres and "precompute" not in arguments
-    fitted = fit_each(
-        task, make, linear=True, mean_if_it_fails=mean_if_it_fails, shares_gram=shares_gram
-    )
+    return n > p and centres and "precompute" not in arguments
+
+
+def linear_regressions(task: RegressionTask, fitted: list[FittedTarget]) -> LinearRegressions:
+    """Put linear models of all targets of a task together."""
     return assemble_linear(
         [
             task.features_of(j) if f.failure is None else np.empty(0, dtype=np.intp)
@@ -131,14 +142,23 @@ def fit_estimators(task: RegressionTask, make: Make) -> Regressions:
     )
 
 
-def fit_kernel_ridge(task: RegressionTask, make: Make) -> Regressions:
+def fit_kernel_ridge(
+    task: RegressionTask, make: Make, linearly: Callable[..., LinearRegressions] = fit_linear
+) -> Regressions:
     """Fit kernel ridge regressions; with the linear kernel, keep only their coefficients.
 
     An estimator of scikit-learn holds its training features, so that those of
     10,000 genes would need more memory than most machines have.
+
+    Parameters
+    ----------
+    task, make
+        As in `fit_linear`.
+    linearly
+        What fits those with the linear kernel.
     """
     if has_linear_kernel(task.arguments):
-        return fit_linear(task, partial(_linear_kernel_ridge, make))
+        return linearly(task, partial(_linear_kernel_ridge, make))
     return fit_estimators(task, make)
 
 
@@ -146,6 +166,12 @@ def has_linear_kernel(arguments: Mapping[str, Any]) -> bool:
     """Say whether kernel ridge regression with these arguments is a linear model."""
     kernel = arguments.get("kernel", "linear")
     return isinstance(kernel, str) and kernel == "linear"
+
+
+def has_one_linear_penalty(arguments: Mapping[str, Any]) -> bool:
+    """Say whether it is ridge regression, where observations outnumber features."""
+    alpha = arguments.get("alpha", 1.0)
+    return has_linear_kernel(arguments) and isinstance(alpha, int | float)
 
 
 class _LinearKernelRidge:
@@ -159,9 +185,14 @@ class _LinearKernelRidge:
     def get_params(self) -> Mapping[str, Any]:
         return dict(self._estimator.get_params())
 
-    def fit(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> _LinearKernelRidge:
+    def fit(
+        self,
+        x: npt.NDArray[np.float64],
+        y: npt.NDArray[np.float64],
+        sample_weight: npt.NDArray[np.float64] | None = None,
+    ) -> _LinearKernelRidge:
         if x.shape[0] <= x.shape[1] or not isinstance(self._estimator.alpha, int | float):
-            self.coef_ = x.T @ self._estimator.fit(x, y).dual_coef_
+            self.coef_ = x.T @ self._estimator.fit(x, y, sample_weight).dual_coef_
             return self
         from sklearn.linear_model import Ridge
 
@@ -169,7 +200,8 @@ class _LinearKernelRidge:
         # its coefficients are those of ridge regression without an intercept. One observation
         # is enough to have the arguments checked.
         alpha = self._estimator.fit(x[:1], y[:1]).alpha
-        self.coef_ = Ridge(alpha=alpha, fit_intercept=False, solver="cholesky").fit(x, y).coef_
+        ridge = Ridge(alpha=alpha, fit_intercept=False, solver="cholesky")
+        self.coef_ = ridge.fit(x, y, sample_weight).coef_
         return self
 
 
@@ -195,9 +227,52 @@ class FittedTarget:
         return replace(self, intercept=self.intercept - float(centre @ self.coefficients))
 
 
+@dataclass(frozen=True)
+class FitGroup:
+    """Targets that are fitted to the same observations.
+
+    Parameters
+    ----------
+    targets
+        (targets,) their numbers among those of the whole task.
+    task
+        Of these targets alone, in memory.
+    weights
+        (observations,) how many observations each one stands for; None if for itself only.
+    settings
+        Arguments of the estimator that the user has not given.
+    """
+
+    targets: Ints
+    task: RegressionTask
+    weights: Floats | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 def fit_each(
     task: RegressionTask,
     make: Make,
+    *,
+    linear: bool,
+    mean_if_it_fails: bool = False,
+    shares_gram: bool = False,
+) -> list[FittedTarget]:
+    """Fit every target of a task that is in memory; see `fit_groups`."""
+    whole = FitGroup(np.arange(task.n_targets, dtype=np.intp), task)
+    return fit_groups(
+        task,
+        make,
+        [[whole]],
+        linear=linear,
+        mean_if_it_fails=mean_if_it_fails,
+        shares_gram=shares_gram,
+    )
+
+
+def fit_groups(
+    task: RegressionTask,
+    make: Make,
+    batches: Iterable[Sequence[FitGroup]],
     *,
     linear: bool,
     mean_if_it_fails: bool = False,
@@ -211,6 +286,8 @@ def fit_each(
         What to fit.
     make
         Makes the estimator.
+    batches
+        The targets and what each is fitted to; the jobs share the work of a batch.
     linear
         Whether to keep coefficients rather than estimators.
     mean_if_it_fails
@@ -225,53 +302,89 @@ def fit_each(
     InvalidDataError
         If the method cannot fit a target.
     """
-    from joblib import Parallel, delayed
-
     arguments = check_arguments(task, make, _with_seed(task, make))
-    x = dense(task.features)
-    centre = x.mean(axis=0) if shares_gram else np.zeros(x.shape[1])
-    # Not in place: these may be the task's own features, which others fit next.
-    x = x - centre if shares_gram else x
-    gram = x.T @ x if shares_gram else None
-    block = current_block()
-    hashes = [] if block is None else target_hashes(task, x)
-    found = {j: block.known[h] for j, h in enumerate(hashes) if block and h in block.known}
-    wanted = [j for j in range(task.n_targets) if j not in found and (not block or block.is_of(j))]
-    cuts = np.array_split(
-        np.array(wanted, dtype=np.intp), max(1, min(len(wanted), BLOCKS_PER_JOB * task.jobs))
-    )
-    # joblib writes arrays above 1 MB to disk once, and the jobs map them into memory.
-    run = Parallel(n_jobs=task.jobs, return_as="generator", mmap_mode="r")
-    work = (
-        delayed(_fit_block)(
-            x,
-            gram,
-            dense(task.responses, columns=cut),
-            [task.features_of(int(j)) for j in cut],
-            [task.rows_of(int(j)) for j in cut],
-            make,
-            arguments,
-            linear,
-        )
-        for cut in cuts
-    )
-    order = iter(wanted)
-    for part in run(work):
-        for fit in part:
-            found[next(order)] = fit
-        task.report(len(found))
-    if block is not None:
-        block.made.update((hashes[j], found[j]) for j in wanted)
+    found: dict[int, FittedTarget] = {}
+    for batch in batches:
+        works = [_GroupWork(group, found, shares_gram=shares_gram) for group in batch]
+        _share_work(task, works, found, (make, arguments, linear))
+        del batch, works  # before the next ones are made
     # Targets of other blocks have nobody here who would ask for them.
-    fitted = [
-        found.get(j, _OF_ANOTHER_BLOCK).moved(centre[task.features_of(j)])
-        for j in range(task.n_targets)
-    ]
+    fitted = [found.get(j, _OF_ANOTHER_BLOCK) for j in range(task.n_targets)]
+    block = current_block()
     if block is not None and block.count > 1:
         return fitted
     if not mean_if_it_fails:
         _raise_if_failed(task, fitted)
     return fitted
+
+
+def _share_work(
+    task: RegressionTask,
+    works: list[_GroupWork],
+    found: dict[int, FittedTarget],
+    how: tuple[Make, Mapping[str, Any], bool],
+) -> None:
+    """Make the fits of some groups, in the jobs of the task; `how` is what all fits share."""
+    from joblib import Parallel, delayed
+
+    cuts = max(1, BLOCKS_PER_JOB * task.jobs // max(1, len(works)))
+    # joblib writes arrays above 1 MB to disk once, and the jobs map them into memory.
+    run = Parallel(n_jobs=task.jobs, return_as="generator", mmap_mode="r")
+    parts = (delayed(_fit_block)(*part, *how) for work in works for part in work.parts(cuts))
+    order = iter([(work, i) for work in works for i in work.wanted])
+    for part in run(parts):
+        for fitted in part:
+            work, i = next(order)
+            work.keep(i, fitted)
+        task.report(len(found))
+    task.report(len(found))
+
+
+class _GroupWork:
+    """The fits of a group that are to be made, and those that are known already."""
+
+    def __init__(
+        self, group: FitGroup, found: dict[int, FittedTarget], *, shares_gram: bool
+    ) -> None:
+        self._group, self._found, self._block = group, found, current_block()
+        x = dense(group.task.features)
+        self._centre = x.mean(axis=0) if shares_gram else np.zeros(x.shape[1])
+        # Not in place: these may be the task's own features, which others fit next.
+        self._x = x - self._centre if shares_gram else x
+        self._gram = self._x.T @ self._x if shares_gram else None
+        block = self._block
+        self._hashes = [] if block is None else target_hashes(group.task, self._x, group.weights)
+        self.wanted = []
+        for i, j in enumerate(group.targets):
+            if block is not None and self._hashes[i] in block.known:
+                self._give(i, block.known[self._hashes[i]])
+            elif block is None or block.is_of(int(j)):
+                self.wanted.append(i)
+
+    def _give(self, i: int, fit: FittedTarget) -> None:
+        columns = self._group.task.features_of(i)
+        self._found[int(self._group.targets[i])] = fit.moved(self._centre[columns])
+
+    def keep(self, i: int, fit: FittedTarget) -> None:
+        """Keep what was fitted to a target of the group."""
+        if self._block is not None:
+            self._block.made[self._hashes[i]] = fit
+        self._give(i, fit)
+
+    def parts(self, cuts: int) -> Iterator[tuple[Any, ...]]:
+        """Cut the work into parts that jobs can share: what each is fitted to."""
+        task, weights = self._group.task, self._group.weights
+        wanted = np.array(self.wanted, dtype=np.intp)
+        for cut in np.array_split(wanted, max(1, min(wanted.size, cuts))):
+            yield (
+                self._x,
+                self._gram,
+                dense(task.responses, columns=cut),
+                weights,
+                [task.features_of(int(i)) for i in cut],
+                [task.rows_of(int(i)) for i in cut],
+                self._group.settings,
+            )
 
 
 _OF_ANOTHER_BLOCK = FittedTarget(None, np.nan, np.nan, None, None, "in another block")
@@ -292,17 +405,21 @@ def _fit_block(
     x: npt.NDArray[np.float64],
     gram: npt.NDArray[np.float64] | None,
     y: npt.NDArray[np.float64],
+    weights: Floats | None,
     columns: list[Ints],
     rows: list[npt.NDArray[np.bool_]],
+    settings: Mapping[str, Any],
     make: Make,
-    arguments: Mapping[str, Any],
+    given: Mapping[str, Any],
     linear: bool,
 ) -> list[FittedTarget]:
+    arguments = {**given, **settings}
     out = []
     for i in range(y.shape[1]):
         kept = y[rows[i], i]
+        weighted = {} if weights is None else {"sample_weight": weights[rows[i]]}
         if columns[i].size == 0 or kept.size < 2:
-            out.append(_mean(kept, linear, len(columns[i])))
+            out.append(_mean(kept, linear, len(columns[i]), **weighted))
             continue
         with noting_warnings() as caught:
             try:
@@ -311,9 +428,9 @@ def _fit_block(
                     estimator = make(**arguments, **shared)
                 else:
                     estimator = make(**arguments)
-                estimator.fit(x[rows[i]][:, columns[i]], kept)
+                estimator.fit(x[rows[i]][:, columns[i]], kept, **weighted)
             except (TypeError, OverflowError) as error:
-                _refuse_arguments(arguments, error)
+                _refuse_arguments(given, error)
             except ValueError as error:
                 mean = float(kept.mean())
                 out.append(FittedTarget(None, mean, np.nan, None, None, _first_line(error)))
@@ -321,6 +438,23 @@ def _fit_block(
         said = next(map(_first_line, caught), None)
         out.append(_keep(estimator, linear, said))
     return out
+
+
+def try_arguments(task: RegressionTask, make: Make) -> None:
+    """Fit a few made-up numbers, so that wrong arguments are told before much is read.
+
+    Raises
+    ------
+    UsageError
+        If the method does not take the arguments or their values.
+    """
+    arguments = check_arguments(task, make, _with_seed(task, make))
+    x = np.arange(20.0).reshape(10, 2) ** 2
+    with noting_warnings(), suppress(ValueError):  # of the numbers; the others are of both kinds
+        try:
+            make(**arguments).fit(x, x[:, 0])
+        except (TypeError, OverflowError) as error:
+            _refuse_arguments(arguments, error)
 
 
 def _refuse_arguments(arguments: Mapping[str, Any], error: Exception) -> NoReturn:
@@ -356,11 +490,16 @@ def _keep(estimator: Any, linear: bool, warning: str | None) -> FittedTarget:
     )
 
 
-def _mean(kept: npt.NDArray[np.float64], linear: bool, n_features: int) -> FittedTarget:
+def _mean(
+    kept: npt.NDArray[np.float64],
+    linear: bool,
+    n_features: int,
+    sample_weight: Floats | None = None,
+) -> FittedTarget:
     """Fit the mean, for a target without features or with one observation."""
     if kept.size == 0:
         return FittedTarget(None, np.nan, np.nan, None, None, "no observation is left to train on")
-    mean = float(kept.mean())
+    mean = float(np.average(kept, weights=sample_weight))
     if linear:
         return FittedTarget(np.zeros(n_features), mean, np.nan, None, None, None)
     return FittedTarget(None, mean, np.nan, Constant(mean), None, None)

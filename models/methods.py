@@ -24,6 +24,7 @@ from pereggrn_data.models.estimators import (
     fit_kernel_ridge,
     fit_linear,
     has_linear_kernel,
+    has_one_linear_penalty,
 )
 from pereggrn_data.models.grammar.dynamics import Forecast
 from pereggrn_data.models.graphs.causal_graph import CausalGraph
@@ -34,6 +35,7 @@ from pereggrn_data.models.graphs.signal_propagation import (
     fit_signal_propagation,
 )
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
+from pereggrn_data.models.moments.by_moments import FOLDS, bytes_by_moments, fit_by_moments
 from pereggrn_data.models.plain_arrays import Array
 from pereggrn_data.models.regression import Regressions, RegressionTask
 from pereggrn_data.models.regulon import forecast_regulon
@@ -56,6 +58,22 @@ class MethodKind(StrEnum):
     def is_regression(self) -> bool:
         """Whether it is fitted to each gene by itself, as the grammar says."""
         return self in (MethodKind.CONSTANT, MethodKind.LINEAR, MethodKind.ESTIMATOR)
+
+
+@dataclass(frozen=True)
+class Proviso:
+    """With which arguments a method can do something.
+
+    Parameters
+    ----------
+    words
+        What must hold, for messages: "kernel is linear".
+    holds
+        Whether it does.
+    """
+
+    words: str
+    holds: Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,8 @@ class Method:
         If it can go through the data to learn from in blocks of rows, so that they need not be
         in memory: from numbers of features and of genes to the least bytes that it takes then.
         See :func:`pereggrn_data.models.learns_in_blocks`.
+    in_blocks_if
+        With which arguments it can; None if with all.
     aliases
         Other names under which it is known.
     """
@@ -117,6 +137,7 @@ class Method:
     is_random: bool = False
     by_gene: bool = False
     in_blocks: Callable[[int, int], int] | None = None
+    in_blocks_if: Proviso | None = None
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -130,6 +151,11 @@ class Method:
     def is_regression(self) -> bool:
         """Whether the grammar's rules, networks and matching apply to it."""
         return self.kind.is_regression
+
+    def can_go_in_blocks(self, arguments: Mapping[str, Any]) -> bool:
+        """Say whether it can learn in blocks of rows with these arguments."""
+        proviso = self.in_blocks_if
+        return self.in_blocks is not None and (proviso is None or proviso.holds(arguments))
 
     def is_linear(self, arguments: Mapping[str, Any]) -> bool:
         """Say whether a regression with these arguments is kept as coefficients.
@@ -157,14 +183,26 @@ def _linear(name: str, **options: Any) -> Callable[[RegressionTask], Regressions
     return partial(fit_linear, make=_sklearn("linear_model", name), **options)
 
 
+def _by_moments(name: str, folds: int, **options: Any) -> Callable[[RegressionTask], Regressions]:
+    make = _sklearn("linear_model", name)
+    return partial(fit_by_moments, make=make, folds=folds, **options)
+
+
 def _estimator(module: str, name: str, **settings: Any) -> Callable[[RegressionTask], Regressions]:
     return partial(fit_estimators, make=_sklearn(module, name, **settings))
+
+
+def _has_usual_folds(arguments: Mapping[str, Any]) -> bool:
+    """Say whether rows are divided into the folds whose sums are gathered."""
+    given = arguments.get("cv")
+    return given is None or (type(given) is int and given == FOLDS)
 
 
 def _bytes_of_constants(_features: int, genes: int) -> int:
     return 8 * genes
 
 
+_USUAL_FOLDS = Proviso(f"cv {FOLDS}", _has_usual_folds)
 _RIFKIN = "Rifkin & Lippert 2007, MIT-CSAIL-TR-2007-025"
 _PEREGGRN = "Kernfeld et al. 2025, Genome Biology"
 
@@ -210,17 +248,20 @@ METHODS: tuple[Method, ...] = (
         kind=MethodKind.LINEAR,
         summary="Lasso; penalty by five-fold cross-validation.",
         reference="Tibshirani 1996, J. R. Stat. Soc. B 58:267",
-        fit=_linear("LassoCV"),
+        fit=_by_moments("LassoCV", folds=FOLDS),
         by_gene=True,
         in_paper=True,
+        in_blocks=partial(bytes_by_moments, folds=FOLDS),
+        in_blocks_if=_USUAL_FOLDS,
     ),
     Method(
         name="Lasso",
         kind=MethodKind.LINEAR,
         summary="Lasso with a fixed penalty (argument alpha, by default 1).",
         reference="Tibshirani 1996, J. R. Stat. Soc. B 58:267",
-        fit=_linear("Lasso", shares_gram=True),
+        fit=_by_moments("Lasso", folds=1, shares_gram=True),
         by_gene=True,
+        in_blocks=partial(bytes_by_moments, folds=1),
         aliases=("LASSO",),
     ),
     Method(
@@ -228,9 +269,11 @@ METHODS: tuple[Method, ...] = (
         kind=MethodKind.LINEAR,
         summary="Elastic net; penalty by five-fold cross-validation.",
         reference="Zou & Hastie 2005, J. R. Stat. Soc. B 67:301",
-        fit=_linear("ElasticNetCV"),
+        fit=_by_moments("ElasticNetCV", folds=FOLDS),
         by_gene=True,
         in_paper=True,
+        in_blocks=partial(bytes_by_moments, folds=FOLDS),
+        in_blocks_if=_USUAL_FOLDS,
     ),
     Method(
         name="LassoLarsIC",
@@ -262,9 +305,10 @@ METHODS: tuple[Method, ...] = (
         kind=MethodKind.LINEAR,
         summary="Ridge regression; penalty by maximal evidence.",
         reference="MacKay 1992, Neural Comput. 4:415",
-        fit=_linear("BayesianRidge"),
+        fit=_by_moments("BayesianRidge", folds=1),
         by_gene=True,
         in_paper=True,
+        in_blocks=partial(bytes_by_moments, folds=1),
     ),
     Method(
         name="ARDRegression",
@@ -279,10 +323,16 @@ METHODS: tuple[Method, ...] = (
         kind=MethodKind.ESTIMATOR,
         summary="Kernel ridge regression (linear kernel unless another is given, no intercept).",
         reference="Murphy 2012, Machine Learning, section 14.4.3",
-        fit=partial(fit_kernel_ridge, make=_sklearn("kernel_ridge", "KernelRidge")),
+        fit=partial(
+            fit_kernel_ridge,
+            make=_sklearn("kernel_ridge", "KernelRidge"),
+            linearly=partial(fit_by_moments, folds=1),
+        ),
         by_gene=True,
         in_paper=True,
         linear_if=has_linear_kernel,
+        in_blocks=partial(bytes_by_moments, folds=1),
+        in_blocks_if=Proviso("kernel linear and alpha one number", has_one_linear_penalty),
     ),
     Method(
         name="ExtraTreesRegressor",

@@ -98,7 +98,11 @@ def with_fitted(known: Mapping[str, Any]) -> Iterator[None]:
         _BLOCK.reset(token)
 
 
-def target_hashes(task: RegressionTask, features: npt.NDArray[np.float64]) -> list[str]:
+def target_hashes(
+    task: RegressionTask,
+    features: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64] | None = None,
+) -> list[str]:
     """Return, for each target, a hash of all numbers that its fit is made from.
 
     The method and its arguments are not in it.
@@ -109,9 +113,13 @@ def target_hashes(task: RegressionTask, features: npt.NDArray[np.float64]) -> li
         The regressions.
     features
         The task's, as they are fitted.
+    weights
+        Of the observations, if they have any.
     """
     shared = hashlib.blake2b(repr(features.shape).encode(), digest_size=DIGEST)
     shared.update(_bytes_of(features))
+    if weights is not None:
+        shared.update(_bytes_of(weights))
     hashes = []
     for start in range(0, task.n_targets, AT_ONCE):
         responses = dense(task.responses, columns=slice(start, start + AT_ONCE))

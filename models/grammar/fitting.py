@@ -46,7 +46,7 @@ def learns_in_blocks(
     """
     method = get_regression(grammar.method)
     if (
-        method.in_blocks is None
+        not method.can_go_in_blocks(grammar.method_arguments)
         or grammar.low_dimensional_structure is not LowDimensionalStructure.NONE
     ):
         return False
@@ -63,10 +63,14 @@ def what_learns_in_blocks() -> str:
     """Return a sentence that says which methods :func:`learns_in_blocks` is true of, and when."""
     able = [method for method in METHODS if method.in_blocks is not None]
     always = [m.name for m in able if m.kind is MethodKind.CONSTANT]
-    others = [m.name for m in able if m.name not in always]
+    others = [
+        m.name if m.in_blocks_if is None else f"{m.name} (with {m.in_blocks_if.words})"
+        for m in able
+        if m.name not in always
+    ]
     return (
         f"{' and '.join(always)} go through training data in blocks of rows; so do "
-        f"{' and '.join(others)} with more observations than features, and without network, "
+        f"{', '.join(others)} with more observations than features, and without network, "
         "pruning, subspace, matching other than steady_state, and models of single cell types"
     )
 

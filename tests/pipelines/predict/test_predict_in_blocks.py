@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar
 from pereggrn_data.models.grammar.fitting import Fitting
 from pereggrn_data.models.grammar.ggrn import FittedGRN
 from pereggrn_data.models.inputs import Perturbations, TrainingData
+from pereggrn_data.models.methods import METHODS
 from pereggrn_data.pipelines.predict import model_inputs
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 
@@ -83,6 +85,10 @@ def test_baselines_learn_in_blocks(
     assert found.to_pandas().shape == expected.to_pandas().shape
 
 
+OTHERS = [m.name for m in METHODS if m.in_blocks is not None and m.by_gene]
+LAYOUTS = ["dense", "csr", "csc", "zarr"]
+
+
 def as_file(layout: str, folder: Path) -> Any:
     """Return the demo as it may lie somewhere else than in memory."""
     demo = pereggrn_data.load("demo")
@@ -123,6 +129,43 @@ def test_ridge_regression_learns_in_blocks(
             np.testing.assert_allclose(
                 other[f"model_0_{name}"], one[f"model_0_{name}"], rtol=1e-8, atol=1e-11
             )
+
+
+@pytest.mark.filterwarnings("ignore:.*zarr")
+@pytest.mark.parametrize(
+    ("method", "layout"),
+    [*product(OTHERS[:1], LAYOUTS), *zip(OTHERS[1:], cycle(LAYOUTS), strict=False)],
+)
+def test_other_linear_models_learn_in_blocks(
+    method: str,
+    layout: str,
+    learnt_from: list[bool],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    file = as_file(layout, tmp_path)
+    choices = {**FEW, "arguments": {"alpha": 0.01} if method == "Lasso" else {}}
+    expected = pereggrn_data.predict("demo", method, **choices)
+    request.getfixturevalue("in_blocks")
+    found = pereggrn_data.predict(file, method, **choices)
+    assert learnt_from == [False, True]
+    np.testing.assert_allclose(np.asarray(found.adata.X), expected.adata.X, rtol=1e-7)
+    assert found.notes == expected.notes
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"), [("LassoCV", {"cv": 3}), ("KernelRidge", {"kernel": "rbf"})]
+)
+def test_what_an_argument_keeps_from_blocks_is_learnt_in_memory(
+    method: str,
+    arguments: dict[str, Any],
+    learnt_from: list[bool],
+    file: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.getfixturevalue("in_blocks")
+    pereggrn_data.predict(file, method, arguments=arguments, **FEW)
+    assert learnt_from == [False]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +254,7 @@ def test_what_does_not_fit_is_told_before_it_is_read(
     with pytest.raises(UsageError, match="RidgeCV keeps products of all features") as caught:
         pereggrn_data.predict(file, "RidgeCV", **SMALL)
     assert "--merge-replicates" not in str(caught.value.fix)
-    for model, choices in {"Lasso": {}, "RidgeCV": {"matching": "closest"}}.items():
+    for model, choices in {"LarsCV": {}, "RidgeCV": {"matching": "closest"}}.items():
         with pytest.raises(UsageError, match=f"{model} learns from all of the training") as caught:
             pereggrn_data.predict(file, model, **SMALL, **choices)
         assert "--memory" in str(caught.value.fix)
