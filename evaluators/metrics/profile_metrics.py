@@ -7,8 +7,6 @@ function and its entry in :data:`PROFILE_METRICS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,7 +61,6 @@ class Training:
     def __init__(self, matrix: Matrix, labels: pd.Series[Any] | None = None) -> None:
         self._matrix = matrix
         self._labels = labels
-        self._beside: Future[Floats | None] | None = None
 
     @cached_property
     def classifier(self) -> tuple[Any, str | None]:
@@ -125,29 +122,12 @@ class Training:
     @cached_property
     def components(self) -> Floats | None:
         """(components, genes) of :func:`principal_components`."""
-        if self._beside is not None:
-            return self._beside.result()
         return principal_components(self._matrix)
 
     def learn(self) -> None:
         """Compute the components now: what they take for a while is free again afterwards."""
         if self.too_many_genes is None:
             _ = self.components
-
-    def learn_beside(self) -> None:
-        """Compute the components in another thread while other work goes on, if they are small.
-
-        What they take then is added to what that work takes.
-        """
-        rows, genes = self._matrix.shape
-        takes = 8 * (rows * genes + 2 * min(rows, genes) ** 2)
-        limits = resources()
-        is_new = self._beside is None and "components" not in vars(self)
-        if is_new and limits.workers > 1 and takes <= limits.memory_bytes // 8:
-            with_limits = copy_context()
-            beside = ThreadPoolExecutor(1)
-            self._beside = beside.submit(with_limits.run, principal_components, self._matrix)
-            beside.shutdown(wait=False)
 
 
 @dataclass(frozen=True)

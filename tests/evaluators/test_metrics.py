@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse, stats
 
 from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.core.resources import Resources, resources, using
-from pereggrn_data.evaluators.metrics import profile_metrics
 from pereggrn_data.evaluators.metrics.compute import block_metrics, compute_metrics
 from pereggrn_data.evaluators.metrics.definitions import METRICS, metric
 from pereggrn_data.evaluators.metrics.effects import (
@@ -303,41 +300,6 @@ def test_distance_in_pca_needs_variation(rows: int) -> None:
         Training(np.ones((rows, 4))), np.zeros(4), np.ones((1, 4)), {"p": np.zeros((1, 4))}
     )
     assert np.isnan(distance_in_pca(nothing)[0]["p"]).all()
-
-
-@pytest.mark.parametrize(
-    ("limits", "beside"),
-    [(Resources(), True), (Resources(threads=1), False), (Resources("64MiB"), False)],
-)
-def test_components_may_be_found_in_another_thread(
-    monkeypatch: pytest.MonkeyPatch, limits: Resources, beside: bool
-) -> None:
-    """Not where one thread is to compute, nor where they take much of the memory."""
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
-    train = np.random.default_rng(0).normal(size=(1000, 40 if beside else 2000))
-    whole, found = Training(train), []
-
-    def remembering(matrix: Any) -> Any:
-        found.append((threading.current_thread(), resources()))
-        return principal_components(matrix)
-
-    monkeypatch.setattr(profile_metrics, "principal_components", remembering)
-    with using(limits):
-        whole.learn_beside()
-        whole.learn_beside()
-        components = whole.components
-    np.testing.assert_array_equal(components, principal_components(train))
-    ((thread, known),) = found
-    assert (thread is not threading.current_thread()) == beside
-    assert known == limits
-
-
-def test_components_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Training(np.random.default_rng(0).normal(size=(30, 4)))
-    assert known.components is not None
-    monkeypatch.setattr(profile_metrics, "ThreadPoolExecutor", None)
-    with using(Resources(threads=2)):
-        known.learn_beside()
 
 
 def test_components_are_as_many_as_vary() -> None:

@@ -17,7 +17,6 @@ from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import one_of, plain, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
 from pereggrn_data.core.resources import limited
-from pereggrn_data.core.row_blocks import is_stored
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
@@ -205,8 +204,6 @@ def _scored(
         divided = inputs.divided
     task = sides if isinstance(sides, Task) else task_of_sides(sides, inputs.split)
     shown_as = divided.dataset.shown_as
-    if is_stored(given.matrix):
-        task.training.learn_beside()
     checked = check_and_align(inputs, task, wanted)
     kept = checked.aligned.scored
     cells = None
