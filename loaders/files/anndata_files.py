@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,6 +259,13 @@ def write_h5ad(adata: AnnData | StoredData, path: Path) -> None:
 
     The file appears under its name only when it is complete; `adata` stays as it is. Stored
     matrices are copied block by block, in the layout that they have.
+
+    Raises
+    ------
+    InvalidDataError
+        If it holds what such a file cannot, such as a column of durations.
+    UsageError
+        If the file cannot be written.
     """
     if isinstance(adata, StoredData):
         _write_stored(adata, path)
@@ -274,10 +282,33 @@ def _write_elements(path: Path, adata: AnnData) -> None:
     if adata.raw is not None:
         adata.strings_to_categoricals(adata.raw.var)
     with writing_hdf5(path) as file:
-        write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+        try:
+            write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+        except (OSError, RuntimeError):
+            raise  # of the disk, which is said by whoever gives the file its name
+        except Exception as error:  # anndata, h5py and pandas raise nearly every type
+            let_through(error)
+            raise _unwritable(error, path.name) from error
         for name in ("X", "raw"):
             if getattr(adata, name) is None:
                 file.pop(name, None)  # older anndata cannot read what stands in its place
+
+
+_KEY = re.compile(r"while writing key '(.*)' of .* to (/.*)")
+"""In anndata's notes to what was raised: where in the file."""
+
+
+def _unwritable(error: Exception, name: str) -> InvalidDataError:
+    """Return the error of an object that holds what a file cannot."""
+    notes = map(str, getattr(error, "__notes__", ()))
+    found = next((m for note in notes if (m := _KEY.search(note))), None)
+    where = "something" if found is None else f"{found[2].rstrip('/')}/{found[1]}"
+    return InvalidDataError(
+        f"{name} cannot be written: {where} cannot be stored in an .h5ad file.",
+        expected="columns of numbers, text, categories or truth values, each of one kind",
+        got=f"{type(error).__name__}: {error}".splitlines()[0],
+        fix="convert it, for example by .astype(str), or remove it.",
+    )
 
 
 def _write_stored(data: StoredData, path: Path) -> None:

@@ -264,7 +264,11 @@ def refuse_without_x(adata: AnnData) -> None:
     InvalidDataError
         If its file has none.
     """
-    if adata.isbacked and "X" not in adata.file:
+    if not adata.isbacked:
+        return
+    if not adata.file.is_open:  # as anndata does when it is asked for X
+        adata.file.open()
+    if "X" not in adata.file:
         raise InvalidDataError(
             f"X of {adata.filename} is missing.",
             expected="a matrix",

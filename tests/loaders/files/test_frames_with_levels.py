@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
@@ -13,7 +14,7 @@ from anndata import AnnData
 
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.loaders.files import predictions_of
+from pereggrn_data.loaders.files import predictions_of, write_h5ad
 
 Make = Callable[[], AnnData]
 
@@ -57,3 +58,27 @@ def test_names_of_several_levels_are_refused(slot: str, small_dataset: Make) -> 
     for read in (split, validate, predictions_of):
         with pytest.raises(InvalidDataError, match=f"rows of {slot} of the AnnData"):
             read(adata)
+
+
+@pytest.mark.parametrize(
+    ("column", "where"),
+    [
+        ([1, "a"], "/obs/odd"),
+        (pd.to_timedelta([1, 2], unit="h"), "/obs/odd"),
+        (pd.IntervalIndex.from_tuples([(0, 1), (1, 2)]), "/obs/odd"),
+        (pd.Categorical([1, "a"]), "/obs/odd"),
+        (None, "/obs"),  # an index that is called as another column
+    ],
+)
+def test_columns_that_no_file_can_hold_are_named(
+    small_dataset: Make, tmp_path: Path, column: Any, where: str
+) -> None:
+    adata = small_dataset()
+    if column is None:
+        adata.obs.index.name = "perturbation"
+    else:
+        adata.obs["odd"] = pd.Series(column).take(np.arange(adata.n_obs) % 2).array
+    with pytest.raises(InvalidDataError, match="cannot be stored in an") as caught:
+        write_h5ad(adata, tmp_path / "out.h5ad")
+    assert where in str(caught.value)
+    assert not list(tmp_path.iterdir())
