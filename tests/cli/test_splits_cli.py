@@ -132,7 +132,7 @@ def test_score_makes_the_split_again(run: Any) -> None:
     )
     assert code == 0, err
     again = json.loads(out)
-    for key in ("file", "file_checksum"):
+    for key in ("file", "file_checksum", "asked"):
         assert again.pop(key) != stated.pop(key)
     assert again == stated
     code, _, err = run("score", "bare.h5ad", "--split", "task/split.json", "--rank-on-train")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -175,8 +176,9 @@ def build_wheel(folder: Path) -> Path:
     if not can_build:
         pytest.skip("no wheel is named by PEREGGRN_WHEEL, and no setuptools >= 77 to build one")
     source = folder / "source"
-    kept = ("src", "catalog", "validators", "loaders", "models", "evaluators")
-    for name in kept:
+    said = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    folders = said["tool"]["setuptools"]["package-dir"].values()
+    for name in {Path(folder).parts[0] for folder in folders}:
         skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(REPOSITORY / name, source / name, ignore=skip)
     for file in ("pyproject.toml", "LICENSE", "README.md"):
