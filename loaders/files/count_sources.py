@@ -15,6 +15,7 @@ from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.foreign_reading import let_through
+from pereggrn_data.core.sizes import require_memory
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
 from pereggrn_data.loaders.files.hdf5_files import open_hdf5
 from pereggrn_data.loaders.files.matrices.blocks import (
@@ -32,7 +33,7 @@ from pereggrn_data.loaders.files.matrices.zarr_stores import (
 from pereggrn_data.loaders.files.parquet_files import read_parquet_frame
 from pereggrn_data.loaders.files.plain_frames import plain_frame
 from pereggrn_data.loaders.files.signatures import refuse_other_kind
-from pereggrn_data.loaders.files.text_tables import text_ending, text_table
+from pereggrn_data.loaders.files.text_tables import text_ending, text_table, unpacked_bytes
 from pereggrn_data.loaders.files.user_paths import existing_path, required_file, user_path
 from pereggrn_data.validators import READ_FAILURES, Matrix
 
@@ -243,7 +244,7 @@ def _of_features(
 
 
 def _of_mtx(path: Path) -> CountSource:
-    from scipy.io import mmread
+    from scipy.io import mminfo, mmread
 
     def found(*stems: str) -> Path:
         for stem in stems:
@@ -252,14 +253,24 @@ def _of_mtx(path: Path) -> CountSource:
         raise ValueError(f"no {' or '.join(stems)} beside matrix.mtx")
 
     read: dict[str, Any] = {"sep": "\t", "header": None, "dtype": str, "keep_default_na": False}
-    features = pd.read_csv(found("features.tsv", "genes.tsv"), **read)
-    barcodes = pd.read_csv(found("barcodes.tsv"), **read)
-    stored = sparse.csr_array(mmread(found("matrix.mtx"), spmatrix=False)).T.tocsr()
-    if stored.shape != (len(barcodes), len(features)):
+    with (
+        unpacked_bytes(found("features.tsv", "genes.tsv")) as of_genes,
+        unpacked_bytes(found("barcodes.tsv")) as of_cells,
+    ):
+        features, barcodes = pd.read_csv(of_genes, **read), pd.read_csv(of_cells, **read)
+    # What the first line says is looked at before any of it is allocated.
+    with unpacked_bytes(found("matrix.mtx")) as file:
+        n_genes, n_cells, n_stored, *_ = mminfo(file)
+    if (n_cells, n_genes) != (len(barcodes), len(features)):
         raise ValueError(
-            f"{stored.shape[1]} genes and {stored.shape[0]} cells in matrix.mtx, "
+            f"{n_genes} genes and {n_cells} cells in matrix.mtx, "
             f"{len(features)} and {len(barcodes)} beside it"
         )
+    if n_stored > n_genes * n_cells:
+        raise ValueError(f"matrix.mtx has {n_stored} values for {n_genes} x {n_cells} places")
+    require_memory(16 * n_stored, f"matrix.mtx of {path}")
+    with unpacked_bytes(found("matrix.mtx")) as file:
+        stored = sparse.csr_array(mmread(file, spmatrix=False)).T.tocsr()
     ids = list(features[0])
     names = list(features[1]) if 1 in features else ids
     kinds = list(features[2]) if 2 in features else None

@@ -149,7 +149,7 @@ class TextTable:
         if not self.sample:
             return
         unnamed = self._nameless
-        with _bytes_of(self.path) as stream:
+        with unpacked_bytes(self.path) as stream:
             reader = explained(
                 self.path, lambda: pacsv.open_csv(stream, **self._options(self._stored))
             )
@@ -208,7 +208,7 @@ class TextTable:
             return schema.empty_table()
 
         def parse() -> pa.Table:
-            with _bytes_of(self.path) as stream:
+            with unpacked_bytes(self.path) as stream:
                 return pacsv.read_csv(stream, **self._options(columns, text, missing))
 
         table = explained(self.path, parse)
@@ -450,11 +450,17 @@ def _first_lines(path: Path) -> list[str]:
 
 def _open(path: Path) -> TextIO:
     encoding = _encoding(path).replace("utf-8", "utf-8-sig")
-    return io.TextIOWrapper(_bytes_of(path), encoding=encoding, newline="")
+    return io.TextIOWrapper(unpacked_bytes(path), encoding=encoding, newline="")
 
 
-def _bytes_of(path: Path) -> io.BufferedReader:
-    """Open a table as bytes, unpacked where it is packed."""
+def unpacked_bytes(path: Path) -> io.BufferedReader:
+    """Open a table as bytes, unpacked where it is packed.
+
+    Raises
+    ------
+    InvalidDataError
+        While it is read, if it unpacks to far more than it is long.
+    """
     if not _is_gzip(path):
         return path.open("rb")
     return io.BufferedReader(_Unpacked(path), 1 << 20)
@@ -498,7 +504,7 @@ class _Unpacked(io.RawIOBase):
 
 def _encoding(path: Path) -> str:
     refuse_other_kind(path, ("text", "gzip", "unknown"), "a table of text, complete and in UTF-8")
-    with _bytes_of(path) as file:
+    with unpacked_bytes(path) as file:
         start = file.read(4)
     return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
 

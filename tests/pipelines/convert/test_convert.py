@@ -624,3 +624,27 @@ def test_public_names() -> None:
         "decided",
         "assumed",
     }
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("barcodes.tsv.gz", b"0" * 200_000_000, "unpacks to far more"),
+        ("matrix.mtx.gz", "{genes} 1000000000000 1", "genes and 1000000000000 cells"),
+        ("matrix.mtx.gz", "{genes} {cells} 100000000000000", "100000000000000 values for"),
+    ],
+)
+def test_what_a_folder_of_counts_claims_is_looked_at_first(
+    tmp_path: Path, file: str, content: str | bytes, said: str
+) -> None:
+    adata = screen()
+    folder = tmp_path / "counts"
+    cell_ranger(folder, adata)
+    if isinstance(content, str):
+        names = gzip.decompress((folder / "features.tsv.gz").read_bytes()).splitlines()
+        claims = content.format(genes=len(names), cells=adata.n_obs)
+        first = "%%MatrixMarket matrix coordinate integer general\n"
+        content = f"{first}{claims}\n1 1 5\n".encode()
+    (folder / file).write_bytes(gzip.compress(content))
+    with pytest.raises(InvalidDataError, match=said):
+        convert(folder, **PLAIN)
