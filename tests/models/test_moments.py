@@ -54,6 +54,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"l1_ratio": 0.01, "alphas": 8},
     ),
     "BayesianRidge": ({}, {"fit_intercept": False}, {"max_iter": 3, "lambda_2": 1.0}),
+    "LassoLarsIC": ({}, {"fit_intercept": False}, {"positive": True}, {"noise_variance": 2.0}),
     "KernelRidge": ({}, {"alpha": 0.3}),
 }
 
