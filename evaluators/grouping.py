@@ -14,22 +14,28 @@ from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
 from pereggrn_data.core.row_blocks import group_sums
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
+MISSING_KEY = "(missing)"
+"""Key of a column in which an observation, or a prediction of such ones, has no value."""
+
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 def key_text(value: Any) -> str:
     """Write a grouping value as text, so that 1, 1.0 and "1" are one group.
 
-    Nothing else is taken for the same: "01", "1e0" and "1_0" stay what they are.
+    Nothing else is taken for the same: "01", "1e0" and "1_0" stay what they are. Whatever
+    says that there is no value is one group, too.
 
     Examples
     --------
     >>> key_text(1.0), key_text("1"), key_text("1_0"), key_text("beta")
     ('1', '1', '1_0', 'beta')
-    >>> key_text(-0.0)
-    '0'
+    >>> key_text(-0.0), key_text(float("nan")), key_text(" ")
+    ('0', '(missing)', '(missing)')
     """
     text = str(value)
+    if pd.isna(value) or not text.strip():
+        return MISSING_KEY
     whole = _WHOLE.fullmatch(text)
     # There is one zero, whatever sign a computation left it.
     return text if whole is None else "0" if whole.group(1) == "-0" else whole.group(1)
@@ -44,7 +50,7 @@ def time_text(value: Any) -> str:
     ('0.5', '0.5', 'day 2')
     """
     text = str(value).strip()
-    return key_text(float(text)) if _NUMBER.fullmatch(text) else text
+    return key_text(float(text) if _NUMBER.fullmatch(text) else value).strip()
 
 
 _AS_TEXT: dict[str, Callable[[Any], str]] = {PERTURBATION: str, TIMEPOINT: time_text}

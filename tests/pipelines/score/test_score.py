@@ -763,6 +763,30 @@ def test_partly_filled_columns_are_refused(filled: anndata.AnnData) -> None:
         score(frame, dataset="demo", split_options=SplitOptions())
 
 
+@pytest.mark.parametrize("column", ["cell_type", "timepoint"])
+def test_what_the_dataset_lacks_is_a_group(column: str, tmp_path: Path) -> None:
+    """Its template can be scored, as validate says no more than that it is odd."""
+    demo = pereggrn_data.load("demo")
+    known = {"timepoint": "3", "cell_type": "K562"}
+    values = pd.Series(known[column], index=demo.obs_names, dtype=object)
+    values.iloc[::3] = None
+    demo.obs[column] = values
+    demo.write_h5ad(tmp_path / "gaps.h5ad")
+    assert pereggrn_data.validate(tmp_path / "gaps.h5ad").valid
+    made = pereggrn_data.split(tmp_path / "gaps.h5ad")
+    made.write(tmp_path / "task")
+    template = anndata.read_h5ad(tmp_path / "task" / "predictions_template.h5ad")
+    template.X = np.tile(np.asarray(made.train.X).mean(axis=0), (template.n_obs, 1))
+    template.write_h5ad(tmp_path / "filled.h5ad")
+    assert pereggrn_data.validate(tmp_path / "filled.h5ad").valid
+    report = score(tmp_path / "filled.h5ad", calibrate=False)
+    assert report.n_scored == report.n_expected > len(made.split.heldout_perturbations)
+    assert report.scores.groups[column].isna().any()
+    wide(template).to_csv(tmp_path / "filled.csv")
+    of_text = score(tmp_path / "filled.csv", split=made, calibrate=False)
+    pd.testing.assert_frame_equal(of_text.scores.groups, report.scores.groups)
+
+
 def test_nothing_predicted_is_an_error(filled: anndata.AnnData) -> None:
     control = filled[:2].copy()
     control.obs["perturbation"] = "control"

@@ -6,7 +6,7 @@ found, from what the file says of itself or from what was named.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,7 @@ def gather(
         marked & ~_among(labels, controls | perturbed)
     )
     flagged = marked & _among(labels, heldout - controls)
-    given = replace(given, obs=without_empty_columns(given.obs, ~is_control))
+    given = replace(given, obs=without_empty_columns(given.obs, ~is_control, sides))
     return ScoreInputs(given, divided, is_control, flagged, notes)
 
 
@@ -532,8 +532,19 @@ def _elsewhere(predictions: Predictions, split: Split) -> list[Path]:
     return found
 
 
-def without_empty_columns(obs: pd.DataFrame, scored: Bools) -> pd.DataFrame:
+def without_empty_columns(
+    obs: pd.DataFrame, scored: Bools, observed: Sequence[pd.DataFrame]
+) -> pd.DataFrame:
     """Drop the optional grouping columns that no scored row fills in.
+
+    Parameters
+    ----------
+    obs
+        Of the predictions.
+    scored
+        (rows,) which of them count.
+    observed
+        Of the dataset. Where it lacks values itself, these are a group of their own.
 
     Raises
     ------
@@ -542,15 +553,21 @@ def without_empty_columns(obs: pd.DataFrame, scored: Bools) -> pd.DataFrame:
         the others.
     """
     lacking = rows_without_group(obs, scored)
+    gaps = {
+        column
+        for column in lacking
+        if any(rows_without_group(o, np.ones(len(o), dtype=bool)).get(column) is not None
+               for o in observed)
+    }  # fmt: skip
     for column, empty in lacking.items():
-        if not empty.all():
+        if not empty.all() and column not in gaps:
             raise InvalidDataError(
                 f"{int(empty.sum())} of {len(empty)} rows have no {column}.",
                 expected=f"a {column} in every row, or in none",
                 got=f"none in {first_few(obs.index[scored][empty])}",
                 fix="fill it in as in test_perturbations.csv, or remove the column.",
             )
-    return obs.drop(columns=list(lacking))
+    return obs.drop(columns=[column for column, empty in lacking.items() if empty.all()])
 
 
 def marked_rows(obs: pd.DataFrame) -> Bools:
