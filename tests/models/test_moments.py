@@ -16,6 +16,7 @@ import sklearn.linear_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.model_selection import KFold
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.resources import Resources
@@ -201,6 +202,17 @@ def test_rows_in_blocks_are_fitted_as_rows_in_memory_and_as_scikit_learn_does(
                 assert found.alphas[j] == pytest.approx(alpha, rel=1e-6)
             error = (found.predict(x)[:, j] - predicted) / spread[j]
             np.testing.assert_allclose(error, 0.0, atol=1e-6)
+
+
+@given(n=st.integers(5, 60), without=st.sets(st.integers(0, 59)))
+def test_folds_are_those_of_the_rows_that_are_left(n: int, without: set[int]) -> None:
+    left_out = np.array(sorted(i for i in without if i < n), dtype=np.intp)
+    kept = np.delete(np.arange(n), left_out)
+    assume(kept.size >= 5)
+    expected = np.full(n, -1)
+    for k, (_, test) in enumerate(KFold(5).split(kept)):
+        expected[kept[test]] = k
+    assert by_moments._numbers(n, 5, left_out).tolist() == expected.tolist()
 
 
 @given(data=st.data(), n=st.integers(1, 40), p=st.integers(0, 6))
