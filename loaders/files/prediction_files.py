@@ -108,6 +108,7 @@ def read_predictions(
     if is_zarr_folder(path):
         read = partial(_read_zarr, path, labels, later=later)
         return _hashed(read, Hashing(path, checksum_of_store))
+    readers: dict[str, Callable[..., Predictions]]
     readers = {".h5ad": partial(_read_h5ad, later=later), ".parquet": _read_parquet}
     ending = path.suffix.lower()
     if ending not in readers and text_ending(path) is None:

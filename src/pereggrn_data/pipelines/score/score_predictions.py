@@ -150,14 +150,14 @@ def score(
             or is_result(given),
         )
 
-    several = isinstance(predictions, (list, tuple))
-    if several:
+    several = list(predictions) if isinstance(predictions, (list, tuple)) else None
+    if several is not None:
         require_foldable(
-            len(predictions),
+            len(several),
             one_split=split is not None or split_options is not None,
             options=wanted,
         )
-    files = [scored(given) for given in (predictions if several else [predictions])]
+    files = [scored(given) for given in ([predictions] if several is None else several)]
     named_data = {
         "dataset": dataset,
         "split": split,
