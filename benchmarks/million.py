@@ -168,7 +168,7 @@ def dataset_parts(path: Path) -> dict:
 def do(what: str, path: Path, given: argparse.Namespace) -> None:
     """Do one thing with a file."""
     import pereggrn_data
-    from pereggrn_data.core.row_blocks import each_block
+    from pereggrn_data.core.rows.row_blocks import each_block
     from pereggrn_data.loaders.files.matrices.stored_data import open_stored
     from pereggrn_data.loaders.files.matrices.zarr_stores import open_stored_zarr
 

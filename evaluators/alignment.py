@@ -13,7 +13,7 @@ import pandas as pd
 from pereggrn_data.core.arrays import Bools, Floats, Ints, column_means, dense
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import PERTURBATION, PERTURBATION_TYPE
-from pereggrn_data.core.row_blocks import group_sums
+from pereggrn_data.core.rows.group_sums import group_sums
 from pereggrn_data.evaluators.grouping import group_keys, numbered
 from pereggrn_data.evaluators.metrics.cell_groups import CellGroups
 from pereggrn_data.evaluators.task import Task

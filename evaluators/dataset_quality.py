@@ -29,8 +29,9 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.labels import genes_of, targets_matrix
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import each_block, group_sums
-from pereggrn_data.core.stored_medians import picked, targets_in
+from pereggrn_data.core.rows.group_sums import group_sums
+from pereggrn_data.core.rows.row_blocks import each_block
+from pereggrn_data.core.rows.stored_medians import picked, targets_in
 from pereggrn_data.evaluators.grouping import group_rows
 
 PAIRS = 100

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pereggrn_data.core.arrays import Floats, Ints, Matrix
 from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
-from pereggrn_data.core.row_blocks import group_sums
+from pereggrn_data.core.rows.group_sums import group_sums
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 MISSING_KEY = "(missing)"

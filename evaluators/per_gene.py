@@ -11,7 +11,12 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
-from pereggrn_data.core.row_blocks import VALUES_IN_CACHE, chosen_rows, dense_values, each_block
+from pereggrn_data.core.rows.row_blocks import (
+    VALUES_IN_CACHE,
+    chosen_rows,
+    dense_values,
+    each_block,
+)
 from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.targets import TargetedGenes, Targets

@@ -15,7 +15,7 @@ from scipy import special
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import is_stored
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.evaluators.controls import SEED
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric_surroundings import Moments, scores_of_moments

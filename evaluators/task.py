@@ -18,7 +18,7 @@ from pereggrn_data.core.format import (
     OPTIONAL_GROUP_COLUMNS,
     PERTURBATION,
 )
-from pereggrn_data.core.row_blocks import part_of
+from pereggrn_data.core.rows.row_blocks import part_of
 from pereggrn_data.core.splits import CONTEXTS, Split
 from pereggrn_data.evaluators.grouping import group_rows, mean_by_group
 from pereggrn_data.evaluators.metrics.profile_metrics import Training

@@ -15,7 +15,7 @@ from pereggrn_data.core.baselines import additive, training_mean, training_media
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import CELL_TYPE, IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.core.row_blocks import is_stored, stacked_rows
+from pereggrn_data.core.rows.row_blocks import is_stored, stacked_rows
 from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys, group_rows, mean_by_group
 

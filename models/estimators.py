@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Floats, Ints, dense
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.core.row_blocks import StoredMatrix, is_stored
+from pereggrn_data.core.rows.row_blocks import StoredMatrix, is_stored
 from pereggrn_data.models.fit_warnings import noting_warnings
 from pereggrn_data.models.regression import (
     EstimatorRegressions,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.labels import genes_of, levels_of
-from pereggrn_data.core.row_blocks import each_block, stored_values
+from pereggrn_data.core.rows.row_blocks import each_block, stored_values
 
 LARGEST_LEVEL = 1e5
 """Stated levels beyond this are no natural logs, and no regression survives them."""

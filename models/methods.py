@@ -17,7 +17,7 @@ import numpy as np
 
 from pereggrn_data.core.baselines import means_in_one_reading
 from pereggrn_data.core.errors import UnknownNameError, UsageError
-from pereggrn_data.core.stored_medians import stored_medians
+from pereggrn_data.core.rows.stored_medians import stored_medians
 from pereggrn_data.models.estimators import (
     fit_constant,
     fit_estimators,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pereggrn_data.core.arrays import Floats, Ints, Matrix
-from pereggrn_data.core.row_blocks import (
+from pereggrn_data.core.rows.row_blocks import (
     StoredMatrix,
     blocks_in_order,
     dense_values,

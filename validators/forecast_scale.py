@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
-from pereggrn_data.core.row_blocks import dense_values
+from pereggrn_data.core.rows.row_blocks import dense_values
 from pereggrn_data.validators.scale import NATURAL, TRANSFORMS, ScaleVerdict, Transform
 
 SHRUNK, STRETCHED = 0.7, 1.18

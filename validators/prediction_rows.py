@@ -16,7 +16,7 @@ from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
 from pereggrn_data.core.format import IS_CONTROL, OPTIONAL_GROUP_COLUMNS, PERTURBATION
 from pereggrn_data.core.labels import looks_like_control, written_otherwise
 from pereggrn_data.core.reports import Finding, Severity
-from pereggrn_data.core.row_blocks import dense_values, each_block
+from pereggrn_data.core.rows.row_blocks import dense_values, each_block
 from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.rules import RULES
 
@@ -262,7 +262,7 @@ def check_repeated(
     observed
         One key per test observation, of the same levels.
     matrix
-        (predictions, genes) values, as in :func:`~pereggrn_data.core.row_blocks.each_block`.
+        (predictions, genes) values, as in :func:`~pereggrn_data.core.rows.row_blocks.each_block`.
     rows
         (rows,) which predictions the keys are of.
     named

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
-from pereggrn_data.core.row_blocks import VALUES_IN_CACHE, Values, dense_values, each_block
+from pereggrn_data.core.rows.row_blocks import VALUES_IN_CACHE, Values, dense_values, each_block
 from pereggrn_data.validators.matrix import LARGEST_NUMBER
 
 _SAMPLED_VALUES = 4_000_000

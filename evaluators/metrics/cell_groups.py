@@ -12,7 +12,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix, dense
 from pereggrn_data.core.prediction_types import FEWEST_CELLS
-from pereggrn_data.core.row_blocks import is_stored
+from pereggrn_data.core.rows.row_blocks import is_stored
 
 _FEW = 64
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix
-from pereggrn_data.core.row_blocks import GroupSums, group_sums, sums_by_groupings
+from pereggrn_data.core.rows.group_sums import GroupSums, group_sums, sums_by_groupings
 from pereggrn_data.evaluators.metrics.effects import Effect, log_fold_change
 
 EXPRESSED = 1000

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints, Matrix, column_means, dense
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import (
+from pereggrn_data.core.rows.row_blocks import (
     chosen_rows,
     dense_values,
     each_block,

@@ -17,7 +17,7 @@ from scipy import sparse
 from pereggrn_data.core.arrays import Floats, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import HIGHLY_VARIABLE_RANK, MEASURED
-from pereggrn_data.core.row_blocks import StoredMatrix, is_stored
+from pereggrn_data.core.rows.row_blocks import StoredMatrix, is_stored
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -25,7 +25,8 @@ from pereggrn_data.core.format import (
     PERTURBATION_TYPE,
 )
 from pereggrn_data.core.labels import levels_of
-from pereggrn_data.core.row_blocks import group_sums, is_stored
+from pereggrn_data.core.rows.group_sums import group_sums
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.splits import CONTEXTS
 from pereggrn_data.evaluators.grouping import group_keys
 

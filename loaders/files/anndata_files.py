@@ -26,7 +26,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     TRAIN_FILE,
 )
-from pereggrn_data.core.row_blocks import StoredMatrix, blocks_in_order
+from pereggrn_data.core.rows.row_blocks import StoredMatrix, blocks_in_order
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
 from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
 from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file

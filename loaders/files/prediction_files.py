@@ -33,7 +33,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.prediction_types import LabelColumn, Origin, Predictions
 from pereggrn_data.core.printable import one_line
-from pereggrn_data.core.row_blocks import is_stored
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.anndata_files import own_copy
 from pereggrn_data.loaders.files.integrity import Hashing

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Floats, Matrix, column_means
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.core.row_blocks import each_block
+from pereggrn_data.core.rows.row_blocks import each_block
 from pereggrn_data.models.inputs import HeldLevels, TrainingData
 
 WHAT_HELPS = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
-from pereggrn_data.core.row_blocks import is_stored
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.models.grammar.choices import (
     Grammar,
     LowDimensionalStructure,

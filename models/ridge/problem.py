@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import AnyFloats, Floats, Ints, Matrix, column_means, dense
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.core.stored_medians import picked
+from pereggrn_data.core.rows.stored_medians import picked
 from pereggrn_data.models.stored_columns import StoredColumns, columns_of
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)

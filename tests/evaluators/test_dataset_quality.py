@@ -13,7 +13,7 @@ from scipy.stats import pearsonr, spearmanr, ttest_ind
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.core.row_blocks import StoredMatrix
+from pereggrn_data.core.rows.row_blocks import StoredMatrix
 from pereggrn_data.evaluators import quality
 from pereggrn_data.loaders.files.matrices.stored_data import open_stored
 

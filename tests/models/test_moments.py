@@ -20,7 +20,7 @@ from sklearn.model_selection import KFold
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.core.row_blocks import RowSource, StoredMatrix
+from pereggrn_data.core.rows.row_blocks import RowSource, StoredMatrix
 from pereggrn_data.models.fit_warnings import noting_warnings
 from pereggrn_data.models.grammar.choices import Grammar
 from pereggrn_data.models.grammar.fitting import learns_in_blocks, what_learns_in_blocks

@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.core.row_blocks import RowSource, StoredMatrix
+from pereggrn_data.core.rows.row_blocks import RowSource, StoredMatrix
 from pereggrn_data.models.inputs import HeldLevels
 from pereggrn_data.models.regression import RegressionTask
 from pereggrn_data.models.ridge import primal

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import (
+from pereggrn_data.core.rows.row_blocks import (
     RowSource,
     StoredMatrix,
     Values,
@@ -336,7 +336,7 @@ def write_rows(group: h5py.Group, name: str, rows: Any) -> None:
     name
         Of the element.
     rows
-        (n, genes) as in :func:`~pereggrn_data.core.row_blocks.each_block`.
+        (n, genes) as in :func:`~pereggrn_data.core.rows.row_blocks.each_block`.
     """
     group.pop(name, None)
     n, genes = rows.shape

@@ -23,7 +23,7 @@ from pereggrn_data.core.foreign_reading import FORMATS, ForeignFormat, let_throu
 from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import StoredMatrix
+from pereggrn_data.core.rows.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad
 from pereggrn_data.loaders.files.matrices.blocks import (
     bytes_of,

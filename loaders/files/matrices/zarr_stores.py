@@ -24,7 +24,7 @@ from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import StoredMatrix
+from pereggrn_data.core.rows.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, WITH_RULES
 from pereggrn_data.loaders.files.integrity import LARGE, blake3_of_file, sha256_of_file
 from pereggrn_data.loaders.files.matrices.blocks import bytes_of, matrix_in_zarr, stored_rows

@@ -17,8 +17,8 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Ints, Matrix, column_means
 from pereggrn_data.core.labels import targets_matrix
-from pereggrn_data.core.row_blocks import each_block, is_stored
-from pereggrn_data.core.stored_medians import picked, stored_medians, targets_in
+from pereggrn_data.core.rows.row_blocks import each_block, is_stored
+from pereggrn_data.core.rows.stored_medians import picked, stored_medians, targets_in
 
 _COLUMNS_AT_A_TIME = 256
 

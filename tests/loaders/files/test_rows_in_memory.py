@@ -13,7 +13,7 @@ from scipy import sparse
 
 import pereggrn_data
 from pereggrn_data.core.arrays import without_mask
-from pereggrn_data.core.row_blocks import dense_values, each_block
+from pereggrn_data.core.rows.row_blocks import dense_values, each_block
 from pereggrn_data.loaders.files import content_sha256, matrix_in_memory
 from pereggrn_data.loaders.files.matrices.blocks import compressed_matrix, rows_of
 from pereggrn_data.simulate.demo_dataset import demo_dataset

@@ -15,11 +15,11 @@ from scipy import sparse
 from pereggrn_data.core.baselines import training_mean, training_median
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.resources import Resources, resources, using
-from pereggrn_data.core.row_blocks import (
+from pereggrn_data.core.rows.group_sums import group_sums
+from pereggrn_data.core.rows.row_blocks import (
     StoredMatrix,
     dense_values,
     each_block,
-    group_sums,
     held_if_small,
     stacked_rows,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import repeated_rows
+from pereggrn_data.core.rows.row_blocks import repeated_rows
 from pereggrn_data.models import (
     CellTypeSharing,
     FittedModel,

@@ -22,7 +22,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import is_stored
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.evaluators import Contexts, matched_controls
 from pereggrn_data.evaluators.splits import split_type
 from pereggrn_data.models import (

@@ -20,7 +20,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.core.resources import limited
-from pereggrn_data.core.row_blocks import is_stored, stacked_rows
+from pereggrn_data.core.rows.row_blocks import is_stored, stacked_rows
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software

@@ -18,8 +18,8 @@ from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, PERTURBATION_TYP
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.reports import Finding, sorted_report
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import (
-    add_by_group,
+from pereggrn_data.core.rows.group_sums import add_by_group
+from pereggrn_data.core.rows.row_blocks import (
     dense_values,
     each_block,
     held_if_small,

@@ -20,7 +20,7 @@ from pereggrn_data.core.arrays import Bools, Ints, Matrix
 from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import IS_CONTROL, PEREGGRN_UNS, PERTURBATION
 from pereggrn_data.core.prediction_types import FEWEST_CELLS
-from pereggrn_data.core.row_blocks import is_stored
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import CellGroups, Task, make_task, stacked_cells
 from pereggrn_data.loaders.files import (

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.resources import resources
-from pereggrn_data.core.row_blocks import RowBlock, StoredMatrix
+from pereggrn_data.core.rows.row_blocks import RowBlock, StoredMatrix
 
 _DIGIT = 12
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pereggrn_data.core import row_blocks
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.core.row_blocks import group_sums
+from pereggrn_data.core.rows import group_sums as group_sums_module
+from pereggrn_data.core.rows.group_sums import group_sums
 
 
 def one_by_one(values: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_dense_sums(
         group_of.sort()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Resources, "values_in_a_block", in_a_block * genes)
-        patch.setattr(row_blocks, "VALUES_IN_CACHE", in_cache * genes)
+        patch.setattr(group_sums_module, "VALUES_IN_CACHE", in_cache * genes)
         found = group_sums(values, group_of, groups, squares=True)
     np.testing.assert_array_equal(found.sums, one_by_one(values, group_of, groups))
     squares = np.square(values.astype(np.float64))
@@ -54,6 +54,6 @@ def test_dense_sums(
 
 def test_a_single_gene_is_added_up_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     # As Python's own sum is from 3.12 on: better, but another one if a block ends in between.
-    monkeypatch.setattr(row_blocks, "sum", math.fsum, raising=False)
+    monkeypatch.setattr(group_sums_module, "sum", math.fsum, raising=False)
     values = np.array([[1e16], [1.0], [-1e16]])
     np.testing.assert_array_equal(group_sums(values, np.zeros(3, dtype=int), 1).sums, [[0.0]])

@@ -1,0 +1,1 @@
+"""Rows of matrices, in memory or not: read in blocks, summed by group, and their medians."""
