@@ -1,8 +1,9 @@
 """Matrices that come in blocks of rows, in memory or not: one way to go through all of them.
 
 What scores, splits and calibrations need of expression are sums over groups of rows
-(:mod:`pereggrn_data.core.rows.group_sums`). They go through :func:`each_block`, which hands out an array in memory in slices and a matrix in a
-file as it is read, so that memory depends on genes and groups and not on observations.
+(:mod:`pereggrn_data.core.rows.group_sums`). They go through :func:`each_block`, which hands
+out an array in memory in slices and a matrix in a file as it is read, so that memory depends
+on genes and groups and not on observations.
 
 A :class:`StoredMatrix` is indexed as an array is, by rows and by columns, and reads nothing
 until its blocks are asked for; rows that are not wanted are then passed over.
