@@ -163,6 +163,20 @@ def test_scales() -> None:
         np.testing.assert_allclose(SCALES[name].to_natural(stored), np.log1p(x))
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 3, np.nan], "no matrix of whole numbers: X holds nan"),
+        ([0.5, -3, np.inf], "no matrix of whole numbers: X holds inf and -3 and 0.5"),
+    ],
+)
+def test_what_keeps_values_from_being_counts_is_said(values: list[float], said: str) -> None:
+    for sample in (np.array([values]), sparse.csr_array(np.array([values]))):
+        with pytest.raises(UsageError) as error:
+            choose_scale(None, None, "X", sample)
+        assert error.value.got == said
+
+
 def test_the_base_that_the_file_has_is_read() -> None:
     assert choose_scale(None, {"base": None}, "X") == ("natural-log", True)
     assert choose_scale(None, {"base": 2}, "X") == ("log2", True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,23 +89,33 @@ def check_counts(values: Any, where: str, *, fractions: bool = False) -> None:
     data = _stored(values)
     if not np.issubdtype(data.dtype, np.number) and data.dtype != bool:
         raise InvalidDataError(f"{where} does not hold numbers.", got=str(data.dtype))
-    if data.size == 0 or np.issubdtype(data.dtype, np.unsignedinteger):
+    for value, what in _no_counts(data):
+        if fractions and what == _NOT_WHOLE:
+            continue
+        raise InvalidDataError(
+            f"{where} does not hold counts.",
+            expected="whole numbers of 0 or more",
+            got=f"{value:g}, which is {what}",
+            fix="say where the counts are (--counts layer:NAME, raw or X), or which scale "
+            "normalised values are on (--normalised natural-log)."
+            + (" For estimated counts: --estimated-counts." if what == _NOT_WHOLE else ""),
+        )
+
+
+_NOT_WHOLE = "not whole"
+
+
+def _no_counts(data: npt.NDArray[Any]) -> Iterator[tuple[float, str]]:
+    """Yield the first value of each kind that counts do not have, and what it is."""
+    if data.size == 0 or np.issubdtype(data.dtype, np.unsignedinteger) or data.dtype == bool:
         return
     for wrong, what in (
         (~np.isfinite(data), "not a finite number"),
         (data < 0, "negative"),
-        (np.zeros(0, bool) if fractions else data != np.rint(data), "not whole"),
+        (np.isfinite(data) & (data != np.rint(data)), _NOT_WHOLE),
     ):
         if wrong.any():
-            first = data[int(np.argmax(wrong))]
-            raise InvalidDataError(
-                f"{where} does not hold counts.",
-                expected="whole numbers of 0 or more",
-                got=f"{first:g}, which is {what}",
-                fix="say where the counts are (--counts layer:NAME, raw or X), or which scale "
-                "normalised values are on (--normalised natural-log)."
-                + (" For estimated counts: --estimated-counts." if what == "not whole" else ""),
-            )
+            yield float(data[int(np.argmax(wrong))]), what
 
 
 def check_normalised(sample: Any, scale: str, where: str) -> None:
@@ -189,7 +199,9 @@ def _whole_within(dense: npt.NDArray[np.float64]) -> bool:
     return bool((np.abs(dense - np.rint(dense)) < 1e-3 * np.maximum(dense, 1)).all())
 
 
-def choose_scale(given: str | None, stored: object | None, where: str) -> tuple[str, bool]:
+def choose_scale(
+    given: str | None, stored: object | None, where: str, sample: Any = None
+) -> tuple[str, bool]:
     """Return the scale of normalised values, and whether it was read from the file.
 
     Parameters
@@ -198,6 +210,10 @@ def choose_scale(given: str | None, stored: object | None, where: str) -> tuple[
         What the user said.
     stored
         ``uns["log1p"]``, where there is one and the values are `X`.
+    where
+        For messages.
+    sample
+        Some of the values, to say why they are no counts.
 
     Raises
     ------
@@ -207,10 +223,12 @@ def choose_scale(given: str | None, stored: object | None, where: str) -> tuple[
     read = None if stored is None else scale_of_base(stored)
     if given is None:
         if read is None:
+            odd = [] if sample is None else [f"{v:g}" for v, _ in _no_counts(_stored(sample))]
             raise UsageError(
                 f"It is not said what {where} holds, and no counts were found.",
                 expected="--counts X, raw or layer:NAME; or --normalised SCALE",
-                got="no matrix of whole numbers",
+                got="no matrix of whole numbers"
+                + (f": {where} holds {' and '.join(odd)}" if odd else ""),
                 fix="say --normalised natural-log if scanpy's log1p made the values, or "
                 "--counts X --estimated-counts if they are estimates of counts.",
             )

@@ -130,8 +130,9 @@ def choose_values(
 def _normalised(source: CountSource, given: str | None, report: ConversionReport) -> ChosenValues:
     if "X" not in source.matrices:
         raise UsageError(f"{source.name} has no X.", got=", ".join(source.matrices) or "nothing")
-    scale, read = choose_scale(given, source.log1p, "X")
-    check_normalised(sample_of(source.matrices["X"], SAMPLE_ROWS), scale, "X")
+    sample = sample_of(source.matrices["X"], SAMPLE_ROWS)
+    scale, read = choose_scale(given, source.log1p, "X", sample)
+    check_normalised(sample, scale, "X")
     noted = report.assumed if read else report.decided
     noted["values"] = f"X, {scale}" + (", as uns['log1p'] says" if read else "")
     return ChosenValues("X", source.matrices["X"], scale)
