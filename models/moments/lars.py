@@ -41,7 +41,11 @@ class LarsOfWeighted:
             line = LinearRegression(positive=made.positive, fit_intercept=made.fit_intercept)
             rest = y - line.fit(x, y).predict(x)
             left = n - x.shape[1] - made.fit_intercept
-            made.set_params(noise_variance=float(rest @ rest) / left)
+            spread = y - y.mean() if made.fit_intercept else y
+            # No sum of squares is known better. A response that its features tell entirely would
+            # have a noise of 0, by which the criterion divides: then any penalty is as good.
+            squares = max(rest @ rest, np.finfo(np.float64).eps * (spread @ spread))
+            made.set_params(noise_variance=float(squares) / left)
         if np.ndim(made.precompute):
             made.set_params(precompute=made.precompute * weight)
         self._keep(made.fit(x, y), weight)

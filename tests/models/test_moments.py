@@ -286,6 +286,16 @@ def test_rows_that_dwarf_all_others_leave_no_trace_where_they_are_left_out(metho
     assert abs(np.var(careless.features[:, 1]) * careless.weight * 5 / 191 / true - 1) > 1e-6
 
 
+def test_a_response_that_is_one_of_its_features_is_forecast_by_it() -> None:
+    """What is left is 0, by which the criterion of LassoLarsIC divides."""
+    for seed in range(4):
+        values = expression(np.random.default_rng(seed), 60, offset=1000.0)
+        values[:, 4] = values[:, 1]
+        _, stored = both(values, np.array([4]), {})
+        found = quietly(get_method("LassoLarsIC"), stored)
+        assert found.dense_coefficients()[1, 0] == pytest.approx(1.0, rel=1e-6)
+
+
 def without(stored: RegressionTask, rows: Any) -> Sums:
     x, y = by_moments._read(
         stored.features,
