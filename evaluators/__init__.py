@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.gene_strata import gene_features_table as gene_features_table
     from pereggrn_data.evaluators.gene_strata import training_features as training_features
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
+    from pereggrn_data.evaluators.grouping import group_names as group_names
     from pereggrn_data.evaluators.grouping import mean_by_group as mean_by_group
     from pereggrn_data.evaluators.grouping import time_text as time_text
+    from pereggrn_data.evaluators.grouping import without_categories as without_categories
     from pereggrn_data.evaluators.intervals import DRAWS as DRAWS
     from pereggrn_data.evaluators.intervals import FEWEST_LABELS as FEWEST_LABELS
     from pereggrn_data.evaluators.intervals import MOST_DRAWS as MOST_DRAWS
@@ -101,8 +103,10 @@ __getattr__, __dir__ = lazy_names(
         "controls": ("CONTROLS",),
         "grouping": (
             "group_keys",
+            "group_names",
             "mean_by_group",
             "time_text",
+            "without_categories",
         ),
         "intervals": (
             "DRAWS",

@@ -14,6 +14,7 @@ from pereggrn_data.core.format import PERTURBATION, TIMEPOINT
 from pereggrn_data.core.rows.group_sums import group_sums
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
+
 MISSING_KEY = "(missing)"
 """Key of a column in which an observation, or a prediction of such ones, has no value."""
 
@@ -54,6 +55,34 @@ def time_text(value: Any) -> str:
 
 
 _AS_TEXT: dict[str, Callable[[Any], str]] = {PERTURBATION: str, TIMEPOINT: time_text}
+
+
+def without_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns of categories have the type of these, and can be written.
+
+    Whole numbers have no missing one, so that they are numbers with a point where one is missing;
+    truth values are then text. A column without any value holds missing numbers.
+    """
+    plain = frame.copy()
+    for column in plain:
+        values = plain[column]
+        kind: Any = values.dtype
+        if isinstance(kind, pd.CategoricalDtype):
+            kind = kind.categories.dtype
+        if values.hasnans and values.isna().all():
+            plain[column] = np.nan
+        elif values.hasnans and isinstance(kind, np.dtype) and kind.kind in "iu":
+            plain[column] = values.astype(np.float64)
+        elif values.hasnans and kind == np.bool_:
+            plain[column] = values.astype(object).map(str, na_action="ignore")
+        else:
+            plain[column] = values.astype(kind)
+    return plain
+
+
+def group_names(obs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Return the name of each row's group, which tells it from all others."""
+    return [" / ".join(key) for key in group_keys(obs, columns)]
 
 
 def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
@@ -97,8 +126,7 @@ def group_rows(
     codes, keys = numbered(group_keys(obs, columns))
     first = pd.Series(codes).drop_duplicates().index
     groups = obs.iloc[first][list(columns)].reset_index(drop=True)
-    for column in groups.select_dtypes("category"):
-        groups[column] = groups[column].astype(groups[column].cat.categories.dtype)
+    groups = without_categories(groups)
     groups["n_observations"] = np.bincount(codes, minlength=len(keys))
     index = pd.MultiIndex.from_tuples(list(keys), names=list(columns))
     return codes, index, groups

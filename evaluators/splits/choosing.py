@@ -248,18 +248,22 @@ def choose_cell_type(request: SplitRequest) -> Sides:
             fix="choose another --type; where replicates are merged, add --keep-apart cell_type.",
         )
     types = request.cell_types.astype(str)
+    # A missing one has no name, and is not the cell type that is called "nan".
+    there = ~pd.isna(request.cell_types)
     perturbed = ~request.is_control
-    known = unique_in_order(types[perturbed])
+    known = unique_in_order(types[perturbed & there])
     if request.cell_type is None:
         raise UsageError(
             "A cell_type split holds out the cell type that you name.",
             expected="--cell-type with one of "
-            + first_few(f"{t} ({int((types[perturbed] == t).sum())} perturbed)" for t in known),
+            + first_few(
+                f"{t} ({int((types[perturbed & there] == t).sum())} perturbed)" for t in known
+            ),
             got="no --cell-type",
         )
-    here = types == request.cell_type
+    here = there & (types == request.cell_type)
     if not here.any():
-        raise UnknownNameError("cell type", request.cell_type, unique_in_order(types))
+        raise UnknownNameError("cell type", request.cell_type, unique_in_order(types[there]))
     is_test = here & perturbed
     others = perturbed & ~here
     if not is_test.any() or not (here & ~perturbed).any() or not others.any():

@@ -204,7 +204,8 @@ def _of_the_cell_type(obs: pd.DataFrame, facts: SplitFacts) -> Any:
     """Return (rows,) which are of the held-out cell type; none without such a column."""
     if CELL_TYPE not in obs:
         return obs.index != obs.index
-    return (obs[CELL_TYPE].astype(str) == facts.rules.cell_type).to_numpy(bool)
+    named = obs[CELL_TYPE].notna() & (obs[CELL_TYPE].astype(str) == facts.rules.cell_type)
+    return named.to_numpy(bool)
 
 
 def _one_cell_type(facts: SplitFacts) -> Iterable[str]:

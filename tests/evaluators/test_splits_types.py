@@ -371,6 +371,7 @@ class TestCellType:
             ({"cell_type": None}, "2 perturbed"),
             ({"cell_type": "m"}, "m"),
             ({"cell_types": None}, "column cell_type"),
+            ({"cell_type": "nan", "cell_types": np.array([*"kkkll", None, np.nan])}, "'nan'"),
             ({"cell_types": np.array([*"kkkllll"], object)}, "cannot be tested"),
             ({"cell_types": np.array([*"kkkkkkk"], object)}, "cannot be tested"),
         ],

@@ -127,6 +127,19 @@ def test_what_is_missing_is_missing_on_both_sides(
     assert pair.to_dict()["perturbations"] == labels.nunique() - 1
 
 
+def test_groups_without_a_cell_type_are_still_those() -> None:
+    demo = load("demo")
+    demo.obs["cell_type"] = pd.Categorical(([None, "nan", "K562"] * demo.n_obs)[: demo.n_obs])
+    gaps = split(demo, num_genes=40)
+    found = predict(split=gaps, model="median")
+    expected = score(found, calibrate=False, draws=200)
+    report = score(
+        export_pair(found).predicted, split=gaps, calibrate=False, draws=200, **AS_THEIRS
+    )
+    assert report.n_scored == report.n_expected == expected.n_expected
+    assert values(report)["mae"] == pytest.approx(values(expected)["mae"], rel=1e-5)
+
+
 def test_values_that_are_no_logs_of_counts(made: SplitDataset) -> None:
     lower = made.dataset.adata.copy()
     lower.X = lower.X - 3

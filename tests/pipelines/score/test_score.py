@@ -24,7 +24,7 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.core.prediction_types import Predictions
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators.grouping import group_rows, key_text, time_text
+from pereggrn_data.evaluators.grouping import group_names, group_rows, key_text, time_text
 from pereggrn_data.evaluators.metrics.compute import metrics_of_genes
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
@@ -36,6 +36,7 @@ from pereggrn_data.evaluators.task import make_task
 from pereggrn_data.loaders.files.anndata_files import Dataset
 from pereggrn_data.loaders.files.integrity import sha256_of_file
 from pereggrn_data.loaders.files.prediction_files import read_predictions
+from pereggrn_data.pipelines.compare.scored_runs import in_order
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.split_options import SplitOptions
@@ -763,14 +764,50 @@ def test_partly_filled_columns_are_refused(filled: anndata.AnnData) -> None:
         score(frame, dataset="demo", split_options=SplitOptions())
 
 
-@pytest.mark.parametrize("column", ["cell_type", "timepoint"])
-def test_what_the_dataset_lacks_is_a_group(column: str, tmp_path: Path) -> None:
+def test_groups_that_lack_something_are_told_from_all_others_by_their_names() -> None:
+    """Also where text stays missing when it is made text, as in pandas from version 3 on."""
+    texts = ["nan", "None", "<NA>", None]
+    obs = pd.DataFrame({"perturbation": ["A"] * 4, "cell_type": texts})
+    expected = ["A / nan", "A / None", "A / <NA>", "A / (missing)"]
+    for future in (False, True):
+        with pd.option_context("future.infer_string", future):
+            assert group_names(obs, ["perturbation", "cell_type"]) == expected
+            frame = obs.assign(method="m", n_observations=1)
+            assert in_order(frame).index.tolist() == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([1, None], [1.0, np.nan]),
+        ([True, None], ["True", np.nan]),
+        (["a", None], ["a", np.nan]),
+        ([2, 1], [2, 1]),
+    ],
+)
+def test_categories_become_what_they_are_of(values: list[Any], found: list[Any]) -> None:
+    obs = pd.DataFrame({"perturbation": ["A", "B"], "timepoint": pd.Categorical(values)})
+    groups = group_rows(obs, ["perturbation", "timepoint"])[2]
+    expected = pd.Series(found, name="timepoint")
+    pd.testing.assert_series_equal(groups["timepoint"], expected, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "known"),
+    [
+        ("cell_type", ["K562"]),
+        ("cell_type", ["nan", "None"]),
+        ("timepoint", [1, 2]),
+        ("timepoint", []),
+    ],
+)
+def test_what_the_dataset_lacks_is_a_group(
+    column: str, known: list[object], tmp_path: Path
+) -> None:
     """Its template can be scored, as validate says no more than that it is odd."""
     demo = pereggrn_data.load("demo")
-    known = {"timepoint": "3", "cell_type": "K562"}
-    values = pd.Series(known[column], index=demo.obs_names, dtype=object)
-    values.iloc[::3] = None
-    demo.obs[column] = values
+    values = [None, *known, *known][:3] if known else [None]
+    demo.obs[column] = pd.Categorical((values * demo.n_obs)[: demo.n_obs], known or ["K562"])
     demo.write_h5ad(tmp_path / "gaps.h5ad")
     assert pereggrn_data.validate(tmp_path / "gaps.h5ad").valid
     made = pereggrn_data.split(tmp_path / "gaps.h5ad")
@@ -780,7 +817,9 @@ def test_what_the_dataset_lacks_is_a_group(column: str, tmp_path: Path) -> None:
     template.write_h5ad(tmp_path / "filled.h5ad")
     assert pereggrn_data.validate(tmp_path / "filled.h5ad").valid
     report = score(tmp_path / "filled.h5ad", calibrate=False)
-    assert report.n_scored == report.n_expected > len(made.split.heldout_perturbations)
+    labels = len(made.split.heldout_perturbations)
+    assert report.n_scored == report.n_expected >= labels
+    assert (report.n_expected > labels) == bool(known)
     assert report.scores.groups[column].isna().any()
     wide(template).to_csv(tmp_path / "filled.csv")
     of_text = score(tmp_path / "filled.csv", split=made, calibrate=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.evaluators import PREDICTIONS, Ceiling
+from pereggrn_data.evaluators import PREDICTIONS, Ceiling, group_keys
 from pereggrn_data.evaluators.metrics import METRICS
 from pereggrn_data.loaders.files import existing_path, read_json, read_parquet_frame, required_file
 
@@ -192,13 +192,13 @@ def group_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def _keys(frame: pd.DataFrame) -> Any:
-    return frame[group_columns(frame)].astype(str).agg("\x1f".join, axis=1)
+    return group_keys(frame, group_columns(frame))
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """Sort the groups of every method by what defines them."""
     columns = group_columns(frame)
-    text = frame[columns].astype(str)
+    text = group_keys(frame, columns).to_frame().set_axis(frame.index)
     order = text.assign(method=frame["method"]).sort_values(["method", *columns], kind="stable")
     return frame.loc[order.index]
 

@@ -18,6 +18,7 @@ from pereggrn_data.evaluators import (
     PREDICTIONS,
     Overall,
     Scores,
+    group_names,
     summarise,
     verdict_phrase,
 )
@@ -287,7 +288,7 @@ def evaluation_results(run: ScoredRun, groups: pd.DataFrame) -> dict[str, Any]:
     metrics.
     """
     own = groups[groups["method"] == PREDICTIONS]
-    labels = own[group_columns(own)].astype(str).agg(" / ".join, axis=1).tolist()
+    labels = group_names(own, group_columns(own))
     name, _, version = software().rpartition(" ")
     metrics = {}
     for metric in (METRICS[n] for n in known_metrics(own) if n in run.summary["metrics"]):

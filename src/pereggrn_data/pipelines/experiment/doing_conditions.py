@@ -375,6 +375,7 @@ def _describe(made: SplitDataset, folder: Path) -> None:
     if (folder / SPLIT_FILE).is_file():
         return
     from pereggrn_data.core.format import IS_CONTROL, OPTIONAL_GROUP_COLUMNS, PERTURBATION
+    from pereggrn_data.evaluators import group_keys
     from pereggrn_data.loaders.files import write_split, write_table
 
     var = made.prepared.adata.var
@@ -383,8 +384,11 @@ def _describe(made: SplitDataset, folder: Path) -> None:
     write_table(numeric.rename_axis(index="gene").reset_index(), folder / GENES_FILE)
     wanted = made.test_perturbations.assign(**{IS_CONTROL: made.test_is_control})
     by = [PERTURBATION, *(c for c in OPTIONAL_GROUP_COLUMNS if c in wanted)]
-    groups = wanted.drop_duplicates(by).astype(object).astype(str)
-    groups[IS_CONTROL] = groups[IS_CONTROL] == "True"
+    keys = group_keys(wanted, by)
+    # As text, with a text for what is missing: levels may be numbers or lists of them.
+    groups = wanted.astype(object).astype(str).assign(**{c: keys.get_level_values(c) for c in by})
+    groups[IS_CONTROL] = wanted[IS_CONTROL]
+    groups = groups[~keys.duplicated()]
     write_table(groups.reset_index(drop=True), folder / GROUPS_FILE)
     # Last, as it says that the others are there.
     write_split(made.split, folder / SPLIT_FILE)

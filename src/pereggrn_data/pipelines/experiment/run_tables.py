@@ -25,6 +25,7 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import PREDICTIONS as SCORED
+from pereggrn_data.evaluators import group_keys
 from pereggrn_data.evaluators.metrics import METRICS, definitions_version
 from pereggrn_data.loaders.files import (
     read_parquet_frame,
@@ -287,8 +288,8 @@ def _per_pert(
     mine: pd.DataFrame, groups: pd.DataFrame, genes: pd.DataFrame, step: int
 ) -> pd.DataFrame:
     by = [c for c in (PERTURBATION, PERTURBATION_TYPE, CELL_TYPE, TIMEPOINT) if c in mine]
-    keys = mine[by].astype(str)
-    stated = keys.merge(groups, on=by, how="left").set_axis(mine.index)
+    keys, of_groups = (group_keys(f, by).to_frame(index=False) for f in (mine, groups))
+    stated = keys.merge(groups.assign(**of_groups), on=by, how="left").set_axis(mine.index)
     metrics = {_THEIR_NAMES.get(name, name): mine[name] for name in METRICS if name in mine}
     # Without labels of cells there is no such score, and in the original a column all the same.
     last = {n: metrics.pop(n, float("nan")) for n in ("cell_type_correct", "distance_in_pca")}

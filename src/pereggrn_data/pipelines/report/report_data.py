@@ -18,7 +18,7 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import TargetedGenes
-from pereggrn_data.evaluators import FEWEST_LABELS, METRICS, PREDICTIONS
+from pereggrn_data.evaluators import FEWEST_LABELS, METRICS, PREDICTIONS, group_names
 from pereggrn_data.evaluators.metrics import Direction
 from pereggrn_data.loaders.files import existing_path, read_parquet_frame
 from pereggrn_data.pipelines.compare import ScoredRun, compare, group_columns, read_run
@@ -273,11 +273,11 @@ def _scaled(runs: Sequence[ReportedRun]) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def key_text(frame: pd.DataFrame, columns: Sequence[str]) -> pd.Series[str]:
+def key_text(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Write what defines each group as text, without the columns in which all are alike."""
     first, *others = columns
     telling = [first, *(c for c in others if frame[c].nunique(dropna=False) > 1)]
-    return frame[telling].astype(str).agg(" / ".join, axis=1)
+    return group_names(frame, telling)
 
 
 def _perturbations(runs: Sequence[ReportedRun]) -> pd.DataFrame:

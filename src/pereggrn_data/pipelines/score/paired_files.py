@@ -22,7 +22,7 @@ from pereggrn_data.core.format import IS_CONTROL, PEREGGRN_UNS, PERTURBATION
 from pereggrn_data.core.prediction_types import FEWEST_CELLS
 from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import CellGroups, Task, make_task, stacked_cells
+from pereggrn_data.evaluators import CellGroups, Task, group_keys, make_task, stacked_cells
 from pereggrn_data.loaders.files import (
     Dataset,
     refuse_overwriting,
@@ -263,7 +263,8 @@ def _one_side(
 
 def _obs_of(rows: pd.DataFrame, label: str, task: Task, layout: PairFormat) -> pd.DataFrame:
     others: Sequence[str] = [c for c in task.group_by if c != PERTURBATION and c in rows]
-    values = {c: rows[c].astype(str).to_numpy(object) for c in others}
+    keys = group_keys(rows, others)
+    values = {c: keys.get_level_values(c).to_numpy(object) for c in others}
     return pd.DataFrame({layout.column: [label] * len(rows), **values}, dtype=object)
 
 

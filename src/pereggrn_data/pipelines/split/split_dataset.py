@@ -31,7 +31,7 @@ from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.printable import notebook_card
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import make_task
+from pereggrn_data.evaluators import make_task, without_categories
 from pereggrn_data.evaluators.splits import Located, locate, rank_by_variance
 from pereggrn_data.loaders.files import (
     ROW_NAME,
@@ -175,9 +175,7 @@ class SplitDataset:
         obs: pd.DataFrame = self.prepared.adata.obs.iloc[self._at.test]
         columns = [PERTURBATION, PERTURBATION_TYPE, LEVEL]
         columns += [c for c in (CELL_TYPE, TIMEPOINT) if c in obs]
-        frame = obs[columns].copy()
-        for column in frame.select_dtypes("category"):
-            frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
+        frame = without_categories(obs[columns])
         frame.index.name = ROW_NAME
         return frame
 
