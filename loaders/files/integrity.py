@@ -8,10 +8,11 @@ import stat
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pereggrn_data.core.errors import IntegrityError
+from pereggrn_data.core.errors import IntegrityError, InvalidDataError
 from pereggrn_data.loaders.files.signatures import SIGNATURES_BY_NAME, head_of, recognise
 
 KINDS = {".h5ad": "hdf5", ".parquet": "parquet", ".gz": "gzip", ".zip": "zip"}
@@ -115,6 +116,7 @@ class Hashing:
         self._of = of
         self._found: str | None = None
         self._error: BaseException | None = None
+        self._before = _state_of(path)
         # Nobody waits for it at the end of a command that has failed.
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -132,11 +134,33 @@ class Hashing:
         ------
         OSError
             If the file cannot be read.
+        InvalidDataError
+            If another one is there now, or a part of a store is gone: what has been read of it
+            meanwhile need not be what the checksum is of.
         """
         self._thread.join()
         if self._found is None:
             raise self._error or OSError(f"{self._path} was not read")
+        is_gone = not self._path.exists() and "" in self._before  # a file, after it was read
+        if not is_gone and _state_of(self._path) != self._before:
+            raise InvalidDataError(
+                f"{self._path} was changed while it was read.",
+                expected="a file that stays as it is",
+                fix="try again when nothing is written to it any more.",
+            )
         return self._found
+
+
+def _state_of(path: Path) -> dict[str, tuple[int, int, int]]:
+    """Return what changes when a file is written; of each in a store, by name; "" is a file."""
+    within = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+    found = {}
+    for file in within or [path]:
+        with suppress(OSError):
+            facts = file.stat()
+            name = file.relative_to(path).as_posix() if within else ""
+            found[name] = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    return found
 
 
 def crc32_of_file(path: Path) -> int:

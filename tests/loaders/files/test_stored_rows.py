@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pereggrn_data.core.rows.row_blocks import (
 from pereggrn_data.loaders.files.anndata_files import write_h5ad
 from pereggrn_data.loaders.files.matrices.blocks import rows_of
 from pereggrn_data.loaders.files.matrices.stored_data import open_stored
+from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.validators.prediction_scan import _facts_of_rows as facts_of_rows
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
@@ -197,6 +199,38 @@ def test_a_large_file_is_hashed_meanwhile(file: Path, tmp_path: Path) -> None:
     for _ in range(2):  # the error comes to whoever asks, every time
         with pytest.raises(FileNotFoundError):
             absent.result()
+
+
+@pytest.mark.filterwarnings("ignore:.*[zZ]arr", "ignore:.*onsolidated")
+@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+def test_a_file_that_changes_while_it_is_read_is_told(kind: str, tmp_path: Path) -> None:
+    """Of a store without its numbers, zarr reads 0; and half of a file may be another's."""
+    obs = pd.DataFrame({"perturbation": ["a", "b"]}, index=["1", "2"])
+    made = anndata.AnnData(np.ones((2, 3), dtype="f4"), obs=obs)
+    path = tmp_path / f"p.{kind}"
+
+    def write() -> None:
+        (made.write_zarr if kind == "zarr" else made.write_h5ad)(path)
+
+    write()
+    assert read_predictions(path, later=True).checksum == read_predictions(path).checksum
+    found = read_predictions(path, later=True)
+    assert found.checksum
+    made.X = made.X + 1
+    write()
+    with pytest.raises(InvalidDataError, match="was changed while it was read"):
+        assert found.checksum
+    found = read_predictions(path, later=True)
+    np.testing.assert_array_equal(found.matrix.to_memory(), made.X)
+    if kind == "zarr":
+        assert found.checksum
+        shutil.rmtree(path / "X")
+        with pytest.raises(InvalidDataError, match="was changed while it was read"):
+            assert found.checksum
+    else:  # of a file, whatever was opened can be read to its end
+        assert found.checksum
+        path.unlink()
+        assert found.checksum
 
 
 def test_checksums_go_by_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
