@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -243,6 +244,29 @@ def _of_features(
     return CountSource(name, obs, {"X": matrix}, {"X": var})
 
 
+class _Forward(io.RawIOBase):
+    """A file that is read from its beginning to its end."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        super().__init__()
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _forward(path: Path) -> io.BufferedReader:
+    """Open a matrix for SciPy: where it can go back in a file, it fails, and ends the process."""
+    return io.BufferedReader(_Forward(unpacked_bytes(path)), 1 << 20)
+
+
 def _of_mtx(path: Path) -> CountSource:
     from scipy.io import mminfo, mmread
 
@@ -259,8 +283,10 @@ def _of_mtx(path: Path) -> CountSource:
     ):
         features, barcodes = pd.read_csv(of_genes, **read), pd.read_csv(of_cells, **read)
     # What the first line says is looked at before any of it is allocated.
-    with unpacked_bytes(found("matrix.mtx")) as file:
-        n_genes, n_cells, n_stored, *_ = mminfo(file)
+    with _forward(found("matrix.mtx")) as file:
+        n_genes, n_cells, n_stored, _, kind, _ = mminfo(file)
+    if kind == "complex":
+        raise ValueError("the numbers of matrix.mtx are complex")
     if (n_cells, n_genes) != (len(barcodes), len(features)):
         raise ValueError(
             f"{n_genes} genes and {n_cells} cells in matrix.mtx, "
@@ -269,7 +295,7 @@ def _of_mtx(path: Path) -> CountSource:
     if n_stored > n_genes * n_cells:
         raise ValueError(f"matrix.mtx has {n_stored} values for {n_genes} x {n_cells} places")
     require_memory(16 * n_stored, f"matrix.mtx of {path}")
-    with unpacked_bytes(found("matrix.mtx")) as file:
+    with _forward(found("matrix.mtx")) as file:
         stored = sparse.csr_array(mmread(file, spmatrix=False)).T.tocsr()
     ids = list(features[0])
     names = list(features[1]) if 1 in features else ids

@@ -24,6 +24,7 @@ from pereggrn_data.conversion import LAYOUTS, ConvertOptions
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
 from pereggrn_data.core.format import LEVEL, MEASURED, NOT_MEASURED, OVERLAP
 from pereggrn_data.core.options import options_of
+from pereggrn_data.loaders.files import open_counts, sample_of
 from pereggrn_data.pipelines.convert.recipe_files import read_recipe, recipe_text
 
 GENES = ["MYC", "KLF1", "GATA1", "STAT1", "TP53", "ACTB", "GAPDH", "SOX2", "NANOG", "FOS"]
@@ -648,3 +649,20 @@ def test_what_a_folder_of_counts_claims_is_looked_at_first(
     (folder / file).write_bytes(gzip.compress(content))
     with pytest.raises(InvalidDataError, match=said):
         convert(folder, **PLAIN)
+
+
+def test_folders_of_counts_may_be_packed_or_not(tmp_path: Path) -> None:
+    folder = tmp_path / "counts"
+    cell_ranger(folder, screen())
+    with open_counts(folder) as packed:
+        expected = sample_of(packed.matrices["X"], 80)
+    for file in folder.iterdir():
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    with open_counts(folder) as plain:
+        found = sample_of(plain.matrices["X"], 80)
+    assert (found != expected).nnz == 0
+    matrix = folder / "matrix.mtx"
+    matrix.write_text(matrix.read_text().replace("integer", "complex", 1))
+    with pytest.raises(InvalidDataError, match="complex"), open_counts(folder):
+        pass
