@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pereggrn_data.validators.prediction_rows import check_repeated as check_repeated
     from pereggrn_data.validators.prediction_rows import check_row_names as check_row_names
     from pereggrn_data.validators.prediction_rows import check_rows as check_rows
+    from pereggrn_data.validators.prediction_rows import gaps_in as gaps_in
     from pereggrn_data.validators.prediction_rows import rows_without_group as rows_without_group
     from pereggrn_data.validators.prediction_scan import LookedAt as LookedAt
     from pereggrn_data.validators.prediction_scan import PredictionScan as PredictionScan
@@ -83,6 +84,7 @@ __getattr__, __dir__ = lazy_names(
             "check_repeated",
             "check_row_names",
             "check_rows",
+            "gaps_in",
             "rows_without_group",
         ),
         "prediction_shortcuts": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,16 +155,30 @@ def rows_without_group(obs: pd.DataFrame, rows: Bools) -> dict[str, Bools]:
     return found
 
 
-def check_grouped(obs: pd.DataFrame, rows: Bools) -> Iterator[Finding]:
+def gaps_in(observed: Iterable[pd.DataFrame]) -> tuple[str, ...]:
+    """Return the columns that group predictions and in which observations lack values.
+
+    Parameters
+    ----------
+    observed
+        ``obs`` of a dataset, and of a separate training file.
+    """
+    lacking = [rows_without_group(obs, np.ones(len(obs), dtype=bool)) for obs in observed]
+    return tuple(c for c in OPTIONAL_GROUP_COLUMNS if any(c in of_one for of_one in lacking))
+
+
+def check_grouped(obs: pd.DataFrame, rows: Bools, gaps: Collection[str] = ()) -> Iterator[Finding]:
     """Report columns that group predictions and are filled in for some rows only.
 
     Parameters
     ----------
     obs, rows
         As for :func:`rows_without_group`.
+    gaps
+        Columns in which the dataset lacks values, too: these are a group of their own.
     """
     for column, empty in rows_without_group(obs, rows).items():
-        if not empty.all():
+        if not empty.all() and column not in gaps:
             yield RULES["predictions-partly-grouped"].found(
                 f"none in {int(empty.sum())} of {len(empty)} rows",
                 column=column,

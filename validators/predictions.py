@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -50,19 +51,17 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
         Every problem. Whether the scale fits the dataset is for scoring to say.
     """
     found = list(parts.problems)
+    split: Split | None = None
+    gaps: tuple[str, ...] = ()
     if PEREGGRN_UNS in parts.uns:
         try:
-            split = parse_header(parts.uns[PEREGGRN_UNS]).split
+            origin = parse_header(parts.uns[PEREGGRN_UNS])
+            split, gaps = origin.split, origin.gaps
         except InvalidDataError as error:
-            split = None
             found.append(header_finding(error))
-    else:
-        split = None
-        if f"uns/{PEREGGRN_UNS}" not in parts.unread:
-            found.append(
-                RULES["predictions-header-missing"].found("no such key", column=PEREGGRN_UNS)
-            )
-    found += predicted_obs_findings(parts)
+    elif f"uns/{PEREGGRN_UNS}" not in parts.unread:
+        found.append(RULES["predictions-header-missing"].found("no such key", column=PEREGGRN_UNS))
+    found += predicted_obs_findings(parts, gaps)
     found += names_findings(parts, Severity.WARNING)
     genes = parts.var.index
     found += check_genes(genes, split.genes if split is not None else list(genes.unique()))
@@ -108,8 +107,8 @@ def header_finding(error: InvalidDataError) -> Finding:
     )
 
 
-def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
-    """Check the labels and the grouping columns of predictions."""
+def predicted_obs_findings(parts: ExpressionParts, gaps: Collection[str] = ()) -> list[Finding]:
+    """Check the labels and the grouping columns of predictions; see :func:`check_grouped`."""
 
     def missing(column: str) -> Finding | None:
         if f"obs/{column}" in parts.unread:
@@ -122,7 +121,7 @@ def predicted_obs_findings(parts: ExpressionParts) -> list[Finding]:
         labels = Labels.of(Distinct.of(parts.obs[PERTURBATION]), flags, parts.var.index)
         # Nothing trains on predictions: two spellings are odd there, and no more.
         found += spelling_findings(labels, Severity.WARNING)
-    return found + list(check_grouped(parts.obs, _predicted_rows(parts.obs)))
+    return found + list(check_grouped(parts.obs, _predicted_rows(parts.obs), gaps))
 
 
 def _predicted_rows(obs: pd.DataFrame) -> Bools:

@@ -319,10 +319,10 @@ _RULES = (
          "nothing to do, if that is meant: they are ignored."),
     Rule("predictions-missing-perturbation", _P, _E, "obs", "all held-out perturbations",
          "predict them too, or score the rest with --allow-missing."),
-    Rule("predictions-partly-grouped", _P, _W, "obs",
-         "perturbation_type, cell_type and timepoint in every predicted row, or in none",
-         "fill the column in as in test_perturbations.csv, or remove it: it is an error where the "
-         "dataset has a value in every row."),
+    Rule("predictions-partly-grouped", _P, _E, "obs",
+         "perturbation_type, cell_type and timepoint in every predicted row, or in none, unless "
+         "the dataset lacks some, too",
+         "fill the column in as in test_perturbations.csv, or remove it."),
     Rule("predictions-not-in-split", _P, _W, "obs",
          "held-out perturbations, and controls",
          "correct the labels, or remove these rows; mark controls by is_control."),

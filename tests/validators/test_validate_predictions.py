@@ -71,6 +71,7 @@ PREDICTIONS = [
     (uns("pereggrn", "[" * 100_000), "predictions-header-invalid", "pereggrn"),
     (uns("pereggrn", header(format_version=2)), "predictions-header-invalid", "pereggrn"),
     (uns("pereggrn", header(dataset="small")), "predictions-header-invalid", "pereggrn"),
+    (uns("pereggrn", header(dataset={"gaps": "x"})), "predictions-header-invalid", "pereggrn"),
     (uns("pereggrn", header(split={})), "predictions-header-invalid", "pereggrn"),
     (drop("obs", "perturbation"), "obs-missing-column", "perturbation"),
     (obs("perturbation", ["A", "A ,B"]), "perturbation-white-space", "perturbation"),

@@ -58,6 +58,8 @@ class Origin:
     absolute_path
         The same path from the root of the file system. Like `path` it is only where
         to look: a file there is used if its hash is the one that is recorded.
+    gaps
+        Columns by which groups are told apart and in which the dataset itself lacks values.
     """
 
     dataset: str
@@ -65,6 +67,7 @@ class Origin:
     path: str | None
     split: Split
     absolute_path: str | None = None
+    gaps: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, in the layout of ``uns["pereggrn"]``."""
@@ -75,6 +78,7 @@ class Origin:
                 "sha256": self.sha256,
                 "path": self.path,
                 **({} if self.absolute_path is None else {"absolute_path": self.absolute_path}),
+                **({"gaps": list(self.gaps)} if self.gaps else {}),
             },
             "split": self.split.to_dict(),
         }
@@ -107,12 +111,21 @@ class Origin:
             values.get("split"), source=f'the split in uns["pereggrn"] of {source}'
         )
         path, absolute = (values["dataset"].get(key) for key in ("path", "absolute_path"))
+        gaps = values["dataset"].get("gaps", [])
+        if not isinstance(gaps, list) or not all(isinstance(name, str) for name in gaps):
+            raise InvalidDataError(
+                f'"gaps" in uns["pereggrn"] of {source} is not what a template holds.',
+                expected="a list of names of columns",
+                got=f"{gaps!r:.80}",
+                fix="start from predictions_template.h5ad.",
+            )
         return cls(
             dataset=str(values["dataset"].get("name", split.dataset)),
             sha256=str(values["dataset"].get("sha256", split.sha256)),
             path=None if path is None else str(path),
             split=split,
             absolute_path=None if absolute is None else str(absolute),
+            gaps=tuple(gaps),
         )
 
 

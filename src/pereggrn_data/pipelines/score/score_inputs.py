@@ -42,7 +42,7 @@ from pereggrn_data.loaders.files import (
 )
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
-from pereggrn_data.validators import CAN_INSIST, rows_without_group
+from pereggrn_data.validators import CAN_INSIST, gaps_in, rows_without_group
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -85,8 +85,7 @@ class ScoreInputs:
     @property
     def everyone(self) -> list[pd.DataFrame]:
         """Observations of both sides: of the dataset, and of a separate training file."""
-        data = self.divided.prepared
-        return [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
+        return self.divided.prepared.observed
 
 
 def gather(
@@ -144,8 +143,7 @@ def gather(
     divided = dataset_and_split(
         given, dataset, split, options, collection, insist, values_only=values_only
     )
-    data = divided.prepared
-    sides = [data.adata.obs] if data.train is None else [data.adata.obs, data.train.obs]
+    sides = divided.prepared.observed
     named = [(obs[PERTURBATION], obs[IS_CONTROL].to_numpy(bool)) for obs in sides]
     controls = {label for labels, flags in named for label in labels[flags]}
     perturbed = {label for labels, flags in named for label in labels[~flags]}
@@ -553,12 +551,7 @@ def without_empty_columns(
         the others.
     """
     lacking = rows_without_group(obs, scored)
-    gaps = {
-        column
-        for column in lacking
-        if any(rows_without_group(o, np.ones(len(o), dtype=bool)).get(column) is not None
-               for o in observed)
-    }  # fmt: skip
+    gaps = gaps_in(observed)
     for column, empty in lacking.items():
         if not empty.all() and column not in gaps:
             raise InvalidDataError(

@@ -14,6 +14,7 @@ from pereggrn_data.loaders.files import Dataset, existing_file, read_dataset, us
 from pereggrn_data.pipelines.collection import require_usable
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -42,6 +43,11 @@ class Prepared:
     def trains(self) -> AnnData:
         """What the training side is part of: the training file, or the dataset."""
         return self.adata if self.train is None else self.train
+
+    @property
+    def observed(self) -> list[pd.DataFrame]:
+        """``obs`` of the dataset, and of a separate training file."""
+        return [self.adata.obs] if self.train is None else [self.adata.obs, self.train.obs]
 
 
 def prepare(

@@ -47,6 +47,7 @@ from pereggrn_data.loaders.files import (
     written_together,
 )
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
+from pereggrn_data.validators import gaps_in
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -203,7 +204,8 @@ class SplitDataset:
         """What the template says of itself."""
         path = self.dataset.path
         absolute = None if not path else str(user_path(path).resolve())
-        return Origin(self.dataset.name, self.dataset.sha256, path, self.split, absolute)
+        gaps = gaps_in(self.prepared.observed)
+        return Origin(self.dataset.name, self.dataset.sha256, path, self.split, absolute, gaps)
 
     @property
     def template(self) -> AnnData:
