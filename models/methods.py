@@ -36,7 +36,6 @@ from pereggrn_data.models.graphs.signal_propagation import (
 )
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
 from pereggrn_data.models.moments.by_moments import FOLDS, bytes_by_moments, fit_by_moments
-from pereggrn_data.models.moments.lars import lars_of_weighted
 from pereggrn_data.models.plain_arrays import Array
 from pereggrn_data.models.regression import Regressions, RegressionTask
 from pereggrn_data.models.regulon import forecast_regulon
@@ -199,12 +198,6 @@ def _has_usual_folds(arguments: Mapping[str, Any]) -> bool:
     return given is None or (type(given) is int and given == FOLDS)
 
 
-def _has_akaike(arguments: Mapping[str, Any]) -> bool:
-    """Say whether the criterion does not look at the number of rows."""
-    given: object = arguments.get("criterion", "aic")
-    return given == "aic"
-
-
 def _bytes_of_constants(_features: int, genes: int) -> int:
     return 8 * genes
 
@@ -287,15 +280,8 @@ METHODS: tuple[Method, ...] = (
         kind=MethodKind.LINEAR,
         summary="Lasso by least angles; penalty by the Akaike information criterion.",
         reference="Zou, Hastie & Tibshirani 2007, Ann. Statist. 35:2173",
-        fit=partial(
-            fit_by_moments,
-            make=partial(lars_of_weighted, _sklearn("linear_model", "LassoLarsIC")),
-            folds=1,
-            shares_gram=True,
-        ),
+        fit=_linear("LassoLarsIC", shares_gram=True),
         by_gene=True,
-        in_blocks=partial(bytes_by_moments, folds=1),
-        in_blocks_if=Proviso("criterion aic", _has_akaike),
     ),
     Method(
         name="LarsCV",

@@ -206,7 +206,7 @@ class _Batches:
             # Of all blocks: sums that are made in another order have other last digits, by
             # which nobody would know a target that another process has fitted.
             if rows.size:
-                ordered = np.unique(rows)
+                ordered = np.sort(rows)
                 groups.setdefault(ordered.tobytes(), ([], ordered))[0].append(j)
         return [(np.array(targets, dtype=np.intp), rows) for targets, rows in groups.values()]
 

@@ -55,7 +55,6 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"l1_ratio": 0.01, "alphas": 8},
     ),
     "BayesianRidge": ({}, {"fit_intercept": False}, {"max_iter": 3, "lambda_2": 1.0}),
-    "LassoLarsIC": ({}, {"fit_intercept": False}, {"positive": True}, {"noise_variance": 2.0}),
     "KernelRidge": ({}, {"alpha": 0.3}),
 }
 
@@ -170,7 +169,11 @@ def tasks(draw: st.DrawFn) -> tuple[RegressionTask, RegressionTask]:
 
 
 @pytest.mark.parametrize("method", BY_MOMENTS, ids=lambda method: method.name)
-@settings(max_examples=100 if os.environ.get("PEREGGRN_TRIALS") == "1" else 20)
+@settings(
+    max_examples=100 if os.environ.get("PEREGGRN_TRIALS") == "1" else 20,
+    # What rounding may change is told from what is wrong by limits, which trials explore.
+    derandomize=os.environ.get("PEREGGRN_TRIALS") != "1",
+)
 @given(data=st.data())
 def test_rows_in_blocks_are_fitted_as_rows_in_memory_and_as_scikit_learn_does(
     method: Method, data: st.DataObject
@@ -193,7 +196,7 @@ def test_rows_in_blocks_are_fitted_as_rows_in_memory_and_as_scikit_learn_does(
     # Of a response that does not vary, penalties are as good as each other.
     decided = [j for j in range(GENES) if np.ptp(held.responses[held.rows_of(j), j]) > 1e-6]
     # Features that do not vary leave penalties of rounding.
-    alike = {"rtol": 1e-6, "atol": 1e-14}
+    alike: Any = {"rtol": 1e-6, "atol": 1e-14}
     np.testing.assert_allclose(found.alphas[decided], expected.alphas[decided], **alike)
     error = (found.predict(x) - expected.predict(x)) / spread
     np.testing.assert_allclose(error[:, decided], 0.0, atol=1e-6)
@@ -286,16 +289,6 @@ def test_rows_that_dwarf_all_others_leave_no_trace_where_they_are_left_out(metho
     kept = np.delete(held.features, rows, axis=0)
     true = np.var(kept[:, 1])
     assert abs(np.var(careless.features[:, 1]) * careless.weight * 5 / 191 / true - 1) > 1e-6
-
-
-def test_a_response_that_is_one_of_its_features_is_forecast_by_it() -> None:
-    """What is left is 0, by which the criterion of LassoLarsIC divides."""
-    for seed in range(4):
-        values = expression(np.random.default_rng(seed), 60, offset=1000.0)
-        values[:, 4] = values[:, 1]
-        _, stored = both(values, np.array([4]), {})
-        found = quietly(get_method("LassoLarsIC"), stored)
-        assert found.dense_coefficients()[1, 0] == pytest.approx(1.0, rel=1e-6)
 
 
 def without(stored: RegressionTask, rows: Any) -> Sums:
