@@ -51,7 +51,7 @@ from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
 from pereggrn_data.loaders.files.signatures import is_zarr_folder, other_kind, recognise
 from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
 from pereggrn_data.loaders.files.user_paths import required_data
-from pereggrn_data.validators import parse_header
+from pereggrn_data.validators.predictions import parse_header
 
 if TYPE_CHECKING:
     from anndata import AnnData

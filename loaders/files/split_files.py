@@ -18,7 +18,7 @@ from pereggrn_data.loaders.files.signatures import refuse_other_kind
 from pereggrn_data.loaders.files.stored_text import read_json, read_text
 from pereggrn_data.loaders.files.user_paths import existing_path, required_file
 from pereggrn_data.loaders.files.writing import recorded_parts, with_parts, write_text
-from pereggrn_data.validators import parse_header
+from pereggrn_data.validators.predictions import parse_header
 
 SPLIT_FILE = "split.json"
 

@@ -165,7 +165,8 @@ def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
 def _check_parts(
     parts: ExpressionParts, kind: Kind, role: Role | None, implied: Role = Role.TEST
 ) -> list[Finding]:
-    from pereggrn_data.validators import check_dataset, check_predictions
+    from pereggrn_data.validators.datasets import check_dataset
+    from pereggrn_data.validators.predictions import check_predictions
 
     if kind is Kind.PREDICTIONS:
         return check_predictions(parts)

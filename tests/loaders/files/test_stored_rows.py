@@ -28,7 +28,7 @@ from pereggrn_data.loaders.files.anndata_files import write_h5ad
 from pereggrn_data.loaders.files.matrices.blocks import rows_of
 from pereggrn_data.loaders.files.matrices.stored_data import open_stored
 from pereggrn_data.loaders.files.prediction_files import read_predictions
-from pereggrn_data.validators.prediction_scan import _facts_of_rows as facts_of_rows
+from pereggrn_data.validators.predictions.prediction_scan import _facts_of_rows as facts_of_rows
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
 

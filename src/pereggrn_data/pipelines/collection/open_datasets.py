@@ -34,7 +34,8 @@ from pereggrn_data.loaders.files import (
     take_for_fine,
 )
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
-from pereggrn_data.validators import CAN_INSIST, check_usable
+from pereggrn_data.validators import CAN_INSIST
+from pereggrn_data.validators.datasets import check_usable
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -42,7 +42,7 @@ from pereggrn_data.evaluators import (
 )
 from pereggrn_data.pipelines.score.score_inputs import ScoreInputs
 from pereggrn_data.pipelines.score.score_options import Fill, PredictionScale, ScoreOptions
-from pereggrn_data.validators import (
+from pereggrn_data.validators.predictions import (
     LookedAt,
     PredictionScan,
     Scale,

@@ -42,7 +42,8 @@ from pereggrn_data.loaders.files import (
 )
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
-from pereggrn_data.validators import CAN_INSIST, gaps_in, rows_without_group
+from pereggrn_data.validators import CAN_INSIST
+from pereggrn_data.validators.predictions import gaps_in, rows_without_group
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -28,7 +28,7 @@ from pereggrn_data.loaders.files import Dataset, parts_in_memory, read_test_set
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.prepared import Prepared
 from pereggrn_data.pipelines.split.split_options import SplitOptions
-from pereggrn_data.validators import naming_findings
+from pereggrn_data.validators.datasets import naming_findings
 
 
 def make_split(

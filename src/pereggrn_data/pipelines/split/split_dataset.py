@@ -47,7 +47,7 @@ from pereggrn_data.loaders.files import (
     written_together,
 )
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
-from pereggrn_data.validators import gaps_in
+from pereggrn_data.validators.predictions import gaps_in
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.rows.row_blocks import dense_values
-from pereggrn_data.validators.scale import NATURAL, TRANSFORMS, ScaleVerdict, Transform
+from pereggrn_data.validators.scales.scale import NATURAL, TRANSFORMS, ScaleVerdict, Transform
 
 SHRUNK, STRETCHED = 0.7, 1.18
 """Natural-log forecasts may be this many times the training data; in ratio, less than log2 (1.44)

@@ -23,6 +23,23 @@ from pereggrn_data.core.format import (
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators import schemas
+from pereggrn_data.validators.datasets.label_meanings import (
+    Labels,
+    flag_findings,
+    kind_findings,
+    may_be_gene,
+    meaning_findings,
+    parts_of,
+    spelling_findings,
+)
+from pereggrn_data.validators.datasets.label_rules import (
+    StatedLevels,
+    controls,
+    level_findings,
+    levels_in_x_findings,
+    list_finding,
+    names_in,
+)
 from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.expression import (
     names_findings,
@@ -34,26 +51,9 @@ from pereggrn_data.validators.expression import (
     x_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings, show
-from pereggrn_data.validators.label_meanings import (
-    Labels,
-    flag_findings,
-    kind_findings,
-    may_be_gene,
-    meaning_findings,
-    parts_of,
-    spelling_findings,
-)
-from pereggrn_data.validators.label_rules import (
-    StatedLevels,
-    controls,
-    level_findings,
-    levels_in_x_findings,
-    list_finding,
-    names_in,
-)
 from pereggrn_data.validators.parts import ExpressionParts
 from pereggrn_data.validators.rules import RULES, Use, with_conversion
-from pereggrn_data.validators.x_scale import Scanned, scale_findings
+from pereggrn_data.validators.scales import Scanned, scale_findings
 
 
 def check_dataset(

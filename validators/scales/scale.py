@@ -4,7 +4,7 @@ Expression is asked for as natural logarithms, ln(1 + x). What else people
 store is a transform of the same values, and each transform is one entry here.
 Values are judged by their body: by how many are whole or large, and by which
 transform explains them best, next to counts of the same cells (datasets) or to
-the training data (predictions, see :mod:`~pereggrn_data.validators.forecast_scale`).
+the training data (predictions, see :mod:`~pereggrn_data.validators.scales.forecast_scale`).
 A single extreme condemns nothing, and where nothing fits, as with ratios or data that
 were normalised in another way, nothing is said.
 """

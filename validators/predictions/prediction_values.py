@@ -19,10 +19,9 @@ from pereggrn_data.core.arrays import Bools, Ints
 from pereggrn_data.core.format import LARGEST_LOG_EXPRESSION
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.rows.row_blocks import each_block, stored_values
-from pereggrn_data.validators.forecast_scale import Forecasts, Reference, judge_forecasts
-from pereggrn_data.validators.prediction_scan import PredictionScan
+from pereggrn_data.validators.predictions.prediction_scan import PredictionScan
 from pereggrn_data.validators.rules import RULES
-from pereggrn_data.validators.scale import LINEAR, Body
+from pereggrn_data.validators.scales import LINEAR, Body, Forecasts, Reference, judge_forecasts
 
 Array = npt.NDArray[Any]
 

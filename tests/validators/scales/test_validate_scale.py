@@ -16,8 +16,8 @@ from scipy import sparse
 
 from pereggrn_data import validate
 from pereggrn_data.core.reports import Finding
-from pereggrn_data.validators.prediction_values import Scale, check_scale
-from pereggrn_data.validators.scale import (
+from pereggrn_data.validators.predictions.prediction_values import Scale, check_scale
+from pereggrn_data.validators.scales.scale import (
     LINEAR,
     LOG2,
     LOG_TWICE,

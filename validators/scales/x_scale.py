@@ -14,7 +14,7 @@ from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators.matrix import Count, Sample, Scan
 from pereggrn_data.validators.parts import ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
-from pereggrn_data.validators.scale import (
+from pereggrn_data.validators.scales.scale import (
     LINEAR,
     NATURAL,
     Body,

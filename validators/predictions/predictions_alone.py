@@ -21,6 +21,7 @@ from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.validators import schemas
+from pereggrn_data.validators.datasets import Labels, controls, spelling_findings
 from pereggrn_data.validators.distinct import Distinct
 from pereggrn_data.validators.expression import (
     finite_findings,
@@ -30,10 +31,12 @@ from pereggrn_data.validators.expression import (
     shape_findings,
 )
 from pereggrn_data.validators.findings import missing_column_finding, schema_findings
-from pereggrn_data.validators.label_meanings import Labels, spelling_findings
-from pereggrn_data.validators.label_rules import controls
 from pereggrn_data.validators.parts import ExpressionParts
-from pereggrn_data.validators.prediction_rows import check_flags, check_genes, check_grouped
+from pereggrn_data.validators.predictions.prediction_rows import (
+    check_flags,
+    check_genes,
+    check_grouped,
+)
 from pereggrn_data.validators.rules import RULES
 
 

@@ -16,9 +16,9 @@ from pereggrn_data.core.errors import PereggrnError
 from pereggrn_data.evaluators import observations_named, place_rows
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.score.checked_predictions import PlacedRows, scale_of
-from pereggrn_data.validators import PredictionScan, Scale, check_scale, outlier_limit
-from pereggrn_data.validators.forecast_scale import FACTORS
-from pereggrn_data.validators.scale import NATURAL, TRANSFORMS, Transform
+from pereggrn_data.validators.predictions import PredictionScan, Scale, check_scale, outlier_limit
+from pereggrn_data.validators.scales.forecast_scale import FACTORS
+from pereggrn_data.validators.scales.scale import NATURAL, TRANSFORMS, Transform
 
 Array = npt.NDArray[Any]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.reports import Finding
-from pereggrn_data.validators.prediction_scan import PredictionScan
+from pereggrn_data.validators.predictions.prediction_scan import PredictionScan
 from pereggrn_data.validators.rules import RULES
 
 _OTHER_SCALE = 1.25
