@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pereggrn_data
 from pereggrn_data.core.foreign_reading import TRUST_VARIABLE, trusting, trusts_files
-from pereggrn_data.loaders.files import separate_reading, write_h5ad
+from pereggrn_data.loaders.files.datasets import write_h5ad
+from pereggrn_data.loaders.files.hdf5 import separate_reading
 
 
 def seconds(function: Callable[[], object]) -> float:

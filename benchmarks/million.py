@@ -169,8 +169,8 @@ def do(what: str, path: Path, given: argparse.Namespace) -> None:
     """Do one thing with a file."""
     import pereggrn_data
     from pereggrn_data.core.rows.row_blocks import each_block
-    from pereggrn_data.loaders.files.matrices.stored_data import open_stored
-    from pereggrn_data.loaders.files.matrices.zarr_stores import open_stored_zarr
+    from pereggrn_data.loaders.files.datasets.stored_data import open_stored
+    from pereggrn_data.loaders.files.datasets.zarr_stores import open_stored_zarr
 
     opened = open_stored_zarr if path.is_dir() else open_stored
     command = getattr(pereggrn_data, what) if what in COMMANDS else None

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import pereggrn_data
-from pereggrn_data.loaders.files import write_h5ad
+from pereggrn_data.loaders.files.datasets import write_h5ad
 
 RUN = """
 import sys

@@ -143,7 +143,7 @@ def _files_are_fine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     Everything that reading itself refuses, damage among it, is refused all the same.
     """
     if request.node.get_closest_marker("looks_through") is None:
-        from pereggrn_data.loaders.files import separate_reading
+        from pereggrn_data.loaders.files.hdf5 import separate_reading
 
         for how in ("_forked", "_spawned"):
             monkeypatch.setattr(separate_reading, how, lambda *_: separate_reading.Ending.FINE)

@@ -36,7 +36,7 @@ def main() -> None:
     # Before the disk is full, and once for all children.
     for verb in ("split", "predict", "score"):
         getattr(pereggrn_data, verb)
-    from pereggrn_data.loaders.files import writing
+    from pereggrn_data.loaders.files.any_file import writing
     from pereggrn_data.loaders.remote import HttpSettings
     from pereggrn_data.pipelines.collection import service
 

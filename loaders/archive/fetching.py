@@ -28,7 +28,7 @@ from pereggrn_data.loaders.cache import (
     is_complete,
     set_aside,
 )
-from pereggrn_data.loaders.files import (
+from pereggrn_data.loaders.files.any_file import (
     crc32_of_file,
     remove_leftovers,
     settle_folder,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pereggrn_data.catalog import Release, ReleaseLock, load_catalog
 from pereggrn_data.core.errors import MissingFileError, UsageError
-from pereggrn_data.loaders.files import existing_file, read_json
+from pereggrn_data.loaders.files import read_json
+from pereggrn_data.loaders.files.any_file import existing_file
 
 LOCK_VARIABLE = "PEREGGRN_LOCK"
 

@@ -14,7 +14,7 @@ from pereggrn_data.loaders.archive.transfer import ByteSpan, NoProgress, Transfe
 from pereggrn_data.loaders.archive.whole_archives import WholeArchives, unpack_from_whole
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import SET_ASIDE, Cache, Holding, open_new, open_old, set_aside
-from pereggrn_data.loaders.files import check_magic, settle
+from pereggrn_data.loaders.files.any_file import check_magic, settle
 from pereggrn_data.loaders.remote import RangesIgnoredError
 
 ADJACENT = 1 << 16

@@ -26,7 +26,7 @@ from pereggrn_data.loaders.cache import (
     open_old,
     set_aside,
 )
-from pereggrn_data.loaders.files import check_magic, settle, settle_folder, sha256_of_file
+from pereggrn_data.loaders.files.any_file import check_magic, settle, settle_folder, sha256_of_file
 from pereggrn_data.loaders.remote import OfflineError, RangesIgnoredError
 
 PREFIX = "zenodo:"

@@ -25,7 +25,7 @@ from pereggrn_data.loaders.cache import (
     set_aside,
     which_archive_holds,
 )
-from pereggrn_data.loaders.files import md5_of_file
+from pereggrn_data.loaders.files.any_file import md5_of_file
 from pereggrn_data.loaders.remote import Http, OfflineError, RangesIgnoredError, RemoteFile
 
 ZIP_BEGINS = b"PK\x03\x04"

@@ -13,7 +13,7 @@ from pereggrn_data.loaders.archive.release_files import ReleaseFiles
 from pereggrn_data.loaders.archive.transfer import SIDECAR, ByteSpan, Transfer, TransferProgress
 from pereggrn_data.loaders.archive.zip_member import Unpacked, unpack
 from pereggrn_data.loaders.cache import ARCHIVES, SET_ASIDE, Cache, set_aside
-from pereggrn_data.loaders.files import check_magic, md5_of_file, settle
+from pereggrn_data.loaders.files.any_file import check_magic, md5_of_file, settle
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import IO
 from pereggrn_data.catalog import LockedArchive, LockedMember
 from pereggrn_data.core.errors import IntegrityError
 from pereggrn_data.core.foreign_reading import FORMATS, reading, trusts_files
-from pereggrn_data.loaders.files import LARGEST_INDEX, BoundedIndex
+from pereggrn_data.loaders.files.any_file import LARGEST_INDEX, BoundedIndex
 from pereggrn_data.loaders.remote import Part, RangeRefusedError, RemoteFile
 
 TAIL = 1 << 19

@@ -15,7 +15,7 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.loaders.cache.entry_layout import cached_files, is_complete
 from pereggrn_data.loaders.cache.folders import Cache, open_cache
 from pereggrn_data.loaders.cache.hash_store import HashStore, changed_file
-from pereggrn_data.loaders.files import sha256_of_file
+from pereggrn_data.loaders.files.any_file import sha256_of_file
 
 RELEASE_VARIABLE = "PEREGGRN_RELEASE"
 

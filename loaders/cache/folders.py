@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.cache.process_locks import one_of_locks
 from pereggrn_data.loaders.cache.unlinked import open_without_links, refuse_link
-from pereggrn_data.loaders.files import write_text
+from pereggrn_data.loaders.files.any_file import write_text
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
 LOCKS = ".locks"

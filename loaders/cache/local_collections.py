@@ -11,7 +11,7 @@ from pathlib import Path
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
 from pereggrn_data.core.format import TEST_FILE, TRAIN_FILE
-from pereggrn_data.loaders.files import existing_path, visible_files
+from pereggrn_data.loaders.files.any_file import existing_path, visible_files
 
 COLLECTION_VARIABLE = "PEREGGRN_COLLECTION"
 

@@ -17,25 +17,30 @@ from scipy import sparse
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.core.sizes import require_memory
-from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad, read_any
-from pereggrn_data.loaders.files.hdf5_files import open_hdf5
-from pereggrn_data.loaders.files.matrices.blocks import (
+from pereggrn_data.loaders.files.any_file import (
+    existing_path,
+    refuse_other_kind,
+    required_file,
+    user_path,
+)
+from pereggrn_data.loaders.files.datasets import (
     compressed_matrix,
+    is_there,
     matrix_in_file,
     matrix_in_memory,
     matrix_in_zarr,
-)
-from pereggrn_data.loaders.files.matrices.zarr_stores import (
-    is_there,
     open_zarr,
     refuse_objects,
     require_anndata,
 )
-from pereggrn_data.loaders.files.parquet_files import read_parquet_frame
-from pereggrn_data.loaders.files.plain_frames import plain_frame
-from pereggrn_data.loaders.files.signatures import refuse_other_kind
-from pereggrn_data.loaders.files.text_tables import text_ending, text_table, unpacked_bytes
-from pereggrn_data.loaders.files.user_paths import existing_path, required_file, user_path
+from pereggrn_data.loaders.files.hdf5 import H5adReader, open_h5ad, open_hdf5, read_any
+from pereggrn_data.loaders.files.tables import (
+    plain_frame,
+    read_parquet_frame,
+    text_ending,
+    text_table,
+    unpacked_bytes,
+)
 from pereggrn_data.validators import READ_FAILURES, Matrix
 
 if TYPE_CHECKING:

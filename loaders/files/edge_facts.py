@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, InvalidDataError, first_few
 from pereggrn_data.core.format import CELL_TYPE
 from pereggrn_data.core.safe_names import repeated_names
-from pereggrn_data.loaders.files.parquet_files import holds_numbers, holds_text, parquet_footer
-from pereggrn_data.loaders.files.signatures import PARQUET_MAGIC
+from pereggrn_data.loaders.files.any_file import PARQUET_MAGIC
+from pereggrn_data.loaders.files.tables import holds_numbers, holds_text, parquet_footer
 from pereggrn_data.validators import CHECKED_COLUMNS, NAME_COLUMNS, WEIGHT, ColumnFacts, EdgeFacts
 
 if TYPE_CHECKING:

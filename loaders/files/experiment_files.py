@@ -14,7 +14,7 @@ from typing import Any
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, first_few, with_article
 from pereggrn_data.core.safe_names import repeated_names
-from pereggrn_data.loaders.files.user_paths import user_path
+from pereggrn_data.loaders.files.any_file import user_path
 
 METADATA_FILE = "metadata.json"
 """The file of an experiment's folder, in the original collection's layout."""

@@ -14,18 +14,16 @@ import pandas as pd
 from pereggrn_data.core.foreign_reading import let_through
 from pereggrn_data.core.format import PEREGGRN_UNS
 from pereggrn_data.core.reports import Finding
-from pereggrn_data.loaders.files.h5ad_elements import (
-    MAPPINGS,
-    WITH_RULES,
-    H5adReader,
-    open_h5ad,
+from pereggrn_data.loaders.files.any_file import hdf5_problem, is_zarr_folder
+from pereggrn_data.loaders.files.datasets import (
+    matrix_in_file,
+    matrix_in_memory,
+    open_stored_zarr,
+    open_zarr_parts,
 )
-from pereggrn_data.loaders.files.hdf5_files import open_hdf5
-from pereggrn_data.loaders.files.matrices.blocks import matrix_in_file, matrix_in_memory
-from pereggrn_data.loaders.files.matrices.zarr_stores import open_stored_zarr, open_zarr_parts
-from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
+from pereggrn_data.loaders.files.hdf5 import MAPPINGS, WITH_RULES, H5adReader, open_h5ad, open_hdf5
 from pereggrn_data.loaders.files.prediction_files import predictions_of, read_predictions
-from pereggrn_data.loaders.files.signatures import hdf5_problem, is_zarr_folder
+from pereggrn_data.loaders.files.tables import plain_frame, refuse_levels
 from pereggrn_data.validators import READ_FAILURES, RULES, ExpressionParts, Matrix
 
 if TYPE_CHECKING:

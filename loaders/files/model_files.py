@@ -17,8 +17,7 @@ from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageE
 from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.core.sizes import require_memory
 from pereggrn_data.core.strict_json import loads
-from pereggrn_data.loaders.files.writing import written_in_one_step
-from pereggrn_data.loaders.files.zip_bounds import BoundedIndex
+from pereggrn_data.loaders.files.any_file import BoundedIndex, written_in_one_step
 
 PLAIN, JOBLIB = ".npz", ".joblib"
 PROVENANCE = "provenance"

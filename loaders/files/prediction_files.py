@@ -35,22 +35,29 @@ from pereggrn_data.core.prediction_types import LabelColumn, Origin, Predictions
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
-from pereggrn_data.loaders.files.anndata_files import own_copy
-from pereggrn_data.loaders.files.integrity import Hashing
-from pereggrn_data.loaders.files.matrices.stored_data import (
+from pereggrn_data.loaders.files.any_file import (
+    Hashing,
+    is_zarr_folder,
+    other_kind,
+    recognise,
+    required_data,
+)
+from pereggrn_data.loaders.files.datasets import (
     StoredData,
+    checksum_of_store,
     is_anndata,
     open_stored,
+    open_stored_zarr,
+    own_copy,
     stored_parts,
 )
-from pereggrn_data.loaders.files.matrices.zarr_stores import (
-    checksum_of_store,
-    open_stored_zarr,
+from pereggrn_data.loaders.files.tables import (
+    TEXT_ENDINGS,
+    plain_frame,
+    refuse_levels,
+    text_ending,
+    text_table,
 )
-from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
-from pereggrn_data.loaders.files.signatures import is_zarr_folder, other_kind, recognise
-from pereggrn_data.loaders.files.text_tables import TEXT_ENDINGS, text_ending, text_table
-from pereggrn_data.loaders.files.user_paths import required_data
 from pereggrn_data.validators.predictions import parse_header
 
 if TYPE_CHECKING:
@@ -264,7 +271,7 @@ def _with_decimal_points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path, labels: LabelColumn) -> Predictions:
-    from pereggrn_data.loaders.files.parquet_files import parquet_footer, read_parquet_frame
+    from pereggrn_data.loaders.files.tables import parquet_footer, read_parquet_frame
 
     _refuse_duplicate_columns(parquet_footer(path)[0].names, str(path))
     return _from_wide_table(read_parquet_frame(path), str(path), labels)

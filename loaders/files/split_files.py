@@ -13,11 +13,16 @@ from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.core.format import PEREGGRN_UNS, SPLIT_SHA256_UNS
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.loaders.files.integrity import sha256_of_file
-from pereggrn_data.loaders.files.signatures import refuse_other_kind
+from pereggrn_data.loaders.files.any_file import (
+    existing_path,
+    recorded_parts,
+    refuse_other_kind,
+    required_file,
+    sha256_of_file,
+    with_parts,
+    write_text,
+)
 from pereggrn_data.loaders.files.stored_text import read_json, read_text
-from pereggrn_data.loaders.files.user_paths import existing_path, required_file
-from pereggrn_data.loaders.files.writing import recorded_parts, with_parts, write_text
 from pereggrn_data.validators.predictions import parse_header
 
 SPLIT_FILE = "split.json"
@@ -82,7 +87,7 @@ def split_of_training(path: Path) -> str | None:
 
 
 def _uns_of(path: Path) -> dict[str, Any]:
-    from pereggrn_data.loaders.files.h5ad_elements import open_h5ad
+    from pereggrn_data.loaders.files.hdf5 import open_h5ad
 
     with open_h5ad(path) as reader:
         return reader.uns(every=False)

@@ -20,7 +20,7 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.core.foreign_reading import FORMATS, ForeignFormat, reading
 from pereggrn_data.core.strict_json import loads
-from pereggrn_data.loaders.files.user_paths import AnyPath, required_file
+from pereggrn_data.loaders.files.any_file import AnyPath, required_file
 
 LONGEST = 1 << 30
 """Bytes of a file that is read as one text: a split of 10 million cells has 300 MB."""

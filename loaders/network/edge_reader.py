@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pereggrn_data.core.errors import UsageError, first_few, or_list
-from pereggrn_data.loaders.files import reading_edges
+from pereggrn_data.loaders.files.tables import reading_edges
 from pereggrn_data.loaders.network.filters import (
     Filter,
     Names,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.files import written_in_one_step
+from pereggrn_data.loaders.files.any_file import written_in_one_step
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.loaders.files import required_file, text_ending
+from pereggrn_data.loaders.files.any_file import required_file
+from pereggrn_data.loaders.files.tables import text_ending
 from pereggrn_data.loaders.network.base_grn import import_base_grn, is_base_grn
 from pereggrn_data.loaders.network.edge_rows import EdgeRows
 from pereggrn_data.loaders.network.foreign_tables import ForeignTable, foreign_table

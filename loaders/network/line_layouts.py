@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.labels import is_accession
-from pereggrn_data.loaders.files import text_lines
+from pereggrn_data.loaders.files.tables import text_lines
 from pereggrn_data.loaders.network.imported import (
     GENE_FORMS,
     REGULON,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.loaders.files import text_table
+from pereggrn_data.loaders.files.tables import text_table
 from pereggrn_data.loaders.network.foreign_tables import leading_rows
 from pereggrn_data.loaders.network.imported import (
     Imported,

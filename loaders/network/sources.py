@@ -17,14 +17,13 @@ import pyarrow.parquet as pq
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
-from pereggrn_data.loaders.files import (
+from pereggrn_data.loaders.files.any_file import existing_path, visible_files
+from pereggrn_data.loaders.files.tables import (
     batches_of,
-    existing_path,
     holds_numbers,
     holds_text,
     parquet_footer,
     read_parquet,
-    visible_files,
 )
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pereggrn_data.core.errors import MissingFileError, UnknownNameError, UsageError
-from pereggrn_data.loaders.files import user_path
+from pereggrn_data.loaders.files.any_file import user_path
 
 MOUNTED_AT = "/from_to_docker"
 SECONDS_TO_STOP = 20

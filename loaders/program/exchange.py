@@ -22,7 +22,8 @@ from pereggrn_data.core.format import (
     VALIDATION_FILE,
 )
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.loaders.files import read_h5ad, write_h5ad, write_text
+from pereggrn_data.loaders.files.any_file import write_text
+from pereggrn_data.loaders.files.datasets import read_h5ad, write_h5ad
 from pereggrn_data.loaders.network import Network
 
 if TYPE_CHECKING:

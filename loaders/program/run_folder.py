@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.files import user_path
+from pereggrn_data.loaders.files.any_file import user_path
 from pereggrn_data.loaders.program.exchange import ANSWERS
 from pereggrn_data.loaders.program.processes import Endings, endings_noted
 

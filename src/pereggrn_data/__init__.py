@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators import MetricSummary as MetricSummary
     from pereggrn_data.evaluators import Quality as Quality
     from pereggrn_data.evaluators import Scores as Scores
-    from pereggrn_data.loaders.files import Dataset as Dataset
+    from pereggrn_data.loaders.files.datasets import Dataset as Dataset
     from pereggrn_data.loaders.network import Network as Network
     from pereggrn_data.pipelines.collection import catalog_path as catalog_path
     from pereggrn_data.pipelines.collection import fetch as fetch
@@ -70,7 +70,7 @@ _LAZY = {
     "CalibrationReport": "pereggrn_data.pipelines.score",
     "ConvertOptions": "pereggrn_data.conversion",
     "Converted": "pereggrn_data.pipelines.convert",
-    "Dataset": "pereggrn_data.loaders.files",
+    "Dataset": "pereggrn_data.loaders.files.datasets",
     "Folds": "pereggrn_data.pipelines.split",
     "Finding": "pereggrn_data.core.reports",
     "ExperimentRun": "pereggrn_data.pipelines.experiment",

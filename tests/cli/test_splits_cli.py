@@ -95,7 +95,7 @@ def with_cell_types(path: Path) -> None:
 
 
 def write_demo(path: Path) -> Path:
-    from pereggrn_data.loaders.files.anndata_files import write_h5ad
+    from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad
     from pereggrn_data.pipelines.collection import load
 
     path.parent.mkdir(exist_ok=True)

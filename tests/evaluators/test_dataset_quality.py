@@ -15,7 +15,7 @@ from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.rows.row_blocks import StoredMatrix
 from pereggrn_data.evaluators import quality
-from pereggrn_data.loaders.files.matrices.stored_data import open_stored
+from pereggrn_data.loaders.files.datasets.stored_data import open_stored
 
 GENES = ["A", "B", "C", "D"]
 LABELS = ["ctrl", "ctrl", "ctrl", "ctrl", "A", "A", "B", "B", "Z", "A,B"]

@@ -26,7 +26,7 @@ from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.scoring import PREDICTIONS, score
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import Task, make_task
-from pereggrn_data.loaders.files.anndata_files import read_h5ad
+from pereggrn_data.loaders.files.datasets.anndata_files import read_h5ad
 
 pytestmark = [pytest.mark.shared, pytest.mark.whole_forest]
 

@@ -17,7 +17,7 @@ from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.evaluators.splits.choosing import Sides, SplitRequest
 from pereggrn_data.evaluators.splits.replicates import N_REPLICATES, mean_levels, merge_replicates
 from pereggrn_data.evaluators.splits.types import make_sides
-from pereggrn_data.loaders.files.anndata_files import Dataset, read_dataset, read_h5ad
+from pereggrn_data.loaders.files.datasets.anndata_files import Dataset, read_dataset, read_h5ad
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.splitting import split
 

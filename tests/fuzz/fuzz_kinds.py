@@ -105,7 +105,7 @@ def small_dataset(layout: str = "dense") -> Any:
 
 def _ours(layout: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
-        from pereggrn_data.loaders.files import write_h5ad
+        from pereggrn_data.loaders.files.datasets import write_h5ad
 
         write_h5ad(small_dataset(layout), folder / "data.h5ad")
 
@@ -147,7 +147,7 @@ def _predictions(ending: str) -> Callable[[Path], None]:
         filled.X = rng.uniform(0.5, 2.5, filled.shape)
         path = folder / f"predictions{ending}"
         if ending == ".h5ad":
-            from pereggrn_data.loaders.files import write_h5ad
+            from pereggrn_data.loaders.files.datasets import write_h5ad
 
             write_h5ad(filled, path)
             return

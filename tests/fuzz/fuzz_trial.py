@@ -97,7 +97,7 @@ def _import_all() -> None:
 
     for name in ("split", "score", "validate", "predict", "open_network", "compare", "calibrate"):
         getattr(pereggrn_data, name)
-    from pereggrn_data.loaders.files import separate_reading
+    from pereggrn_data.loaders.files.hdf5 import separate_reading
 
     separate_reading.SECONDS = 1.0  # files are small here
     import pereggrn_data.loaders.network.edge_reader

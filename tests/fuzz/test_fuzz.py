@@ -19,8 +19,8 @@ from fuzz_kinds import KINDS
 from fuzz_trial import BAD
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
-from pereggrn_data.loaders.files import open_h5ad, separate_reading
-from pereggrn_data.loaders.files.separate_reading import Ending
+from pereggrn_data.loaders.files.hdf5 import open_h5ad, separate_reading
+from pereggrn_data.loaders.files.hdf5.separate_reading import Ending
 
 pytestmark = pytest.mark.looks_through
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pereggrn_data.loaders.files import read_h5ad
+from pereggrn_data.loaders.files.datasets import read_h5ad
 from pereggrn_data.models.grammar.choices import Grammar, Matching
 from pereggrn_data.models.grammar.dynamics import ControlMeans
 from pereggrn_data.models.grammar.eligibility import (

@@ -22,7 +22,7 @@ from archive_server import ArchiveServer
 from archives import RECORD, stand_in
 
 from pereggrn_data.core.errors import ExitCode
-from pereggrn_data.loaders.files import integrity, writing
+from pereggrn_data.loaders.files.any_file import integrity, writing
 
 RUNNER = Path(__file__).resolve().parents[1] / "fault_runner.py"
 CONTENT = stand_in("norman", 200_000)

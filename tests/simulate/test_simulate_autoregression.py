@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
-from pereggrn_data.loaders.files.anndata_files import read_h5ad, write_h5ad
+from pereggrn_data.loaders.files.datasets.anndata_files import read_h5ad, write_h5ad
 from pereggrn_data.simulate import simulate
 from pereggrn_data.simulate.influence import influence_of, scaled, spectral_radius
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.linear_model import Ridge
 
 from pereggrn_data.core.labels import genes_of, levels_of
-from pereggrn_data.loaders.files.anndata_files import Dataset, content_sha256
+from pereggrn_data.loaders.files.datasets.anndata_files import Dataset, content_sha256
 from pereggrn_data.pipelines.collection import load, open_dataset
 from pereggrn_data.simulate import demo_dataset as demo
 

@@ -12,7 +12,7 @@ from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import MEASURED
 from pereggrn_data.core.resources import limited
 from pereggrn_data.evaluators import quality
-from pereggrn_data.loaders.files import write_text, written_together
+from pereggrn_data.loaders.files.any_file import write_text, written_together
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
 
 if TYPE_CHECKING:

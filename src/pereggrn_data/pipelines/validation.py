@@ -17,7 +17,8 @@ from pereggrn_data.core.format import (
     Role,
 )
 from pereggrn_data.core.reports import Finding, Report, sorted_report
-from pereggrn_data.loaders.files import is_parquet, required_data
+from pereggrn_data.loaders.files import is_parquet
+from pereggrn_data.loaders.files.any_file import required_data
 from pereggrn_data.pipelines.collection import path_of_record_file
 from pereggrn_data.validators import RULES
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from pereggrn_data.loaders.files import Dataset
+    from pereggrn_data.loaders.files.datasets import Dataset
     from pereggrn_data.pipelines.split import SplitDataset
     from pereggrn_data.validators import ExpressionParts
 
@@ -103,7 +104,8 @@ def validate(
 
 def kind_of(file: Path) -> Kind:
     """Say what kind of file an existing file is, by its content."""
-    from pereggrn_data.loaders.files import parquet_columns, text_ending
+    from pereggrn_data.loaders.files import parquet_columns
+    from pereggrn_data.loaders.files.tables import text_ending
 
     if file.is_dir():  # a zarr store
         from pereggrn_data.loaders.files import has_predictions_header
@@ -135,7 +137,8 @@ def _one_of(names: type[_Name], what: str, given: str) -> _Name:
 
 
 def _network(file: Path) -> list[Finding]:
-    from pereggrn_data.loaders.files import read_edge_facts, text_ending
+    from pereggrn_data.loaders.files import read_edge_facts
+    from pereggrn_data.loaders.files.tables import text_ending
     from pereggrn_data.validators import check_network
 
     if text_ending(file) is not None and not is_parquet(file):
@@ -148,11 +151,8 @@ def _network(file: Path) -> list[Finding]:
 
 
 def _expression(file: Path, kind: Kind, role: Role | None) -> list[Finding]:
-    from pereggrn_data.loaders.files import (
-        open_expression_parts,
-        parts_of_wide_table,
-        text_ending,
-    )
+    from pereggrn_data.loaders.files import open_expression_parts, parts_of_wide_table
+    from pereggrn_data.loaders.files.tables import text_ending
 
     is_file = not file.is_dir()
     if kind is Kind.PREDICTIONS and is_file and (text_ending(file) or is_parquet(file)):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import MissingExtraError
-from pereggrn_data.loaders.files import write_text
+from pereggrn_data.loaders.files.any_file import write_text
 from pereggrn_data.pipelines.predict import ModelOptions, predict
 from pereggrn_data.pipelines.report import REPORT_FILE, write_report
 from pereggrn_data.pipelines.score import Bar, ScoreReport, bars_of, draw_png, score, text_chart

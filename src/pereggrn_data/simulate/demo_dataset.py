@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pereggrn_data.core.format import CLUSTER_LABEL, NETWORK_COLUMNS, SEPARATOR
-from pereggrn_data.loaders.files import Dataset, content_sha256
+from pereggrn_data.loaders.files.datasets import Dataset, content_sha256
 from pereggrn_data.simulate.autoregressive import run
 from pereggrn_data.simulate.layout import uniform_parts
 from pereggrn_data.simulate.runs import Run, Setting

@@ -26,7 +26,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
     PerturbationType,
 )
-from pereggrn_data.loaders.files import StoredData, StoredRaw
+from pereggrn_data.loaders.files.datasets import StoredData, StoredRaw
 from pereggrn_data.simulate.perturbations import Perturbation
 from pereggrn_data.simulate.runs import UNPERTURBED, Run
 

@@ -14,8 +14,8 @@ from archives import RECORD, small_h5ad
 from test_fetch import Command, Serve, target
 
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.files import separate_reading
-from pereggrn_data.loaders.files.separate_reading import Ending
+from pereggrn_data.loaders.files.hdf5 import separate_reading
+from pereggrn_data.loaders.files.hdf5.separate_reading import Ending
 from pereggrn_data.pipelines.collection import dataset_path, fetch, load, open_network
 
 pytestmark = pytest.mark.looks_through

@@ -18,7 +18,7 @@ from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.archive.zip_index import read_local_index
 from pereggrn_data.loaders.archive.zip_member import unpack
 from pereggrn_data.loaders.cache import cached_files, match_members
-from pereggrn_data.loaders.files.integrity import check_magic
+from pereggrn_data.loaders.files.any_file.integrity import check_magic
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("C",), exclude_characters="/\\:*"),

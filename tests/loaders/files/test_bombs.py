@@ -20,16 +20,9 @@ from pereggrn_data.core.foreign_reading import trusting
 from pereggrn_data.core.sizes import free_memory, require_memory
 from pereggrn_data.loaders.archive.zip_index import read_local_index
 from pereggrn_data.loaders.archive.zip_member import unpack
-from pereggrn_data.loaders.files import (
-    read_model_file,
-    read_parquet,
-    read_predictions,
-    recognise,
-    text_table,
-    text_tables,
-    write_arrays,
-    zip_bounds,
-)
+from pereggrn_data.loaders.files import read_model_file, read_predictions, write_arrays
+from pereggrn_data.loaders.files.any_file import recognise, zip_bounds
+from pereggrn_data.loaders.files.tables import read_parquet, text_table, text_tables
 
 
 class Nowhere(io.RawIOBase):

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from pereggrn_data.cli.data.data_app import app
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
-from pereggrn_data.loaders.files import open_counts, read_h5ad, read_predictions
+from pereggrn_data.loaders.files import open_counts, read_predictions
+from pereggrn_data.loaders.files.datasets import read_h5ad
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.validation import validate
 

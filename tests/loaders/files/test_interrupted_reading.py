@@ -13,7 +13,8 @@ from anndata import AnnData
 
 from pereggrn_data import split, validate
 from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
-from pereggrn_data.loaders.files import read_h5ad, read_predictions
+from pereggrn_data.loaders.files import read_predictions
+from pereggrn_data.loaders.files.datasets import read_h5ad
 
 pytestmark = pytest.mark.looks_through
 

@@ -17,7 +17,7 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-import pereggrn_data.loaders.files.matrices.blocks as blocks
+import pereggrn_data.loaders.files.datasets.blocks as blocks
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import (
     InvalidDataError,
@@ -26,7 +26,7 @@ from pereggrn_data.core.errors import (
     UsageError,
 )
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.loaders.files.matrices.blocks import whole_matrix
+from pereggrn_data.loaders.files.datasets.blocks import whole_matrix
 
 pytestmark = pytest.mark.looks_through
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.files import reading_edges
+from pereggrn_data.loaders.files.tables import reading_edges
 from pereggrn_data.loaders.network import plan
 
 ASK_AND_DIE = """

@@ -24,7 +24,7 @@ from pereggrn_data.adapters import adapters
 from pereggrn_data.cli.output import at_home
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError
 from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
-from pereggrn_data.loaders.files.anndata_files import read_h5ad, write_h5ad
+from pereggrn_data.loaders.files.datasets.anndata_files import read_h5ad, write_h5ad
 from pereggrn_data.loaders.files.model_files import read_model_file, write_arrays
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.models import METHODS, MethodKind, choices_of, get_method

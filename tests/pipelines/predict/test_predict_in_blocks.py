@@ -18,7 +18,7 @@ import pereggrn_data
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.rows.row_blocks import is_stored
-from pereggrn_data.loaders.files import StoredData
+from pereggrn_data.loaders.files.datasets import StoredData
 from pereggrn_data.models.grammar.choices import CellTypeSharing, Grammar
 from pereggrn_data.models.grammar.fitting import Fitting
 from pereggrn_data.models.grammar.ggrn import FittedGRN

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import pereggrn_data
-from pereggrn_data.loaders.files.anndata_files import Dataset, content_sha256
+from pereggrn_data.loaders.files.datasets.anndata_files import Dataset, content_sha256
 from pereggrn_data.simulate import simulate
 
 N_GENES = 40

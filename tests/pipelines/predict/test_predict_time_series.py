@@ -14,7 +14,7 @@ from quick_scores import quick_score
 
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.loaders.files.anndata_files import write_h5ad
+from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad
 from pereggrn_data.pipelines.predict.model_options import Program
 
 GENES = ["A", "B", "C", "D"]

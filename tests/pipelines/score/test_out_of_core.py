@@ -15,7 +15,7 @@ import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.rows.row_blocks import StoredMatrix
-from pereggrn_data.loaders.files import StoredData, write_h5ad
+from pereggrn_data.loaders.files.datasets import StoredData, write_h5ad
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split import SplitOptions, divide
 

@@ -156,7 +156,7 @@ def test_values_that_are_no_logs_of_counts(made: SplitDataset) -> None:
 def test_a_pair_is_written_as_one_thing(
     predicted: PredictedExpression, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pereggrn_data.loaders.files import sha256_of_file
+    from pereggrn_data.loaders.files.any_file import sha256_of_file
     from pereggrn_data.pipelines.score import paired_files
 
     pair = export_pair(predicted)

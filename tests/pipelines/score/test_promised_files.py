@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.files import promised_file, write_h5ad
+from pereggrn_data.loaders.files.any_file import promised_file
+from pereggrn_data.loaders.files.datasets import write_h5ad
 from pereggrn_data.pipelines.collection import find_dataset, load
 
 SECRET = b"swordfish"

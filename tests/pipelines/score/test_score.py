@@ -33,8 +33,8 @@ from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 from pereggrn_data.evaluators.summary import compare, summarise, weighted_mean
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import make_task
-from pereggrn_data.loaders.files.anndata_files import Dataset
-from pereggrn_data.loaders.files.integrity import sha256_of_file
+from pereggrn_data.loaders.files.any_file.integrity import sha256_of_file
+from pereggrn_data.loaders.files.datasets.anndata_files import Dataset
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.pipelines.compare.scored_runs import in_order
 from pereggrn_data.pipelines.score.score_report import ScoreReport

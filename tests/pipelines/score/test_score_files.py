@@ -18,7 +18,7 @@ import pereggrn_data
 from pereggrn_data import SplitOptions, check_split, load, predict, split, validate
 from pereggrn_data.cli.evaluate import evaluate_app
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.loaders.files import read_dataset
+from pereggrn_data.loaders.files.datasets import read_dataset
 from pereggrn_data.pipelines.predict import PredictedExpression
 from pereggrn_data.pipelines.score import ScoreReport
 from pereggrn_data.pipelines.split import SplitDataset
@@ -212,7 +212,7 @@ class TestWhatScoresSayOfThemselves:
         assert says["name"] == "median"
         assert says["file"] == str(file)
         assert says["targets_by"] == "observation"
-        from pereggrn_data.loaders.files import sha256_of_file
+        from pereggrn_data.loaders.files.any_file import sha256_of_file
 
         assert says["file_checksum"] == f"sha256:{sha256_of_file(file)}"
         table = pd.read_csv(tmp_path / "out" / "scores.csv")

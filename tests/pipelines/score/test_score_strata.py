@@ -11,7 +11,7 @@ import pytest
 
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.evaluators import PREDICTIONS
-from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.score import ScoreReport, score
 from pereggrn_data.pipelines.split import split
 

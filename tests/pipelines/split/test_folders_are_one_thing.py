@@ -13,7 +13,7 @@ import pytest
 from quick_scores import quick_score as score
 
 from pereggrn_data.core.errors import IntegrityError
-from pereggrn_data.loaders.files import sha256_of_file, write_text, written_together
+from pereggrn_data.loaders.files.any_file import sha256_of_file, write_text, written_together
 from pereggrn_data.pipelines.predict import predict
 from pereggrn_data.pipelines.split import SplitDataset, check_split, split
 from pereggrn_data.pipelines.split import split_dataset as writing
@@ -130,7 +130,7 @@ def test_predictions_beside_the_training_data_of_another_split_are_not_scored(
 
 
 def test_files_of_an_earlier_run_go_with_their_manifest_and_no_others(tmp_path: Path) -> None:
-    from pereggrn_data.loaders.files.writing import with_parts
+    from pereggrn_data.loaders.files.any_file.writing import with_parts
 
     def write(*names: str) -> None:
         with written_together(tmp_path, "all.json", optional=("extra.txt",)) as place:

@@ -16,7 +16,8 @@ import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import Contexts, make_task
-from pereggrn_data.loaders.files import Dataset, read_split
+from pereggrn_data.loaders.files import read_split
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.predict import predict
 from pereggrn_data.pipelines.split import SplitDataset, check_split, split, split_folds
 from pereggrn_data.validators import CAN_INSIST

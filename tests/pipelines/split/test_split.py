@@ -23,7 +23,7 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.splits.choosing import SplitRequest
 from pereggrn_data.evaluators.splits.gene_choice import choose_genes
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES, make_sides
-from pereggrn_data.loaders.files.anndata_files import Dataset
+from pereggrn_data.loaders.files.datasets.anndata_files import Dataset
 from pereggrn_data.loaders.files.split_files import read_split
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split

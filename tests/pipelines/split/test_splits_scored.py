@@ -25,10 +25,10 @@ from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators.splits.replicates import merge_replicates
 from pereggrn_data.evaluators.splits.types import SPLIT_TYPES
 from pereggrn_data.evaluators.task import make_task
-from pereggrn_data.loaders.files.anndata_files import (
+from pereggrn_data.loaders.files.any_file.integrity import sha256_of_file
+from pereggrn_data.loaders.files.datasets.anndata_files import (
     Dataset,
     read_h5ad,
-    sha256_of_file,
     write_h5ad,
 )
 from pereggrn_data.loaders.files.split_files import read_split, read_test_set, write_split

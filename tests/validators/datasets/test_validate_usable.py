@@ -18,7 +18,8 @@ from pereggrn_data import check_split, load, predict, validate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, UnknownNameError
 from pereggrn_data.core.format import OPTIONAL_GROUP_COLUMNS
 from pereggrn_data.core.reports import Severity
-from pereggrn_data.loaders.files.anndata_files import Dataset, plain_frame
+from pereggrn_data.loaders.files.datasets.anndata_files import Dataset
+from pereggrn_data.loaders.files.tables.plain_frames import plain_frame
 from pereggrn_data.pipelines.collection import open_dataset, require_usable
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
 from pereggrn_data.pipelines.split.splitting import split

@@ -71,7 +71,7 @@ def convert_command(
     be valid.
     """
     from pereggrn_data.core.strict_json import dumps
-    from pereggrn_data.loaders.files import write_text
+    from pereggrn_data.loaders.files.any_file import write_text
     from pereggrn_data.pipelines.convert import check_outputs, convert
 
     file = as_file(output, f"{Path(source).stem}.h5ad")

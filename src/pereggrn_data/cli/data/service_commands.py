@@ -40,7 +40,7 @@ def lock_command(
         emit_json(resolved.to_dict())
         return
     from pereggrn_data.core.strict_json import dumps
-    from pereggrn_data.loaders.files import write_text
+    from pereggrn_data.loaders.files.any_file import write_text
 
     write_text(dumps(resolved.to_dict(), indent=1) + "\n", file)
     n = sum(len(a.members or ()) for a in resolved.archives)

@@ -49,7 +49,7 @@ def calibrate_command(
     Scores controls and technical duplicates by every metric, and writes
     calibration.json. Kept in the cache: scores of the same split take it from there.
     """
-    from pereggrn_data.loaders.files import check_writable
+    from pereggrn_data.loaders.files.any_file import check_writable
     from pereggrn_data.pipelines.score import UNSHOWN, calibrate
 
     folder = output or Path(f"{Path(dataset).stem}_calibration")

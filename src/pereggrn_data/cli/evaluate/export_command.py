@@ -44,7 +44,7 @@ def export_command(
     real.h5ad and pred.h5ad have the same genes and the same measured controls; pair.json
     names the sha256 of both.
     """
-    from pereggrn_data.loaders.files import check_writable
+    from pereggrn_data.loaders.files.any_file import check_writable
     from pereggrn_data.pipelines.score import export_pair
 
     check_writable(output)

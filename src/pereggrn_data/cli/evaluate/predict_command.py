@@ -101,7 +101,7 @@ def predict_command(
 
     Writes a predictions file that `pereggrn-eval score` takes without options.
     """
-    from pereggrn_data.loaders.files import check_writable_file, refuse_overwriting
+    from pereggrn_data.loaders.files.any_file import check_writable_file, refuse_overwriting
     from pereggrn_data.pipelines.predict import predict, require_h5ad
 
     output, folder = None, Path()

@@ -70,7 +70,7 @@ def score_command(
     scores.csv, targets.parquet, effects.parquet and summary.json. The exit code
     is 0 whatever the score.
     """
-    from pereggrn_data.loaders.files import check_writable
+    from pereggrn_data.loaders.files.any_file import check_writable
     from pereggrn_data.pipelines.score import score
 
     options = said.options(ScoreOptions)

@@ -44,7 +44,7 @@ def split_command(
     if check is not None:
         _check(check, dataset, collection, as_json)
         return
-    from pereggrn_data.loaders.files import check_writable
+    from pereggrn_data.loaders.files.any_file import check_writable
     from pereggrn_data.pipelines.split import FOLDED, SplitDataset, split, split_folds
 
     options = SplitOptions(**said.of(SplitOptions))

@@ -53,7 +53,7 @@ def strata_command(
     By mean, variance and dispersion in training, degrees in a network, and
     pLI and number of exons where the table gene_constraint has been fetched.
     """
-    from pereggrn_data.loaders.files import check_writable_file, write_table
+    from pereggrn_data.loaders.files.any_file import check_writable_file, write_table
     from pereggrn_data.pipelines.compare import strata
 
     file = None if output is None else as_file(output, "strata.csv")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.catalog import AnyEntry, DatasetEntry, EntryKind, NetworkEntry, load_catalog
 from pereggrn_data.core.errors import UsageError, or_list
-from pereggrn_data.loaders.files import open_h5ad
+from pereggrn_data.loaders.files.hdf5 import open_h5ad
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,21 +18,20 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder, recorded_sha256, require_recorded
-from pereggrn_data.loaders.files import (
+from pereggrn_data.loaders.files import parts_in_memory
+from pereggrn_data.loaders.files.any_file import existing_data, promised_file
+from pereggrn_data.loaders.files.datasets import (
     Dataset,
     StoredData,
     content_sha256,
-    existing_data,
     is_anndata,
     own_copy,
-    parts_in_memory,
-    promised_file,
     promised_store,
     read_dataset,
     sha256_of_data,
     stored_parts,
-    take_for_fine,
 )
+from pereggrn_data.loaders.files.hdf5 import take_for_fine
 from pereggrn_data.pipelines.collection.resolve import FoundIn, places, resolve
 from pereggrn_data.validators import CAN_INSIST
 from pereggrn_data.validators.datasets import check_usable

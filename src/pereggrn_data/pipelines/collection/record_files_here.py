@@ -25,7 +25,7 @@ from pereggrn_data.loaders.cache import (
     free_bytes,
     open_cache,
 )
-from pereggrn_data.loaders.files import sha256_of_file
+from pereggrn_data.loaders.files.any_file import sha256_of_file
 from pereggrn_data.loaders.remote import Http, HttpSettings
 from pereggrn_data.pipelines.collection.service import Say
 

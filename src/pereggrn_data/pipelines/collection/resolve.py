@@ -28,7 +28,7 @@ from pereggrn_data.loaders.cache import (
     read_collection,
     unchanged,
 )
-from pereggrn_data.loaders.files import existing_data, existing_path
+from pereggrn_data.loaders.files.any_file import existing_data, existing_path
 from pereggrn_data.pipelines.collection.record_files_here import path_of_record_file
 
 NEEDED: Mapping[EntryKind, str] = {EntryKind.DATASET: TEST_FILE}

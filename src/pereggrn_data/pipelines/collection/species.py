@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pereggrn_data.catalog import EntryKind, load_catalog
 from pereggrn_data.loaders.cache import local_entry
-from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection.resolve import places
 
 TF_LISTS = "tf_lists"

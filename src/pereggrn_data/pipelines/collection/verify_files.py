@@ -20,7 +20,7 @@ from pereggrn_data.loaders.cache import (
     not_fetched,
     open_cache,
 )
-from pereggrn_data.loaders.files import crc32_of_file, sha256_of_file
+from pereggrn_data.loaders.files.any_file import crc32_of_file, sha256_of_file
 from pereggrn_data.pipelines.collection.service import Say, Service, open_service, silent
 
 

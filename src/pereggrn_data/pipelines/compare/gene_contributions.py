@@ -18,13 +18,9 @@ from pereggrn_data.core.errors import (
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import BINS, GENE_FEATURES, PREDICTIONS, contributions
 from pereggrn_data.evaluators import training_features as described
-from pereggrn_data.loaders.files import (
-    existing_path,
-    read_parquet_frame,
-    read_split,
-    required_file,
-    text_table,
-)
+from pereggrn_data.loaders.files import read_split
+from pereggrn_data.loaders.files.any_file import existing_path, required_file
+from pereggrn_data.loaders.files.tables import read_parquet_frame, text_table
 from pereggrn_data.pipelines.collection import (
     entry_paths,
     find_dataset,
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from pereggrn_data.loaders.files import Dataset
+    from pereggrn_data.loaders.files.datasets import Dataset
 
 TARGETS_FILE = "targets.parquet"
 CONSTRAINT = "gene_constraint"

@@ -26,7 +26,7 @@ from pereggrn_data.evaluators import (
     summarise,
 )
 from pereggrn_data.evaluators.metrics import METRICS, Direction
-from pereggrn_data.loaders.files import write_table, write_text
+from pereggrn_data.loaders.files.any_file import write_table, write_text
 from pereggrn_data.pipelines.compare.scored_runs import (
     ScoredRun,
     in_order,

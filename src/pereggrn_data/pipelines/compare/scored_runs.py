@@ -11,7 +11,9 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators import PREDICTIONS, Ceiling, group_keys
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.loaders.files import existing_path, read_json, read_parquet_frame, required_file
+from pereggrn_data.loaders.files import read_json
+from pereggrn_data.loaders.files.any_file import existing_path, required_file
+from pereggrn_data.loaders.files.tables import read_parquet_frame
 
 if TYPE_CHECKING:
     import pandas as pd

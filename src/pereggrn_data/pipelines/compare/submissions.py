@@ -23,10 +23,9 @@ from pereggrn_data.evaluators import (
     verdict_phrase,
 )
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.loaders.files import (
+from pereggrn_data.loaders.files import read_json, read_toml
+from pereggrn_data.loaders.files.any_file import (
     existing_path,
-    read_json,
-    read_toml,
     write_table,
     write_text,
     written_together,

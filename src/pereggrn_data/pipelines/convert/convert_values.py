@@ -41,7 +41,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.loaders.files import matrix_in_memory
+from pereggrn_data.loaders.files.datasets import matrix_in_memory
 from pereggrn_data.pipelines.convert.convert_inputs import (
     N_CELLS,
     ChosenCells,

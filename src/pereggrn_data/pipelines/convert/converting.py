@@ -22,15 +22,14 @@ from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.core.options import one_of, options_of
 from pereggrn_data.core.reports import Report
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.files import (
-    CountSource,
+from pereggrn_data.loaders.files import CountSource, open_counts
+from pereggrn_data.loaders.files.any_file import (
     check_writable_file,
-    open_counts,
     sha256_of_file,
     user_path,
-    write_h5ad,
     write_text,
 )
+from pereggrn_data.loaders.files.datasets import write_h5ad
 from pereggrn_data.pipelines.collection import path_of_record_file
 from pereggrn_data.pipelines.convert.convert_inputs import (
     CellReader,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
-from pereggrn_data.loaders.files import text_table
+from pereggrn_data.loaders.files.tables import text_table
 from pereggrn_data.pipelines.collection import entry_paths
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from typing import Any
 
 from pereggrn_data.core.errors import InvalidDataError, MissingExtraError, UsageError, or_list
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.files import read_mapping, required_file, user_path
+from pereggrn_data.loaders.files import read_mapping
+from pereggrn_data.loaders.files.any_file import required_file, user_path
 from pereggrn_data.loaders.program import last_lines, run_limited
 from pereggrn_data.pipelines.experiment.doing_conditions import (
     FAILED,

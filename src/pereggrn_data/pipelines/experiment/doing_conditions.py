@@ -30,7 +30,7 @@ from pereggrn_data.pipelines.experiment.experiment_folder import (
 from pereggrn_data.pipelines.experiment.work_keys import WorkKeys
 
 if TYPE_CHECKING:
-    from pereggrn_data.loaders.files import Dataset
+    from pereggrn_data.loaders.files.datasets import Dataset
     from pereggrn_data.pipelines.predict import ModelOptions, PredictedExpression
     from pereggrn_data.pipelines.split import SplitDataset
 
@@ -376,7 +376,8 @@ def _describe(made: SplitDataset, folder: Path) -> None:
         return
     from pereggrn_data.core.format import IS_CONTROL, OPTIONAL_GROUP_COLUMNS, PERTURBATION
     from pereggrn_data.evaluators import group_keys
-    from pereggrn_data.loaders.files import write_split, write_table
+    from pereggrn_data.loaders.files import write_split
+    from pereggrn_data.loaders.files.any_file import write_table
 
     var = made.prepared.adata.var
     numeric = var.select_dtypes(["number", "bool"]).loc[list(made.split.genes)]

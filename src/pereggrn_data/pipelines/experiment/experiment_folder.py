@@ -13,7 +13,7 @@ from typing import Any
 
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.loaders.cache import one_of_locks
-from pereggrn_data.loaders.files import write_text
+from pereggrn_data.loaders.files.any_file import write_text
 
 CONDITIONS, SPLITS = "conditions", "splits"
 CONDITIONS_CSV, LOCK_FILE = "conditions.csv", "experiment.lock.json"

@@ -16,7 +16,7 @@ from pereggrn_data.core.errors import PereggrnError, UsageError
 from pereggrn_data.core.foreign_reading import trusts_files
 from pereggrn_data.core.options import one_of, options_of, takes
 from pereggrn_data.core.safe_names import is_safe_file_name
-from pereggrn_data.loaders.files import check_writable, user_path
+from pereggrn_data.loaders.files.any_file import check_writable, user_path
 from pereggrn_data.models import share_decompositions
 from pereggrn_data.pipelines.experiment.condition_options import work_of
 from pereggrn_data.pipelines.experiment.conditions import Conditions, lay_out

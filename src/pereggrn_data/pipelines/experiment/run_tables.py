@@ -27,12 +27,8 @@ from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import PREDICTIONS as SCORED
 from pereggrn_data.evaluators import group_keys
 from pereggrn_data.evaluators.metrics import METRICS, definitions_version
-from pereggrn_data.loaders.files import (
-    read_parquet_frame,
-    sha256_of_file,
-    write_table,
-    write_text,
-)
+from pereggrn_data.loaders.files.any_file import sha256_of_file, write_table, write_text
+from pereggrn_data.loaders.files.tables import read_parquet_frame
 from pereggrn_data.pipelines.compare import compare, read_run
 from pereggrn_data.pipelines.experiment.accessory_columns import gene_columns
 from pereggrn_data.pipelines.experiment.conditions import CONDITION, Conditions

@@ -11,7 +11,7 @@ from typing import Any
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
 from pereggrn_data.loaders.cache import collection_folder
-from pereggrn_data.loaders.files import sha256_of_file
+from pereggrn_data.loaders.files.any_file import sha256_of_file
 from pereggrn_data.pipelines.collection import (
     dataset_files,
     network_files,

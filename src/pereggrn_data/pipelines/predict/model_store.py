@@ -15,10 +15,10 @@ from pereggrn_data.loaders.files import (
     JOBLIB,
     check_model_path,
     read_model_file,
-    sha256_of_file,
     write_arrays,
     write_joblib,
 )
+from pereggrn_data.loaders.files.any_file import sha256_of_file
 from pereggrn_data.models import FittedModel, Method, Storage, from_arrays, storage_of
 from pereggrn_data.pipelines.split import SplitDataset
 

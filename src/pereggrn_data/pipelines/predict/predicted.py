@@ -12,7 +12,8 @@ import pandas as pd
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.format import OBSERVATION
 from pereggrn_data.core.splits import Split
-from pereggrn_data.loaders.files import StoredData, refuse_overwriting, user_path, write_h5ad
+from pereggrn_data.loaders.files.any_file import refuse_overwriting, user_path
+from pereggrn_data.loaders.files.datasets import StoredData, write_h5ad
 
 if TYPE_CHECKING:
     from anndata import AnnData

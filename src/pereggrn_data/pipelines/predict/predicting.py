@@ -24,13 +24,9 @@ from pereggrn_data.core.rows.row_blocks import is_stored, stacked_rows
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps, plain
 from pereggrn_data.core.version import software
-from pereggrn_data.loaders.files import (
-    Dataset,
-    StoredData,
-    read_split,
-    refuse_overwriting,
-    user_path,
-)
+from pereggrn_data.loaders.files import read_split
+from pereggrn_data.loaders.files.any_file import refuse_overwriting, user_path
+from pereggrn_data.loaders.files.datasets import Dataset, StoredData
 from pereggrn_data.loaders.program import refuse_in_exchange
 from pereggrn_data.models import Forecast, Progress, check_steps, get_method
 from pereggrn_data.pipelines.collection import open_dataset

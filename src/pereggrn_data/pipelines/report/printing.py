@@ -7,7 +7,7 @@ from typing import Any
 
 from pereggrn_data.core.errors import MissingExtraError, UsageError, first_few
 from pereggrn_data.core.printable import one_line
-from pereggrn_data.loaders.files import written_in_one_step
+from pereggrn_data.loaders.files.any_file import written_in_one_step
 from pereggrn_data.pipelines.report.theme import LIGHT, TYPE_SIZE
 
 ENDINGS = (".svg", ".pdf", ".png")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.errors import UnknownNameError, UsageError
-from pereggrn_data.loaders.files import check_writable_file, write_text
+from pereggrn_data.loaders.files.any_file import check_writable_file, write_text
 from pereggrn_data.pipelines.report.figure_registry import FIGURES, ReportFigure
 from pereggrn_data.pipelines.report.report_data import gather_report, judged_metrics
 

@@ -30,7 +30,8 @@ from pereggrn_data.evaluators import (
 )
 from pereggrn_data.evaluators import calibrate as calibrate_task
 from pereggrn_data.evaluators.metrics import require_illico
-from pereggrn_data.loaders.files import Dataset, read_split
+from pereggrn_data.loaders.files import read_split
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.score.calibration_file import (
     CalibrationReport,

@@ -29,7 +29,8 @@ from pereggrn_data.evaluators import (
     Calibration,
 )
 from pereggrn_data.loaders.cache import open_cache
-from pereggrn_data.loaders.files import read_json, required_file, write_text
+from pereggrn_data.loaders.files import read_json
+from pereggrn_data.loaders.files.any_file import required_file, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pereggrn_data.loaders.files import written_in_one_step
+from pereggrn_data.loaders.files.any_file import written_in_one_step
 from pereggrn_data.pipelines.score.score_report import ScoreReport
 
 HALF_WIDTH = 20

@@ -23,14 +23,13 @@ from pereggrn_data.core.prediction_types import FEWEST_CELLS
 from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import CellGroups, Task, group_keys, make_task, stacked_cells
-from pereggrn_data.loaders.files import (
-    Dataset,
+from pereggrn_data.loaders.files.any_file import (
     refuse_overwriting,
     with_parts,
-    write_h5ad,
     write_text,
     written_together,
 )
+from pereggrn_data.loaders.files.datasets import Dataset, write_h5ad
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
 from pereggrn_data.pipelines.score.pair_layouts import PAIR_FORMATS, ExportOptions, PairFormat
 from pereggrn_data.pipelines.score.score_inputs import gather, only_shared_genes

@@ -34,12 +34,12 @@ from pereggrn_data.core.prediction_types import LabelColumn, Predictions
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
 from pereggrn_data.loaders.files import (
-    Dataset,
     predictions_of,
     read_predictions,
     read_split,
     split_of_training,
 )
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide, insisted
 from pereggrn_data.validators import CAN_INSIST

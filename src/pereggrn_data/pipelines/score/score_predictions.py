@@ -37,7 +37,7 @@ from pereggrn_data.evaluators import (
 )
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.evaluators.metrics import require_illico
-from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align

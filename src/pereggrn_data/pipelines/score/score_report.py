@@ -14,7 +14,12 @@ from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.printable import notebook_card, one_line
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
-from pereggrn_data.loaders.files import with_parts, write_table, write_text, written_together
+from pereggrn_data.loaders.files.any_file import (
+    with_parts,
+    write_table,
+    write_text,
+    written_together,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.options import one_of, takes
 from pereggrn_data.evaluators.splits import require_applicable
-from pereggrn_data.loaders.files import Dataset
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.make_split import make_split
 from pereggrn_data.pipelines.split.prepared import prepare

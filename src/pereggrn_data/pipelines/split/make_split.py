@@ -24,7 +24,8 @@ from pereggrn_data.evaluators.splits import (
     seen_combinations,
     split_type,
 )
-from pereggrn_data.loaders.files import Dataset, parts_in_memory, read_test_set
+from pereggrn_data.loaders.files import parts_in_memory, read_test_set
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.split.prepared import Prepared
 from pereggrn_data.pipelines.split.split_options import SplitOptions

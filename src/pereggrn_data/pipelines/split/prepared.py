@@ -10,7 +10,8 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION, TRAIN_FILE, Role
 from pereggrn_data.core.splits import CONTEXTS, SplitRules
 from pereggrn_data.evaluators.splits import merge_replicates, split_type
-from pereggrn_data.loaders.files import Dataset, existing_file, read_dataset, user_path
+from pereggrn_data.loaders.files.any_file import existing_file, user_path
+from pereggrn_data.loaders.files.datasets import Dataset, read_dataset
 from pereggrn_data.pipelines.collection import require_usable
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from pereggrn_data.evaluators.splits import (
     require_applicable,
     split_type,
 )
-from pereggrn_data.loaders.files import Dataset, read_split
+from pereggrn_data.loaders.files import read_split
+from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_dataset
 from pereggrn_data.pipelines.split.make_split import seen_labels
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare

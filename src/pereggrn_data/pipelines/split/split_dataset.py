@@ -33,18 +33,18 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import make_task, without_categories
 from pereggrn_data.evaluators.splits import Located, locate, rank_by_variance
-from pereggrn_data.loaders.files import (
-    ROW_NAME,
-    SPLIT_FILE,
-    Dataset,
-    StoredData,
+from pereggrn_data.loaders.files import ROW_NAME, SPLIT_FILE, write_split
+from pereggrn_data.loaders.files.any_file import (
     refuse_overwriting,
     user_path,
-    write_h5ad,
-    write_split,
     write_text,
-    write_unfilled_h5ad,
     written_together,
+)
+from pereggrn_data.loaders.files.datasets import (
+    Dataset,
+    StoredData,
+    write_h5ad,
+    write_unfilled_h5ad,
 )
 from pereggrn_data.pipelines.split.prepared import Prepared, prepare
 from pereggrn_data.validators.predictions import gaps_in

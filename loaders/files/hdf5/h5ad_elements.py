@@ -41,20 +41,20 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.reports import Finding
-from pereggrn_data.loaders.files.hdf5_files import (
+from pereggrn_data.loaders.files.any_file import (
+    hdf5_layout,
+    hdf5_problem,
+    not_h5ad,
+    refuse_other_kind,
+    required_file,
+)
+from pereggrn_data.loaders.files.hdf5.hdf5_files import (
     all_of,
     open_hdf5,
     refuse_foreign_values,
     require_fits,
 )
-from pereggrn_data.loaders.files.plain_frames import plain_frame
-from pereggrn_data.loaders.files.signatures import (
-    hdf5_layout,
-    hdf5_problem,
-    not_h5ad,
-    refuse_other_kind,
-)
-from pereggrn_data.loaders.files.user_paths import required_file
+from pereggrn_data.loaders.files.tables import plain_frame
 from pereggrn_data.validators import READ_FAILURES, RULES
 
 WITH_RULES: Mapping[str, tuple[str, ...]] = {

@@ -14,8 +14,8 @@ from scipy import sparse
 import pereggrn_data
 from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.rows.row_blocks import dense_values, each_block
-from pereggrn_data.loaders.files import content_sha256, matrix_in_memory
-from pereggrn_data.loaders.files.matrices.blocks import compressed_matrix, rows_of
+from pereggrn_data.loaders.files.datasets import content_sha256, matrix_in_memory
+from pereggrn_data.loaders.files.datasets.blocks import compressed_matrix, rows_of
 from pereggrn_data.simulate.demo_dataset import demo_dataset
 
 VALUES = np.where(np.arange(84).reshape(12, 7) % 3 == 0, np.arange(84.0).reshape(12, 7), 0)
@@ -79,7 +79,7 @@ def test_stripes_of_a_sparse_matrix_share_its_values(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = kind(VALUES)
-    monkeypatch.setattr("pereggrn_data.loaders.files.matrices.blocks.VALUES_PER_BLOCK", 9)
+    monkeypatch.setattr("pereggrn_data.loaders.files.datasets.blocks.VALUES_PER_BLOCK", 9)
     stripes = list(matrix_in_memory(x).blocks())
     assert len(stripes) > 2
     assert all(np.shares_memory(stripe.values.data, x.data) for stripe in stripes)
@@ -94,7 +94,7 @@ def test_indices_of_every_type_are_read(
     """Pointers have no room in the narrow types that are enough for indices."""
     wanted = np.arange(1, 1001).reshape(100, 10) % 100 + 1
     x = sparse.csr_array(wanted).asformat(layout)
-    monkeypatch.setattr("pereggrn_data.loaders.files.matrices.blocks.VALUES_PER_BLOCK", 300)
+    monkeypatch.setattr("pereggrn_data.loaders.files.datasets.blocks.VALUES_PER_BLOCK", 300)
     parts = x.data.astype(values), x.indices.astype(index), x.indptr.astype("i8")
     found = np.zeros(wanted.shape)
     for block in compressed_matrix(*parts, wanted.shape, layout).blocks():
@@ -154,7 +154,7 @@ def test_a_dask_dataset_is_split_and_scored_as_the_same_in_memory(
 def test_what_a_dask_dataset_says_is_hashed_as_in_memory(demo: Any) -> None:
     given = demo.copy()
     given.X = lazy(dense_values(demo.X), 40)
-    from pereggrn_data.loaders.files import stored_parts
+    from pereggrn_data.loaders.files.datasets import stored_parts
 
     assert stored_parts(given) is None  # it is small
     assert content_sha256(given) == content_sha256(demo)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pereggrn_data.core.errors import MissingFileError, UsageError
-from pereggrn_data.loaders.files.signatures import explained_folder, is_zarr_folder
+from pereggrn_data.loaders.files.any_file.signatures import explained_folder, is_zarr_folder
 
 AnyPath = str | os.PathLike[str]
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.foreign_reading import FORMATS, reading, unreadable
 from pereggrn_data.core.sizes import require_memory
-from pereggrn_data.loaders.files.signatures import refuse_other_kind
+from pereggrn_data.loaders.files.any_file import refuse_other_kind
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,15 +18,15 @@ from anndata import AnnData
 
 from pereggrn_data import open_network, validate
 from pereggrn_data.core.errors import ExitCode, MissingFileError, PereggrnError, UsageError
-from pereggrn_data.loaders.files.anndata_files import write_h5ad, write_unfilled_h5ad
-from pereggrn_data.loaders.files.split_files import read_split
-from pereggrn_data.loaders.files.user_paths import existing_file, existing_path, user_path
-from pereggrn_data.loaders.files.writing import (
+from pereggrn_data.loaders.files.any_file.user_paths import existing_file, existing_path, user_path
+from pereggrn_data.loaders.files.any_file.writing import (
     check_writable,
     write_table,
     write_text,
     written_in_one_step,
 )
+from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad, write_unfilled_h5ad
+from pereggrn_data.loaders.files.split_files import read_split
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
 
 Make = Callable[[], AnnData]
@@ -206,7 +206,7 @@ def test_an_interrupt_while_hdf5_writes_is_not_swallowed(
 ) -> None:
     import io
 
-    from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
+    from pereggrn_data.loaders.files.hdf5.hdf5_files import writing_hdf5
 
     class Interrupted(io.FileIO):
         def write(self, *_: object) -> int:
@@ -264,7 +264,7 @@ import resource, signal, sys
 from pathlib import Path
 import anndata, numpy as np
 from pereggrn_data.core.errors import UsageError
-from pereggrn_data.loaders.files import write_h5ad
+from pereggrn_data.loaders.files.datasets import write_h5ad
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 adata = anndata.AnnData(np.random.default_rng(0).normal(size=(200, 100)))

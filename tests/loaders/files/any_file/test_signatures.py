@@ -21,8 +21,9 @@ from anndata import AnnData
 
 from pereggrn_data import open_network, split, validate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, MissingFileError, UsageError
-from pereggrn_data.loaders.files import read_predictions, recognise
-from pereggrn_data.loaders.files.signatures import HDF5_LAYOUTS, SIGNATURES, hdf5_problem
+from pereggrn_data.loaders.files import read_predictions
+from pereggrn_data.loaders.files.any_file import recognise
+from pereggrn_data.loaders.files.any_file.signatures import HDF5_LAYOUTS, SIGNATURES, hdf5_problem
 
 pytestmark = pytest.mark.looks_through
 

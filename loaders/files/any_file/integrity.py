@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.errors import IntegrityError, InvalidDataError
-from pereggrn_data.loaders.files.signatures import SIGNATURES_BY_NAME, head_of, recognise
+from pereggrn_data.loaders.files.any_file.signatures import SIGNATURES_BY_NAME, head_of, recognise
 
 KINDS = {".h5ad": "hdf5", ".parquet": "parquet", ".gz": "gzip", ".zip": "zip"}
 """What files are by their endings, as `signatures` names it."""

@@ -27,7 +27,7 @@ import pyarrow.csv as pacsv
 
 from pereggrn_data.core.errors import InvalidDataError, first_few, lines_of, or_list
 from pereggrn_data.core.foreign_reading import FORMATS, reading
-from pereggrn_data.loaders.files.signatures import refuse_other_kind
+from pereggrn_data.loaders.files.any_file import refuse_other_kind
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 """Endings of tables of text, in any case; each also with .gz behind it."""

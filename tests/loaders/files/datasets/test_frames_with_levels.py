@@ -14,7 +14,8 @@ from anndata import AnnData
 
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import InvalidDataError
-from pereggrn_data.loaders.files import predictions_of, write_h5ad
+from pereggrn_data.loaders.files import predictions_of
+from pereggrn_data.loaders.files.datasets import write_h5ad
 
 Make = Callable[[], AnnData]
 

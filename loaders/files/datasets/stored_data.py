@@ -24,15 +24,15 @@ from pereggrn_data.core.format import MODEL_UNS, ORACLE_UNS
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.rows.row_blocks import StoredMatrix
-from pereggrn_data.loaders.files.h5ad_elements import H5adReader, open_h5ad
-from pereggrn_data.loaders.files.matrices.blocks import (
+from pereggrn_data.loaders.files.any_file import hdf5_problem
+from pereggrn_data.loaders.files.datasets.blocks import (
     bytes_of,
     rows_of,
     stored_rows,
     whole_matrix,
 )
-from pereggrn_data.loaders.files.plain_frames import plain_frame, refuse_levels
-from pereggrn_data.loaders.files.signatures import hdf5_problem
+from pereggrn_data.loaders.files.hdf5 import H5adReader, open_h5ad
+from pereggrn_data.loaders.files.tables import plain_frame, refuse_levels
 from pereggrn_data.validators import READ_FAILURES
 
 if TYPE_CHECKING:

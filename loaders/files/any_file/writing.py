@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.core.safe_names import is_safe_file_name
-from pereggrn_data.loaders.files.integrity import sha256_of_file
+from pereggrn_data.loaders.files.any_file.integrity import sha256_of_file
 
 if TYPE_CHECKING:
     import pandas as pd

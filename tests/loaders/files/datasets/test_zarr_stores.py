@@ -15,14 +15,14 @@ from scipy import sparse
 import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError
 from pereggrn_data.core.resources import Resources
-from pereggrn_data.loaders.files import (
+from pereggrn_data.loaders.files import open_counts
+from pereggrn_data.loaders.files.any_file.user_paths import required_file
+from pereggrn_data.loaders.files.datasets import (
     StoredData,
-    open_counts,
     promised_store,
     read_dataset,
     sha256_of_data,
 )
-from pereggrn_data.loaders.files.user_paths import required_file
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*[zZ]arr"),

@@ -24,9 +24,9 @@ from pereggrn_data.core.rows.row_blocks import (
     held_if_small,
     stacked_rows,
 )
-from pereggrn_data.loaders.files.anndata_files import write_h5ad
-from pereggrn_data.loaders.files.matrices.blocks import rows_of
-from pereggrn_data.loaders.files.matrices.stored_data import open_stored
+from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad
+from pereggrn_data.loaders.files.datasets.blocks import rows_of
+from pereggrn_data.loaders.files.datasets.stored_data import open_stored
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.validators.predictions.prediction_scan import _facts_of_rows as facts_of_rows
 
@@ -192,7 +192,7 @@ def test_limits_hold_for_a_while() -> None:
 
 
 def test_a_large_file_is_hashed_meanwhile(file: Path, tmp_path: Path) -> None:
-    from pereggrn_data.loaders.files.integrity import Hashing, sha256_of_file
+    from pereggrn_data.loaders.files.any_file.integrity import Hashing, sha256_of_file
 
     assert Hashing(file).result() == f"sha256:{sha256_of_file(file)}"
     absent = Hashing(tmp_path / "absent")
@@ -234,8 +234,8 @@ def test_a_file_that_changes_while_it_is_read_is_told(kind: str, tmp_path: Path)
 
 
 def test_checksums_go_by_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pereggrn_data.loaders.files import integrity
-    from pereggrn_data.loaders.files.matrices import zarr_stores
+    from pereggrn_data.loaders.files.any_file import integrity
+    from pereggrn_data.loaders.files.datasets import zarr_stores
 
     # Of the bytes "abc", as FIPS 180-2 and the authors of BLAKE3 have them.
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

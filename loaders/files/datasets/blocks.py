@@ -20,7 +20,7 @@ from pereggrn_data.core.rows.row_blocks import (
     blocks_in_order,
     is_sparse_like,
 )
-from pereggrn_data.loaders.files.hdf5_files import require_fits
+from pereggrn_data.loaders.files.hdf5 import require_fits
 from pereggrn_data.validators import Block, Matrix
 
 VALUES_PER_BLOCK = 4_000_000

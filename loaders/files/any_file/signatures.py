@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError
 from pereggrn_data.core.foreign_reading import let_through
-from pereggrn_data.loaders.files.zip_bounds import BoundedIndex
+from pereggrn_data.loaders.files.any_file.zip_bounds import BoundedIndex
 
 HEAD_SIZE = 4096
 """Bytes that are looked at."""

@@ -27,26 +27,33 @@ from pereggrn_data.core.format import (
     TRAIN_FILE,
 )
 from pereggrn_data.core.rows.row_blocks import StoredMatrix, blocks_in_order
-from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, H5adReader, described, open_h5ad
-from pereggrn_data.loaders.files.hdf5_files import writing_hdf5
-from pereggrn_data.loaders.files.integrity import sha256_of_file as sha256_of_file
-from pereggrn_data.loaders.files.matrices.blocks import rows_of, whole_matrix, write_rows
-from pereggrn_data.loaders.files.matrices.stored_data import (
+from pereggrn_data.loaders.files.any_file import (
+    hdf5_problem,
+    is_zarr_folder,
+    sha256_of_file,
+    written_in_one_step,
+)
+from pereggrn_data.loaders.files.datasets.blocks import rows_of, whole_matrix, write_rows
+from pereggrn_data.loaders.files.datasets.stored_data import (
     StoredData,
     is_large,
     open_stored,
     refuse_unread,
     refuse_without_x,
 )
-from pereggrn_data.loaders.files.matrices.zarr_stores import (
+from pereggrn_data.loaders.files.datasets.zarr_stores import (
     is_large_store,
     open_stored_zarr,
     sha256_of_store,
 )
-from pereggrn_data.loaders.files.plain_frames import plain_frame as plain_frame
-from pereggrn_data.loaders.files.plain_frames import refuse_levels
-from pereggrn_data.loaders.files.signatures import hdf5_problem, is_zarr_folder
-from pereggrn_data.loaders.files.writing import written_in_one_step
+from pereggrn_data.loaders.files.hdf5 import (
+    MAPPINGS,
+    H5adReader,
+    described,
+    open_h5ad,
+    writing_hdf5,
+)
+from pereggrn_data.loaders.files.tables import plain_frame, refuse_levels
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -23,7 +23,7 @@ from h5py import h5d, h5g, h5l, h5o
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.sizes import SMALL, require_memory
-from pereggrn_data.loaders.files.separate_reading import look_through
+from pereggrn_data.loaders.files.hdf5.separate_reading import look_through
 from pereggrn_data.validators import READ_FAILURES
 
 MOST_ELEMENTS = 1_000_000

@@ -25,17 +25,21 @@ from pereggrn_data.core.foreign_reading import FORMATS, let_through, reading
 from pereggrn_data.core.reports import Finding
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.rows.row_blocks import StoredMatrix
-from pereggrn_data.loaders.files.h5ad_elements import MAPPINGS, WITH_RULES
-from pereggrn_data.loaders.files.integrity import LARGE, blake3_of_file, sha256_of_file
-from pereggrn_data.loaders.files.matrices.blocks import bytes_of, matrix_in_zarr, stored_rows
-from pereggrn_data.loaders.files.matrices.stored_data import (
+from pereggrn_data.loaders.files.any_file import (
+    LARGE,
+    blake3_of_file,
+    is_zarr_folder,
+    sha256_of_file,
+)
+from pereggrn_data.loaders.files.datasets.blocks import bytes_of, matrix_in_zarr, stored_rows
+from pereggrn_data.loaders.files.datasets.stored_data import (
     StoredData,
     StoredRaw,
     check_shape,
     explained_rows,
 )
-from pereggrn_data.loaders.files.plain_frames import plain_frame
-from pereggrn_data.loaders.files.signatures import is_zarr_folder
+from pereggrn_data.loaders.files.hdf5 import MAPPINGS, WITH_RULES
+from pereggrn_data.loaders.files.tables import plain_frame
 from pereggrn_data.validators import RULES, ExpressionParts, Matrix
 
 MOST_FILES = 5_000_000

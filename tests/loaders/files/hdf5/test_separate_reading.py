@@ -15,8 +15,9 @@ import pytest
 
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.foreign_reading import TRUST_VARIABLE, trust_files, trusting, trusts_files
-from pereggrn_data.loaders.files import open_h5ad, separate_reading, write_h5ad
-from pereggrn_data.loaders.files.separate_reading import Ending, look_through
+from pereggrn_data.loaders.files.datasets import write_h5ad
+from pereggrn_data.loaders.files.hdf5 import open_h5ad, separate_reading
+from pereggrn_data.loaders.files.hdf5.separate_reading import Ending, look_through
 
 pytestmark = pytest.mark.looks_through
 
