@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.tables.parquet_files import reading_edges as reading_edges
     from pereggrn_data.loaders.files.tables.plain_frames import plain_frame as plain_frame
     from pereggrn_data.loaders.files.tables.plain_frames import refuse_levels as refuse_levels
+    from pereggrn_data.loaders.files.tables.text_streams import text_lines as text_lines
+    from pereggrn_data.loaders.files.tables.text_streams import unpacked_bytes as unpacked_bytes
     from pereggrn_data.loaders.files.tables.text_tables import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.tables.text_tables import first_rows as first_rows
     from pereggrn_data.loaders.files.tables.text_tables import text_ending as text_ending
-    from pereggrn_data.loaders.files.tables.text_tables import text_lines as text_lines
     from pereggrn_data.loaders.files.tables.text_tables import text_table as text_table
-    from pereggrn_data.loaders.files.tables.text_tables import unpacked_bytes as unpacked_bytes
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -44,13 +44,12 @@ __getattr__, __dir__ = lazy_names(
             "plain_frame",
             "refuse_levels",
         ),
+        "text_streams": ("text_lines", "unpacked_bytes"),
         "text_tables": (
             "TEXT_ENDINGS",
             "first_rows",
             "text_ending",
-            "text_lines",
             "text_table",
-            "unpacked_bytes",
         ),
     },
 )

@@ -10,24 +10,28 @@ names without a heading.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from pereggrn_data.core.errors import InvalidDataError, first_few, lines_of, or_list
-from pereggrn_data.core.foreign_reading import FORMATS, reading
-from pereggrn_data.loaders.files.any_file import refuse_other_kind
+from pereggrn_data.core.errors import InvalidDataError, first_few, or_list
+from pereggrn_data.core.foreign_reading import FORMATS
+from pereggrn_data.loaders.files.tables.text_streams import (
+    SAVE_AS_UTF8,
+    encoding_of,
+    explained,
+    open_text,
+    unpacked_bytes,
+)
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 """Endings of tables of text, in any case; each also with .gz behind it."""
@@ -44,9 +48,6 @@ COMMENT = "#"
 MOST_COLUMNS = 1_000_000
 """Of a table; genes are some tens of thousands, and peaks some hundreds of thousands."""
 
-SMALL_UNPACKED, LARGEST_RATIO = 64 << 20, 300
-"""A gzip file may unpack to the first, in bytes, or to so many times its own length."""
-
 BLOCK = 16 << 20
 """Bytes that are parsed at once; a row of tens of thousands of genes must fit."""
 
@@ -54,9 +55,6 @@ _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
-_SAVE_AS_UTF8 = "save it as UTF-8 (spreadsheets call it 'CSV UTF-8')."
-
-_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -217,7 +215,7 @@ class TextTable:
             raise InvalidDataError(
                 f"{self.path} cannot be read: {first_few(bytes_only)} is not text in UTF-8.",
                 expected=FORMATS["text"].expected,
-                fix=_SAVE_AS_UTF8,
+                fix=SAVE_AS_UTF8,
             )
         return table
 
@@ -226,20 +224,6 @@ def text_ending(path: Path) -> str | None:
     """Return the ending of a table of text in lower case, without ``.gz``; None for others."""
     name = path.name.lower().removesuffix(".gz")
     return next((ending for ending in TEXT_ENDINGS if name.endswith(ending)), None)
-
-
-def text_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, however it is encoded, and unpacked where it is packed.
-
-    Raises
-    ------
-    InvalidDataError
-        If it is not text, or unpacks to far more than it is long.
-    """
-    with explained(path, partial(_open, path)) as file:
-        lines = iter(file)
-        while (line := explained(path, partial(next, lines, None))) is not None:
-            yield line.rstrip("\r\n")
 
 
 def first_rows(path: Path, separator: str | None = None) -> tuple[str, int, list[list[str]]]:
@@ -333,25 +317,8 @@ def text_table(
         _stored=tuple(n if n or i == 0 else f"unnamed column {i}" for i, n in enumerate(names)),
         _n_lines=n_lines,
         _n_rows=n_header_rows,
-        _encoding=_encoding(path),
+        _encoding=encoding_of(path),
     )
-
-
-def explained(path: Path, read: Callable[[], _Read]) -> _Read:
-    """Run `read` and turn what readers of tables raise into our error."""
-
-    def problem(error: Exception) -> InvalidDataError:
-        cause = lines_of(error)[0]
-        if "straddl" in cause:  # Arrow's word for a row that does not end
-            cause = "a row does not end; is a quotation mark not closed?"
-        return InvalidDataError(
-            f"{path} cannot be read: {cause:.300}",
-            expected=FORMATS["text"].expected,
-            fix=_SAVE_AS_UTF8 if isinstance(error, UnicodeError) else None,
-        )
-
-    with reading(path, FORMATS["text"], problem=problem):
-        return read()
 
 
 def _fitted(
@@ -438,7 +405,7 @@ def _split(lines: list[str], mark: str) -> list[list[str]]:
 def _first_lines(path: Path) -> list[str]:
     lines: list[str] = []
     n_characters = 0
-    with _open(path) as file:
+    with open_text(path) as file:
         # A line need not end: not more of it is read than is looked at.
         while line := file.readline(2 * SAMPLE_CHARACTERS):
             lines.append(line)
@@ -446,72 +413,6 @@ def _first_lines(path: Path) -> list[str]:
             if len(lines) > SAMPLE_ROWS or (n_characters > SAMPLE_CHARACTERS and len(lines) > 1):
                 break
     return lines
-
-
-def _open(path: Path) -> TextIO:
-    encoding = _encoding(path).replace("utf-8", "utf-8-sig")
-    return io.TextIOWrapper(unpacked_bytes(path), encoding=encoding, newline="")
-
-
-def unpacked_bytes(path: Path) -> io.BufferedReader:
-    """Open a table as bytes, unpacked where it is packed.
-
-    Raises
-    ------
-    InvalidDataError
-        While it is read, if it unpacks to far more than it is long.
-    """
-    if not _is_gzip(path):
-        return path.open("rb")
-    return io.BufferedReader(_Unpacked(path), 1 << 20)
-
-
-class _Unpacked(io.RawIOBase):
-    """Bytes of a gzip file, as long as they are in proportion to it.
-
-    A file of a megabyte can unpack to a gigabyte. No table of measurements does: one of
-    single digits, nearly all of them 0, is 100 times as long as when packed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = gzip.open(path, "rb")  # noqa: SIM115 - closed with this
-        self.left = max(SMALL_UNPACKED, LARGEST_RATIO * path.stat().st_size)
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Unpack the next bytes."""
-        data = self.file.read(len(buffer))
-        self.left -= len(data)
-        if self.left < 0:
-            raise InvalidDataError(
-                f"{self.path} unpacks to far more than it is long.",
-                expected=f"a table, at most {LARGEST_RATIO} times as long as when packed",
-                got=f"more than {self.path.stat().st_size:,} bytes by that",
-                fix="if it is fine, unpack it yourself (gunzip) and read what comes of it.",
-            )
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-        super().close()
-
-
-def _encoding(path: Path) -> str:
-    refuse_other_kind(path, ("text", "gzip", "unknown"), "a table of text, complete and in UTF-8")
-    with unpacked_bytes(path) as file:
-        start = file.read(4)
-    return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from pereggrn_data.loaders.archive.zip_index import read_local_index
 from pereggrn_data.loaders.archive.zip_member import unpack
 from pereggrn_data.loaders.files import read_model_file, read_predictions, write_arrays
 from pereggrn_data.loaders.files.any_file import recognise, zip_bounds
-from pereggrn_data.loaders.files.tables import read_parquet, text_table, text_tables
+from pereggrn_data.loaders.files.tables import read_parquet, text_streams, text_table
 
 
 class Nowhere(io.RawIOBase):
@@ -105,7 +105,7 @@ def test_saved_models_with_very_many_members_are_refused(
 def test_tables_that_unpack_without_end_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filling: bytes
 ) -> None:
-    monkeypatch.setattr(text_tables, "SMALL_UNPACKED", 4 << 20)
+    monkeypatch.setattr(text_streams, "SMALL_UNPACKED", 4 << 20)
     path = tmp_path / "predictions.csv.gz"
     text = b"perturbation,A,B\nA,1,2\n" + filling * (5 << 20)
     path.write_bytes(gzip.compress(text, 9))

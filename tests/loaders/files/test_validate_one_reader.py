@@ -19,7 +19,7 @@ from pereggrn_data import open_network as network
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError
 from pereggrn_data.loaders.files.datasets import read_dataset, read_h5ad, write_h5ad
-from pereggrn_data.loaders.files.hdf5.h5ad_elements import open_h5ad
+from pereggrn_data.loaders.files.hdf5.h5ad_reader import open_h5ad
 
 pytestmark = pytest.mark.looks_through
 
