@@ -14,7 +14,7 @@ import argparse
 
 import pereggrn_data
 from pereggrn_data.evaluators import METRICS
-from pereggrn_data.evaluators.intervals import Estimate
+from pereggrn_data.evaluators.summaries.intervals import Estimate
 
 
 def verdict(estimate: Estimate) -> str:

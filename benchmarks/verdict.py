@@ -21,7 +21,8 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.evaluators import Aligned, Resampling, calibrate, make_task, score, summarise
+from pereggrn_data.evaluators import Aligned, calibrate, make_task, score
+from pereggrn_data.evaluators.summaries import Resampling, summarise
 from pereggrn_data.pipelines.split import split
 
 METRICS_OF_BOOTSTRAP, METHODS_OF_BOOTSTRAP = 30, 6

@@ -2,9 +2,9 @@
 
 Pure computation on data in memory: no paths, no files, no network. For the
 pipelines, which prepare what is scored: `make_task`, `place_rows` and `align`,
-`score`, `summarise`, `signature`, in this order. Splits and metrics have packages of
-their own, :mod:`~pereggrn_data.evaluators.splits` and
-:mod:`~pereggrn_data.evaluators.metrics`.
+`score`, in this order, and then `summarise` and `signature`. Splits, metrics and summaries
+have packages of their own: :mod:`~pereggrn_data.evaluators.splits`,
+:mod:`~pereggrn_data.evaluators.metrics`, :mod:`~pereggrn_data.evaluators.summaries`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.grouping import mean_by_group as mean_by_group
     from pereggrn_data.evaluators.grouping import time_text as time_text
     from pereggrn_data.evaluators.grouping import without_categories as without_categories
-    from pereggrn_data.evaluators.intervals import DRAWS as DRAWS
-    from pereggrn_data.evaluators.intervals import FEWEST_LABELS as FEWEST_LABELS
-    from pereggrn_data.evaluators.intervals import MOST_DRAWS as MOST_DRAWS
-    from pereggrn_data.evaluators.intervals import Estimate as Estimate
-    from pereggrn_data.evaluators.intervals import Resampling as Resampling
     from pereggrn_data.evaluators.metrics.cell_groups import CellGroups as CellGroups
     from pereggrn_data.evaluators.metrics.cell_groups import stacked_cells as stacked_cells
     from pereggrn_data.evaluators.metrics.definitions import METRICS as METRICS
@@ -58,12 +53,6 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.strata import ARE_REGULATORS as ARE_REGULATORS
     from pereggrn_data.evaluators.strata import strata_of as strata_of
     from pereggrn_data.evaluators.strata import summarise_strata as summarise_strata
-    from pereggrn_data.evaluators.summary import SIGNATURE_PARTS as SIGNATURE_PARTS
-    from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR as SMALLEST_DIVISOR
-    from pereggrn_data.evaluators.summary import MetricSummary as MetricSummary
-    from pereggrn_data.evaluators.summary import Summary as Summary
-    from pereggrn_data.evaluators.summary import signature as signature
-    from pereggrn_data.evaluators.summary import summarise as summarise
     from pereggrn_data.evaluators.targets import TargetedGenes as TargetedGenes
     from pereggrn_data.evaluators.task import Task as Task
     from pereggrn_data.evaluators.task import make_task as make_task
@@ -71,9 +60,6 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.task import task_of_sides as task_of_sides
     from pereggrn_data.evaluators.task_baselines import Contexts as Contexts
     from pereggrn_data.evaluators.task_baselines import matched_controls as matched_controls
-    from pereggrn_data.evaluators.verdicts import Ceiling as Ceiling
-    from pereggrn_data.evaluators.verdicts import Overall as Overall
-    from pereggrn_data.evaluators.verdicts import verdict_phrase as verdict_phrase
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -108,13 +94,6 @@ __getattr__, __dir__ = lazy_names(
             "time_text",
             "without_categories",
         ),
-        "intervals": (
-            "DRAWS",
-            "FEWEST_LABELS",
-            "MOST_DRAWS",
-            "Estimate",
-            "Resampling",
-        ),
         "metrics.cell_groups": (
             "CellGroups",
             "stacked_cells",
@@ -142,14 +121,6 @@ __getattr__, __dir__ = lazy_names(
             "strata_of",
             "summarise_strata",
         ),
-        "summary": (
-            "MetricSummary",
-            "SIGNATURE_PARTS",
-            "SMALLEST_DIVISOR",
-            "Summary",
-            "signature",
-            "summarise",
-        ),
         "targets": ("TargetedGenes",),
         "task": (
             "Task",
@@ -160,11 +131,6 @@ __getattr__, __dir__ = lazy_names(
         "task_baselines": (
             "Contexts",
             "matched_controls",
-        ),
-        "verdicts": (
-            "Ceiling",
-            "Overall",
-            "verdict_phrase",
         ),
     },
 )

@@ -20,7 +20,6 @@ from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.prediction_types import CellSettings
 from pereggrn_data.evaluators.cell_scores import CellMeasure, CellSource
 from pereggrn_data.evaluators.controls import CONTROLS
-from pereggrn_data.evaluators.intervals import DRAWS, FEWEST_LABELS, Estimate, Resampling
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric import Direction, Metric
@@ -31,10 +30,16 @@ from pereggrn_data.evaluators.replicate_halves import (
     draws,
 )
 from pereggrn_data.evaluators.scoring import measure, observed_truth
-from pereggrn_data.evaluators.summary import weighted_mean
+from pereggrn_data.evaluators.summaries import (
+    DRAWS,
+    FEWEST_LABELS,
+    Ceiling,
+    Estimate,
+    Resampling,
+    weighted_mean,
+)
 from pereggrn_data.evaluators.targets import TargetedGenes, with_targets
 from pereggrn_data.evaluators.task import Task
-from pereggrn_data.evaluators.verdicts import Ceiling
 
 N_OBSERVATIONS = "n_observations"
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Matrix
-from pereggrn_data.evaluators.summary import SMALLEST_DIVISOR
+from pereggrn_data.evaluators.summaries import SMALLEST_DIVISOR
 
 BINS = 5
 UNKNOWN = "unknown"

@@ -11,11 +11,10 @@ import pandas as pd
 from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
-from pereggrn_data.evaluators.intervals import DRAWS
 from pereggrn_data.evaluators.replicate_halves import duplicate_noise
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
 from pereggrn_data.evaluators.splits.seen_targets import genes_trained, seen
-from pereggrn_data.evaluators.summary import MetricSummary, summarise
+from pereggrn_data.evaluators.summaries import DRAWS, MetricSummary, summarise
 from pereggrn_data.evaluators.task import Task
 
 ARE_REGULATORS = "targets are regulators"

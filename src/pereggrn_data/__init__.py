@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pereggrn_data.core.splits import Split as Split
     from pereggrn_data.core.splits import SplitRules as SplitRules
     from pereggrn_data.evaluators import METRICS as METRICS
-    from pereggrn_data.evaluators import MetricSummary as MetricSummary
     from pereggrn_data.evaluators import Quality as Quality
     from pereggrn_data.evaluators import Scores as Scores
+    from pereggrn_data.evaluators.summaries import MetricSummary as MetricSummary
     from pereggrn_data.loaders.files.datasets import Dataset as Dataset
     from pereggrn_data.loaders.network import Network as Network
     from pereggrn_data.pipelines.collection import catalog_path as catalog_path
@@ -77,7 +77,7 @@ _LAZY = {
     "IntegrityError": "pereggrn_data.core.errors",
     "InvalidDataError": "pereggrn_data.core.errors",
     "METRICS": "pereggrn_data.evaluators",
-    "MetricSummary": "pereggrn_data.evaluators",
+    "MetricSummary": "pereggrn_data.evaluators.summaries",
     "ModelOptions": "pereggrn_data.pipelines.predict",
     "Network": "pereggrn_data.loaders.network",
     "NetworkError": "pereggrn_data.core.errors",

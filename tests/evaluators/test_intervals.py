@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pereggrn_data.evaluators.intervals import Estimate, Resampling, holm
+from pereggrn_data.evaluators.summaries.intervals import Estimate, Resampling, holm
 
 
 def by_hand(sampler: Resampling, top: Any, bottom: Any) -> tuple[float, float, float]:

@@ -21,7 +21,8 @@ from pereggrn_data.core.errors import (
     UsageError,
 )
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import PREDICTIONS, SIGNATURE_PARTS
+from pereggrn_data.evaluators import PREDICTIONS
+from pereggrn_data.evaluators.summaries import SIGNATURE_PARTS
 from pereggrn_data.pipelines.compare import (
     About,
     check_submission,

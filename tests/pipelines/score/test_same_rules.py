@@ -13,7 +13,7 @@ import pereggrn_data
 from pereggrn_data.core.errors import PereggrnError, UsageError, with_article
 from pereggrn_data.evaluators.grouping import key_text
 from pereggrn_data.evaluators.splits import SPLIT_TYPES
-from pereggrn_data.evaluators.summary import compare
+from pereggrn_data.evaluators.summaries.baseline_comparison import compare
 from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad
 from pereggrn_data.pipelines.collection.open_datasets import find_dataset
 from pereggrn_data.pipelines.score.chart import bars_of

@@ -30,7 +30,8 @@ from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric import Direction, Needs
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
-from pereggrn_data.evaluators.summary import compare, summarise, weighted_mean
+from pereggrn_data.evaluators.summaries.baseline_comparison import compare, weighted_mean
+from pereggrn_data.evaluators.summaries.summary import summarise
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import make_task
 from pereggrn_data.loaders.files.any_file.integrity import sha256_of_file

@@ -250,8 +250,9 @@ class TestCohort:
         x[np.ix_(np.flatnonzero(rows), genes)] = first.control_mean
         adata.X = x
         again = make_task(adata, made.split)
-        from pereggrn_data.evaluators import Aligned, TargetedGenes, summarise
+        from pereggrn_data.evaluators import Aligned, TargetedGenes
         from pereggrn_data.evaluators import score as score_task
+        from pereggrn_data.evaluators.summaries import summarise
 
         rng = np.random.default_rng(0)
         profiles = again.observed + rng.normal(scale=0.05, size=again.observed.shape)

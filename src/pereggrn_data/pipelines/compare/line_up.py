@@ -16,16 +16,15 @@ from pereggrn_data.core.errors import (
     or_list,
 )
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import (
+from pereggrn_data.evaluators import PREDICTIONS, Scores
+from pereggrn_data.evaluators.metrics import METRICS, Direction
+from pereggrn_data.evaluators.summaries import (
     DRAWS,
-    PREDICTIONS,
     SIGNATURE_PARTS,
     Ceiling,
     MetricSummary,
-    Scores,
     summarise,
 )
-from pereggrn_data.evaluators.metrics import METRICS, Direction
 from pereggrn_data.loaders.files.any_file import write_table, write_text
 from pereggrn_data.pipelines.compare.scored_runs import (
     ScoredRun,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.evaluators import PREDICTIONS, Ceiling, group_keys
+from pereggrn_data.evaluators import PREDICTIONS, group_keys
 from pereggrn_data.evaluators.metrics import METRICS
+from pereggrn_data.evaluators.summaries import Ceiling
 from pereggrn_data.loaders.files import read_json
 from pereggrn_data.loaders.files.any_file import existing_path, required_file
 from pereggrn_data.loaders.files.tables import read_parquet_frame

@@ -13,16 +13,9 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, PereggrnError, UsageError
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import (
-    MOST_DRAWS,
-    PREDICTIONS,
-    Overall,
-    Scores,
-    group_names,
-    summarise,
-    verdict_phrase,
-)
+from pereggrn_data.evaluators import PREDICTIONS, Scores, group_names
 from pereggrn_data.evaluators.metrics import METRICS
+from pereggrn_data.evaluators.summaries import MOST_DRAWS, Overall, summarise, verdict_phrase
 from pereggrn_data.loaders.files import read_json, read_toml
 from pereggrn_data.loaders.files.any_file import (
     existing_path,

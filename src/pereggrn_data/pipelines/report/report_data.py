@@ -18,8 +18,9 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.core.prediction_types import TargetedGenes
-from pereggrn_data.evaluators import FEWEST_LABELS, METRICS, PREDICTIONS, group_names
+from pereggrn_data.evaluators import METRICS, PREDICTIONS, group_names
 from pereggrn_data.evaluators.metrics import Direction
+from pereggrn_data.evaluators.summaries import FEWEST_LABELS
 from pereggrn_data.loaders.files.any_file import existing_path
 from pereggrn_data.loaders.files.tables import read_parquet_frame
 from pereggrn_data.pipelines.compare import ScoredRun, compare, group_columns, read_run

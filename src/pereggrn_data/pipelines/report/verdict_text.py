@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pereggrn_data.evaluators import verdict_phrase
+from pereggrn_data.evaluators.summaries import verdict_phrase
 from pereggrn_data.pipelines.report.report_data import (
     ReportData,
     ReportedRun,

@@ -17,19 +17,10 @@ from pereggrn_data.core.arrays import Bools
 from pereggrn_data.core.prediction_types import CellSettings
 from pereggrn_data.core.resources import limited
 from pereggrn_data.core.version import software
-from pereggrn_data.evaluators import (
-    DRAWS,
-    METRICS,
-    PREDICTIONS,
-    Ceiling,
-    Scores,
-    TargetedGenes,
-    Task,
-    make_task,
-    signature,
-)
+from pereggrn_data.evaluators import METRICS, PREDICTIONS, Scores, TargetedGenes, Task, make_task
 from pereggrn_data.evaluators import calibrate as calibrate_task
 from pereggrn_data.evaluators.metrics import require_illico
+from pereggrn_data.evaluators.summaries import DRAWS, Ceiling, signature
 from pereggrn_data.loaders.files import read_split
 from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_dataset

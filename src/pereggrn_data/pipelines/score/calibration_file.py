@@ -18,16 +18,8 @@ import numpy as np
 from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import (
-    CONTROLS,
-    DRAWS,
-    DUPLICATE,
-    HALF,
-    INTERPOLATED,
-    METRICS,
-    MOST_DRAWS,
-    Calibration,
-)
+from pereggrn_data.evaluators import CONTROLS, DUPLICATE, HALF, INTERPOLATED, METRICS, Calibration
+from pereggrn_data.evaluators.summaries import DRAWS, MOST_DRAWS
 from pereggrn_data.loaders.cache import open_cache
 from pereggrn_data.loaders.files import read_json
 from pereggrn_data.loaders.files.any_file import required_file, write_text

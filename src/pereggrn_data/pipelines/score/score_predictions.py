@@ -24,19 +24,17 @@ from pereggrn_data.evaluators import (
     DUPLICATE,
     EVERY_GROUP,
     PREDICTIONS,
-    Ceiling,
     TargetedGenes,
     Task,
     score_cells,
-    signature,
     strata_of,
-    summarise,
     summarise_strata,
     take_sides,
     task_of_sides,
 )
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.evaluators.metrics import require_illico
+from pereggrn_data.evaluators.summaries import Ceiling, signature, summarise
 from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of

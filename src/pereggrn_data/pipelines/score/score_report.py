@@ -13,7 +13,8 @@ from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.printable import notebook_card, one_line
 from pereggrn_data.core.strict_json import dumps
-from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, MetricSummary, Scores, Summary
+from pereggrn_data.evaluators import PREDICTED_BY, PREDICTIONS, Scores
+from pereggrn_data.evaluators.summaries import MetricSummary, Summary
 from pereggrn_data.loaders.files.any_file import (
     with_parts,
     write_table,

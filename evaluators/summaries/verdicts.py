@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from pereggrn_data.evaluators.intervals import FEWEST_LABELS, LEVEL, Estimate, holm
+from pereggrn_data.evaluators.summaries.intervals import FEWEST_LABELS, LEVEL, Estimate, holm
 
 EQUAL_WITHIN = 1e-6
 """Relative difference that float32 predictions cannot help; it is a draw, not a win."""

@@ -1,9 +1,8 @@
-"""From scores per group to one line per metric, and the signature of the whole."""
+"""From scores per group to one line per metric, and to all of them together."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,22 @@ import numpy as np
 
 from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.core.prediction_types import CellSettings
-from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators.intervals import (
+from pereggrn_data.evaluators.metrics.definitions import METRICS
+from pereggrn_data.evaluators.metrics.metric import Direction, Metric
+from pereggrn_data.evaluators.scoring import HAVE_CELLS, PREDICTIONS, Scores
+from pereggrn_data.evaluators.summaries.baseline_comparison import (
+    compare,
+    percent_change,
+    weighted_mean,
+)
+from pereggrn_data.evaluators.summaries.intervals import (
     DRAWS,
     FEWEST_LABELS,
     LEVEL,
     Estimate,
     Resampling,
 )
-from pereggrn_data.evaluators.metrics.definitions import METRICS, definitions_version
-from pereggrn_data.evaluators.metrics.metric import Direction, Metric
-from pereggrn_data.evaluators.scoring import HAVE_CELLS, PREDICTIONS, Scores
-from pereggrn_data.evaluators.splits.types import split_type
-from pereggrn_data.evaluators.verdicts import (
+from pereggrn_data.evaluators.summaries.verdicts import (
     EQUAL_WITHIN,
     Ceiling,
     Judged,
@@ -38,7 +39,6 @@ from pereggrn_data.evaluators.verdicts import (
 if TYPE_CHECKING:
     import pandas as pd
 
-SMALLEST_DIVISOR = 1e-12
 _NOT_CALIBRATED = "no duplicate of the experiment was scored"
 
 
@@ -183,42 +183,6 @@ def _ends(interval: tuple[float, float] | None) -> list[float] | None:
     return None if interval is None else list(interval)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Predictions against one baseline, over the groups where both are defined.
-
-    Parameters
-    ----------
-    value, baseline
-        Weighted means; None where no group has both.
-    lost
-        Groups that are defined for the baseline, not for the predictions.
-    """
-
-    value: float | None
-    baseline: float | None
-    lost: int
-
-    def gain(self, sign: int) -> float | None:
-        """Say how much better the predictions are.
-
-        Parameters
-        ----------
-        sign
-            1 where higher is better, else -1.
-
-        Returns
-        -------
-        float or None
-            In the metric's own units, 0 for a draw; None where no group has both.
-        """
-        if self.value is None or self.baseline is None:
-            return None
-        difference = self.value - self.baseline
-        draw = abs(difference) <= EQUAL_WITHIN * abs(self.baseline)
-        return 0.0 if draw else sign * difference
-
-
 def summarise(
     scores: Scores,
     *,
@@ -342,7 +306,7 @@ class _Column:
         if not self.sign:
             reasons.append(verdict.reason)
         else:
-            change, why = _percent_change(self.compared["mean"], self.sign)
+            change, why = percent_change(self.compared["mean"], self.sign)
             reasons += [] if why is None else [why]
             if change is not None and percent is not None and percent.reason is not None:
                 reasons.append(f"no interval of the percent change: {percent.reason}")
@@ -467,117 +431,8 @@ def _changes_of_baselines(
 ) -> dict[str, float]:
     """Compare the other baselines with the mean by the rule that predictions are compared by."""
     found = {
-        name: _percent_change(compare(values, others["mean"], weights), sign)[0]
+        name: percent_change(compare(values, others["mean"], weights), sign)[0]
         for name, values in others.items()
         if name != "mean"
     }
     return {name: percent for name, percent in found.items() if percent is not None}
-
-
-def compare(values: Floats, baseline: Floats, weights: Floats) -> Comparison:
-    """Average both over the groups where both are defined."""
-    both = np.isfinite(values) & np.isfinite(baseline)
-    return Comparison(
-        value=weighted_mean(values[both], weights[both]),
-        baseline=weighted_mean(baseline[both], weights[both]),
-        lost=int((np.isfinite(baseline) & ~np.isfinite(values)).sum()),
-    )
-
-
-def weighted_mean(values: Floats, weights: Floats) -> float | None:
-    """Average the defined values; None where there is none.
-
-    Examples
-    --------
-    >>> weighted_mean(np.array([1.0, np.nan, 4.0]), np.array([2.0, 1.0, 1.0]))
-    2.0
-    """
-    defined = np.isfinite(values)
-    if not defined.any():
-        return None
-    return float(np.average(values[defined], weights=weights[defined]))
-
-
-def _percent_change(mean: Comparison, sign: int) -> tuple[float | None, str | None]:
-    gain = mean.gain(sign)
-    if gain is None or mean.baseline is None:
-        return None, "no group has a value for both the predictions and the mean baseline"
-    if abs(mean.baseline) < SMALLEST_DIVISOR:
-        return None, "the mean baseline is 0, of which there is no percentage"
-    return 100 * gain / abs(mean.baseline), None
-
-
-SIGNATURE_PARTS = (
-    *("software", "metrics", "dataset", "sha256", "heldout", "train", "controls"),
-    *("targeted", "fill", "cells", "by", "genes", "scored"),
-)
-"""What a signature can say, in its order; parts that do not apply are left out."""
-
-
-def signature(
-    split: Split,
-    *,
-    dataset_shown_as: str,
-    software: str,
-    targeted: str,
-    fill: str,
-    group_by: tuple[str, ...],
-    scored: tuple[int, int],
-    groups: Iterable[str],
-    trained: Collection[str] = (),
-    genes_of: int | None = None,
-    cells: CellSettings | None = None,
-) -> str:
-    """Write the one line that says what was scored: equal lines, comparable scores.
-
-    Parameters
-    ----------
-    split
-        What was held out.
-    dataset_shown_as
-        Name of the dataset, with its origin where that is a local collection.
-    software
-        Name and version.
-    targeted, fill
-        The rules for targeted genes and for missing predictions.
-    group_by
-        Columns that define a group.
-    scored
-        Number of groups scored, and of groups held out.
-    groups
-        Names of the groups scored; they count where not all were.
-    trained
-        What trained, where that is not simply all that is not held out.
-    genes_of
-        Number of genes that were modelled, where not all of them are scored.
-    cells
-        How cells were compared, where metrics of cells were computed.
-    """
-    # Controls and baselines within cell types make another task of the same observations.
-    matched_by = split_type(split.type).matched_by
-    all_genes = genes_of is None or genes_of == len(split.genes)
-    everything = scored[0] == scored[1]
-    of_genes = "" if all_genes else f"/{genes_of}"
-    values = {
-        "software": software,
-        "metrics": definitions_version(),
-        "dataset": dataset_shown_as,
-        "sha256": split.sha256[:12],
-        "heldout": _hash(split.test_observations)[:12],
-        "train": _hash(trained)[:8] if trained else None,
-        "controls": "+".join(matched_by) or None,
-        "targeted": targeted,
-        "fill": fill,
-        "cells": None if cells is None else str(cells),
-        "by": "+".join(group_by),
-        "genes": f"{len(split.genes)}{of_genes}:{_hash(split.genes)[:8]}",
-        "scored": f"{scored[0]}/{scored[1]}" + ("" if everything else f":{_hash(groups)[:8]}"),
-    }
-    parts = [f"{part}:{values[part]}" for part in SIGNATURE_PARTS if values[part] is not None]
-    # A name is part of a line, and must not look like two parts or two lines.
-    return "|".join(" ".join(part.replace("|", "/").split()) for part in parts)
-
-
-def _hash(names: Iterable[str]) -> str:
-    """Hash a set of names; their order does not matter."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
