@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -285,6 +286,7 @@ def _refuse_duplicate_columns(names: list[str], source: str) -> None:
             f"Columns of {source} occur more than once: {first_few(twice)}.",
             expected="each gene once",
             got=f"{len(twice)} duplicated names",
+            fix=_header_lacks(names),
         )
 
 
@@ -392,6 +394,7 @@ def _numeric(genes: pd.DataFrame, source: str, *, labelled: bool) -> pd.DataFram
                 "if this is a long table, make a wide one: "
                 f"frame.pivot(index={PERTURBATION!r}, columns={named!r}, values={value!r})."
             )
+        fix = _header_lacks(list(map(str, genes))) or fix
         raise InvalidDataError(
             f"Columns of {source} are not numeric: {first_few(text)}.",
             expected=f"numbers in every column but {', '.join(OBS_COLUMNS)}",
@@ -400,6 +403,17 @@ def _numeric(genes: pd.DataFrame, source: str, *, labelled: bool) -> pd.DataFram
             fix=fix,
         )
     return genes.assign(**converted) if converted else genes
+
+
+def _header_lacks(names: Sequence[str]) -> str | None:
+    """Say what to do where most names of columns are values with decimals; None elsewhere."""
+    values = sum(bool(re.fullmatch(r"[-+]?\d*[.,]\d+([eE][-+]?\d+)?", name)) for name in names)
+    if 2 * values <= len(names):
+        return None
+    return (
+        "the first row holds values: write the names of the columns above it, "
+        f"{PERTURBATION!r} and the genes."
+    )
 
 
 def first_of(column: pd.Series[Any]) -> Any:

@@ -7,6 +7,7 @@ DuckDB, which both read parquet here, do not refuse the same damage.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,7 +63,9 @@ def parquet_footer(path: Path) -> tuple[pa.Schema, pq.FileMetaData]:
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read columns of a parquet file, by default all.
+    """Read columns of a parquet file, by default all; bytes that are text are read as text.
+
+    Some programs write text without saying that it is.
 
     Raises
     ------
@@ -77,6 +80,10 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     with reading(path, FORMATS["parquet"]):
         table: pa.Table = pq.read_table(path, columns=columns)
         table.validate(full=True)
+        for i, field in enumerate(table.schema):
+            if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+                with suppress(pa.ArrowInvalid):  # which are no text
+                    table = table.set_column(i, field.name, table.column(i).cast(pa.string()))
         return table
 
 

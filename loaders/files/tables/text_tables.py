@@ -2,9 +2,9 @@
 
 Spreadsheets, R, pandas and other people's programs each write another "CSV". What is
 found here, for every table of text that is read: commas, tabs, semicolons, bars or single
-spaces; decimal commas; a byte order mark, UTF-16 and gzip whatever the ending says; ``sep=;``
-or comments (``# ...``) in front; separators at the end of rows; rows of nothing; and R's row
-names without a heading.
+spaces; decimal commas; a byte order mark, UTF-16 and gzip whatever the ending says; ``sep=;``,
+comments (``# ...``) or rows of nothing in front; separators at the end of rows; rows of
+nothing; and R's row names without a heading.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ BLOCK = 16 << 20
 """Bytes that are parsed at once; a row of tens of thousands of genes must fit."""
 
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_NOTHING = re.compile(r'[\s,;|"]*')
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
@@ -239,8 +240,8 @@ def first_rows(path: Path, separator: str | None = None) -> tuple[str, int, list
     n_lines = 0
     if stated:
         separator, n_lines, lines = stated[1], 1, lines[1:]
-    n_comments = _n_comments(lines)
-    n_lines, lines = n_lines + n_comments, lines[n_comments:]
+    n_in_front = _n_in_front(lines)
+    n_lines, lines = n_lines + n_in_front, lines[n_in_front:]
     widest = max((line.count(mark) for line in lines for mark in SEPARATORS), default=0)
     if widest > MOST_COLUMNS:
         raise InvalidDataError(
@@ -387,14 +388,20 @@ def _fitness(mark: str, rows: list[list[str]]) -> tuple[bool, bool, bool, int]:
     return first > 1 and even, first > 1, mark != " ", first
 
 
-def _n_comments(lines: Sequence[str]) -> int:
-    """Count the comments in front: a header may begin as they do, and has the width of rows."""
-    n = next((i for i, line in enumerate(lines) if not line.startswith(COMMENT)), len(lines))
-    if not n or n == len(lines):
-        return max(n - 1, 0)
-    last, first = lines[n - 1], lines[n]
-    alike = any(last.count(mark) == first.count(mark) > 0 for mark in SEPARATORS if mark != " ")
-    return n - 1 if alike else n
+def _n_in_front(lines: Sequence[str]) -> int:
+    """Count the comments and rows of nothing in front of the header.
+
+    A header may begin as comments do, and has the width of the rows behind it.
+    """
+    said = [i for i, line in enumerate(lines) if not _NOTHING.fullmatch(line)]
+    n = next((i for i in said if not lines[i].startswith(COMMENT)), len(lines))
+    last = max((i for i in said if i < n), default=None)
+    if last is None or n == len(lines):
+        return n if last is None else last
+    alike = any(
+        lines[last].count(mark) == lines[n].count(mark) > 0 for mark in SEPARATORS if mark != " "
+    )
+    return last if alike else n
 
 
 def _split(lines: list[str], mark: str) -> list[list[str]]:

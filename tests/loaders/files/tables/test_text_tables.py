@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
@@ -42,6 +44,13 @@ WRITERS = {
     "separators at the end of values": PLAIN.replace("\n", ",\n").replace(",\n", "\n", 1),
     "a separator at the end of the header": PLAIN.replace("\n", ",\n", 1),
     "rows of nothing": PLAIN + ",,,\n,,,\n\n",
+    "rows of nothing in front": "\n  \n,,,\n" + PLAIN,
+    "rows of nothing around a comment": "\ufeff\r\n# by me\r\n\r\n" + PLAIN,
+    "a row of nothing behind the header": PLAIN.replace("\n", "\n\n", 1),
+    "a row of nothing behind a header like a comment": "\n#"
+    + FRAME.to_csv(index=False, sep="\t").replace("\n", "\n\n", 1),
+    "a stated separator and a row of nothing": "sep=;\r\n\r\n"
+    + FRAME.to_csv(index=False, sep=";", decimal=","),
     "a comment": "# predictions of a model, version 2\n" + PLAIN,
     "comments like rows": "#A,B\n#\n# x;y\n" + PLAIN,
     "a header like a comment": "# by me\n#" + FRAME.to_csv(index=False, sep="\t"),
@@ -82,6 +91,8 @@ def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
         ("perturbation,A,\n" + "X,1,\n" * 300 + "X,1,7\n", "Column 3 .* no name"),
         ("perturbation;A;B\nX;1,5;2.5\n", "not numeric: A"),
         ('perturbation,A\n"X,1\nY,2\n', "cannot be read"),
+        ("X,1.5,2.5\nY,0.5,1\n", "first row holds values"),
+        ("X,1.5,1.5\nY,0.5,1\n", "first row holds values"),
     ],
 )
 def test_what_could_be_two_things_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -109,6 +120,13 @@ def test_levels_of_one_gene_may_have_decimal_commas(tmp_path: Path) -> None:
     obs = read_predictions(path).obs
     assert obs["expression_level_after_perturbation"].tolist() == ["0.5", "0,0", "0.5,1.5"]
     assert obs["timepoint"].tolist() == ["1.5", "2", "2"]
+
+
+def test_text_that_parquet_calls_bytes_is_text(tmp_path: Path) -> None:
+    table = pa.Table.from_pandas(FRAME, preserve_index=False)
+    labels = table["perturbation"].cast(pa.binary())
+    pq.write_table(table.set_column(0, "perturbation", labels), tmp_path / "p.parquet")
+    check(tmp_path / "p.parquet")
 
 
 @pytest.mark.parametrize("index", [["perturbation"], ["perturbation", "cell_type"], ["cell_type"]])
