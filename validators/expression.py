@@ -11,6 +11,8 @@ import pandas as pd
 
 from pereggrn_data.core.errors import EXAMPLES_SHOWN
 from pereggrn_data.core.foreign_reading import let_through
+from pereggrn_data.core.format import SEPARATOR
+from pereggrn_data.core.labels import is_plain
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.spoiled_names import looks_spoiled
 from pereggrn_data.validators.findings import show
@@ -26,7 +28,6 @@ from pereggrn_data.validators.matrix import (
 )
 from pereggrn_data.validators.parts import READ_FAILURES, Block, ExpressionParts, Matrix
 from pereggrn_data.validators.rules import RULES
-from pereggrn_data.validators.schemas import SEPARATORS_IN_NAMES
 
 _NO_ROWS = np.zeros(0, np.intp)
 
@@ -44,7 +45,7 @@ def names_findings(parts: ExpressionParts, repeated: Severity = Severity.ERROR) 
     """
     genes = parts.var.index
     empty = np.array([not str(g).strip() for g in genes], dtype=bool)
-    unusable = np.array([bool(SEPARATORS_IN_NAMES.search(str(g))) for g in genes], dtype=bool)
+    unusable = np.array([SEPARATOR in str(g) or not is_plain(str(g)) for g in genes], dtype=bool)
     return [
         *repeated_findings("obs-names-duplicated", parts.obs.index, repeated),
         *_named("var-name-empty", genes, empty),

@@ -19,7 +19,7 @@ CHECKED_COLUMNS = (*NETWORK_COLUMNS, CELL_TYPE)
 _COUNTS = {
     "edges-null": ("n_null", "null"),
     "edges-empty-name": ("n_empty", "an empty name"),
-    "edges-white-space": ("n_white_space", "white space"),
+    "edges-white-space": ("n_white_space", "white space or characters that are not seen"),
     "weight-not-finite": ("n_not_finite", "NaN or infinity"),
 }
 

@@ -161,8 +161,9 @@ _RULES = (
          blocks_use=_BLOCKS, mended_by=("missing_label",)),
     Rule("perturbation-not-text", _DP, _E, "obs", "text: a gene, or genes joined by commas",
          "convert the labels to text.", blocks_use=_BLOCKS, mended_by=("perturbation",)),
-    Rule("perturbation-white-space", _DP, _E, "obs", "labels without white space",
-         "remove the white space, for example 'GATA1,KLF1' for 'GATA1, KLF1'.",
+    Rule("perturbation-white-space", _DP, _E, "obs",
+         "labels without white space and characters that are not seen",
+         "remove them, for example 'GATA1,KLF1' for 'GATA1, KLF1'.",
          mended_by=("separator",)),
     Rule("perturbation-empty-name", _DP, _E, "obs", "no empty name among the genes of a label",
          "name every gene, and remove commas at the ends and double commas.",
@@ -173,8 +174,9 @@ _RULES = (
          "write the genes of a label in one order; else a split can hold out one spelling "
          "and train on the other.", mended_by=("separator",)),
     Rule("perturbation-spelling", _DP, _E, "obs", "one label for one perturbation",
-         "write each gene in one way, without white space or guides; else a split can hold out "
-         "one spelling and train on the other.", mended_by=("strip_guide_suffix",)),
+         "write each gene in one way, without white space, quotation marks or guides; else a "
+         "split can hold out one spelling and train on the other.",
+         mended_by=("strip_guide_suffix",)),
     Rule("perturbation-unknown", _D, _E, "obs", "a perturbation in every row that is no control",
          "remove these observations, or mark them by is_control = True if they are controls: "
          "what is not known is no perturbation.", mended_by=("missing_label",)),
@@ -235,7 +237,8 @@ _RULES = (
          "renames, so that perturbations no longer find them).", blocks_use=_BLOCKS,
          mended_by=("duplicates",)),
     Rule("var-name-empty", _DP, _E, "var", "no empty gene name", "name the gene or remove it."),
-    Rule("var-name-unusable", _DP, _W, "var", "gene names without commas and white space",
+    Rule("var-name-unusable", _DP, _W, "var",
+         "gene names without commas, white space and characters that are not seen",
          "rename these genes: no perturbation label can name them."),
     Rule("var-name-spoiled", _DP, _W, "var", "names of genes, no dates or numbers",
          "give these genes back their names (1-Mar was MARCH1, today MARCHF1); a spreadsheet "
@@ -409,8 +412,9 @@ _RULES = (
          "write the column with that type."),
     Rule("edges-null", _N, _E, "edges", "a value in every row", "remove these edges."),
     Rule("edges-empty-name", _N, _E, "edges", "no empty names", "remove these edges."),
-    Rule("edges-white-space", _N, _W, "edges", "names of genes without white space",
-         "remove the white space: names are matched exactly."),
+    Rule("edges-white-space", _N, _W, "edges",
+         "names of genes without white space and characters that are not seen",
+         "remove them: names are matched exactly."),
     Rule("weight-not-finite", _N, _E, "edges", "finite numbers",
          "write -1 for all edges of an unweighted network."),
     Rule("edges-duplicated", _N, _W, "edges", "each edge once (per cell type)",

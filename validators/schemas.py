@@ -7,7 +7,6 @@ distinct value.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,17 +21,11 @@ from pereggrn_data.core.format import (
     LEVEL,
     PERTURBATION,
     PERTURBATION_TYPE,
-    SEPARATOR,
     TIMEPOINT,
     PerturbationType,
 )
-from pereggrn_data.core.labels import genes_of, levels_of
+from pereggrn_data.core.labels import genes_of, is_plain, levels_of
 from pereggrn_data.validators.distinct import Distinct
-
-_WHITE_SPACE = re.compile(r"\s")
-
-SEPARATORS_IN_NAMES = re.compile(rf"[{SEPARATOR}\s]")
-"""What keeps a perturbation label from naming a gene."""
 
 
 def _each(code: str, fine: Callable[[Any], bool]) -> pa.Check:
@@ -72,7 +65,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _has_no_white_space(label: Any) -> bool:
-    return not _is_text(label) or not _WHITE_SPACE.search(label)
+    return not _is_text(label) or is_plain(label)
 
 
 def _has_no_empty_name(label: Any) -> bool:
@@ -94,6 +87,9 @@ def is_level(stated: Any) -> bool:
 
 
 def _finite_or_missing(column: pd.Series[Any]) -> pd.Series[Any]:
+    # Truth values say the opposite of ranks: True is most variable, and 0 is.
+    if any(isinstance(value, (bool, np.bool_)) for value in column):
+        return pd.Series(False, index=column.index)
     numbers = pd.to_numeric(column.astype(object), errors="coerce").astype(float)
     return column.isna() | np.isfinite(numbers)
 

@@ -245,7 +245,7 @@ CONTROL_TRAINS = Guarantee("split-no-control", "At least one control trains.", _
 DISJOINT = Guarantee("split-overlap", "No observation is on both sides.", _disjoint)
 LABELS_DISJOINT = Guarantee(
     "split-shared-perturbation",
-    "No perturbation is on two sides, whatever the case, order and white space of its label.",
+    "No perturbation is on two sides, however its label is spelled.",
     _labels_disjoint,
 )
 ALL_CONTROLS_TRAIN = Guarantee("split-heldout-control", "All controls train.", _all_controls_train)

@@ -26,7 +26,7 @@ _ROW = "file_row_number"
 _CONDITIONS = {
     "edges-null": "{c} IS NULL",
     "edges-empty-name": "trim({c}) = ''",
-    "edges-white-space": "trim({c}) <> '' AND regexp_matches({c}, '\\s')",
+    "edges-white-space": "trim({c}) <> '' AND regexp_matches({c}, '[\\s\\pZ\\pC]')",
     "weight-not-finite": "NOT isfinite({c}::DOUBLE)",
 }
 

@@ -78,9 +78,16 @@ def is_uniprot(name: str) -> bool:
     return bool(UNIPROT.fullmatch(name))
 
 
+_NOT_SEEN = "".join(
+    map(chr, (*range(0x21), 0x7F, 0x85, 0xA0, 0xAD, 0x1680, 0x180E, *range(0x2000, 0x2010),
+              *range(0x2028, 0x2030), *range(0x205F, 0x2065), 0x3000, 0xFEFF))
+)  # fmt: skip
+"""White space, and the characters of no width that tables from web pages have."""
+
+
 def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column as text without white space around it."""
-    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+    """Return a column as text without white space and characters of no width around it."""
+    return pc.utf8_trim(column.cast(pa.string()), characters=_NOT_SEEN)
 
 
 def check_named(names: pa.ChunkedArray, column: str, path: Path) -> None:

@@ -24,11 +24,12 @@ from pereggrn_data.loaders.network.line_layouts import import_lines, line_layout
 from pereggrn_data.loaders.network.regulons import import_regulons, regulon_rows
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "regulator": ("regulator", "source", "tf", "from", "transcription_factor", "tf_name"),
+    "regulator": ("regulator", "source", "tf", "from", "transcription_factor", "tf_name",
+                  "regulatorygene", "regulatory_gene", "source_gene", "sourcegene"),
     "target": ("target", "gene", "to", "target_gene", "targetgene", "tg"),
     "weight": ("weight", "mor", "importance", "score", "coef", "coef_mean", "edge_weight"),
     "cell_type": ("cell_type", "celltype"),
-}
+}  # fmt: skip
 """Headers of edge lists, in lower case; the uniform format's own name wins over others."""
 
 SYMBOLS = ("genesymbol", "gene_symbol", "symbol", "gene_name", "genename")
@@ -157,7 +158,8 @@ def _edge_list(
     table, notes = rows.table()
     notes += notes_on(rows.names)
     if rows.n_trimmed:
-        notes += (f"had white space around them, which was removed: {rows.n_trimmed} names",)
+        what = "had white space or characters that are not seen around them, which were removed"
+        notes += (f"{what}: {rows.n_trimmed} names",)
     if used["weight"] is None and not unweighted:
         notes += _numbers_left_out(source, list(chosen.values()))
     network = made_network(table, path)

@@ -10,13 +10,14 @@ from pereggrn_data.core.labels import (
     CONTROL_WORDS,
     MISSING_WORDS,
     Spelling,
-    differing_in_case_only,
     looks_like_control,
     looks_missing,
     names_of_another_kind,
+    same_genes,
     separated_otherwise,
     spellings,
     without_guide,
+    written_alike,
 )
 
 canonical = Spelling().form
@@ -37,7 +38,7 @@ def test_other_perturbations_have_other_forms(first: list[str], second: list[str
 
 
 def test_case_that_matters_is_kept() -> None:
-    fly = differing_in_case_only(["h", "H", "SOX2", "N"])
+    fly = written_alike(["h", "H", "SOX2", "N"])
     assert fly == {"h", "H"}
     assert spellings(["h", "H", "SOX2", "sox2"], fly) == [("SOX2", "sox2")]
 
@@ -48,6 +49,24 @@ def test_guides_of_one_gene_are_spellings_of_it() -> None:
     assert spellings(labels, genes) == [tuple(labels[:3]), tuple(labels[3:])]
     others = ["YBL005W", "YBL005W-A", "NKX2-1", "NKX2-2", "GENE_1", "GENE_2", "FOS_1", "FOS_2"]
     assert spellings(others, genes) == []
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["NKX2-5\u200b", "\ufeffNKX2-5", "NKX2-5\u00a0", "NKX2\u20135", "NKX2.5", "NKX2_5", '"NKX2-5"',
+     "\uff2eKX2-5", "nkx2.5"],
+)  # fmt: skip
+def test_what_is_not_seen_and_punctuation_make_no_other_perturbation(spelled: str) -> None:
+    genes = ["NKX2-5", "SO\u0308X2", "MYC"]
+    assert spellings(["NKX2-5", "MYC", spelled], genes) == [("NKX2-5", spelled)]
+    assert spellings(["S\u00d6X2", "SO\u0308X2"], genes) == [("S\u00d6X2", "SO\u0308X2")]
+    assert spellings(["NKX2-5", "NKX2.5"], [*genes, "NKX2.5"]) == []
+
+
+def test_labels_that_read_the_same_are_understood() -> None:
+    known = ["AHR", "AHR,KLF1"]
+    found = same_genes(["KLF1\u200b,AHR", "\ufeffAHR", '"AHR"', "ahr", "A.HR"], known)
+    assert found == {"KLF1\u200b,AHR": "AHR,KLF1", "\ufeffAHR": "AHR", '"AHR"': "AHR"}
 
 
 @pytest.mark.parametrize("word", CONTROL_WORDS)

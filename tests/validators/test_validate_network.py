@@ -24,6 +24,7 @@ NETWORKS: list[tuple[dict[str, Any], str, str | None, int]] = [
     ({"cell_type": ["x", None, "x"]}, "edges-null", "cell_type", 1),
     ({"target": ["B", "", " "]}, "edges-empty-name", "target", 2),
     ({"target": ["B", "C D", "C"]}, "edges-white-space", "target", 1),
+    ({"target": ["B\u200b", "C\u00a0", "C"]}, "edges-white-space", "target", 2),
     ({"weight": [-1.0, np.inf, 2.0]}, "weight-not-finite", "weight", 1),
     ({"target": ["B", "B", "C"]}, "edges-duplicated", None, 1),
     ({"regulator": [], "target": [], "weight": []}, "edges-none", None, 1),

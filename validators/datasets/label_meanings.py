@@ -81,7 +81,7 @@ class Labels:
 
 
 def spelling_findings(labels: Labels, severity: Severity | None = None) -> list[Finding]:
-    """Find perturbations whose labels differ in order, case, white space or guides.
+    """Find perturbations that several labels name, by :class:`Spelling`.
 
     Parameters
     ----------

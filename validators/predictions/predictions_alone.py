@@ -15,7 +15,7 @@ from pereggrn_data.core.format import (
     PEREGGRN_UNS,
     PERTURBATION,
 )
-from pereggrn_data.core.labels import looks_like_control
+from pereggrn_data.core.labels import looks_like_control, same_genes
 from pereggrn_data.core.prediction_types import Origin
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
@@ -157,8 +157,11 @@ def coverage_findings(obs: pd.DataFrame, split: Split) -> list[Finding]:
         n_of_these = int(obs[PERTURBATION].isin(set(marked)).sum())
         found += check_flags(marked, n_of_these)
         there |= set(marked)
+    # Scoring understands these, too.
+    understood = same_genes(there, wanted)
+    there |= set(understood.values())
     lacking = [p for p in split.heldout_perturbations if p not in there]
-    unknown = [p for p in labels if p not in wanted]
+    unknown = [p for p in labels if p not in wanted and p not in understood]
     if lacking:
         got = f"{len(wanted) - len(lacking)} of {len(wanted)} perturbations"
         found.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -71,33 +72,72 @@ def unique_in_order(labels: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(labels))
 
 
-def differing_in_case_only(names: Iterable[str]) -> frozenset[str]:
-    """Return the names that differ from another one in case only.
+def is_plain(name: str) -> bool:
+    r"""Say whether a name has no white space, and no character that is not seen.
+
+    Examples
+    --------
+    >>> is_plain("SOX2"), is_plain("SOX2 "), is_plain("SOX2\u200b")
+    (True, False, False)
+    """
+    return name.isprintable() and " " not in name
+
+
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_PUNCTUATION = re.compile("[-._]")
+
+
+def legible(name: str) -> str:
+    r"""Return the name that a reader sees, without what is not seen and variants of Unicode.
+
+    That is: without white space, control and zero-width characters and quotation marks around
+    it, in Unicode's form NFKC, and with hyphens for other dashes.
+
+    Examples
+    --------
+    >>> legible("\ufeffNKX2\u20135 "), legible('"SOX2"')
+    ('NKX2-5', 'SOX2')
+    """
+    if not name.isascii():
+        name = _DASHES.sub("-", unicodedata.normalize("NFKC", name))
+    if not is_plain(name):
+        name = "".join(c for c in name if is_plain(c))
+    quoted = len(name) > 2 and name[0] in _QUOTES and name[-1] in _QUOTES
+    return name[1:-1] if quoted else name
+
+
+def _in_any_case(name: str) -> str:
+    """Fold case, and the punctuation that R and others put for a hyphen (NKX2.5 for NKX2-5)."""
+    return _PUNCTUATION.sub("-", unicodedata.normalize("NFKC", legible(name).casefold()))
+
+
+def written_alike(names: Iterable[str]) -> frozenset[str]:
+    """Return the names that differ from another one in case or punctuation only.
 
     Such names mean different genes, as hairy (``h``) and Hairless (``H``) of the fly.
 
     Examples
     --------
-    >>> sorted(differing_in_case_only(["h", "H", "SOX2"]))
+    >>> sorted(written_alike(["h", "H", "SOX2"]))
     ['H', 'h']
     """
     spelled: dict[str, set[str]] = {}
-    names = frozenset(names)
-    if len({name.casefold() for name in names}) == len(names):
-        return frozenset()
-    for name in names:
-        spelled.setdefault(name.casefold(), set()).add(name)
+    for name in frozenset(names):
+        spelled.setdefault(_in_any_case(name), set()).add(name)
     return frozenset(name for same in spelled.values() if len(same) > 1 for name in same)
 
 
 class Spelling:
     """One form for all spellings of a perturbation: case, order, white space and guides.
 
+    So are characters that are not seen, quotation marks, and what stands for a hyphen.
+
     Parameters
     ----------
     genes
-        Those of the dataset. Where two of them differ in case only, case counts; a name
-        that is none of them, but a guide of one, stands for that gene.
+        Those of the dataset. Where two of them differ in case or punctuation only, that
+        counts; a name that is none of them, but a guide of one, stands for that gene.
 
     Examples
     --------
@@ -108,18 +148,19 @@ class Spelling:
 
     def __init__(self, genes: Collection[str] = ()) -> None:
         self._genes = frozenset(genes)
-        self._case_matters = differing_in_case_only(self._genes)
+        self._told_apart = written_alike(self._genes)
 
     def form(self, label: str) -> str:
         """Return the form of a label."""
-        genes = (self._gene("".join(gene.split())) for gene in genes_of(label))
+        genes = (self._gene(gene) for gene in genes_of(label))
         return SEPARATOR.join(sorted(genes))
 
     def _gene(self, name: str) -> str:
         if name not in self._genes:
+            name = legible(name)
             gene = without_guide(name, self._genes)
             name = gene if gene in self._genes else name
-        return name if name in self._case_matters else name.casefold()
+        return name if name in self._told_apart else _in_any_case(name)
 
 
 def spellings(labels: Iterable[str], genes: Collection[str] = ()) -> list[tuple[str, ...]]:
@@ -145,13 +186,13 @@ def spellings(labels: Iterable[str], genes: Collection[str] = ()) -> list[tuple[
 
 
 def same_genes(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
-    """Find labels that name the genes of a known one in another order, or with white space.
+    """Find labels that name the genes of a known one in another order, or legibly the same.
 
     Returns
     -------
     dict
         From the labels that are not known themselves to the known ones. Case counts,
-        and so does everything else.
+        and so does everything else that :func:`legible` leaves.
 
     Examples
     --------
@@ -167,7 +208,7 @@ def same_genes(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
 
 
 def _sorted_genes(label: str) -> tuple[str, ...]:
-    return tuple(sorted(gene.strip() for gene in genes_of(label)))
+    return tuple(sorted(legible(gene) for gene in genes_of(label)))
 
 
 def written_otherwise(label: str, known: Collection[str]) -> list[str]:

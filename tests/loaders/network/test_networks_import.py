@@ -30,6 +30,8 @@ def edges_of(path: Path, **how: object) -> list[tuple[object, ...]]:
         ("dorothea.csv", "tf,confidence,target,mor\nA,A,x,1\nB,E,y,-0.5\n"),
         ("excel.csv", "\ufeffSource;Target;Weight\nA;x;1\nB;y;-0.5\n"),
         ("quoted.txt", '"from","to","score"\n"A","x","1e0"\n"B","y","-.5"\n'),
+        ("genie3.csv", "regulatoryGene,targetGene,weight\nA,x,1\nB,y,-0.5\n"),
+        ("web.csv", "\n,,\nsource,target,mor\nA\u200b,x\u00a0,1\nB,\ufeffy,-0.5\n"),
         ("celloracle_links.csv", ",source,target,coef_mean\n0,A,x,1\n1,B,y,-0.5\n"),
     ],
 )

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pereggrn_data import validate
+from pereggrn_data.core.labels import is_plain
 from pereggrn_data.core.reports import Severity
 from pereggrn_data.validators.rules import RULES
 
@@ -111,6 +112,7 @@ DATASET = [
     (obs_cell("is_control", 0, ["A"]), "is-control-not-bool", "is_control", 6),
     (rank([[0], 1, 2, 3]), "rank-not-a-number", "highly_variable_rank", 1),
     (obs_cell("perturbation", 4, "A, B"), "perturbation-white-space", "perturbation", 1),
+    (obs_cell("perturbation", 4, "A,B\u200b"), "perturbation-white-space", "perturbation", 1),
     (obs_cell("perturbation", 4, "A,"), "perturbation-empty-name", "perturbation", 1),
     (obs_cell("perturbation", 0, ""), "perturbation-empty-name", "perturbation", 1),
     (obs_cell("perturbation", 4, "A,A"), "perturbation-repeated-gene", "perturbation", 1),
@@ -143,6 +145,7 @@ DATASET = [
     (rank([0, 1, 2, np.nan]), "rank-missing", "highly_variable_rank", 1),
     (rank([0, 1, 2, np.inf]), "rank-not-a-number", "highly_variable_rank", 1),
     (rank(["0", "1", "2", "last"]), "rank-not-a-number", "highly_variable_rank", 1),
+    (rank([True, False, False, True]), "rank-not-a-number", "highly_variable_rank", 4),
     (rank([-1, 1, 2, 3]), "rank-negative", "highly_variable_rank", 1),
     (drop("uns", MEASURED), "uns-missing-key", MEASURED, 1),
     (drop("uns", UNMEASURED), "uns-missing-key", UNMEASURED, 1),
@@ -319,5 +322,5 @@ def test_any_label_and_level_gives_a_report(small_dataset: Make, labels: Any, da
     levels = data.draw(st.lists(anything, min_size=6, max_size=6))
     adata.obs[LEVEL] = pd.Series(levels, index=adata.obs.index, dtype=object)
     report = validate(adata)
-    clean = [not any(c.isspace() for c in label) for label in labels]
+    clean = [is_plain(label) for label in labels]
     assert ("perturbation-white-space" in {f.code for f in report.findings}) is not all(clean)

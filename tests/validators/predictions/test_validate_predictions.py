@@ -101,6 +101,12 @@ def test_broken_predictions(change: Any, code: str, column: str | None) -> None:
         assert finding.slot == RULES[finding.code].slot
 
 
+def test_genes_of_a_label_may_be_in_any_order_as_in_a_score() -> None:
+    adata = predictions()
+    adata.obs["perturbation"] = ["A", "B,A"]
+    assert validate(adata, kind="predictions").findings == ()
+
+
 def test_predictions_are_known_by_their_header() -> None:
     report = validate(predictions())
     assert (report.kind, report.findings) == ("predictions", ())
