@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV): 1.3 GB, which takes some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --upgrade pip
-	$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[cells,plot,report,test]'
+	$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[cells,convert,plot,report,test]'
 	@touch $@
 
 $(VENV)/developers: $(VENV)/installed

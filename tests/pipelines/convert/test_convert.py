@@ -188,6 +188,24 @@ def test_normalised_values_keep_their_rows() -> None:
         convert(other, normalised="log2", size_factors="total", **PLAIN)
 
 
+def test_targets_of_cells_without_counts_are_judged_together() -> None:
+    adata = screen()
+    x = adata.X.toarray()
+    for gene in LABELS[1:]:
+        at = (adata.obs["gene"] == gene).to_numpy()
+        x[at, GENES.index(gene)] = np.where(np.arange(at.sum()) % 5, 2, 60)
+    cells = anndata.AnnData(np.log1p(x / 3), obs=adata.obs, var=adata.var)
+    knockdown = {**PLAIN, "type": "knockdown", "normalised": "natural-log"}
+    made = convert(cells, **knockdown)
+    assert made.adata.n_obs == 80
+    assert "20 a perturbation" in str(made.report)
+    few = cells[:16]  # four of a perturbation, as replicated samples are
+    made = convert(few, **knockdown)
+    assert made.adata.n_obs == 13
+    (dropped,) = (line for line in made.report.to_lines() if "did not move as intended" in line)
+    assert dropped.count("cell1,") == 1
+
+
 def test_a_late_value_that_is_no_count_is_found() -> None:
     adata = screen(n=900)
     adata.X[899, 3] = 0.5

@@ -26,7 +26,7 @@ from pereggrn_data.conversion import (
     total_counts,
     unmoved_rows,
 )
-from pereggrn_data.core.errors import InvalidDataError
+from pereggrn_data.core.errors import InvalidDataError, first_few
 from pereggrn_data.core.format import (
     CELL_TYPE,
     HIGHLY_VARIABLE_RANK,
@@ -41,6 +41,7 @@ from pereggrn_data.core.format import (
     TIMEPOINT,
 )
 from pereggrn_data.core.labels import genes_of
+from pereggrn_data.core.prediction_types import FEWEST_CELLS
 from pereggrn_data.loaders.files.datasets import matrix_in_memory
 from pereggrn_data.pipelines.convert.convert_inputs import (
     N_CELLS,
@@ -269,18 +270,17 @@ class Preprocessing:
         if self._options.unmoved == "keep":
             return np.ones(len(obs), bool)
         within = [c for c in (CELL_TYPE, TIMEPOINT) if c in obs]
+        together = self._options.cells or self._look_like_cells(obs)
         unmoved = unmoved_rows(
             x, list(obs[PERTURBATION]), list(obs[PERTURBATION_TYPE]),
             obs[IS_CONTROL].to_numpy(bool), list(obs[within].itertuples(index=False, name=None))
             if within else [()] * len(obs), genes,
-            together=self._options.cells, largest_p=self._options.moved_p,
+            together=together, largest_p=self._options.moved_p,
         )  # fmt: skip
-        if unmoved.any():
-            self._report.drop(
-                "cells of samples whose target did not move as intended: "
-                + ", ".join(map(str, obs.index[unmoved][:10])),
-                rows.names(unmoved),
-            )
+        what = "cells of samples whose target did not move as intended"
+        samples, cells = list(map(str, obs.index[unmoved])), rows.names(unmoved)
+        # Rows that are cells, or are kept as they were read, are not named twice.
+        self._report.drop(what if samples == cells else f"{what}: {first_few(samples)}", cells)
         self._report.decided["samples whose target did not move"] = f"{int(unmoved.sum())} removed"
         if (unmoved | obs[IS_CONTROL].to_numpy(bool)).all():
             raise InvalidDataError(
@@ -290,6 +290,19 @@ class Preprocessing:
                 fix="check --type and --control, or keep them with --unmoved keep.",
             )
         return ~unmoved
+
+    def _look_like_cells(self, obs: pd.DataFrame) -> bool:
+        """Say whether values without counts, whose rows stay, are of cells and not of samples."""
+        if self._values.are_counts:
+            return False
+        labels = obs.loc[~obs[IS_CONTROL].to_numpy(bool), PERTURBATION]
+        usual = float(labels.value_counts().median()) if len(labels) else 0.0
+        if usual < FEWEST_CELLS:
+            return False
+        self._report.assumed["rows are cells, whose targets are judged together"] = (
+            f"{usual:g} a perturbation (median)"
+        )
+        return True
 
     def _dataset(self, rows: Rows, x: Any, genes: list[str]) -> AnnData:
         import anndata
