@@ -375,6 +375,9 @@ _RULES = (
          _SCORED),
     Rule("predictions-sqrt-of-log", _P, _W, "X", "natural-log expression",
          "square them: a square root was taken of values that were logarithms already.", _SCORED),
+    Rule("predictions-other-total", _P, _W, "X", "natural-log expression",
+         "normalise cells to the total that those of the dataset have, such as 10,000 instead of "
+         "a million, and take the natural log of 1 + x.", _SCORED),
     Rule("predictions-outliers", _P, _W, "X", "natural-log expression",
          "look at these values: a forecast far from all others counts much in mean squared "
          "errors.", _SCORED),

@@ -229,7 +229,8 @@ def check_scale(
     linear = verdict is not None and verdict.transform is LINEAR
     if verdict is not None and not (linear or whole):
         rule = RULES[f"predictions-{verdict.transform.name}"]
-        yield rule.found(f"{verdict.because}; {slope:.2f} times the controls", n=n)
+        got = f"{verdict.because}; {slope:.2f} times the controls"
+        yield rule.found(got, n=n, fix=verdict.transform.fix)
         if body.typical < limit:
             return
     if linear or whole or steep or body.typical >= limit:

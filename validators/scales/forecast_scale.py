@@ -15,7 +15,7 @@ transform is named only where it fits clearly better than natural logarithms.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,13 @@ import numpy.typing as npt
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.rows.row_blocks import dense_values
-from pereggrn_data.validators.scales.scale import NATURAL, TRANSFORMS, ScaleVerdict, Transform
+from pereggrn_data.validators.scales.scale import (
+    NATURAL,
+    TRANSFORMS,
+    ScaleVerdict,
+    Transform,
+    of_total,
+)
 
 SHRUNK, STRETCHED = 0.7, 1.18
 """Natural-log forecasts may be this many times the training data; in ratio, less than log2 (1.44)
@@ -46,6 +52,16 @@ _ALIKE = 0.03
 _MISSED_BY_A_KNOWN_FACTOR = 0.05
 """Where one without a free factor misses less than this, none with a free factor is looked for."""
 
+_OTHER_TOTAL = 3
+"""Totals of cells are others if they differ by this factor; by less, forecasts may be biased."""
+
+_HIGHEST = 0.1
+"""Share of the values, the highest ones, from which the ratio of totals is told: far above 1,
+ln(1 + k x) is ln(1 + x) + ln k."""
+
+_ABOUT = np.geomspace(0.5, 2, 13)
+"""Multiples of that ratio which are tried."""
+
 _FARTHEST_DISTRIBUTION, _FARTHEST_MEANS = 0.15, 0.75
 """Shares of the spread. Distributions that fit no better are not those of cells; gene means that
 fit no better follow nothing."""
@@ -61,6 +77,7 @@ values that are equal where forecasts are a profile: some may have been set to s
 _FEWEST_GENES, _MOST_GENES = 4, 2000
 _MOST_ROWS, _MOST_VALUES = 500, 2_000_000
 _SAMPLED_FACTORS = (0.85, 1.0, 1.18)
+_FEW_ROWS = 200
 
 _RANKS = np.linspace(0.95, 0.003, 40)
 """Quantiles that are compared, counted from the top, as shares of the values above 0."""
@@ -188,8 +205,16 @@ def _by_distribution(forecasts: Forecasts, reference: Reference) -> ScaleVerdict
         _from_the_top(v, share * n * _RANKS)
         for v, n in ((mine, forecasts.n_values), (theirs, reference.sample.size))
     )
-    guesses = {t.name: _transformed(t, FACTORS[:, None] * training) for t in TRANSFORMS}
-    found = _nearest(values, guesses, FACTORS, _FARTHEST_DISTRIBUTION)
+    guesses = {t: _transformed(t, FACTORS[:, None] * training) for t in TRANSFORMS}
+    found = _nearest(
+        values,
+        guesses,
+        FACTORS,
+        _FARTHEST_DISTRIBUTION,
+        lambda: {
+            t: _transformed(t, training[None, :]) for t in _of_other_totals(values, training)
+        },
+    )
     if found is None:
         return None
     best, miss, natural = found
@@ -208,7 +233,7 @@ def _by_means(forecasts: Forecasts, reference: Reference) -> ScaleVerdict | None
     profiles = [p[genes] for p in reference.profiles.values()]
     sample = reference.sample[:, genes]
     guesses = {
-        t.name: np.vstack(
+        t: np.vstack(
             [
                 *(_transformed(t, FACTORS[:, None] * profile) for profile in profiles),
                 # The mean of transformed cells is not the transformed mean.
@@ -222,7 +247,16 @@ def _by_means(forecasts: Forecasts, reference: Reference) -> ScaleVerdict | None
         for t in TRANSFORMS
     }
     factors = np.concatenate([np.tile(FACTORS, len(profiles)), _SAMPLED_FACTORS])
-    found = _nearest(forecasts.mean[genes], guesses, factors, _FARTHEST_MEANS)
+    mine, cells = forecasts.mean[genes], sample[:_FEW_ROWS]
+
+    def of_other_totals() -> dict[Transform, Floats]:
+        tried = {}
+        for t in _of_other_totals(mine, profiles[0]):
+            means = [_transformed(t, cells).mean(axis=0)] if len(cells) else []
+            tried[t] = np.vstack([*(_transformed(t, profile) for profile in profiles), *means])
+        return tried
+
+    found = _nearest(mine, guesses, factors, _FARTHEST_MEANS, of_other_totals)
     if found is None:
         return None
     best, miss, natural = found
@@ -233,8 +267,32 @@ def _by_means(forecasts: Forecasts, reference: Reference) -> ScaleVerdict | None
     )
 
 
+def _of_other_totals(values: Floats, training: Floats) -> list[Transform]:
+    """Return transforms to another total, about the one that the highest values tell.
+
+    Parameters
+    ----------
+    values, training
+        (n,) of forecasts and of the training data, of the same genes or ranks.
+    """
+    high = training >= np.quantile(training, 1 - _HIGHEST)
+    with np.errstate(all="ignore"):
+        ratio = float(np.median(np.expm1(values[high]) / np.expm1(training[high])))
+    if not (ratio > 0 and math.isfinite(ratio)):
+        return []
+    return [
+        of_total(ratio * about)
+        for about in _ABOUT
+        if max(ratio * about, 1 / (ratio * about)) >= _OTHER_TOTAL
+    ]
+
+
 def _nearest(
-    values: Floats, guesses: Mapping[str, Floats], factors: Floats, farthest: float
+    values: Floats,
+    guesses: Mapping[Transform, Floats],
+    factors: Floats,
+    farthest: float,
+    of_other_totals: Callable[[], Mapping[Transform, Floats]],
 ) -> tuple[Transform, float, float] | None:
     """Return the transform that explains values, what it misses, and what natural logs miss.
 
@@ -243,11 +301,13 @@ def _nearest(
     values
         (n,) of forecasts.
     guesses
-        By the name of a transform, (guesses, n) what `values` would be.
+        By transform, (guesses, n) what `values` would be.
     factors
         (guesses,) how much the training data were stretched for each.
     farthest
         What none may miss more than.
+    of_other_totals
+        More guesses, which are made only where no other transform fits.
 
     Returns
     -------
@@ -260,26 +320,29 @@ def _nearest(
         return None
     misses, stretched = {}, {}
     for transform in TRANSFORMS:
-        missed = _misses(values, guesses[transform.name], free=False) / spread
+        missed = _misses(values, guesses[transform], free=False) / spread
         at = int(np.argmin(missed))
-        misses[transform.name] = float(missed[at])
-        stretched[transform.name] = abs(math.log(factors[at]))
-    natural = misses[NATURAL.name]
-    best = min(
-        TRANSFORMS,
-        key=lambda t: (max(misses[t.name], _ALIKE), stretched[t.name]),
-    )
-    if misses[best.name] > _MISSED_BY_A_KNOWN_FACTOR:
+        misses[transform] = float(missed[at])
+        stretched[transform] = abs(math.log(factors[at]))
+    natural = misses[NATURAL]
+    best = min(TRANSFORMS, key=lambda t: (max(misses[t], _ALIKE), stretched[t]))
+    if misses[best] > _MISSED_BY_A_KNOWN_FACTOR:
         for transform in (t for t in TRANSFORMS if t.any_factor):
-            miss = float(_misses(values, guesses[transform.name], free=True).min()) / spread
-            if miss < _CLOSER * misses[best.name]:
-                best, misses[transform.name] = transform, miss
-    miss = misses[best.name]
+            miss = float(_misses(values, guesses[transform], free=True).min()) / spread
+            if miss < _CLOSER * misses[best]:
+                best, misses[transform] = transform, miss
+    if misses[best] > _MISSED_BY_A_KNOWN_FACTOR and natural >= _MISSED:
+        known = misses[best]
+        for transform, tried in of_other_totals().items():
+            misses[transform] = float(_misses(values, tried, free=False).min()) / spread
+            if misses[transform] < min(_CLOSER * known, misses[best]):
+                best = transform
+    miss = misses[best]
     if miss > farthest:
         return None
     if natural < _MISSED or miss >= _CLOSER * natural:
         best = NATURAL
-    return best, misses[best.name], natural
+    return best, misses[best], natural
 
 
 def _misses(values: Floats, guesses: Floats, *, free: bool) -> Floats:

@@ -107,6 +107,23 @@ TRANSFORMS = (NATURAL, LOG2, LOG10, LOG_TWICE, SQRT_OF_LOG, SQRT, LINEAR)
 """All transforms that can be told from the natural logarithm value by value."""
 
 
+def of_total(factor: float) -> Transform:
+    """Return the transform to natural logarithms of `factor` times as much of everything.
+
+    Totals of cells are a choice (10,000, a million, their median), so that a dataset may have
+    any; forecasts have that of their dataset, or differ from it by this transform.
+    """
+
+    def of_log(y: Array) -> Array:
+        return np.log1p(factor * np.expm1(y))
+
+    return Transform(
+        *("other-total", f"ln(1 + {factor:.2g} x)", of_log, np.expm1),
+        f"divide expm1 of them by about {factor:.2g}, and take log1p: cells were normalised to another "
+        "total than those of the dataset.",
+    )
+
+
 @dataclass(frozen=True)
 class ScaleVerdict:
     """A scale, and what gave it away."""

@@ -122,6 +122,33 @@ def test_any_predictions(seed: int, spread: float, size: float) -> None:
         assert all(any(c.isdigit() for c in f.got) for f in found)
 
 
+@pytest.mark.parametrize("factor", [0.03, 0.1, 0.3, 4.0, 20.0, 100.0])
+@pytest.mark.parametrize("shallow", [False, True])
+def test_cells_of_another_total_are_named(factor: float, shallow: bool) -> None:
+    """Such as log1p of counts per million, where the dataset has counts per 10,000."""
+    raw = counts(11, n=200)
+    x = natural(np.random.default_rng(1).binomial(raw.astype(int), 0.2) if shallow else raw)
+    scale = with_scale(x[:100])
+    other = np.log1p(factor * np.expm1(x[100:]))
+    means = other.mean(axis=0) * np.random.default_rng(0).normal(1, 0.02, (12, 60))
+    for forecast in (other,) if shallow else (other, means):
+        rows = [f"r{i}" for i in range(len(forecast))]
+        (found,) = check_scale(forecast, scale, row_names=rows)
+        assert (found.code, found.severity) == ("predictions-other-total", "warning"), found
+        told = float(found.got.split("ln(1 + ")[1].split(" x)")[0])
+        assert 0.6 * factor < told < 1.6 * factor
+        assert f"by about {told:.2g}," in found.fix
+
+
+@pytest.mark.parametrize("bias", [-0.9, -0.3, 0.3, 0.9])
+def test_forecasts_with_a_bias_are_not_of_another_total(bias: float) -> None:
+    x = natural(counts(12, n=40))
+    forecast = np.maximum(x[20:] + bias, 0)
+    rows = [f"r{i}" for i in range(20)]
+    codes = {f.code for f in check_scale(forecast, with_scale(x[:20]), row_names=rows)}
+    assert "predictions-other-total" not in codes
+
+
 @pytest.mark.parametrize("factor", [0.87, 1.0, 1.15])
 def test_forecasts_that_shrink_or_stretch_are_fine(factor: float) -> None:
     x = natural(counts(1))
