@@ -61,6 +61,20 @@ def test_split_then_score(run: Any, tmp_path: Path) -> None:
     assert "wrote" not in as_json
 
 
+def test_names_with_line_breaks_are_shown_and_not_obeyed(run: Any, tmp_path: Path) -> None:
+    """What begins a line is ours, whatever files and folders are called."""
+    name = "x\nerror: forged\x1b[2K"
+    said = [
+        run("split", "demo", "-o", name),
+        run("score", str(fill(tmp_path / name)), "-o", f"{name} 2", "--no-calibration"),
+        run("score", name),
+    ]
+    assert [code for code, _, _ in said] == [0, 0, 2]
+    assert all("x\\nerror: forged\\x1b[2K" in out + err for _, out, err in said)
+    lines = [line for _, out, err in said for line in (out + err).splitlines()]
+    assert not any("\x1b" in line or line.startswith("error: forged") for line in lines)
+
+
 def test_split_json(run: Any) -> None:
     code, out, _ = run("split", "demo", "--seed", "1", "--num-genes", "50", "-o", "s", "--json")
     printed = strict(out)

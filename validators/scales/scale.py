@@ -119,8 +119,8 @@ def of_total(factor: float) -> Transform:
 
     return Transform(
         *("other-total", f"ln(1 + {factor:.2g} x)", of_log, np.expm1),
-        f"divide expm1 of them by about {factor:.2g}, and take log1p: cells were normalised to another "
-        "total than those of the dataset.",
+        f"divide expm1 of them by about {factor:.2g}, and take log1p: cells were normalised to "
+        "another total than those of the dataset.",
     )
 
 

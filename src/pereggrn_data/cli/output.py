@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -45,10 +46,11 @@ def say(message: str) -> None:
 def insist(message: str) -> None:
     """Print a message on stderr, however quiet one wants it.
 
-    Where stderr cannot be written, messages are lost and the work goes on.
+    It is one line, whatever names of files it has. Where stderr cannot be written, messages
+    are lost and the work goes on.
     """
     with suppress(OSError, ValueError):
-        typer.echo(printable(message), err=True)
+        typer.echo(one_line(message), err=True)
 
 
 def warn(message: object) -> None:
@@ -58,16 +60,23 @@ def warn(message: object) -> None:
 
 def complain(error: object) -> None:
     """Print an error on stderr, however quiet one wants it."""
-    insist(f"error: {error}")
+    # Errors have escaped what they quote, line by line.
+    for line in f"error: {error}".split("\n"):
+        insist(line)
+    _insist_on_notes(error)
+
+
+def _insist_on_notes(error: object) -> None:
     for note in getattr(error, "__notes__", ()):
-        insist(f"  {note}")
+        for line in str(note).splitlines():
+            insist(f"  {line}")
 
 
-def emit(text: str, *, styled: bool = False) -> None:
+def emit(text: str | Path, *, styled: bool = False) -> None:
     """Print a result on stdout; a reader that has left (head, less) is no failure.
 
-    Control characters are shown as escapes, unless the text is `styled`: then
-    whoever made it has seen to that.
+    Control characters are shown as escapes, those of paths with their line breaks, unless the
+    text is `styled`: then whoever made it has seen to that.
 
     Raises
     ------
@@ -75,7 +84,8 @@ def emit(text: str, *, styled: bool = False) -> None:
         If stdout is closed, or cannot take the result.
     """
     with stdout_checked():
-        typer.echo(text if styled else printable(text))
+        shown = one_line if isinstance(text, Path) else printable
+        typer.echo(text if styled else shown(text))
 
 
 def emit_prose(text: str) -> None:
@@ -149,7 +159,8 @@ def emit_table(
     emit("\n".join(lines), styled=True)
     if made.left_out:
         left_out = f"Not shown, for lack of room: {', '.join(made.left_out)}. --wide shows all."
-        say("\n".join(_fitting(left_out, on_terminal=on_terminal)))
+        for line in _fitting(left_out, on_terminal=on_terminal):
+            say(line)
 
 
 def run(app: typer.Typer, prog_name: str) -> None:
@@ -199,11 +210,10 @@ def _errors_become_exit_codes(debug: bool) -> Iterator[None]:
         if (reason := explained(error)) is not None:
             complain(reason)
             raise SystemExit(reason.exit_code) from None
+        insist(f"internal error: {type(error).__name__}: {error}")
         insist(
-            f"internal error: {type(error).__name__}: {error}\n"
             f"  This is a bug in pereggrn-data. Run the same command with {DEBUG_FLAG} "
             "and report what it prints."
         )
-        for note in getattr(error, "__notes__", ()):
-            insist(f"  {note}")
+        _insist_on_notes(error)
         raise SystemExit(ExitCode.INTERNAL) from None

@@ -22,7 +22,7 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.core.format import CELL_TYPE, SPLIT_FORMAT_VERSION, TIMEPOINT
 from pereggrn_data.core.options import check_options, documented, normalise, option, options_of
-from pereggrn_data.core.printable import notebook_card
+from pereggrn_data.core.printable import notebook_card, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -379,7 +379,7 @@ class Split:
 
     def __repr__(self) -> str:
         return (
-            f"Split {self.type} of {self.dataset} (seed {self.seed}): "
+            f"Split {self.type} of {one_line(self.dataset)} (seed {self.seed}): "
             f"{len(self.heldout_perturbations)} perturbations, "
             f"{len(self.test_observations)} observations held out, {len(self.genes)} genes"
         )

@@ -49,7 +49,7 @@ def dir_command() -> None:
 
     cache = open_cache()
     cache.require_place()
-    emit(str(cache.root))
+    emit(cache.root)
 
 
 def clean_command(

@@ -100,7 +100,7 @@ def path_command(
     from pereggrn_data.pipelines.collection import entry_paths
 
     for path in entry_paths(name, file=file, collection=collection, say=say):
-        emit(str(path))
+        emit(path)
 
 
 def _show(key: str, value: Any, indent: str = "") -> None:

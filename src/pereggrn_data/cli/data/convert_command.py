@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pereggrn_data.cli.option_parameters import OptionGroup, Said, add_command
-from pereggrn_data.cli.output import emit, emit_json, say
+from pereggrn_data.cli.output import emit, emit_json, insist
 from pereggrn_data.cli.output_places import IN_A_FOLDER, as_file
 from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Json
@@ -85,9 +85,9 @@ def convert_command(
     files = made.write(file)
     for warning in made.validation.warnings:
         for line in warning.to_lines():
-            say(line)
+            insist(line)
     if as_json:
         emit_json({**made.report.to_dict(), "files": [str(f) for f in files]})
         return
     for file in files:
-        emit(str(file))
+        emit(file)

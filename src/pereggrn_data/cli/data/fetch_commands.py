@@ -77,7 +77,7 @@ def fetch_command(
         parts += [f"{here} {_files(here)} already here"] * bool(here)
         say(f"{entry.name}: {', '.join(parts)}")
         for file in entry.files:
-            emit(str(file.path))
+            emit(file.path)
 
 
 def verify_command(

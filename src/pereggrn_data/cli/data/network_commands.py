@@ -51,7 +51,7 @@ Output = Annotated[
     ),
 ]
 
-app = new_group("Gene regulatory networks: look up, compare (overlap), convert (import), and ask in SQL.")
+app = new_group("Gene regulatory networks: look up, overlap, import, and ask in SQL.")
 
 
 def register(program: HelpfulApp) -> None:

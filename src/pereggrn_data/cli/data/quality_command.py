@@ -54,4 +54,4 @@ def quality_command(
     ]
     emit_table(("what", "of", "value"), rows, right=["of", "value"])
     for file in files:
-        emit(str(file))
+        emit(file)

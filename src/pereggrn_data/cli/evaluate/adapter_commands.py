@@ -60,7 +60,7 @@ def path_command(name: Named, as_json: Json = False) -> None:
         emit_json({**where, "is_installed": found.is_made})
         return
     for path in paths:
-        emit(str(path))
+        emit(path)
 
 
 @app.command(
@@ -71,7 +71,7 @@ def install_command(name: Named, yes: Yes = False) -> None:
     from pereggrn_data.pipelines.predict import environment_named
 
     install(name, yes=yes)
-    emit(str(environment_named(name).folder))
+    emit(environment_named(name).folder)
 
 
 @app.command(
@@ -106,7 +106,7 @@ def lock_command(
     """Write the lock of a program of yours beside it: its packages, with checksums."""
     from pereggrn_data.pipelines.predict import lock_adapter
 
-    emit(str(lock_adapter(program)))
+    emit(lock_adapter(program))
 
 
 def install(name: str, *, yes: bool) -> None:

@@ -19,6 +19,7 @@ GROUPS = (
     OptionGroup(
         ScoreOptions,
         without=tuple(n for n in ScoreOptions.__dataclass_fields__ if n not in _OF_INTERVALS),
+        also=dict.fromkeys(_OF_INTERVALS, "Where it is not said, as all runs have it."),
     ),
 )
 
@@ -117,4 +118,4 @@ def submission_command(
 
     about = About(name, method_version, link, method_command)
     for path in write_submission(run, output, about):
-        emit(str(path))
+        emit(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, say, warn
+from pereggrn_data.core.printable import one_line
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict import PredictedExpression
@@ -48,10 +49,10 @@ def print_predicted(
             }
         )
         return
-    emit_prose(repr(predicted))
-    emit(str(path))
+    emit_prose(one_line(repr(predicted)))
+    emit(path)
     if save_model is not None:
-        emit(str(save_model))
+        emit(save_model)
     say(f"{predicted.seconds:.1f} s; score it: {_score_command(predicted, path)}")
 
 

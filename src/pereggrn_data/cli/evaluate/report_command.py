@@ -41,7 +41,7 @@ def report_command(
     """
     from pereggrn_data.pipelines.report import write_report
 
-    emit(str(write_report(runs, as_file(output, "report.html"), allow=allow or (), title=title)))
+    emit(write_report(runs, as_file(output, "report.html"), allow=allow or (), title=title))
     say("open it in a browser; it can be sent to others as it is.")
 
 
@@ -97,4 +97,4 @@ def plot_command(
         allow=allow or (),
         collection=collection,
     )
-    emit(str(made))
+    emit(made)

@@ -134,7 +134,7 @@ def _print(made: ExperimentRun, *, dry_run: bool) -> None:
     if not dry_run:
         for file in made.files:
             if file.parent == made.folder or file.suffix in _PAGES:
-                emit(str(file))
+                emit(file)
 
 
 @contextmanager

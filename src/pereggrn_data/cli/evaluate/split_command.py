@@ -67,7 +67,7 @@ def split_command(
         return
     emit_prose(repr(made))
     for file in files:
-        emit(str(file))
+        emit(file)
 
 
 def _default_folder(name: str, options: SplitOptions) -> str:

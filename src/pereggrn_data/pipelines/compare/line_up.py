@@ -50,8 +50,8 @@ def compare(
     runs: Sequence[str | Path],
     *,
     allow: str | Collection[str] = (),
-    draws: int = DRAWS,
-    draws_seed: int = 0,
+    draws: int | None = None,
+    draws_seed: int | None = None,
 ) -> pd.DataFrame:
     """Compare what several runs of `score` wrote.
 
@@ -66,7 +66,8 @@ def compare(
         Parts of the signature in which runs may differ all the same, such as
         ``"software"``: names of parts that a signature can have.
     draws, draws_seed
-        Of the intervals, as in `score`. A run of which there is no more than a
+        Of the intervals, as in `score`; by default those of the runs, where all have the same
+        (else 2000, and 0). A run of which there is no more than a
         ``summary.json`` has those that are stated there.
 
     Returns
@@ -94,10 +95,15 @@ def compare(
     """
     from pereggrn_data.pipelines.compare.comparison_table import ComparisonTable
 
-    ScoreOptions(draws=draws, draws_seed=draws_seed)  # the same rules as there
     if not runs:
         raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
+    # The same rules as there, before anything is read.
+    ScoreOptions(draws=DRAWS if draws is None else draws, draws_seed=draws_seed or 0)
     read = [read_run(run) for run in runs]
+    drawn = {run.drawn for run in read}
+    of_runs = (drawn.pop() if len(drawn) == 1 else None) or (DRAWS, 0)
+    draws = of_runs[0] if draws is None else draws
+    draws_seed = of_runs[1] if draws_seed is None else draws_seed
     _require_agreement(read, known_parts({allow} if isinstance(allow, str) else set(allow), read))
     _require_same_baselines(read)
     rows: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from pereggrn_data.core.errors import InvalidDataError, UsageError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators import PREDICTIONS, group_keys
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.evaluators.summaries import Ceiling
+from pereggrn_data.evaluators.summaries import MOST_DRAWS, Ceiling
 from pereggrn_data.loaders.files import read_json
 from pereggrn_data.loaders.files.any_file import existing_path, required_file
 from pereggrn_data.loaders.files.tables import read_parquet_frame
@@ -59,6 +59,17 @@ class ScoredRun:
     def dataset(self) -> str:
         """Name of the dataset."""
         return str(self.summary["dataset"])
+
+    @property
+    def drawn(self) -> tuple[int, int] | None:
+        """Draws that its intervals were made of, and their seed; None where it does not say."""
+        how = self.summary.get("intervals")
+        if not isinstance(how, Mapping):
+            return None
+        draws, seed = how.get("draws"), how.get("seed")
+        if not isinstance(draws, int) or not isinstance(seed, int) or not 0 < draws <= MOST_DRAWS:
+            return None
+        return draws, seed
 
     @property
     def baselines(self) -> list[str]:

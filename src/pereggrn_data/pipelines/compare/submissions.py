@@ -15,7 +15,7 @@ from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import PREDICTIONS, Scores, group_names
 from pereggrn_data.evaluators.metrics import METRICS
-from pereggrn_data.evaluators.summaries import MOST_DRAWS, Overall, summarise, verdict_phrase
+from pereggrn_data.evaluators.summaries import Overall, summarise, verdict_phrase
 from pereggrn_data.loaders.files import read_json, read_toml
 from pereggrn_data.loaders.files.any_file import (
     existing_path,
@@ -175,10 +175,9 @@ def _problems_of_method(file: Path) -> list[str]:
 def _problems_of_values(run: ScoredRun, groups: pd.DataFrame) -> list[str]:
     """Compare the summary with what the scores give."""
     said = run.summary
-    how = said.get("intervals", {})
-    draws, seed = how.get("draws"), how.get("seed")
-    if not isinstance(draws, int) or not isinstance(seed, int) or not 0 < draws <= MOST_DRAWS:
+    if run.drawn is None:
         return [f"{SUMMARY_FILE} does not say how its intervals were made."]
+    draws, seed = run.drawn
     problems = []
     n = int((groups["method"] == PREDICTIONS).sum())
     if said.get("n_scored") != n:
