@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import linear_model
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.models import estimators
 from pereggrn_data.models.families import (
     FAMILIES,
     ModelTask,
@@ -78,6 +81,60 @@ def test_linear_kernel_ridge_is_that_of_scikit_learn() -> None:
             others = np.delete(np.arange(9), j)
             expected = KernelRidge().fit(x[:n, others], x[:n, j]).predict(x[:, others])
             np.testing.assert_allclose(model.predict(x)[:, j], expected, rtol=1e-9)
+
+
+class TestHowScikitLearnIsAsked:
+    """Numbers are those of its defaults, which take longer."""
+
+    @pytest.mark.parametrize("name", ["LassoCV", "ElasticNetCV"])
+    def test_descent_goes_by_a_gram_matrix(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kind, asked = getattr(linear_model, name), []
+        path = kind.path
+
+        def noting(*data: Any, **settings: Any) -> Any:
+            asked.append(settings["precompute"])
+            return path(*data, **settings)
+
+        monkeypatch.setattr(kind, "path", staticmethod(noting))
+        x = np.random.default_rng(4).normal(size=(30, 62))
+        y = np.random.default_rng(5).normal(size=(30, 4))
+        y[:, 0] += x[:, 5] - x[:, 9]
+
+        def fit(columns: int, **more: Any) -> Any:
+            own, arguments = np.full(4, -1), {"alphas": 10, **more}
+            task = RegressionTask(x[:, :columns], y, tuple("ABCD"), own, arguments=arguments)
+            with noting_warnings():
+                return get_method(name).fit(task)  # type: ignore[misc]
+
+        found, usual = fit(60), fit(60, precompute=False)
+        assert [found is True for found in asked] == [True] * 20 + [False] * 20
+        np.testing.assert_array_equal(found.alphas, usual.alphas)
+        # A gene that nothing tells has no coefficient, however small.
+        assert not found.dense_coefficients().any(axis=1).all()
+        np.testing.assert_array_equal(found.dense_coefficients(), usual.dense_coefficients())
+        del asked[:]
+        fit(61)
+        assert True not in asked
+
+    def test_threads_do_not_wait_for_each_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        kind, threads = linear_model.BayesianRidge, []
+        fit_as_before = kind.fit
+
+        def noting(self: Any, x: Any, y: Any) -> Any:
+            found = threadpoolctl.threadpool_info()
+            threads.append({lib["num_threads"] for lib in found if lib["user_api"] == "blas"})
+            return fit_as_before(self, x, y)
+
+        monkeypatch.setattr(kind, "fit", noting)
+        x = np.random.default_rng(4).normal(size=(20, 3))
+        task = RegressionTask(x, x, ("A", "B", "C"), np.arange(3), {})
+        with threadpoolctl.threadpool_limits(2, "blas"):
+            get_method("BayesianRidge").fit(task)  # type: ignore[misc]
+            monkeypatch.setattr(estimators, "FEW_VALUES", 60)
+            get_method("BayesianRidge").fit(task)  # type: ignore[misc]
+        assert threads == [{1}] * 3 + [{2}] * 3
 
 
 class TestNotesOfFits:
