@@ -9,6 +9,7 @@ of the processor (user and system). The last line is the ratio of 12 commands to
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -56,7 +57,10 @@ def experiment(dataset: str, constants: list[str], alphas: tuple[float, ...]) ->
 
 def main() -> None:
     """Measure both ways, and print their ratio."""
-    dataset = str(Path(sys.argv[1]).resolve()) if len(sys.argv) > 1 else "demo"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", nargs="?", type=Path, help="A file; else the embedded one.")
+    given = parser.parse_args().dataset
+    dataset = str(given.resolve()) if given else "demo"
     constants = ["mean", "median"]
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

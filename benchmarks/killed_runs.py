@@ -8,6 +8,7 @@ again. The last line says how often that was so.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import random
@@ -64,7 +65,9 @@ def finished(folder: Path) -> int:
 
 def main() -> None:
     """Kill and go on as often as is asked for, and say how often the tables were the same."""
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("times", type=int, nargs="?", default=10)
+    times = parser.parse_args().times
     chance = random.Random(0)  # noqa: S311 - it chooses moments
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

@@ -9,6 +9,7 @@ line says how many runs had all of their conditions finished.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -46,8 +47,12 @@ def run(folder: Path, collection: Path, cache: Path) -> tuple[int, float, float,
 
 def main() -> None:
     """Run it on each dataset, and print what each run took."""
-    collection = Path(sys.argv[1]).resolve()
-    names = sys.argv[2:] or sorted(
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("collection", type=Path)
+    parser.add_argument("names", nargs="*", help="Datasets; else all of them.")
+    given = parser.parse_args()
+    collection = given.collection.resolve()
+    names = given.names or sorted(
         file.parent.name for file in collection.glob("perturbations/*/test.h5ad")
     )
     finished = 0
