@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pereggrn_data.catalog import EntryKind, load_catalog
-from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
+from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError, first_few
 from pereggrn_data.core.format import TEST_FILE, TRAIN_FILE
 from pereggrn_data.loaders.files.any_file import existing_path, visible_files
 
@@ -168,9 +168,13 @@ def _entry(
 ) -> LocalEntry:
     row = rows.get(name, {})
     files = present.get(name, {})
+    # What git-annex leaves of a file that is elsewhere.
+    lost = sorted(path.name for path in files.values() if not path.exists())
     reason = None
     if not files:
         reason = NO_FILES
+    elif lost:
+        reason = f"{first_few(lost)}: a link to a file that is not here"
     elif (row.get("is_ready") or "").strip().lower() not in READY:
         reason = "not ready, says its table"
     return LocalEntry(
@@ -190,7 +194,8 @@ def _present(folder: Path, kind: EntryKind) -> dict[str, dict[str, Path]]:
             if kind is EntryKind.NETWORK:
                 files = {p.stem: p for p in visible_files(place / "networks", ".parquet")}
             else:
-                files = {n: place / n for n in DATASET_FILES if (place / n).is_file()}
+                named = {n: place / n for n in DATASET_FILES}
+                files = {n: p for n, p in named.items() if p.is_file() or p.is_symlink()}
             if files:
                 found[place.name] = files
     return found

@@ -186,7 +186,7 @@ def test_import_gives_a_network(collection: Path, tmp_path: Path) -> None:
     assert "name ending in .parquet" in str(error_of(bad))
 
 
-def test_names_and_paths(collection: Path) -> None:
+def test_names_and_paths(collection: Path, tmp_path: Path) -> None:
     opened = pereggrn_data.open_network("gamma", collection=str(collection))
     assert opened.edges()["weight"].tolist() == [-1.0]
     folder = collection / "networks" / "beta"
@@ -204,6 +204,12 @@ def test_names_and_paths(collection: Path) -> None:
         pereggrn_data.open_network("beta", subnetworks="S1", collection=str(collection))
     with pytest.raises(MissingFileError, match="There is no file or folder"):
         pereggrn_data.open_network("no/such.parquet")
+    (tmp_path / "edges.csv").write_text("regulator,target\nA,x\n")
+    with pytest.raises(InvalidDataError, match="networks import"):
+        pereggrn_data.open_network(tmp_path / "edges.csv")
+    (tmp_path / "spark" / "all.parquet").mkdir(parents=True)
+    with pytest.raises(MissingFileError, match="is not a file"):
+        pereggrn_data.open_network(tmp_path / "spark")
     with pytest.raises(MissingFileError, match="holds no network"):
         pereggrn_data.open_network(collection / "networks")
     with pytest.raises(UsageError, match="needs genes"):

@@ -391,7 +391,7 @@ def explained_folder(path: Path) -> MissingFileError:
         f"{path} is not a file.",
         expected="a file",
         got="a folder",
-        fix="name a file in it, for example with */test.h5ad.",
+        fix="name a file in it, for example with */test.h5ad, or *.parquet for a network.",
     )
 
 

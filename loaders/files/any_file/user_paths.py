@@ -50,6 +50,8 @@ def existing_path(text: AnyPath) -> Path | None:
         with path.open("rb") as file:
             file.read(1)
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise _leads_nowhere(path) from None
         return None
     except OSError as error:
         raise MissingFileError(
@@ -58,6 +60,19 @@ def existing_path(text: AnyPath) -> Path | None:
             fix="check the path, and that you may read the file.",
         ) from None
     return path
+
+
+def _leads_nowhere(link: Path) -> MissingFileError:
+    target = link.readlink()
+    fix = "bring the file that it points to, or mend the link."
+    if "annex" in target.parts:  # what git-annex and DataLad leave of files elsewhere
+        fix = "run `git annex get` (or `datalad get`) where it was checked out."
+    return MissingFileError(
+        f"{link} is a link to a file that is not here.",
+        expected="a file",
+        got=f"a link to {target}",
+        fix=fix,
+    )
 
 
 def existing_file(text: AnyPath) -> Path | None:

@@ -11,7 +11,8 @@ import pytest
 from archives import small_h5ad, small_parquet
 from service_fixtures import Ran
 
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data import validate
+from pereggrn_data.core.errors import MissingFileError, UsageError
 from pereggrn_data.pipelines.collection import (
     dataset_path,
     entry_paths,
@@ -81,6 +82,24 @@ def test_what_has_no_files_says_so(local: Path) -> None:
         load("gone")
     with pytest.raises(UsageError, match="has not been fetched"):
         load("freimer")
+
+
+def test_links_that_lead_nowhere_say_so(local: Path, command: Callable[..., Ran]) -> None:
+    """git-annex and DataLad leave such links of files that are elsewhere."""
+    data = next(local.rglob("perturbations")) / "gone"
+    data.mkdir()
+    (data / "test.h5ad").symlink_to("../.git/annex/objects/x")
+    edges = next(local.rglob("later")) / "networks" / "b.parquet"
+    edges.symlink_to("nowhere")
+    (edges.parent.parent.parent / "published_networks.csv").unlink()
+    for read, name in ((load, "gone"), (open_network, "later")):
+        with pytest.raises(UsageError, match="a link to a file that is not here"):
+            read(name)
+    assert [command(*words).code for words in (("list",), ("info", "gone"))] == [0, 0]
+    with pytest.raises(MissingFileError, match="is a link to a file that is not here"):
+        open_network(edges.parent)
+    with pytest.raises(MissingFileError, match="git annex get"):
+        validate(data / "test.h5ad")
 
 
 @pytest.mark.parametrize(
