@@ -38,9 +38,10 @@ from pereggrn_data.models.estimators import (
     may_share_gram,
     try_arguments,
 )
-from pereggrn_data.models.moments.sums import StandIns, Sums
+from pereggrn_data.models.moments.stand_ins import StandIns
 from pereggrn_data.models.regression import LinearRegressions, RegressionTask
 from pereggrn_data.models.stored_columns import StoredColumns
+from pereggrn_data.models.sums import Sums
 
 FOLDS = 5
 """Of methods that choose a penalty by cross-validation, as scikit-learn has it."""
@@ -70,29 +71,18 @@ def fit_by_moments(
 ) -> LinearRegressions:
     """Fit a linear scikit-learn model to each target, in memory or not.
 
+    What is returned and raised is that of `pereggrn_data.models.estimators.fit_linear`, which
+    fits what is in memory.
+
     Parameters
     ----------
-    task
-        What to fit.
+    task, shares_gram
+        As there.
     make
         Makes the estimator. It must take weights, look at the rows only by their sums, and
         divide them into folds in their order.
     folds
         How many of them; 1 for estimators that have none.
-    shares_gram
-        Whether the estimator takes a Gram matrix as ``precompute``.
-
-    Returns
-    -------
-    LinearRegressions
-        Those of `pereggrn_data.models.estimators.fit_linear`, which fits what is in memory.
-
-    Raises
-    ------
-    UsageError
-        If the method does not take the arguments or their values.
-    InvalidDataError
-        If the method cannot fit a target.
     """
     x, y = task.features, task.responses
     if not isinstance(x, StoredColumns):

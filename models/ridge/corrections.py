@@ -1,4 +1,6 @@
-"""What sets single targets of the primal solver apart: their own column, and excluded rows.
+"""The basis of the primal solver, and what sets single targets apart in it.
+
+That are their own columns, and excluded rows.
 
 The formulas are those of `pereggrn_data.models.ridge.primal`.
 """
@@ -10,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pereggrn_data.core.arrays import Floats, Ints
-from pereggrn_data.models.ridge.problem import RidgeProblem
+from pereggrn_data.models.ridge.problem import RidgeProblem, check_condition, not_solvable
+from pereggrn_data.models.ridge.shared_decompositions import decomposed
+from pereggrn_data.models.sums import Sums
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,42 @@ class Basis:
     x_mean: Floats
     y_mean: Floats
     products: Floats
+
+    @classmethod
+    def of(
+        cls,
+        sums: Sums,
+        alphas: tuple[float, ...],
+        targets: Ints | slice = slice(None),
+        largest: float = 0.0,
+    ) -> Basis:
+        """Decompose the products of features.
+
+        Parameters
+        ----------
+        sums
+            Of the rows that train.
+        alphas
+            Penalties.
+        targets
+            Which of the targets.
+        largest
+            The largest eigenvalue of what rows were taken away from, if they were: its rounding
+            errors are theirs.
+
+        Raises
+        ------
+        InvalidDataError
+            If rounding errors are too large.
+        """
+        gram = sums.spread()
+        if not np.isfinite(gram).all():
+            raise not_solvable("sums of squares that are no numbers any more")
+        values, vectors = decomposed(gram)
+        del gram
+        check_condition(np.append(values, max(values[-1], largest)), alphas)
+        products = vectors.T @ sums.spread_with(targets)
+        return cls(vectors, np.maximum(values, 0.0), sums.x_mean, sums.y_mean(targets), products)
 
     def rotated(self, features: Floats) -> Floats:
         """Return T for some rows, whose features these are."""

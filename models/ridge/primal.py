@@ -33,9 +33,12 @@ from pereggrn_data.models.ridge.corrections import (
     rotated_coefficients,
     squared_residuals,
 )
-from pereggrn_data.models.ridge.cross_products import ROWS, TARGETS, CrossProducts
 from pereggrn_data.models.ridge.problem import RidgeProblem, RidgeSolution, solution
 from pereggrn_data.models.stored_columns import StoredColumns, columns_of
+from pereggrn_data.models.sums import TARGETS, Sums
+
+ROWS = 4096
+"""Rows of what is in memory that are worked on at once."""
 
 EXCLUDED_ROWS = 4096
 """Rows that the targets worked on at once leave out together, at most."""
@@ -79,22 +82,29 @@ def fit_primal(problem: RidgeProblem) -> RidgeSolution:
     coefficients, intercepts = np.zeros((n_targets, p)), np.zeros(n_targets)
     errors = np.zeros((len(problem.alphas), n_targets))
     found = RidgeSolution(coefficients, intercepts, np.empty(0), errors)
-    whole = CrossProducts.of(problem)
-    # Of the largest eigenvalue, more than enough to judge what rounding does to the others.
-    largest = float(np.trace(whole.gram))
+    whole = _summed(problem)
     if shared.size:
-        basis = (whole.of_targets(shared) if apart.size else whole).basis(problem.alphas)
+        basis = Basis.of(whole, problem.alphas, shared if apart.size else slice(None))
         whole = whole.of_targets(apart)  # and no longer those of all targets: they are large
         _fit_shared(_of_targets(problem, shared), basis, shared, found)
         del basis
     most = _decompositions(problem)
     for start in range(0, len(groups), most):
-        batch = groups[start : start + most]
-        of_batch = [whole.of_targets(np.searchsorted(apart, group.targets)) for group in batch]
-        _fit_apart(problem, batch, of_batch, largest, found)
+        _fit_apart(problem, groups[start : start + most], whole, apart, found)
     having = np.flatnonzero(problem.own >= 0)
     coefficients[having, problem.own[having]] = 0.0
     return solution(problem, coefficients, intercepts, errors)
+
+
+def _summed(problem: RidgeProblem) -> Sums:
+    """Return the sums of all rows, in one reading."""
+    _, p, n_targets = problem.shape
+    made, every = Sums(p, n_targets), np.arange(n_targets, dtype=np.intp)
+    # Responses of all targets are as many values as those of some in more rows, elsewhere.
+    step = max(1, min(ROWS, ROWS * TARGETS // max(1, n_targets)))
+    for _, features, responses in problem.each_part(step):
+        made.add(features, responses(every))
+    return made
 
 
 @dataclass(frozen=True)
@@ -183,31 +193,34 @@ def _fit_shared(problem: RidgeProblem, basis: Basis, targets: Ints, found: Ridge
 def _fit_apart(
     problem: RidgeProblem,
     groups: list[_Group],
-    wholes: list[CrossProducts],
-    largest: float,
+    whole: Sums,
+    of_whole: Ints,
     found: RidgeSolution,
 ) -> None:
-    """Fit targets that leave out many rows, each group by a decomposition of its own."""
-    n = problem.features.shape[0]
-    # Of the rows left out and those kept, the fewer are summed.
-    few = [group.rows.size <= n // 2 for group in groups]
+    """Fit targets that leave out many rows, each group by a decomposition of its own.
+
+    `whole` are the sums of all rows, for the targets `of_whole`.
+    """
+    n, p, _ = problem.shape
+    # Of the largest eigenvalue, more than enough to judge what rounding does to the others.
+    largest = float(np.trace(whole.gram))
+    # Rows left out are taken away from all, or those kept are summed, if they are fewer.
+    signs = [-1 if group.rows.size <= n // 2 else 1 for group in groups]
     sums = [
-        CrossProducts.nothing(
-            group.rows.size if is_few else n - group.rows.size, whole.x_near, whole.y_near
-        )
-        for group, is_few, whole in zip(groups, few, wholes, strict=True)
+        whole.of_targets(np.searchsorted(of_whole, group.targets))
+        if sign < 0
+        else Sums(p, group.targets.size)
+        for group, sign in zip(groups, signs, strict=True)
     ]
     for rows, features, responses in problem.each_part(ROWS):
-        for group, is_few, total in zip(groups, few, sums, strict=True):
-            at = group.inside(rows) if is_few else group.kept(rows)
+        for group, sign, total in zip(groups, signs, sums, strict=True):
+            at = group.inside(rows) if sign < 0 else group.kept(rows)
             if at.size:
-                total.add(features[at], responses(group.targets)[at])
+                total.add(features[at], responses(group.targets)[at], sign)
     fits = []
-    for group, is_few, whole in zip(groups, few, wholes, strict=True):
-        total = sums.pop(0)
-        if is_few:
-            total = whole.without(total)
-        basis = total.basis(problem.alphas, largest if is_few else 0.0)
+    for group, sign in zip(groups, signs, strict=True):
+        total = sums.pop(0)  # and no longer in memory
+        basis = Basis.of(total, problem.alphas, largest=largest if sign < 0 else 0.0)
         fits.append(_Apart.of(problem, group, basis))
     for rows, features, responses in problem.each_part(ROWS):
         for group, fit in zip(groups, fits, strict=True):

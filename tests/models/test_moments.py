@@ -27,9 +27,10 @@ from pereggrn_data.models.grammar.fitting import learns_in_blocks, what_learns_i
 from pereggrn_data.models.inputs import HeldLevels
 from pereggrn_data.models.methods import METHODS, Method, get_method
 from pereggrn_data.models.moments import by_moments
-from pereggrn_data.models.moments.sums import StandIns, Sums
+from pereggrn_data.models.moments.stand_ins import StandIns
 from pereggrn_data.models.regression import RegressionTask
 from pereggrn_data.models.stored_columns import StoredColumns
+from pereggrn_data.models.sums import Sums
 from pereggrn_data.models.target_blocks import fitting_block, with_fitted
 
 BY_MOMENTS = [m for m in METHODS if m.in_blocks is not None and m.by_gene]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.models import sums
 from pereggrn_data.models.regression import RegressionTask
-from pereggrn_data.models.ridge import cross_products, dual, primal, small
+from pereggrn_data.models.ridge import dual, primal, small
 from pereggrn_data.models.ridge.ridge_cv import (
     SHARED_BY,
     _alone,
@@ -120,9 +121,9 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         whole = fit_ridge_cv(task)
         monkeypatch.setattr(dual, "BLOCK_VALUES", 1)
         monkeypatch.setattr(dual, "CACHED_VALUES", 1)
-        for module in (primal, cross_products):
-            monkeypatch.setattr(module, "ROWS", 7)
+        for module in (primal, sums):
             monkeypatch.setattr(module, "TARGETS", 11)
+        monkeypatch.setattr(primal, "ROWS", 7)
         monkeypatch.setattr(primal, "EXCLUDED_ROWS", 9)
         parts = fit_ridge_cv(task)
         monkeypatch.undo()
