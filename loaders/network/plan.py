@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +70,9 @@ MEMORY_MB = 512
 
 MOST_THREADS = 4
 """Each thread of DuckDB needs some 125 MiB before anything can be spilled."""
+
+_MOST_FOLDERS = 10
+"""Names that are tried for the folder of what is spilled: others may have taken them."""
 
 # ---- what a statement refers to
 
@@ -402,20 +407,46 @@ def _spill_folder() -> str:
     """Return where large sorts of a connection may spill; DuckDB makes it only then.
 
     And removes it when the connection is closed. Nothing is made for one that needs none, since
-    processes that are ended from outside remove nothing. It is not the working directory; and
-    what it is in is private, because the folder for temporary files is everybody's. Empty where
-    there is no such place, so that small questions are answered there, too.
+    processes that are ended from outside remove nothing; what they spilled is removed here. It
+    is not the working directory; and what it is in is private, because the folder for temporary
+    files is everybody's. Empty where there is no such place, so that small questions are
+    answered there, too.
     """
+    for number in range(_MOST_FOLDERS):
+        above = Path(tempfile.gettempdir(), f"pereggrn-{os.getuid()}{f'-{number}' * bool(number)}")
+        try:
+            above.mkdir(mode=0o700, exist_ok=True)
+            found = above.lstat()
+            if (found.st_uid, found.st_mode) == (os.getuid(), stat.S_IFDIR | stat.S_IRWXU):
+                _remove_leftovers(above)
+                return str(above / f"{_spilled_by(os.getpid())}{secrets.token_hex(8)}")
+        except FileExistsError:  # a file, as little ours as a folder that others can look into
+            continue
+        except OSError:
+            return ""
+    return ""
+
+
+def _spilled_by(process: int | str) -> str:
+    """Return how the name begins of what a process spills, among those that have its number."""
     try:
-        above = Path(tempfile.gettempdir(), f"pereggrn-{os.getuid()}")
-        above.mkdir(mode=0o700, exist_ok=True)
-        found = above.lstat()
-        if (found.st_uid, found.st_mode) != (os.getuid(), stat.S_IFDIR | stat.S_IRWXU):
-            # Somebody else's, or one that others can look into.
-            above = Path(tempfile.mkdtemp(prefix="pereggrn-"))
+        of_numbers = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
-        return ""
-    return str(above / f"networks-{secrets.token_hex(8)}")
+        of_numbers = 0
+    return f"networks-{of_numbers}-{process}-"
+
+
+def _remove_leftovers(above: Path) -> None:
+    """Remove what processes spilled that were ended from outside.
+
+    Those of other containers, whose numbers say nothing here, are left where they are.
+    """
+    for path in above.glob(_spilled_by("*") + "*"):
+        with suppress(ValueError, OSError):
+            try:
+                os.kill(int(path.name.split("-")[2]), 0)
+            except ProcessLookupError:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def connection() -> DuckDBPyConnection:

@@ -67,8 +67,40 @@ def test_a_folder_that_others_could_look_into_is_not_used() -> None:
     first = plan._spill_folder()
     assert plan._spill_folder() != first, "of two connections, one removes it"
     Path(first).parent.chmod(0o755)
-    assert Path(plan._spill_folder()).parent != Path(first).parent
-    assert Path(plan._spill_folder()).parent.stat().st_mode & 0o777 == 0o700
+    second = Path(plan._spill_folder()).parent
+    assert second != Path(first).parent
+    assert second.stat().st_mode & 0o777 == 0o700
+    assert Path(plan._spill_folder()).parent == second, "every connection leaves a folder"
+
+
+def test_names_that_others_have_taken(here: Path) -> None:
+    name = f"pereggrn-{os.getuid()}"
+    (here / name).touch()
+    (here / f"{name}-1").symlink_to(here)
+    assert Path(plan._spill_folder()).parent == here / f"{name}-2"
+    for number in range(2, plan._MOST_FOLDERS):
+        (here / f"{name}-{number}").mkdir(exist_ok=True)
+        (here / f"{name}-{number}").chmod(0o755)
+    assert plan._spill_folder() == ""
+
+
+def test_what_killed_processes_spilled_is_removed(here: Path) -> None:
+    above = Path(plan._spill_folder()).parent
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    left = above / f"{plan._spilled_by(ended.pid)}0123"
+    of_others = [
+        Path(plan._spill_folder()),  # of this process, which is at work
+        above / f"networks-1-{ended.pid}-0123",  # of another container
+        above / "networks-0123",
+        above / f"{plan._spilled_by('x')}0123",
+    ]
+    for folder in (left, *of_others):
+        folder.mkdir()
+        (folder / "duckdb_temp_storage.tmp").write_bytes(b"x")
+    assert sorted(left_in(here)) == sorted([left, *of_others])
+    assert plan._spill_folder()
+    assert sorted(left_in(here)) == sorted(of_others)
 
 
 def test_small_questions_need_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
