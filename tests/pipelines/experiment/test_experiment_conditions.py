@@ -132,7 +132,7 @@ def _without_number(table: str) -> list[str]:
 def test_every_problem_is_told_at_once(write: Write) -> None:
     folder = write(
         "u",
-        readme=...,
+        readme=1,
         num_gene=10,
         num_genes=[0, 5],
         type_of_split="interventionl",
@@ -144,7 +144,7 @@ def test_every_problem_is_told_at_once(write: Write) -> None:
     found = codes(folder)
     assert set(found) == {
         ("key-unknown", "num_gene"),
-        ("key-missing", "readme"),
+        ("value-of-another-kind", "readme"),
         ("value-of-another-kind", "num_genes"),
         ("value-unknown", "type_of_split"),
         ("method-unknown", "regression_method"),
@@ -207,6 +207,15 @@ def test_no_key_takes_what_nobody_means(name: str) -> None:
 @pytest.mark.parametrize("name", [k.name for k in KEYS.values() if k.required])
 def test_required_keys_are_missed(write: Write, name: str) -> None:
     assert ("key-missing", name) in codes(write("u", **{name: ...}))
+
+
+def test_a_dataset_and_what_varies_are_enough(tmp_path: Path) -> None:
+    file = tmp_path / "two_methods.yaml"
+    file.write_text("perturbation_dataset: demo\nregression_method: [mean, RidgeCV]\n")
+    experiment = check_experiment(file)
+    assert (experiment.valid, experiment.name) == (True, "two_methods")
+    rows = lay_out(read_experiment(file)).rows
+    assert [row["regression_method"] for row in rows] == ["mean", "RidgeCV"]
 
 
 def test_keys_are_taken_from_the_experiment_that_is_referred_to(write: Write) -> None:

@@ -196,18 +196,15 @@ KEYS: Mapping[str, MetadataKey] = {
     for key in (
         MetadataKey(
             name="unique_id",
-            doc="Name of the experiment; that of its folder, where the file is a metadata.json.",
-            required=True,
+            doc="Name of the experiment; by default that of the file, and that of its folder, "
+            "where the file is a metadata.json.",
             varies=False,
             **_TEXT,
         ),
-        MetadataKey(
-            name="nickname", doc="A few words for people.", required=True, varies=False, **_TEXT
-        ),
+        MetadataKey(name="nickname", doc="A few words for people.", varies=False, **_TEXT),
         MetadataKey(
             name="readme",
             doc="What the experiment is for.",
-            required=True,
             varies=False,
             noted=False,
             **_TEXT,
@@ -217,21 +214,18 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="Which question it belongs to.",
             takes="text or a number",
             fits=lambda value: _is_text(value) or _is_number(value),
-            required=True,
             varies=False,
         ),
         MetadataKey(
             name="is_active",
-            doc="An experiment that is not active is refused, unless `--force` is said, and no "
-            "other one may refer to it.",
-            required=True,
+            doc="An experiment that is said not to be active is refused, unless `--force` is "
+            "said, and no other one may refer to it.",
             varies=False,
             **_FLAG,
         ),
         MetadataKey(
             name="factor_varied",
             doc="The key that distinguishes conditions in pictures.",
-            required=True,
             varies=False,
             **_LABEL,
         ),
