@@ -53,6 +53,23 @@ def mended(path: Path) -> None:
     pereggrn_data.predict("demo", "mean").write(path)
 
 
+def cells(path: Path) -> None:
+    """Predictions of the demo dataset with the labels of GEARS and scGPT, and control cells."""
+    task = pereggrn_data.split("demo")
+    written = task.template
+    written.X[:] = task.train.X.mean(axis=0)
+    labels = written.obs["perturbation"].astype(str)
+    written.obs = pd.DataFrame(
+        {"condition": [x.replace(",", "+") if "," in x else f"{x}+ctrl" for x in labels]},
+        index=written.obs_names,
+    )
+    controls = task.train[task.train.obs["is_control"].to_numpy(bool)][:2]
+    of_controls = pd.DataFrame({"condition": "ctrl"}, index=controls.obs_names)
+    measured = anndata.AnnData(controls.X, of_controls, pd.DataFrame(index=controls.var_names))
+    written.uns.clear()
+    anndata.concat([written, measured]).write_h5ad(path)
+
+
 def text(content: str) -> Callable[[Path], None]:
     """Return a function that writes a text."""
 
@@ -79,6 +96,7 @@ GIVEN: dict[str, Callable[[Path], None]] = {
     "screen.h5ad": screen,
     "test.h5ad": white_space,
     "mended.h5ad": mended,
+    "cells.h5ad": cells,
     "collectri.csv": text("source,target,mor\nGATA1,KLF1,1\nGATA1,MYC,-1\n"),
     "adjacencies.tsv": text("TF\ttarget\timportance\nGATA1\tKLF1\t2.5\nMYC\tSPI1\t0.5\n"),
     "base_GRN_dataframe.parquet": base_grn,

@@ -69,6 +69,15 @@ def test_labels_that_read_the_same_are_understood() -> None:
     assert found == {"KLF1\u200b,AHR": "AHR,KLF1", "\ufeffAHR": "AHR", '"AHR"': "AHR"}
 
 
+def test_labels_with_a_plus_are_understood() -> None:
+    known = ["AHR", "AHR,KLF1", "A+1"]
+    written = ["AHR+ctrl", "ctrl+AHR", "KLF1+AHR", "A+1", "KLF1+ctrl", "ctrl", "ctrl+ctrl"]
+    assert same_genes(written, known) == {
+        "AHR+ctrl": "AHR", "ctrl+AHR": "AHR", "KLF1+AHR": "AHR,KLF1",
+    }  # fmt: skip
+    assert same_genes(["AHR+CTRL"], ["AHR", "AHR,CTRL"]) == {}, "CTRL may be a gene"
+
+
 @pytest.mark.parametrize("word", CONTROL_WORDS)
 def test_control_words(word: str) -> None:
     assert looks_like_control(word)

@@ -188,6 +188,9 @@ def spellings(labels: Iterable[str], genes: Collection[str] = ()) -> list[tuple[
 def same_genes(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
     """Find labels that name the genes of a known one in another order, or legibly the same.
 
+    So do those in which a plus joins genes, and may join a control to one, as GEARS and scGPT
+    write them.
+
     Returns
     -------
     dict
@@ -196,15 +199,26 @@ def same_genes(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> same_genes(["KLF1,AHR", "AHR", "ahr"], ["AHR", "AHR,KLF1"])
-    {'KLF1,AHR': 'AHR,KLF1'}
+    >>> same_genes(["KLF1,AHR", "AHR", "ahr", "AHR+ctrl"], ["AHR", "AHR,KLF1"])
+    {'KLF1,AHR': 'AHR,KLF1', 'AHR+ctrl': 'AHR'}
     """
     forms: dict[tuple[str, ...], list[str]] = {}
     for label in known:
         forms.setdefault(_sorted_genes(label), []).append(label)
-    pairs = {label: forms.get(_sorted_genes(label), []) for label in labels}
+    pairs = {
+        label: [same for form in _forms(label) for same in forms.get(form, [])] for label in labels
+    }
     return {label: same[0] for label, same in pairs.items()
             if len(same) == 1 and label not in same}  # fmt: skip
+
+
+def _forms(label: str) -> set[tuple[str, ...]]:
+    """Return what genes a label may name: a gene may be called as controls are."""
+    if "+" not in label:
+        return {_sorted_genes(label)}
+    parts = [part for gene in genes_of(label) for part in gene.split("+")]
+    named = [part for part in parts if not looks_like_control(part)]
+    return {_sorted_genes(SEPARATOR.join(some)) for some in (parts, named) if some}
 
 
 def _sorted_genes(label: str) -> tuple[str, ...]:
