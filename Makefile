@@ -19,7 +19,7 @@ lint: $(VENV)/developers
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"pereggrn-data needs Python 3.11 or newer, and $(PYTHON) is {v.major}.{v.minor}. Name another one: make PYTHON=python3.12 ...")'
 	@echo "installing into $(VENV): 1.3 GB, which takes some minutes the first time"
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import os
 import runpy
 import subprocess
@@ -128,5 +130,21 @@ def test_every_public_name_resolves() -> None:
     for name in pereggrn_data.__all__:
         assert getattr(pereggrn_data, name) is not None
         assert name in dir(pereggrn_data)
+    named = {name for name in dir(pereggrn_data) if not name.startswith("__")}
+    assert named == {*pereggrn_data.__all__, "catalog"} - {"__version__"}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = pereggrn_data.nothing
+
+
+def test_help_is_indented_as_it_is_written() -> None:
+    """Descriptions of options are put into docstrings, in lines of their own."""
+    import pereggrn_data
+
+    for name in ("score", "split", "predict", "calibrate", "qc"):
+        lines = (inspect.getdoc(getattr(pereggrn_data, name)) or "").splitlines()
+        at = lines.index("memory")
+        described = list(
+            itertools.takewhile(lambda line: line.startswith("    "), lines[at + 1 :])
+        )
+        assert len(described) > 1
+        assert not any(line.startswith("     ") for line in described)

@@ -187,7 +187,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY, "__version__"])
+    return sorted({*__all__, "catalog", *(name for name in globals() if name.startswith("__"))})
 
 
 class _CatalogRoom(ModuleType):

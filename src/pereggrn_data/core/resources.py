@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,8 +150,11 @@ def limited(function: F) -> F:
         parameters=[*own[:at], added, *own[at:]]
     )
     if within_limits.__doc__:
-        about = options_of(Resources)["memory"].text({})
-        within_limits.__doc__ = within_limits.__doc__.replace(
-            "{memory}", "\n        ".join(textwrap.wrap(f"{about}", 80))
+        about = "\n".join(textwrap.wrap(options_of(Resources)["memory"].text({}), 80))
+        within_limits.__doc__ = re.sub(
+            r"^( *)\{memory\}",
+            lambda place: textwrap.indent(about, place[1]),
+            within_limits.__doc__,
+            flags=re.MULTILINE,
         )
     return cast("F", within_limits)
