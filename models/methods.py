@@ -18,14 +18,7 @@ import numpy as np
 from pereggrn_data.core.baselines import means_in_one_reading
 from pereggrn_data.core.errors import UnknownNameError, UsageError
 from pereggrn_data.core.rows.stored_medians import stored_medians
-from pereggrn_data.models.estimators import (
-    fit_constant,
-    fit_estimators,
-    fit_kernel_ridge,
-    fit_linear,
-    has_linear_kernel,
-    has_one_linear_penalty,
-)
+from pereggrn_data.models.estimators import fit_constant, fit_estimators, fit_linear
 from pereggrn_data.models.grammar.dynamics import Forecast
 from pereggrn_data.models.graphs.causal_graph import CausalGraph
 from pereggrn_data.models.graphs.dcdfg import FactorModel, fit_dcdfg
@@ -33,6 +26,11 @@ from pereggrn_data.models.graphs.notears import fit_notears, fit_notears_lr
 from pereggrn_data.models.graphs.signal_propagation import (
     SignalPropagation,
     fit_signal_propagation,
+)
+from pereggrn_data.models.kernel_ridge import (
+    fit_kernel_ridge,
+    has_linear_kernel,
+    has_one_linear_penalty,
 )
 from pereggrn_data.models.linear_embedding import LinearEmbedding, fit_linear_embedding
 from pereggrn_data.models.moments.by_moments import FOLDS, bytes_by_moments, fit_by_moments

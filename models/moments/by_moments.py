@@ -31,17 +31,16 @@ from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.resources import resources
 from pereggrn_data.models.estimators import (
     FitGroup,
-    Make,
     fit_groups,
     fit_linear,
     linear_regressions,
     may_share_gram,
-    try_arguments,
 )
 from pereggrn_data.models.moments.stand_ins import StandIns
 from pereggrn_data.models.regression import LinearRegressions, RegressionTask
 from pereggrn_data.models.stored_columns import StoredColumns
 from pereggrn_data.models.sums import Sums
+from pereggrn_data.models.target_fits import Make, try_arguments
 
 FOLDS = 5
 """Of methods that choose a penalty by cross-validation, as scikit-learn has it."""

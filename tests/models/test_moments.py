@@ -317,7 +317,7 @@ def test_processes_that_share_targets_fit_them_once(method: Method) -> None:
     assert len(made) == GENES
     with (
         with_fitted(made),
-        mock.patch("pereggrn_data.models.estimators._fit_block", return_value=[]),
+        mock.patch("pereggrn_data.models.estimators.fit_block", return_value=[]),
     ):
         found = quietly(method, stored)
     assert_the_same(found, quietly(method, held))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn import linear_model
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models import estimators
+from pereggrn_data.models import target_fits
 from pereggrn_data.models.families import (
     FAMILIES,
     ModelTask,
@@ -132,7 +132,7 @@ class TestHowScikitLearnIsAsked:
         task = RegressionTask(x, x, ("A", "B", "C"), np.arange(3), {})
         with threadpoolctl.threadpool_limits(2, "blas"):
             get_method("BayesianRidge").fit(task)  # type: ignore[misc]
-            monkeypatch.setattr(estimators, "FEW_VALUES", 60)
+            monkeypatch.setattr(target_fits, "FEW_VALUES", 60)
             get_method("BayesianRidge").fit(task)  # type: ignore[misc]
         assert threads == [{1}] * 3 + [{2}] * 3
 

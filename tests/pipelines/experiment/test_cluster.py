@@ -103,7 +103,9 @@ def test_as_in_one_process_with_a_worker_killed_half_way(two_workers: Any, tmp_p
 
     made = quick(folders[1], scheduler=on_cluster(two_workers.scheduler_address), told=kill)
     assert killed
-    assert [outcome.state for outcome in made.outcomes] == ["done"] * 6
+    # What the killed worker had finished, and had not told of, is found and kept.
+    assert {outcome.state for outcome in made.outcomes} <= {"done", "kept"}
+    assert len(made.outcomes) == 6
     serial, clustered = (hashes(folder / "out") for folder in folders)
     differing = {name for name in serial | clustered if serial.get(name) != clustered.get(name)}
     assert not differing
@@ -178,13 +180,13 @@ class TestBlocks:
         blocks = [fit_block_of(task, k, 3) for k in range(3)]
         fitted = {k: fit for block in blocks for k, fit in block.items()}
         assert len(fitted) == sum(map(len, blocks)) > 3
-        fit_as_before = estimators._fit_block
+        fit_as_before = estimators.fit_block
 
         def fit_nothing(x: Any, gram: Any, y: Any, *rest: Any) -> Any:
             assert y.shape[1] == 0, "all is fitted by blocks"
             return fit_as_before(x, gram, y, *rest)
 
-        monkeypatch.setattr(estimators, "_fit_block", fit_nothing)
+        monkeypatch.setattr(estimators, "fit_block", fit_nothing)
         outcome = do_condition(task, fitted=fitted)
         assert outcome.state == "done", outcome.error
         assert hashes(folders[0] / "out") == hashes(folders[1] / "out")
