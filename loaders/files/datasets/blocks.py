@@ -89,12 +89,10 @@ def whole_matrix(element: h5py.Dataset | h5py.Group) -> Any:
     described = matrix_in_file(element)
     require_fits(element, may_be_unwritten=True)
     if isinstance(element, h5py.Dataset):
-        values = element[()]
-        # Big-endian numbers are fine for NumPy, and not for everything that follows.
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return _native(element[()])
     data, indices, indptr = (element[key][()] for key in ("data", "indices", "indptr"))
     make = sparse.csr_matrix if _kind(element) == "csr" else sparse.csc_matrix
-    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    data = _computable(data)
     n_major, n_minor = described.shape if _kind(element) == "csr" else described.shape[::-1]
     # SciPy itself would read anywhere in memory.
     _check_pointers(indptr, n_major, len(data), len(indices))
@@ -195,9 +193,10 @@ def _dense_blocks(
     step = max(VALUES_PER_BLOCK // max(width, 1) // unit, 1) * unit
     for start in range(0, length, step):
         if by_column:
-            yield Block(0, start, np.asarray(source[:, start : start + step]))
+            yield Block(0, start, _computable(np.asarray(source[:, start : start + step])))
         else:
-            yield Block(start, 0, _stretch_of(source, start, min(start + step, length)))
+            stop = min(start + step, length)
+            yield Block(start, 0, _computable(_stretch_of(source, start, stop)))
 
 
 def _sparse_blocks(
@@ -210,6 +209,7 @@ def _sparse_blocks(
     """Yield stripes of a compressed matrix, after checking that its indices are in range."""
     n_major, n_minor = shape if kind == "csr" else shape[::-1]
     _check_pointers(indptr, n_major, data.shape[0], indices.shape[0])
+    indptr = indptr.astype(np.int64, copy=False)  # a type of few bytes holds no more than they do
     start = 0
     while start < n_major:
         fitting = int(np.searchsorted(indptr, indptr[start] + VALUES_PER_BLOCK, side="right")) - 1
@@ -224,7 +224,7 @@ def _sparse_blocks(
         # indices are not those of the file, which may be too narrow for pointers, or foreign.
         fits = max(high - low, *shape_here) <= np.iinfo(np.int32).max
         index = np.dtype(np.int32 if fits else np.int64)
-        stripe.data = _stretch_of(data, low, high)
+        stripe.data = _computable(_stretch_of(data, low, high))
         stripe.indices = inside.astype(index, copy=False)
         stripe.indptr = (indptr[start : stop + 1] - low).astype(index)
         row, column = (start, 0) if kind == "csr" else (0, start)
@@ -331,6 +331,8 @@ def stored_rows(opened: Callable[[], AbstractContextManager[Any]]) -> StoredMatr
             yield _reader(element, sparse_kind, described.shape)
 
     kind = described.dtype.newbyteorder("=")
+    if sparse_kind is not None:
+        kind = _computable_type(kind)
     return StoredMatrix(
         RowSource(described.shape, kind, sparse_kind is not None, reading, unit, size)
     )
@@ -415,7 +417,7 @@ def _reader(
         low, high = int(indptr[start]), int(indptr[stop])
         inside = _native(_stretch_of(indices, low, high))
         _check_inside(inside, shape[1])
-        parts = _native(_stretch_of(data, low, high)), inside, indptr[start : stop + 1] - low
+        parts = _computable(_stretch_of(data, low, high)), inside, indptr[start : stop + 1] - low
         return _without_repetition(sparse.csr_array(parts, shape=(stop - start, shape[1])))
 
     return read
@@ -430,13 +432,24 @@ def _rows_of_columns(blocks: Iterator[Block], start: int, stop: int) -> Values:
         inside = (values.indices >= start) & (values.indices < stop)
         at = values.indices[inside] - start, columns[inside]
         shape = (stop - start, values.shape[1])
-        parts.append(sparse.coo_array((_native(values.data[inside]), at), shape=shape).tocsr())
+        parts.append(sparse.coo_array((values.data[inside], at), shape=shape).tocsr())
     return sparse.csr_array(sparse.hstack(parts, format="csr"))
 
 
 def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # Big-endian numbers are fine for NumPy, and not for everything that follows.
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def _computable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return numbers in a type that SciPy computes with."""
+    return values.astype(_computable_type(values.dtype), copy=False)
+
+
+def _computable_type(kind: np.dtype[Any]) -> np.dtype[Any]:
+    if kind.kind == "f" and kind.itemsize not in (4, 8):  # half, or more than double precision
+        return np.dtype(np.float32 if kind.itemsize < 4 else np.float64)
+    return kind.newbyteorder("=")
 
 
 def _is_dask(x: Any) -> bool:

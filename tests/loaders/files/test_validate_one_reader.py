@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from anndata import AnnData
+from scipy import sparse
 
 from pereggrn_data import open_network as network
 from pereggrn_data import split, validate
@@ -200,6 +201,23 @@ def big_endian(file: h5py.File) -> None:
     put(file, "X", file["X"][()].astype(">f4"), **attributes)
 
 
+def sparse_of(kind: str, index: str) -> Change:
+    """Write X and the counts in CSR, in types that SciPy does not have."""
+
+    def change(file: h5py.File) -> None:
+        for key in ("X", "raw/X"):
+            made = sparse.csr_matrix(np.asarray(file[key][()], dtype="f8"))
+            del file[key]
+            group = file.create_group(key)
+            marks = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}
+            group.attrs.update(marks | {"shape": made.shape})
+            group["data"] = made.data.astype(kind)
+            for part in ("indices", "indptr"):
+                group[part] = getattr(made, part).astype(index)
+
+    return change
+
+
 LEFT_OUT = "element-left"
 DISTINCT = ["ctrl", "A", "B", "A,B", "Z"]
 CODES = [0, 0, 1, 2, 3, 4]
@@ -230,6 +248,10 @@ VALID: dict[str, Change] = {
     "unused categories": categories(text([*DISTINCT, "unused"]), CODES),
     "no other slots": lambda file: [drop(k)(file) for k in ("obsm", "varm", "layers")] and None,
 }  # fmt: skip
+SPARSE: dict[str, Change] = {
+    f"sparse, {kind} at {index}": sparse_of(kind, index)
+    for kind, index in ((">f4", "i4"), ("g", ">i8"), ("f4", "i2"), ("f4", "u1"))
+}
 INVALID: dict[str, Change] = {
     "no labels": drop("obs/perturbation"),
     "no names": drop("obs/_index"),
@@ -269,11 +291,11 @@ def changed(small_dataset: Make, tmp_path: Path) -> Callable[[Change], Path]:
     return make
 
 
-@pytest.mark.parametrize("name", [*VALID, *LEFT])
+@pytest.mark.parametrize("name", [*VALID, *LEFT, *SPARSE])
 def test_what_is_valid_is_split(
     name: str, changed: Callable[[Change], Path], tmp_path: Path
 ) -> None:
-    path = changed({**VALID, **LEFT}[name])
+    path = changed({**VALID, **LEFT, **SPARSE}[name])
     assert judged(path, tmp_path / "task") == (True, True)
 
 

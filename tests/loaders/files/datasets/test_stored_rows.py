@@ -25,7 +25,7 @@ from pereggrn_data.core.rows.row_blocks import (
     stacked_rows,
 )
 from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad
-from pereggrn_data.loaders.files.datasets.blocks import rows_of
+from pereggrn_data.loaders.files.datasets.blocks import matrix_in_store, rows_of, whole_matrix
 from pereggrn_data.loaders.files.datasets.stored_data import open_stored
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.validators.predictions.prediction_scan import _facts_of_rows as facts_of_rows
@@ -72,6 +72,29 @@ def test_rows_and_columns_are_chosen_without_reading(
     kept = values.sum(axis=1) > 10
     np.testing.assert_array_equal(np.asarray(rows[kept]), values[kept])
     np.testing.assert_array_equal(np.asarray(rows[kept][3:9]), values[kept][3:9])
+
+
+@pytest.mark.parametrize("kind", ["f2", ">f4", "g"])
+def test_numbers_of_any_type_are_read_as_they_are(
+    file: Path, values: np.ndarray, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, by rows and in blocks; SciPy has none of these types."""
+    monkeypatch.setattr(Resources, "values_in_a_block", 90)
+    expected = values.astype(kind).astype("f4")
+    with h5py.File(file, "a") as opened:
+        holder, name = (
+            (opened, "X") if isinstance(opened["X"], h5py.Dataset) else (opened["X"], "data")
+        )
+        attributes, stored = dict(holder[name].attrs), holder[name][()].astype(kind)
+        del holder[name]
+        holder[name] = stored
+        holder[name].attrs.update(attributes)
+        whole = whole_matrix(opened["X"])
+        parts = [b.values for b in matrix_in_store(opened["X"]).blocks()]
+    for read in (whole, open_stored(file)[0].X.to_memory()):
+        np.testing.assert_array_equal(dense_values(read), expected)
+    total = sum(sparse.csr_array(part).sum() for part in parts)
+    assert total == pytest.approx(expected.sum(), rel=1e-5)
 
 
 def test_blocks_cover_every_row_once_and_are_small(rows: StoredMatrix) -> None:
