@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pereggrn_data.core.arrays import Floats, Ints
 from pereggrn_data.core.errors import UsageError
 from pereggrn_data.models.fit_warnings import noting_warnings
+from pereggrn_data.models.one_thread import one_thread
 from pereggrn_data.models.regression import RegressionTask
 
 Make: TypeAlias = Callable[..., Any]
@@ -87,13 +88,11 @@ def fit_block(
     UsageError
         If an argument has a wrong value. What cannot be fitted says so in what is returned.
     """
-    from threadpoolctl import threadpool_limits
-
     arguments = {**given, **settings}
     # What descends along coordinates has an order of them. Looking loads what is limited next.
     descends = {"selection", "cv"} <= set(_parameters(make)) and "precompute" not in arguments
     out = []
-    with threadpool_limits(1 if x.size < FEW_VALUES else None, "blas"):
+    with one_thread() if x.size < FEW_VALUES else nullcontext():
         for i in range(y.shape[1]):
             kept = y[rows[i], i]
             weighted = {} if weights is None else {"sample_weight": weights[rows[i]]}

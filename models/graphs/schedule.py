@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
 from pereggrn_data.core.errors import InvalidDataError, UsageError
@@ -28,6 +27,7 @@ from pereggrn_data.core.labels import unique_in_order
 from pereggrn_data.models.graphs.acyclic import Multipliers, SpectralRadius
 from pereggrn_data.models.graphs.interventions import dense, trained_on
 from pereggrn_data.models.inputs import TrainingData
+from pereggrn_data.models.one_thread import one_thread
 
 BATCH = 64
 """Observations in a batch; with thousands, the multipliers of small datasets never grow."""
@@ -199,7 +199,7 @@ def fit_graph(
     settings = choices[0]
     notes = []
     # With more threads sums round differently, and small differences become other edges.
-    with threadpool_limits(1):
+    with one_thread(of=None):
         if len(choices) > 1:
             settings = _choose(data, sample, seed, choices, make)
         rng = np.random.default_rng(seed)

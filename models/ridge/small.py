@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from pereggrn_data.core.arrays import Floats, Ints, Matrix, dense
+from pereggrn_data.models.one_thread import one_thread
 from pereggrn_data.models.ridge.problem import check_condition
 
 BATCH_VALUES = 200_000
@@ -123,7 +123,7 @@ def fit_small(
         y = dense(responses, batch)
         return _fit_batch(shared, y, columns, [excluded.get(j) for j in batch], batch)
 
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_thread():
         yield from _in_threads(fit, batches, jobs)
 
 

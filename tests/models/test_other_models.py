@@ -6,6 +6,8 @@ import inspect
 import io
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from sklearn import linear_model
 
 from pereggrn_data.core.errors import InvalidDataError, UsageError
-from pereggrn_data.models import target_fits
+from pereggrn_data.models import one_thread, target_fits
 from pereggrn_data.models.families import (
     FAMILIES,
     ModelTask,
@@ -135,6 +137,41 @@ class TestHowScikitLearnIsAsked:
             monkeypatch.setattr(target_fits, "FEW_VALUES", 60)
             get_method("BayesianRidge").fit(task)  # type: ignore[misc]
         assert threads == [{1}] * 3 + [{2}] * 3
+
+    def test_fits_at_once_leave_threads_as_they_were(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kind, threads = linear_model.BayesianRidge, [2]
+        fit_as_before, first_is_done, fits = kind.fit, threading.Event(), []
+
+        @contextmanager
+        def limits(number: int, of: str) -> Iterator[None]:
+            """As threadpoolctl's, whatever number of threads the tests have."""
+            before, threads[:] = threads[0], [number]
+            yield
+            threads[:] = [before]
+
+        def fit() -> None:
+            x = np.random.default_rng(4).normal(size=(20, 2))
+            task = RegressionTask(x, x[:, :1], ("A",), np.zeros(1, np.intp), {})
+            get_method("BayesianRidge").fit(task)  # type: ignore[misc]
+
+        def overlapping(self: Any, x: Any, y: Any) -> Any:
+            fits.append(threads[0])
+            if len(fits) == 1:
+                other.start()
+                other.join(0.1)  # until it fits, too, or waits for its turn
+            else:
+                first_is_done.wait()
+            return fit_as_before(self, x, y)
+
+        other = threading.Thread(target=fit)
+        monkeypatch.setattr(one_thread, "threadpool_limits", limits)
+        monkeypatch.setattr(kind, "fit", overlapping)
+        fit()
+        first_is_done.set()
+        other.join()
+        assert (fits, threads) == ([1, 1], [2])
 
 
 class TestNotesOfFits:
