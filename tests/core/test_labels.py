@@ -78,6 +78,12 @@ def test_labels_with_a_plus_are_understood() -> None:
     assert same_genes(["AHR+CTRL"], ["AHR", "AHR,CTRL"]) == {}, "CTRL may be a gene"
 
 
+def test_genes_may_have_a_plus_in_their_names() -> None:
+    known = ["A+1", "A+1,B", "C,D", "C+D", "E+ctrl", "E"]
+    found = same_genes(["B,A+1", "A+1\u200b", '"A+1"', "D+C", "C+D", "E+ctrl"], known)
+    assert found == {"B,A+1": "A+1,B", "A+1\u200b": "A+1", '"A+1"': "A+1", "D+C": "C,D"}
+
+
 @pytest.mark.parametrize("word", CONTROL_WORDS)
 def test_control_words(word: str) -> None:
     assert looks_like_control(word)

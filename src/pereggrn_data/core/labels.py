@@ -213,12 +213,13 @@ def same_genes(labels: Iterable[str], known: Collection[str]) -> dict[str, str]:
 
 
 def _forms(label: str) -> set[tuple[str, ...]]:
-    """Return what genes a label may name: a gene may be called as controls are."""
+    """Return what genes a label may name: one may have a plus, or be called as controls are."""
     if "+" not in label:
         return {_sorted_genes(label)}
-    parts = [part for gene in genes_of(label) for part in gene.split("+")]
+    genes = genes_of(label)
+    parts = [part for gene in genes for part in gene.split("+")]
     named = [part for part in parts if not looks_like_control(part)]
-    return {_sorted_genes(SEPARATOR.join(some)) for some in (parts, named) if some}
+    return {_sorted_genes(SEPARATOR.join(some)) for some in (genes, parts, named) if some}
 
 
 def _sorted_genes(label: str) -> tuple[str, ...]:
