@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -417,7 +418,9 @@ def _spill_folder() -> str:
         try:
             above.mkdir(mode=0o700, exist_ok=True)
             found = above.lstat()
-            if (found.st_uid, found.st_mode) == (os.getuid(), stat.S_IFDIR | stat.S_IRWXU):
+            # Whatever it has of the folder that it is in, such as its group (setgid).
+            is_private = stat.S_ISDIR(found.st_mode) and found.st_mode & 0o777 == stat.S_IRWXU
+            if is_private and found.st_uid == os.getuid():
                 _remove_leftovers(above)
                 return str(above / f"{_spilled_by(os.getpid())}{secrets.token_hex(8)}")
         except FileExistsError:  # a file, as little ours as a folder that others can look into
@@ -428,18 +431,22 @@ def _spill_folder() -> str:
 
 
 def _spilled_by(process: int | str) -> str:
-    """Return how the name begins of what a process spills, among those that have its number."""
-    try:
-        of_numbers = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        of_numbers = 0
-    return f"networks-{of_numbers}-{process}-"
+    """Return how the name begins of what a process spills, among those that are numbered with it.
+
+    That are those of this machine since it was started, and of this container.
+    """
+    numbered = [os.uname().nodename]
+    with suppress(OSError):  # elsewhere than on Linux
+        numbered.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        numbered.append(str(Path("/proc/self/ns/pid").readlink()))
+    return f"networks-{sha256(' '.join(numbered).encode()).hexdigest()[:16]}-{process}-"
 
 
 def _remove_leftovers(above: Path) -> None:
     """Remove what processes spilled that were ended from outside.
 
-    Those of other containers, whose numbers say nothing here, are left where they are.
+    Those of other containers and machines, whose numbers say nothing here, are left where they
+    are: folders for temporary files may be shared.
     """
     for path in above.glob(_spilled_by("*") + "*"):
         with suppress(ValueError, OSError):

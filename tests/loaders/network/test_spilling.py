@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,14 +85,26 @@ def test_names_that_others_have_taken(here: Path) -> None:
     assert plan._spill_folder() == ""
 
 
-def test_what_killed_processes_spilled_is_removed(here: Path) -> None:
+def test_folders_that_hand_on_their_group_are_used(here: Path) -> None:
+    here.chmod(0o2700)
+    assert {Path(plan._spill_folder()).parent for _ in range(3)} == {
+        here / f"pereggrn-{os.getuid()}"
+    }
+
+
+def test_what_killed_processes_spilled_is_removed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     above = Path(plan._spill_folder()).parent
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     left = above / f"{plan._spilled_by(ended.pid)}0123"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(os, "uname", lambda: SimpleNamespace(nodename="another machine"))
+        of_another_machine = above / f"{plan._spilled_by(ended.pid)}0123"
     of_others = [
         Path(plan._spill_folder()),  # of this process, which is at work
-        above / f"networks-1-{ended.pid}-0123",  # of another container
+        of_another_machine,
         above / "networks-0123",
         above / f"{plan._spilled_by('x')}0123",
     ]
