@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.summaries.summary import MetricSummary as MetricSummary
     from pereggrn_data.evaluators.summaries.summary import Summary as Summary
     from pereggrn_data.evaluators.summaries.summary import summarise as summarise
-    from pereggrn_data.evaluators.summaries.verdicts import EQUAL_WITHIN as EQUAL_WITHIN
     from pereggrn_data.evaluators.summaries.verdicts import Ceiling as Ceiling
     from pereggrn_data.evaluators.summaries.verdicts import Overall as Overall
     from pereggrn_data.evaluators.summaries.verdicts import verdict_phrase as verdict_phrase
@@ -55,7 +54,6 @@ __getattr__, __dir__ = lazy_names(
             "summarise",
         ),
         "verdicts": (
-            "EQUAL_WITHIN",
             "Ceiling",
             "Overall",
             "verdict_phrase",

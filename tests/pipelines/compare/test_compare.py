@@ -93,8 +93,8 @@ class TestLinedUp:
         assert of_mean.loc["mae", "percent_change_from_mean"] == 0
         assert of_mean["beats_baselines"].isna().all()
 
-    def test_ranks_tie_where_there_is_no_difference(self, runs: dict[str, Path]) -> None:
-        paths = named(good=runs["good"], bad=runs["bad"], twin=runs["good"])
+    def test_ranks_tie_where_intervals_overlap(self, runs: dict[str, Path]) -> None:
+        paths = named(good=runs["good"], bad=runs["bad"], twin=runs["again"])
         table = compare(paths, draws=300)
         mae = table[table["metric"] == "mae"].set_index("method")
         assert mae.loc["good", "rank"] == mae.loc["twin", "rank"] == 1

@@ -66,7 +66,7 @@ def compare_command(
             )
         _check(check, as_json=as_json)
         return
-    from pereggrn_data.pipelines.compare import NOTE, compare, side_by_side, write_comparison
+    from pereggrn_data.pipelines.compare import compare, side_by_side, write_comparison
 
     file = None if output is None else as_file(output, "comparison.csv")
     table = compare(runs or [], allow=allow or (), **said.of(ScoreOptions))
@@ -78,7 +78,10 @@ def compare_command(
         for dataset, (headings, rows) in side_by_side(table).items():
             emit_table(headings, rows, title=dataset)
             emit("")
-        emit_prose(NOTE)
+        emit_prose(
+            "Values with 95 % intervals over perturbations; #1 is the best rank, and shared "
+            "where intervals overlap."
+        )
     if file is not None:
         say(f"wrote {file}")
 

@@ -11,7 +11,6 @@ from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.compare.gene_contributions import strata as strata
-    from pereggrn_data.pipelines.compare.line_up import NOTE as NOTE
     from pereggrn_data.pipelines.compare.line_up import compare as compare
     from pereggrn_data.pipelines.compare.line_up import side_by_side as side_by_side
     from pereggrn_data.pipelines.compare.line_up import write_comparison as write_comparison
@@ -27,7 +26,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "gene_contributions": ("strata",),
         "line_up": (
-            "NOTE",
             "compare",
             "side_by_side",
             "write_comparison",

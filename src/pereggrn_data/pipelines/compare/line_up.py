@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pereggrn_data.core.errors import (
 )
 from pereggrn_data.core.strict_json import dumps
 from pereggrn_data.evaluators import PREDICTIONS, Scores
-from pereggrn_data.evaluators.metrics import METRICS
+from pereggrn_data.evaluators.metrics import METRICS, Direction
 from pereggrn_data.evaluators.summaries import (
     DRAWS,
     SIGNATURE_PARTS,
@@ -26,7 +26,6 @@ from pereggrn_data.evaluators.summaries import (
     summarise,
 )
 from pereggrn_data.loaders.files.any_file import write_table, write_text
-from pereggrn_data.pipelines.compare.ranks import Line, ranked
 from pereggrn_data.pipelines.compare.scored_runs import (
     ScoredRun,
     in_order,
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".json", ".md")
 
 NOTE = (
-    "Values with 95 % intervals over perturbations; #1 is the best rank, and shared by methods "
-    "whose difference is not told from 0."
+    "Values with 95 % intervals over perturbations; #1 is the best rank, and shared where "
+    "intervals overlap."
 )
 
 
@@ -76,10 +75,9 @@ def compare(
     DataFrame
         One row per dataset, metric and method, the mean and the median of the training
         data among them: ``value`` with ``low`` and ``high`` (95 %), ``rank`` (1 plus
-        the number of methods that are better beyond the 95 % interval of the difference,
-        perturbation by perturbation, or beyond both intervals where no more than a
-        ``summary.json`` is at hand; none where the method has no value for groups that the
-        metric is about, whose mean over the others is of another cohort),
+        the number of methods that are better beyond both intervals; equal where
+        intervals overlap; none where the method has no value for groups that the metric is
+        about, whose mean over the others is of another cohort),
         ``percent_change_from_mean`` with ``percent_low`` and ``percent_high``,
         ``beats_baselines`` (as in ``summary.json``: none by a metric that lacks values, or of
         which a run says that it does not discriminate), ``n_groups``, ``n_missing``,
@@ -106,8 +104,7 @@ def compare(
     of_runs = (drawn.pop() if len(drawn) == 1 else None) or (DRAWS, 0)
     draws = of_runs[0] if draws is None else draws
     draws_seed = of_runs[1] if draws_seed is None else draws_seed
-    allowed = known_parts({allow} if isinstance(allow, str) else set(allow), read)
-    _require_agreement(read, allowed)
+    _require_agreement(read, known_parts({allow} if isinstance(allow, str) else set(allow), read))
     _require_same_baselines(read)
     rows: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(run.dataset for run in read):
@@ -115,21 +112,15 @@ def compare(
         methods = {
             m: [r for r in here if r.method == m] for m in dict.fromkeys(r.method for r in here)
         }
-        of_dataset: list[dict[str, Any]] = []
-        groups: dict[Line, pd.DataFrame | None] = {}
+        of_dataset = []
         for method, own in methods.items():
-            # Blocks in one order, so that groups of all methods stand in it.
-            own.sort(key=lambda run: _block(run, allowed))
             of_dataset += _rows(method, own, draws, draws_seed)
-            groups[method, False] = _of_method(own, PREDICTIONS)
         # The baselines are the same for all methods, with the signatures.
         first = next(iter(methods.values()))
         if first[0].groups is not None:
             for baseline in first[0].baselines:
                 of_dataset += _rows(baseline, first, draws, draws_seed, of=baseline)
-                groups[baseline, True] = _of_method(first, baseline)
-        made = ranked(of_dataset, groups, draws=draws, seed=draws_seed)
-        rows += [{"dataset": dataset, **row} for row in made]
+        rows += [{"dataset": dataset, **row} for row in _ranked(of_dataset)]
     return ComparisonTable(rows)
 
 
@@ -255,14 +246,6 @@ def _rows(
     ]
 
 
-def _of_method(runs: Sequence[ScoredRun], method: str) -> pd.DataFrame | None:
-    """Return the scores per group of a method or a baseline, if they are at hand."""
-    if any(run.groups is None for run in runs):
-        return None
-    frame = _pooled(runs)
-    return frame[frame["method"] == method]
-
-
 def _lost(runs: Sequence[ScoredRun]) -> dict[str, int]:
     """Add up over blocks what a method lacks; of repeats, that of the one that lacks most."""
     of_blocks: dict[str, dict[str, int]] = {}
@@ -352,6 +335,33 @@ def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give ranks metric by metric: 1 plus the number of methods that are surely better."""
+    metrics = dict.fromkeys(row["metric"] for row in rows)
+    ranked = []
+    for metric in metrics:
+        here = [row for row in rows if row["metric"] == metric]
+        known = METRICS.get(metric)
+        for row in here:
+            rank = None
+            if known is not None and known.direction is not None and _comparable(row):
+                higher = known.direction is Direction.HIGHER
+                rank = 1 + sum(_surely_better(other, row, higher=higher) for other in here)
+            ranked.append({**row, "rank": rank})
+    return ranked
+
+
+def _comparable(row: Mapping[str, Any]) -> bool:
+    """Whether a row has an interval, and of the groups that the metric is about."""
+    return row["low"] is not None and not row["n_missing"]
+
+
+def _surely_better(one: dict[str, Any], other: dict[str, Any], *, higher: bool) -> bool:
+    if not (_comparable(one) and _comparable(other)):
+        return False
+    return bool(one["low"] > other["high"] if higher else one["high"] < other["low"])
 
 
 def side_by_side(table: pd.DataFrame) -> dict[str, tuple[list[str], list[list[str | None]]]]:
