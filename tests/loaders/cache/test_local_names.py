@@ -11,7 +11,7 @@ import pytest
 from archives import small_h5ad, small_parquet
 from service_fixtures import Ran
 
-from pereggrn_data import validate
+from pereggrn_data import split, validate
 from pereggrn_data.core.errors import MissingFileError, UsageError
 from pereggrn_data.pipelines.collection import (
     dataset_path,
@@ -96,6 +96,10 @@ def test_links_that_lead_nowhere_say_so(local: Path, command: Callable[..., Ran]
         with pytest.raises(UsageError, match="a link to a file that is not here"):
             read(name)
     assert [command(*words).code for words in (("list",), ("info", "gone"))] == [0, 0]
+    (dataset_path("replogle").parent / "train.h5ad").symlink_to("nowhere")
+    assert load("replogle").n_obs, "few splits need more than test.h5ad"
+    with pytest.raises(MissingFileError, match=r"train\.h5ad is a link"):
+        split("replogle", type="timeseries")
     with pytest.raises(MissingFileError, match="is a link to a file that is not here"):
         open_network(edges.parent)
     with pytest.raises(MissingFileError, match="git annex get"):

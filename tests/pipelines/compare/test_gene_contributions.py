@@ -72,8 +72,11 @@ def test_features_of_ones_own_and_without_the_predictions(runs: Path, tmp_path: 
     assert set(table["feature"]) == {"length"}
     assert sorted(set(table["stratum"])) == ["1", "2", "3", "4"]
     assert any("is not there any more" in note for note in notes)
-    with pytest.raises(UsageError, match="Nothing is known"):
-        pereggrn_data.strata(folder)
+    (tmp_path / "gone.h5ad").symlink_to("nowhere")
+    for _ in range(2):
+        with pytest.raises(UsageError, match="Nothing is known"):
+            pereggrn_data.strata(folder)
+        (tmp_path / "gone.h5ad").unlink(missing_ok=True)
 
 
 def test_folds_are_averaged(tmp_path: Path) -> None:

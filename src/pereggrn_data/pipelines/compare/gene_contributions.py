@@ -11,6 +11,7 @@ import numpy as np
 from pereggrn_data.core.errors import (
     IntegrityError,
     InvalidDataError,
+    MissingFileError,
     PereggrnError,
     UsageError,
     first_few,
@@ -19,7 +20,7 @@ from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import BINS, GENE_FEATURES, PREDICTIONS, contributions
 from pereggrn_data.evaluators import training_features as described
 from pereggrn_data.loaders.files import read_split
-from pereggrn_data.loaders.files.any_file import existing_path, required_file
+from pereggrn_data.loaders.files.any_file import existing_path, required_data, required_file
 from pereggrn_data.loaders.files.tables import read_parquet_frame, text_table
 from pereggrn_data.pipelines.collection import (
     entry_paths,
@@ -199,8 +200,12 @@ def _of_training(
         file, checksum = part.get("file"), part.get("file_checksum")
         if not isinstance(file, str):
             raise _NotThereError("The scores are of predictions in memory, which name no split.")
-        if existing_path(Path(file)) is None:
-            raise _NotThereError(f"{file}, which names the split, is not there any more.")
+        try:
+            required_data(file)
+        except MissingFileError as error:
+            raise _NotThereError(
+                f"{file}, which names the split, is not there any more ({error.what})"
+            ) from error
         predictions, divided = split_named_by(file, dataset=dataset, collection=collection)
         if predictions.checksum != checksum:
             raise IntegrityError(
