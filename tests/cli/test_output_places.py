@@ -70,6 +70,24 @@ def test_no_file_is_taken_for_a_folder(
     assert [p.name for p in tmp_path.iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (evaluate, ["split", "demo", "-o", ""]),
+        (evaluate, ["split", "", "-o", "x"]),
+        (data, ["validate", "a.h5ad", ""]),
+        (data, ["networks", "edges", "demo", "--output", ""]),
+    ],
+)
+def test_what_is_empty_is_no_place(
+    run: Any, tmp_path: Path, program: Any, words: list[str]
+) -> None:
+    """As a variable of the shell is that is not set; an empty path is the folder where one is."""
+    result: Result = run(program, *words)
+    assert (result.exit_code, "is empty" in result.output) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_there_may_be_called_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "x.csv").mkdir()
     nothing: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from pereggrn_data.core.errors import MissingFileError, UsageError
 from pereggrn_data.loaders.files.any_file.signatures import explained_folder, is_zarr_folder
 
 AnyPath = str | os.PathLike[str]
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib makes one of two slashes
 
 
 def user_path(text: AnyPath) -> Path:
@@ -21,6 +24,11 @@ def user_path(text: AnyPath) -> Path:
     MissingFileError
         If there is no such user, or no file can have that name.
     """
+    if text == "":
+        raise MissingFileError(
+            "A path is empty.",
+            fix="name a file; a variable of the shell that is not set is empty.",
+        )
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
@@ -50,6 +58,15 @@ def existing_path(text: AnyPath) -> Path | None:
         with path.open("rb") as file:
             file.read(1)
     except (FileNotFoundError, NotADirectoryError):
+        if _ADDRESS.match(str(text)):
+            shown = re.sub(":/+", "://", str(text), count=1)
+            raise MissingFileError(
+                f"{shown} is an address, and no path.",
+                expected="a file on this machine",
+                fix="leave out what is in front of the path."
+                if str(text).startswith("file:")
+                else "download it first (`pereggrn-data fetch` does so for published data).",
+            ) from None
         if path.is_symlink():
             raise _leads_nowhere(path) from None
         return None

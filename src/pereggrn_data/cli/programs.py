@@ -69,7 +69,7 @@ class _Page:
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and not ctx.resilient_parsing:
-            _refuse_repeated(self, ctx, args)
+            _refuse_slips(self, ctx, args)
         rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         return rest
 
@@ -132,10 +132,19 @@ def _record(names: str, text: str, width: int) -> Iterator[str]:
         head = ""
 
 
-def _refuse_repeated(command: Any, ctx: Any, args: list[str]) -> None:
-    """Stop if an option that takes one value is given several: the last would win unseen."""
-    _, _, order = command.make_parser(ctx).parse_args(args=list(args))
+def _refuse_slips(command: Any, ctx: Any, args: list[str]) -> None:
+    """Stop if an option that takes one value is given several: the last would win unseen.
+
+    Stop as well where an argument or the output is empty: an empty path is the folder where
+    one is.
+    """
+    said, _, order = command.make_parser(ctx).parse_args(args=list(args))
     for option in order:
+        value = said.get(option.name)
+        values = value if isinstance(value, (list, tuple)) else [value]
+        may_be_empty = isinstance(option, TyperOption) and "--output" not in option.opts
+        if "" in values and not may_be_empty:
+            ctx.fail(f"{option.opts[0]} is empty, as a variable of the shell is that is not set.")
         takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)
         if takes_one and order.count(option) > 1:
             times = order.count(option)

@@ -162,6 +162,12 @@ class TestAgreement:
             compare([tmp_path / "none"])
         with pytest.raises(UsageError, match="nothing to compare"):
             compare([])
+        score: Any = object()  # as score() returns it
+        for in_memory in (score, [score]):
+            with pytest.raises(UsageError, match="compared by their files"):
+                compare(in_memory)
+        one = next(iter(runs.values()))
+        assert len(compare(one)) == len(compare(str(one))) == len(compare([one]))
         nothing = ("{", "[]", "{}", '{"signature": "a", "dataset": "b"}')
         wrong = '{"signature": "a", "dataset": "b", "metrics": {"mae": 3}}'
         for k, text in enumerate((*nothing, wrong)):

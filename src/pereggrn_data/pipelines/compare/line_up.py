@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ NOTE = (
 
 
 def compare(
-    runs: Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
     *,
     allow: str | Collection[str] = (),
     draws: int | None = None,
@@ -95,6 +96,8 @@ def compare(
     """
     from pereggrn_data.pipelines.compare.comparison_table import ComparisonTable
 
+    if isinstance(runs, (str, os.PathLike)) or not isinstance(runs, Iterable):
+        runs = [runs]
     if not runs:
         raise UsageError("There is nothing to compare.", expected="one run or more", got="none")
     # The same rules as there, before anything is read.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pereggrn_data.core.errors import InvalidDataError, UsageError
+from pereggrn_data.core.errors import InvalidDataError, UsageError, with_article
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.evaluators import PREDICTIONS, group_keys
 from pereggrn_data.evaluators.metrics import METRICS
@@ -119,7 +120,16 @@ def read_run(text: str | Path) -> ScoredRun:
         If there is no such file.
     InvalidDataError
         If it is not what `score` writes.
+    UsageError
+        If it is no path, but a score in memory.
     """
+    if not isinstance(text, (str, os.PathLike)):
+        raise UsageError(
+            "Scores are compared by their files.",
+            expected="a folder that `score` wrote, or its summary.json",
+            got=with_article(type(text).__name__),
+            fix="write it first: report.write(folder).",
+        )
     name, equals, rest = str(text).partition("=")
     named = bool(equals) and bool(name) and existing_path(Path(str(text))) is None
     path = Path(rest if named else str(text))

@@ -73,6 +73,21 @@ def test_path_that_a_template_names(tmp_path: Path, kind: str) -> None:
     assert "which is not the promised file" in str(caught.value.got)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "A path is empty"),
+        ("https://example.org/a.h5ad", "https://example.org/a.h5ad is an address"),
+        (Path("s3://bucket/a.h5ad"), "s3://bucket/a.h5ad is an address"),
+        ("file:///data/a.h5ad", "leave out what is in front"),
+    ],
+)
+def test_what_is_no_path(text: str | Path, message: str) -> None:
+    for read in (existing_path, validate, open_network):
+        with pytest.raises(MissingFileError, match=message):
+            read(text)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_no_permission(tmp_path: Path) -> None:
     path = tmp_path / "x.h5ad"
