@@ -74,8 +74,7 @@ def test_no_file_is_taken_for_a_folder(
     ("program", "words"),
     [
         (evaluate, ["split", "demo", "-o", ""]),
-        (evaluate, ["split", "", "-o", "x"]),
-        (data, ["validate", "a.h5ad", ""]),
+        (evaluate, ["demo", "--output="]),
         (data, ["networks", "edges", "demo", "--output", ""]),
     ],
 )

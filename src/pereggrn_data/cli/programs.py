@@ -135,20 +135,16 @@ def _record(names: str, text: str, width: int) -> Iterator[str]:
 def _refuse_slips(command: Any, ctx: Any, args: list[str]) -> None:
     """Stop if an option that takes one value is given several: the last would win unseen.
 
-    Stop as well where an argument or the output is empty: an empty path is the folder where
-    one is.
+    Stop as well where the output is empty, which would be the folder where one is.
     """
     said, _, order = command.make_parser(ctx).parse_args(args=list(args))
     for option in order:
-        value = said.get(option.name)
-        values = value if isinstance(value, (list, tuple)) else [value]
-        may_be_empty = isinstance(option, TyperOption) and "--output" not in option.opts
-        if "" in values and not may_be_empty:
-            ctx.fail(f"{option.opts[0]} is empty, as a variable of the shell is that is not set.")
         takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)
         if takes_one and order.count(option) > 1:
             times = order.count(option)
             ctx.fail(f"{option.opts[0]} is given {times} times, and takes one value.")
+        if "--output" in option.opts and said.get(option.name) == "":
+            ctx.fail("--output is empty, as a variable of the shell is that is not set.")
 
 
 class HelpfulCommand(_Page, TyperCommand):
