@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,21 @@ class TestLinedUp:
         assert of_mean.loc["mae", "value"] == pytest.approx(metrics["mae"]["mean_baseline"])
         assert of_mean.loc["mae", "percent_change_from_mean"] == 0
         assert of_mean["beats_baselines"].isna().all()
+
+    @pytest.mark.parametrize(
+        "stated",
+        [{"draws": 1, "seed": 0}, {"draws": 300, "seed": -1}, {"draws": "300", "seed": 0}],
+    )
+    def test_draws_that_no_score_has_are_not_drawn(
+        self, runs: dict[str, Path], tmp_path: Path, stated: dict[str, Any]
+    ) -> None:
+        run = tmp_path / "run"
+        shutil.copytree(runs["good"], run)
+        summary = json.loads((run / "summary.json").read_text())
+        summary["intervals"] |= stated
+        (run / "summary.json").write_text(dumps(summary))
+        usual = compare([f"good={runs['good']}"], draws=2000, draws_seed=0)
+        pd.testing.assert_frame_equal(compare([f"good={run}"]), usual)
 
     def test_ranks_tie_where_intervals_overlap(self, runs: dict[str, Path]) -> None:
         paths = named(good=runs["good"], bad=runs["bad"], twin=runs["again"])

@@ -16,6 +16,7 @@ from pereggrn_data.evaluators.summaries import MOST_DRAWS, Ceiling
 from pereggrn_data.loaders.files import read_json
 from pereggrn_data.loaders.files.any_file import existing_path, required_file
 from pereggrn_data.loaders.files.tables import read_parquet_frame
+from pereggrn_data.pipelines.score import ScoreOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,14 +64,16 @@ class ScoredRun:
 
     @property
     def drawn(self) -> tuple[int, int] | None:
-        """Draws that its intervals were made of, and their seed; None where it does not say."""
+        """Draws of its intervals, and their seed; None where `score` makes no such intervals."""
         how = self.summary.get("intervals")
         if not isinstance(how, Mapping):
             return None
         draws, seed = how.get("draws"), how.get("seed")
-        if not isinstance(draws, int) or not isinstance(seed, int) or not 0 < draws <= MOST_DRAWS:
+        try:
+            ScoreOptions(draws=draws, draws_seed=seed)
+        except UsageError:
             return None
-        return draws, seed
+        return (draws, seed) if draws <= MOST_DRAWS else None
 
     @property
     def baselines(self) -> list[str]:
