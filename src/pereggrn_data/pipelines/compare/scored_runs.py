@@ -68,12 +68,11 @@ class ScoredRun:
         how = self.summary.get("intervals")
         if not isinstance(how, Mapping):
             return None
-        draws, seed = how.get("draws"), how.get("seed")
         try:
-            ScoreOptions(draws=draws, draws_seed=seed)
+            said = ScoreOptions(draws=how.get("draws", 0), draws_seed=how.get("seed", -1))
         except UsageError:
             return None
-        return (draws, seed) if draws <= MOST_DRAWS else None
+        return (said.draws, said.draws_seed) if said.draws <= MOST_DRAWS else None
 
     @property
     def baselines(self) -> list[str]:
