@@ -55,6 +55,13 @@ _MISSED_BY_A_KNOWN_FACTOR = 0.05
 _OTHER_TOTAL = 3
 """Totals of cells are others if they differ by this factor; by less, forecasts may be biased."""
 
+_MISSED_BY_ALL = 0.1
+"""Where another transform misses less than this, another total is not looked for: models miss the
+training data by nearly as much, and where all values are high, a total only adds to them."""
+
+_FAR_CLOSER = 0.3
+"""Another total is named if it misses less than this share of what every other transform does."""
+
 _HIGHEST = 0.1
 """Share of the values, the highest ones, from which the ratio of totals is told: far above 1,
 ln(1 + k x) is ln(1 + x) + ln k."""
@@ -331,11 +338,11 @@ def _nearest(
             miss = float(_misses(values, guesses[transform], free=True).min()) / spread
             if miss < _CLOSER * misses[best]:
                 best, misses[transform] = transform, miss
-    if misses[best] > _MISSED_BY_A_KNOWN_FACTOR and natural >= _MISSED:
+    if misses[best] > _MISSED_BY_ALL and natural >= _MISSED:
         known = misses[best]
         for transform, tried in of_other_totals().items():
             misses[transform] = float(_misses(values, tried, free=False).min()) / spread
-            if misses[transform] < min(_CLOSER * known, misses[best]):
+            if misses[transform] < min(_FAR_CLOSER * known, misses[best]):
                 best = transform
     miss = misses[best]
     if miss > farthest:
