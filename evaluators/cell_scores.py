@@ -176,7 +176,7 @@ class CellMeasure:
                     for k in scored.tolist():
                         between = self._distances(mine, theirs, k)
                         self._fill(values[name], k, CellComparison(true[k], found[k], between))
-        if self._in_components and self._task.training.components is None:
+        if self._in_components and not len(self._task.training.components):
             notes.append("There are no distances in components: the training set does not vary.")
         notes += _too_few(int((~(known | without_controls)).sum()), n, "were observed")
         return CellScores(
@@ -240,7 +240,7 @@ class CellMeasure:
         if not self._in_components:
             return CellDistances(observed, predicted, own)
         components = self._task.training.components
-        if components is None:
+        if not len(components):
             return _Unknown()
         # A zero in both is no difference.
         kept = np.ones(components.shape[1])

@@ -7,7 +7,6 @@ evaluator of the field has its own. To add such a metric, add its entry in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from pereggrn_data.core.arrays import Bools, Floats, Ints
+from pereggrn_data.core.resources import resources
 from pereggrn_data.evaluators.metrics.metric import Direction, Metric, Needs, WholeValues, one
 from pereggrn_data.evaluators.metrics.profile_metrics import Profiles
 
@@ -178,7 +178,7 @@ def _l1(predicted: Floats, candidates: Floats) -> Distances:
         cdist(predicted[rows], candidates, "cityblock", out=values[rows])
 
     # cdist lets other threads run meanwhile.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(resources().workers) as pool:
         list(pool.map(work, range(0, len(predicted), _ROWS_AT_A_TIME)))
     return values, _ROUNDING * values
 

@@ -120,13 +120,26 @@ class Training:
         )
 
     @cached_property
-    def components(self) -> Floats | None:
+    def components(self) -> Floats:
         """(components, genes) of :func:`principal_components`."""
         return principal_components(self._matrix)
 
-    def learn(self) -> None:
-        """Compute the components now: what they take for a while is free again afterwards."""
-        if self.too_many_genes is None:
+    @property
+    def is_learned(self) -> bool:
+        """Whether the components are there already."""
+        return "components" in self.__dict__
+
+    def learn(self, known: Floats | None = None) -> None:
+        """Compute the components now: what they take for a while is free again afterwards.
+
+        Parameters
+        ----------
+        known
+            (components, genes) of the same training set, where they were computed before.
+        """
+        if known is not None:
+            self.__dict__["components"] = known
+        elif self.too_many_genes is None:
             _ = self.components
 
 
@@ -237,7 +250,7 @@ def distance_in_pca(profiles: Profiles) -> WholeValues:
     if (absent := profiles.training.too_many_genes) is not None:
         return {}, absent
     components = profiles.training.components
-    if components is None:
+    if not len(components):
         nothing = np.full(len(profiles.observed), np.nan)
         return {name: nothing.copy() for name in profiles.effects}, None
     return {
@@ -246,7 +259,7 @@ def distance_in_pca(profiles: Profiles) -> WholeValues:
     }, None
 
 
-def principal_components(train: Matrix) -> Floats | None:
+def principal_components(train: Matrix) -> Floats:
     """Return the first 20 principal components, fewer where there are fewer rows or genes.
 
     Parameters
@@ -256,14 +269,14 @@ def principal_components(train: Matrix) -> Floats | None:
 
     Returns
     -------
-    ndarray or None
-        (components, genes); None where the training set does not vary.
+    ndarray
+        (components, genes); none of them where the training set does not vary.
     """
     rows, genes = train.shape
     # Centring takes one degree of freedom; a component beyond it is arbitrary.
     wanted = min(N_COMPONENTS, rows - 1, genes)
     if wanted < 1:
-        return None
+        return np.zeros((0, genes))
     if is_sparse_like(train) and not is_stored(train):
         variances, axes = _leading(_centred_products(sparse.csr_array(train)), genes, wanted)
     elif rows > genes:
@@ -279,7 +292,7 @@ def principal_components(train: Matrix) -> Floats | None:
         axes = (of_rows.T @ centred).T / sizes
     # A training set that does not vary leaves nothing but rounding.
     if not variances[0] > _ROUNDING * rows * float(np.square(column_means(train)).sum()):
-        return None
+        return np.zeros((0, genes))
     varied = variances > _NO_VARIANCE * variances[0]
     return np.ascontiguousarray(axes[:, varied].T)
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.cache.process_locks import one_of_locks
 from pereggrn_data.loaders.cache.unlinked import open_without_links, refuse_link
-from pereggrn_data.loaders.files.any_file import write_text
+from pereggrn_data.loaders.files.any_file import written_in_one_step
 
 CACHE_VARIABLE = "PEREGGRN_CACHE"
 LOCKS = ".locks"
@@ -26,6 +26,7 @@ ARCHIVES = "archives"
 MEMBERS = "members"
 """Folder of single files that were asked for by their path inside an archive."""
 CALIBRATIONS = "calibrations"
+COMPONENTS = "components"
 INDEX_FILE = "release.json"
 HASHES_FILE = "hashes.json"
 SET_ASIDE = "set-aside"
@@ -99,6 +100,10 @@ class Cache:
     def calibration(self, key: str) -> Path:
         """Return where a calibration of metrics is kept, or would be."""
         return self._below(self.root / CALIBRATIONS, f"{key}.json")
+
+    def components(self, key: str) -> Path:
+        """Return where principal components of training data are kept, or would be."""
+        return self._below(self.root / COMPONENTS, key)
 
     def _below(self, folder: Path, *names: str) -> Path:
         """Return a path in a folder of ours: the last guard against names from outside."""
@@ -197,8 +202,19 @@ class Cache:
         UsageError
             If the cache cannot be written to.
         """
+        self.write_bytes(text.encode(), path)
+
+    def write_bytes(self, data: bytes, path: Path) -> None:
+        """Write a small file below the cache: nobody ever sees half of it.
+
+        Raises
+        ------
+        UsageError
+            If the cache cannot be written to.
+        """
         self.make_folder(path.parent)
-        write_text(text, path, mode=self.group_bits, sync=True)
+        with written_in_one_step(path, mode=self.group_bits, sync=True) as temporary:
+            temporary.write_bytes(data)
 
     def _not_writable(self, got: str) -> UsageError:
         return UsageError(

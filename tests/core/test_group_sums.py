@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from pereggrn_data.core.resources import Resources
 from pereggrn_data.core.rows import group_sums as group_sums_module
@@ -30,21 +31,32 @@ def one_by_one(values: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndar
     in_a_block=st.integers(1, 70),
     in_cache=st.integers(1, 40),
     in_order=st.booleans(),
+    is_sparse=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_dense_sums(
-    rows: int, genes: int, groups: int, in_a_block: int, in_cache: int, in_order: bool, seed: int
+def test_sums(
+    rows: int,
+    genes: int,
+    groups: int,
+    in_a_block: int,
+    in_cache: int,
+    in_order: bool,
+    is_sparse: bool,
+    seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     # Numbers of very different size, whose sum is another one in another order.
     values = (rng.normal(size=(rows, genes)) * 10.0 ** rng.integers(-6, 7, (rows, 1))).astype("f4")
+    if is_sparse:
+        values[rng.random(values.shape) < 0.7] = 0
+    given_values = sparse.csr_array(values) if is_sparse else values
     group_of = rng.integers(-1, groups, rows)
     if in_order:
         group_of.sort()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Resources, "values_in_a_block", in_a_block * genes)
         patch.setattr(group_sums_module, "VALUES_IN_CACHE", in_cache * genes)
-        found = group_sums(values, group_of, groups, squares=True)
+        found = group_sums(given_values, group_of, groups, squares=True)
     np.testing.assert_array_equal(found.sums, one_by_one(values, group_of, groups))
     squares = np.square(values.astype(np.float64))
     assert found.squares is not None

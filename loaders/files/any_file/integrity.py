@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import threading
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pereggrn_data.core.errors import IntegrityError, InvalidDataError
+from pereggrn_data.core.resources import beside
 from pereggrn_data.loaders.files.any_file.signatures import SIGNATURES_BY_NAME, head_of, recognise
 
 KINDS = {".h5ad": "hdf5", ".parquet": "parquet", ".gz": "gzip", ".zip": "zip"}
@@ -113,19 +114,8 @@ class Hashing:
 
     def __init__(self, path: Path, of: Callable[[Path], str] = checksum_of_file) -> None:
         self._path = path
-        self._of = of
-        self._found: str | None = None
-        self._error: BaseException | None = None
         self._before = _state_of(path)
-        # Nobody waits for it at the end of a command that has failed.
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def _work(self) -> None:
-        try:
-            self._found = self._of(self._path)
-        except BaseException as error:  # raised where the hash is asked for
-            self._error = error
+        self._wait = beside(partial(of, path))
 
     def result(self) -> str:
         """Return the checksum; wait for it where it is not there yet.
@@ -138,9 +128,7 @@ class Hashing:
             If another one is there now, or a part of a store is gone: what has been read of it
             meanwhile need not be what the checksum is of.
         """
-        self._thread.join()
-        if self._found is None:
-            raise self._error or OSError(f"{self._path} was not read")
+        found = self._wait()
         is_gone = not self._path.exists() and "" in self._before  # a file, after it was read
         if not is_gone and _state_of(self._path) != self._before:
             raise InvalidDataError(
@@ -148,7 +136,7 @@ class Hashing:
                 expected="a file that stays as it is",
                 fix="try again when nothing is written to it any more.",
             )
-        return self._found
+        return found
 
 
 def _state_of(path: Path) -> dict[str, tuple[int, int, int]]:

@@ -10,9 +10,10 @@ import inspect
 import os
 import re
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -22,6 +23,7 @@ from pereggrn_data.core.options import check_options, documented, normalise, opt
 from pereggrn_data.core.sizes import parse_memory
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 DEFAULT_MEMORY = "2GiB"
 """Of every command that has a limit."""
@@ -29,7 +31,7 @@ DEFAULT_MEMORY = "2GiB"
 LEAST_MEMORY = 64 << 20
 """Bytes: Python and its libraries need more than this by themselves."""
 
-_BLOCKS = 128
+_BLOCKS = 64
 _SHARE_READ = 8
 
 
@@ -90,7 +92,7 @@ class Resources:
     @property
     def values_in_a_block(self) -> int:
         """How many numbers a block holds: 32 MiB of float32 per 4 GiB, and at most that."""
-        return min(max(self.memory_bytes // _BLOCKS // 8, 1 << 15), 1 << 22)
+        return min(max(self.memory_bytes // _BLOCKS // 8, 1 << 15), 1 << 23)
 
     @property
     def bytes_to_hold(self) -> int:
@@ -121,6 +123,41 @@ def using(limits: Resources | None) -> Iterator[Resources]:
         yield resources()
     finally:
         _CURRENT.reset(token)
+
+
+def beside(function: Callable[[], T]) -> Callable[[], T]:
+    """Start a function in a thread of its own, under the limits that hold here.
+
+    Parameters
+    ----------
+    function
+        What it raises is raised where its result is asked for.
+
+    Returns
+    -------
+    callable
+        Waits for the result, and returns it.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+
+    # Nobody waits for it at the end of a command that has failed.
+    thread = threading.Thread(target=copy_context().run, args=(work,), daemon=True)
+    thread.start()
+
+    def wait() -> T:
+        thread.join()
+        for error in errors:
+            raise error
+        return results[0]
+
+    return wait
 
 
 def limited(function: F) -> F:

@@ -33,7 +33,7 @@ Values: TypeAlias = Any
 _APART = 64
 """Wanted rows with more rows than this between them are read apart."""
 
-_SPARSE_FACTOR = 4
+_SPARSE_FACTOR = 2
 """How many times as many rows a block of a sparse matrix has as one of a dense matrix."""
 
 VALUES_IN_CACHE = 1 << 16

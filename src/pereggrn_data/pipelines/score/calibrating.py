@@ -31,6 +31,7 @@ from pereggrn_data.pipelines.score.calibration_file import (
     read_calibration,
     require_same,
 )
+from pereggrn_data.pipelines.score.learned_components import learn
 from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
 from pereggrn_data.pipelines.score.score_options import ScoreOptions
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
@@ -173,10 +174,11 @@ def calibration_of(
         return report
     if use_cache and (before := kept(line, task.groups)) is not None:
         return before
+    remarks = learn(task, divided) if use_cache else ()
     made = calibrate_task(task, targeted=targeted, cells=cells, threads=threads)
     report = CalibrationReport(divided.dataset.shown_as, line, made, divided.warnings)
-    problem = keep(report) if use_cache else None
-    return report if problem is None else replace(report, remarks=(*report.remarks, problem))
+    remarks += keep(report) if use_cache else ()
+    return replace(report, remarks=tuple(dict.fromkeys(remarks)))
 
 
 def ceilings_of(report: CalibrationReport, scores: Scores, kept: Bools) -> dict[str, Ceiling]:

@@ -23,6 +23,7 @@ from pereggrn_data.evaluators.summaries import DRAWS, MOST_DRAWS
 from pereggrn_data.loaders.cache import open_cache
 from pereggrn_data.loaders.files import read_json
 from pereggrn_data.loaders.files.any_file import required_file, write_text
+from pereggrn_data.pipelines.score.learned_components import not_kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -282,21 +283,20 @@ def kept(signature: str, groups: pd.DataFrame) -> CalibrationReport | None:
     return report
 
 
-def keep(report: CalibrationReport) -> str | None:
+def keep(report: CalibrationReport) -> tuple[str, ...]:
     """Keep a calibration in the cache.
 
     Returns
     -------
-    str or None
-        Why it cannot be kept.
+    tuple of str
+        Why it cannot be kept, if so.
     """
     place = _place(report.signature)
     try:
         open_cache().write_text(dumps(report.to_dict(), indent=None), place)
     except (UsageError, OSError) as error:
-        said = str(error).splitlines()[0]
-        return f"The calibration is not kept for the next score: {said}"
-    return None
+        return (not_kept(error),)
+    return ()
 
 
 def _place(signature: str) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import one_of, plain, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
-from pereggrn_data.core.resources import limited
+from pereggrn_data.core.resources import beside, limited, resources
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
@@ -39,6 +41,7 @@ from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import open_network
 from pereggrn_data.pipelines.score.calibrating import calibration_of, ceilings_of
 from pereggrn_data.pipelines.score.checked_predictions import check_and_align
+from pereggrn_data.pipelines.score.learned_components import learn
 from pereggrn_data.pipelines.score.pooled_files import (
     ScoredFile,
     name_of_several,
@@ -202,7 +205,13 @@ def _scored(
         divided = inputs.divided
     task = sides if isinstance(sides, Task) else task_of_sides(sides, inputs.split)
     shown_as = divided.dataset.shown_as
+    learning = partial(learn, task, divided)
+    # Neither what is learned of the training side nor the predictions wait for the other. But a
+    # thread that reads an HDF5 file cannot be left behind by a command that fails.
+    alone = resources().workers == 1 or is_stored(task.train_matrix)
+    learned = learning if alone else beside(learning)
     checked = check_and_align(inputs, task, wanted)
+    remarks = learned()
     kept = checked.aligned.scored
     cells = None
     if wanted.cells is not None and checked.aligned.cells is not None:
@@ -229,7 +238,7 @@ def _scored(
         kept=kept,
         strata=strata_of(task, kept, None if network is None else frozenset(network.regulators())),
         calibration=report,
-        warnings=(*divided.warnings, *_oracle(given), *checked.warnings),
+        warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *remarks),
         n_scored=n_scored,
         n_expected=n_expected,
         signature=signature(
@@ -279,11 +288,15 @@ def _reported(
         signature=whole.signature,
         n_scored=whole.n_scored,
         n_expected=whole.n_expected,
-        warnings=(
-            *whole.warnings,
-            *_undivided(whole.strata, network),
-            *summary.warnings,
-            *remarks,
+        warnings=tuple(
+            dict.fromkeys(
+                (
+                    *whole.warnings,
+                    *_undivided(whole.strata, network),
+                    *summary.warnings,
+                    *remarks,
+                )
+            )
         ),
         summary=summary,
         scores=whole.scores,
