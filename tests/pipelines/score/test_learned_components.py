@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,15 @@ def test_other_training_sides_have_their_own(
     distances(split("demo", **options))  # type: ignore[arg-type]
     assert len(computed) == 2
     np.testing.assert_array_equal(before, distances(split("demo")))
+    assert len(computed) == 2
+
+
+def test_genes_in_another_order_have_their_own(own_cache: Path, computed: list[int]) -> None:
+    """Such a split is the same one, and its genes are columns of the components."""
+    made = split("demo")
+    turned = SplitDataset(made.dataset, replace(made.split, genes=made.split.genes[::-1]))
+    assert turned.split.is_same_as(made.split)
+    np.testing.assert_allclose(distances(turned), distances(made), rtol=1e-6)
     assert len(computed) == 2
 
 

@@ -32,6 +32,7 @@ from pereggrn_data.loaders.files.datasets.anndata_files import (
     write_h5ad,
 )
 from pereggrn_data.loaders.files.split_files import read_split, read_test_set, write_split
+from pereggrn_data.pipelines.predict.model_store import provenance
 from pereggrn_data.pipelines.split import SplitOptions
 from pereggrn_data.pipelines.split.split_check import check_split
 from pereggrn_data.pipelines.split.split_dataset import SplitDataset
@@ -252,6 +253,22 @@ class TestMergedReplicates:
         assert set(made.template.obs_names) == set(made.split.heldout_perturbations)
         report = score(predictions(made, np.ones(made.template.shape) * 2), dataset=made.dataset)
         assert report.n_scored == len(made.split.test_observations)
+
+    def test_averages_with_the_names_of_observations_are_another_task(self) -> None:
+        """Only the controls have replicates, which make another mean of the training data."""
+        adata = dataset(["A", "B", "C", "D", "ctrl", "ctrl", "ctrl"])
+        adata.obs_names = ["A", "B", "C", "D", "ctrl", "ctrl-1", "ctrl-2"]
+        each, averaged = (
+            split(opened(adata), merge_replicates=merged) for merged in (False, True)
+        )
+        assert each.split.test_observations == averaged.split.test_observations
+        signatures = []
+        for made in (each, averaged):
+            given = predictions(made, np.ones(made.template.shape) * 2)
+            report = score(given, dataset=made.dataset, check_scale=False)
+            signatures.append(report.signature)
+        assert signatures[0] != signatures[1]
+        assert provenance(each) != provenance(averaged)
 
 
 class TestStratifiedControls:

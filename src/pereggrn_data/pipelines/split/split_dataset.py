@@ -132,11 +132,15 @@ class SplitDataset:
     def trained_instead(self) -> list[str]:
         """What trains, where that is not simply every observation that is not held out."""
         names = self.prepared.trains.obs_names[self._at.train]
+        rules = self.split.rules
+        # Observations may have the names of their averages.
+        averaged = ["averaged within", PERTURBATION, *rules.keep_apart]
+        how = averaged if rules.merge_replicates else []
         if self.split.train_sha256 is not None:
             aside = len(self._at.validation) > 0
-            return [self.split.train_sha256, *(map(str, names) if aside else ())]
+            return [self.split.train_sha256, *how, *(map(str, names) if aside else ())]
         known = len(self._at.test) + len(self._at.given) + self.n_train
-        return [] if known == self.prepared.adata.n_obs else list(map(str, names))
+        return [*how, *(() if known == self.prepared.adata.n_obs else map(str, names))]
 
     @cached_property
     def train(self) -> Any:
