@@ -212,6 +212,36 @@ class TestNotesOfFits:
             warnings.warn("old", DeprecationWarning, stacklevel=1)
         assert [str(said) for said in noted] == ["elsewhere"]
 
+    def test_where_gatherings_of_threads_overlap(self) -> None:
+        """The first of two ends while the second goes on; all is as before when both ended."""
+        begun, may_end = threading.Event(), threading.Event()
+        of_the_other: list[str] = []
+
+        def other() -> None:
+            with noting_warnings() as noted:
+                begun.set()
+                may_end.wait(60)
+                warnings.warn("of the other", UserWarning, stacklevel=1)
+            of_the_other.extend(map(str, noted))
+
+        before = (warnings.showwarning, list(warnings.filters))
+        thread = threading.Thread(target=other)
+        with noting_warnings() as noted:
+            thread.start()
+            begun.wait(60)
+            warnings.warn("of this one", UserWarning, stacklevel=1)
+        may_end.set()
+        thread.join()
+        assert (list(map(str, noted)), of_the_other) == (["of this one"], ["of the other"])
+        assert (warnings.showwarning, list(warnings.filters)) == before
+
+    def test_of_a_gathering_in_another(self) -> None:
+        with noting_warnings(of_all_threads=True) as outer:
+            with noting_warnings() as inner:
+                warnings.warn("within", UserWarning, stacklevel=1)
+            warnings.warn("without", UserWarning, stacklevel=1)
+        assert (list(map(str, inner)), list(map(str, outer))) == (["within"], ["without"])
+
 
 def test_regulon_by_hand() -> None:
     network = RegulatorySets.from_edges(["A", "A", "B", "B", "A"], ["B", "C", "C", "Q", "A"])
