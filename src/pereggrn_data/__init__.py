@@ -6,9 +6,10 @@ Everything here is imported when it is first used, so that
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -182,8 +183,18 @@ def __getattr__(name: str) -> Any:
 
         return version("pereggrn-data")
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        return _handed_on(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def _handed_on(name: str) -> Any:
+    found = getattr(importlib.import_module(_LAZY[name]), name)
+    if not isinstance(found, FunctionType):
+        return found
+    from pereggrn_data.core.argument_types import explaining_arguments
+
+    return explaining_arguments(found, __name__)
 
 
 def __dir__() -> list[str]:
@@ -194,9 +205,10 @@ class _CatalogRoom(ModuleType):
     """The room ``pereggrn_data.catalog``, which is also the verb that opens it for intake."""
 
     def __call__(self, collection: str | None = None) -> Any:
+        from pereggrn_data.core.argument_types import explaining_arguments
         from pereggrn_data.pipelines.collection import catalog
 
-        return catalog(collection)
+        return explaining_arguments(catalog, __name__)(collection)
 
 
 # The name belongs to the room as soon as anything imports it, so that the room itself answers.

@@ -223,6 +223,13 @@ def normalise(options: Any) -> None:
     for name, about in options_of(type(options)).items():
         value = getattr(options, name)
         if isinstance(about.default, tuple) and about.kind is list:
+            if not isinstance(value, Iterable) or isinstance(value, bytes):
+                raise UsageError(
+                    f"These are no values of {about.noun!r}.",
+                    expected="a list of names, or one name",
+                    got=with_article(type(value).__name__),
+                    fix=f"give {name} as a list.",
+                )
             names = (value,) if isinstance(value, str) else tuple(map(str, value))
             object.__setattr__(options, name, names)
         elif about.minimum is not None and _is_whole(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -70,7 +71,7 @@ class ScoreOptions:
         help="The column that says what each row predicts, in files of other software, such as "
         "target_gene.",
     )
-    control: Any = option(
+    control: str | Sequence[str] | None = option(
         None,
         kind=list,
         help="A label of control cells in such a file, such as non-targeting; its rows are "
@@ -146,7 +147,7 @@ class ScoreOptions:
         help="Also tell perturbations apart by whether their targets are regulators in this "
         "network (score --show strata); name or path, several are united.",
     )
-    effects: Any = option(
+    effects: str | Sequence[str] | None = option(
         None,
         kind=list,
         help="Keep the log fold changes of this perturbation, too, to be looked at in a report; "
