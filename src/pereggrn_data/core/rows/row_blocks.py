@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -161,17 +161,19 @@ class StoredMatrix:
     def blocks(self) -> Iterator[RowBlock]:
         """Read the wanted rows, in the order of the source; the next ones meanwhile."""
         with self.source.reading() as read, ThreadPoolExecutor(1) as ahead:
-            waiting: tuple[Any, Any, Any] | None = None
-            for start, stop, at in self._stretches():
-                block = (start, at, ahead.submit(read, start, stop))
+            waiting: Future[RowBlock] | None = None
+            for stretch in self._stretches():
+                reading = ahead.submit(self._block, read, *stretch)
                 if waiting is not None:
-                    yield self._block(*waiting)
-                waiting = block
+                    yield waiting.result()
+                waiting = reading
             if waiting is not None:
-                yield self._block(*waiting)
+                yield waiting.result()
 
-    def _block(self, start: int, at: Any, reading: Any) -> RowBlock:
-        values = reading.result()
+    def _block(
+        self, read: Callable[[int, int], Values], start: int, stop: int, at: Any
+    ) -> RowBlock:
+        values = read(start, stop)
         if not isinstance(at, slice):
             wanted = at if self._rows is None else self._rows[at]
             values = values[wanted - start]
