@@ -245,7 +245,7 @@ def _values_of(x: Matrix, wanted: Sequence[tuple[Ints, int]]) -> list[Floats]:
     columns = np.repeat(np.array([column for _, column in wanted], dtype=np.intp), sizes)
     values = np.empty(len(rows))
     for block in each_block(x):
-        pairs, own, of = targets_in(block, rows, columns, x.shape[0])
+        pairs, own, of = targets_in(block, rows, columns)
         values[pairs] = picked(block.values, own, of)
     return np.split(values, np.cumsum(sizes)[:-1])
 

@@ -81,7 +81,7 @@ def score_genes(
         for name, effect in effects.items()
     }
     for block in each_block(matrix):
-        here = np.arange(len(rows))[block.rows]
+        here = block.positions
         _add_block(list(sums.values()), block.values, here, group_of[here], reference)
     frames = []
     for name, errors in sums.items():

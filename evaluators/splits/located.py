@@ -69,9 +69,9 @@ def locate(adata: AnnData, split: Split, train: AnnData | None = None) -> Locate
     if split.train_observations:
         rows = _find("observations", split.train_observations, source.obs_names, name)
     elif train is not None:
-        rows = np.setdiff1d(np.arange(train.n_obs), aside)
+        rows = _others(train.n_obs, aside)
     else:
-        rows = np.setdiff1d(np.arange(adata.n_obs), np.concatenate([test, given, aside]))
+        rows = _others(adata.n_obs, test, given, aside)
     return Located(
         train=rows,
         test=test,
@@ -82,6 +82,14 @@ def locate(adata: AnnData, split: Split, train: AnnData | None = None) -> Locate
         if train is None
         else _find("genes", split.genes, train.var_names, f"the training file of {name}"),
     )
+
+
+def _others(n: int, *taken: Ints) -> Ints:
+    """Return which of `n` positions are in none of some others."""
+    free = np.ones(n, dtype=bool)
+    for positions in taken:
+        free[positions] = False
+    return np.flatnonzero(free)
 
 
 def _find(what: str, names: Sequence[str], index: pd.Index[Any], dataset: str) -> Ints:

@@ -224,7 +224,7 @@ def _digests(matrix: Any, rows: npt.NDArray[np.intp]) -> list[bytes]:
     if not len(rows):
         return found
     for block in each_block(matrix[rows]):
-        for i, row in zip(np.arange(len(rows))[block.rows], range(block.values.shape[0]),
+        for i, row in zip(block.positions, range(block.values.shape[0]),
                           strict=True):  # fmt: skip
             part: Any = block.values[row : row + 1]
             content = np.ascontiguousarray(dense_values(part)).tobytes()

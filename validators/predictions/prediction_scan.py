@@ -145,9 +145,9 @@ class PredictionScan:
     def of(cls, matrix: Any, limit: float = np.inf) -> PredictionScan:
         """Go through a whole matrix, (rows, genes)."""
         rows, genes = matrix.shape
-        made, every = cls(rows, genes, limit), np.arange(rows)
+        made = cls(rows, genes, limit)
         for block in each_block(matrix):
-            made.add(every[block.rows], block.values)
+            made.add(block.positions, block.values)
         return made
 
     def add(self, rows: Ints, block: Values | LookedAt, *, summed: bool = True) -> None:

@@ -374,7 +374,7 @@ def write_rows(group: h5py.Group, name: str, rows: Any) -> None:
         for target, values in ((data, stored.data), (indices, stored.indices)):
             target.resize((at + more,))
             target[at:] = values
-        indptr[np.arange(n)[block.rows] + 1] = np.diff(stored.indptr)
+        indptr[block.positions + 1] = np.diff(stored.indptr)
     x.create_dataset("indptr", data=np.cumsum(indptr), compression="gzip")
 
 

@@ -108,7 +108,7 @@ def means_in_one_reading(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
     np.subtract.at(n, columns, 1)
     total = np.zeros(matrix.shape[1])
     for block in each_block(matrix):
-        here, own, of = targets_in(block, rows, columns, matrix.shape[0])
+        here, own, of = targets_in(block, rows, columns)
         total += np.ones(block.values.shape[0]) @ block.values
         if here.size:
             np.subtract.at(total, of, picked(block.values, own, of).astype(np.float64))

@@ -84,6 +84,12 @@ class RowBlock:
     rows: Any
     values: Values
 
+    @property
+    def positions(self) -> Ints:
+        """(rows,) their positions."""
+        rows = self.rows
+        return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.asarray(rows)
+
     def dense(self) -> npt.NDArray[Any]:
         """Return the values as an array, of the type they have."""
         return dense_values(self.values)
@@ -221,7 +227,7 @@ class StoredMatrix:
         parts, order = [], []
         for block in self.blocks():
             parts.append(block.values)
-            order.append(np.arange(len(self))[block.rows])
+            order.append(block.positions)
         if not parts:
             return sparse.csr_array(self.shape, dtype=self.dtype)
         whole = sparse.csr_array(sparse.vstack(parts, format="csr"))

@@ -24,7 +24,7 @@ _GENES = 256
 """Columns whose counts are added up at a time: sums take twice the memory of counts."""
 
 
-def targets_in(block: RowBlock, rows: Ints, columns: Ints, n: int) -> tuple[Ints, Ints, Ints]:
+def targets_in(block: RowBlock, rows: Ints, columns: Ints) -> tuple[Ints, Ints, Ints]:
     """Find pairs of a row and a column whose row is in a block.
 
     Parameters
@@ -33,18 +33,22 @@ def targets_in(block: RowBlock, rows: Ints, columns: Ints, n: int) -> tuple[Ints
         Some rows.
     rows, columns
         (pairs,) positions in the whole matrix.
-    n
-        Rows of the whole matrix.
 
     Returns
     -------
     pairs, rows, columns
         Which they are, their row within the block, and their column.
     """
-    inside = np.full(n, -1, dtype=np.intp)
-    inside[block.rows] = np.arange(block.values.shape[0])
-    pairs = np.flatnonzero(inside[rows] >= 0)
-    return pairs, inside[rows[pairs]], np.asarray(columns[pairs], dtype=np.intp)
+    if isinstance(block.rows, slice):
+        pairs = np.flatnonzero((rows >= block.rows.start) & (rows < block.rows.stop))
+        inside = rows[pairs] - block.rows.start
+    else:
+        order = np.argsort(block.rows)
+        ordered = block.rows[order]
+        nth = np.minimum(np.searchsorted(ordered, rows), len(order) - 1)
+        pairs = np.flatnonzero(ordered[nth] == rows)
+        inside = order[nth[pairs]]
+    return pairs, inside, np.asarray(columns[pairs], dtype=np.intp)
 
 
 def picked(values: Any, rows: Ints, columns: Ints) -> npt.NDArray[Any]:
@@ -110,9 +114,8 @@ class _Search:
         first = self._left + width == self._bits
         # Both middle values have the same first digits before them: none.
         counts = np.zeros((1 if first else 2, genes, 1 << width), dtype=np.int32)
-        n = self._matrix.shape[0]
         for block in self._matrix.blocks():
-            _, own, of = targets_in(block, *self._targets, n)
+            _, own, of = targets_in(block, *self._targets)
             for of_side, prefix in zip(counts, self._prefix, strict=False):
                 self._count(of_side, block.values, own, of, width, prefix)
             if first:

@@ -279,7 +279,6 @@ class PlacedRows:
         scan = PredictionScan(n, genes, limit)
         sums = np.zeros((len(self.task.groups), genes))
         group_of, filled = self.placement.group_of, 0
-        every = np.arange(n)
         waiting: list[tuple[Ints, Callable[[], LookedAt]]] = []
         alone = resources().workers == 1
 
@@ -290,7 +289,7 @@ class PlacedRows:
 
         with ThreadPoolExecutor(1) as beside:
             for block in each_block(self.matrix):
-                rows = every[block.rows]
+                rows = block.positions
                 values, n_filled = self._filled(rows, block.values)
                 filled += n_filled
                 # Another thread looks at one block while this one adds up that or the next.
