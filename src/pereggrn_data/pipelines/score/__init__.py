@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score.pair_layouts import ExportOptions as ExportOptions
     from pereggrn_data.pipelines.score.paired_files import ExportedPair as ExportedPair
     from pereggrn_data.pipelines.score.paired_files import export_pair as export_pair
-    from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits as refuse_two_splits
+    from pereggrn_data.pipelines.score.predicted_split import (
+        refuse_two_splits as refuse_two_splits,
+    )
     from pereggrn_data.pipelines.score.score_inputs import split_named_by as split_named_by
     from pereggrn_data.pipelines.score.score_options import OF_READING as OF_READING
     from pereggrn_data.pipelines.score.score_options import ScoreOptions as ScoreOptions
@@ -54,10 +56,8 @@ __getattr__, __dir__ = lazy_names(
             "ExportedPair",
             "export_pair",
         ),
-        "score_inputs": (
-            "refuse_two_splits",
-            "split_named_by",
-        ),
+        "predicted_split": ("refuse_two_splits",),
+        "score_inputs": ("split_named_by",),
         "score_options": (
             "OF_READING",
             "ScoreOptions",

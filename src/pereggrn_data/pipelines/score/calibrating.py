@@ -32,7 +32,7 @@ from pereggrn_data.pipelines.score.calibration_file import (
     require_same,
 )
 from pereggrn_data.pipelines.score.learned_components import learn
-from pereggrn_data.pipelines.score.score_inputs import refuse_two_splits
+from pereggrn_data.pipelines.score.predicted_split import refuse_two_splits
 from pereggrn_data.pipelines.score.score_options import ScoreOptions
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions, divide
 
