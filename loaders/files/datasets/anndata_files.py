@@ -33,7 +33,12 @@ from pereggrn_data.loaders.files.any_file import (
     sha256_of_file,
     written_in_one_step,
 )
-from pereggrn_data.loaders.files.datasets.blocks import rows_of, whole_matrix, write_rows
+from pereggrn_data.loaders.files.datasets.blocks import (
+    computable_rows,
+    rows_of,
+    whole_matrix,
+    write_rows,
+)
 from pereggrn_data.loaders.files.datasets.stored_data import (
     StoredData,
     is_large,
@@ -334,17 +339,20 @@ def _write_stored(data: StoredData, path: Path) -> None:
                 write_rows(file["raw"], "X", data.raw.X)
 
 
-def _of_same_arrays(adata: AnnData) -> AnnData:
-    """Return another object around the same arrays: writing changes tables of what it writes."""
+def _of_same_arrays(adata: AnnData, plain: Callable[[Any], Any] = lambda x: x) -> AnnData:
+    """Return another object around the same arrays: writing changes tables of what it writes.
+
+    With `plain`, around what that makes of X; sparse arrays are such as can be computed with.
+    """
     import anndata
 
     slots = ("obsm", "varm", "layers", "obsp", "varp", "uns")
-    made = anndata.AnnData(
-        X=adata.X, obs=adata.obs, var=adata.var, **{s: dict(getattr(adata, s)) for s in slots}
-    )
+    parts = {s: {k: computable_rows(v) for k, v in getattr(adata, s).items()} for s in slots}
+    made = anndata.AnnData(X=plain(adata.X), obs=adata.obs, var=adata.var, **parts)
     if adata.raw is not None:
         raw: Any = adata.raw
-        made.raw = anndata.AnnData(X=raw.X, obs=adata.obs[[]], var=raw.var, varm=dict(raw.varm))
+        x = computable_rows(raw.X)
+        made.raw = anndata.AnnData(X=x, obs=adata.obs[[]], var=raw.var, varm=dict(raw.varm))
     return made
 
 
@@ -372,6 +380,8 @@ def write_unfilled_h5ad(
 def own_copy(given: AnnData) -> AnnData:
     """Copy an AnnData object of the user's: plain strings, and NaN where X is masked.
 
+    Sparse numbers are of a type that SciPy computes with.
+
     One that is backed by a file, or whose X is a Dask array, is read into memory.
 
     Raises
@@ -385,23 +395,17 @@ def own_copy(given: AnnData) -> AnnData:
     if given.isbacked:
         refuse_without_x(given)
         return own_copy(given.to_memory())
-    x = _unmasked_x(given)
-    if x is None and isinstance(rows := rows_of(given.X), StoredMatrix):
-        x = rows.to_memory()
-    adata = given.copy()
-    if x is not None:
-        adata.X = x
+    # A view forgets the mask of what it looks at, and slices it as SciPy does, or cannot.
+    whole = _of_same_arrays(given._adata_ref if given.is_view else given, _plain_x)
+    adata = (whole[given._oidx, given._vidx] if given.is_view else whole).copy()
+    if isinstance(rows := rows_of(adata.X), StoredMatrix):
+        adata.X = rows.to_memory()
     return with_plain_strings(adata)
 
 
-def _unmasked_x(given: AnnData) -> Any:
-    """Return X with NaN where it is masked; None where nothing is."""
-    if given.is_view:  # a view forgets the mask of what it looks at
-        whole = given._adata_ref.X
-        if isinstance(whole, np.ma.MaskedArray):
-            return without_mask(whole)[given._oidx][:, given._vidx]
-        return None
-    return without_mask(given.X) if isinstance(given.X, np.ma.MaskedArray) else None
+def _plain_x(x: Any) -> Any:
+    """Return X with NaN where it is masked, and of a type to compute with where it is sparse."""
+    return without_mask(x) if isinstance(x, np.ma.MaskedArray) else computable_rows(x)
 
 
 def with_plain_strings(adata: AnnData) -> AnnData:

@@ -446,6 +446,17 @@ def _computable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(_computable_type(values.dtype), copy=False)
 
 
+def computable_rows(x: Any) -> Any:
+    """Return a matrix in memory with numbers that can be computed with; most are as given.
+
+    SciPy keeps sparse numbers of half and of extended precision, and in the byte order of
+    other machines, but neither slices nor adds them.
+    """
+    if sparse.issparse(x) and _computable_type(x.dtype) != x.dtype:
+        return x.astype(_computable_type(x.dtype))
+    return x
+
+
 def _computable_type(kind: np.dtype[Any]) -> np.dtype[Any]:
     if kind.kind == "f" and kind.itemsize not in (4, 8):  # half, or more than double precision
         return np.dtype(np.float32 if kind.itemsize < 4 else np.float64)

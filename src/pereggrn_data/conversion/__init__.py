@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pereggrn_data.conversion.value_scale import SCALES as SCALES
     from pereggrn_data.conversion.value_scale import check_counts as check_counts
     from pereggrn_data.conversion.value_scale import check_normalised as check_normalised
+    from pereggrn_data.conversion.value_scale import check_real as check_real
     from pereggrn_data.conversion.value_scale import choose_scale as choose_scale
     from pereggrn_data.conversion.value_scale import is_whole as is_whole
 
@@ -89,6 +90,7 @@ __getattr__, __dir__ = lazy_names(
             "SCALES",
             "check_counts",
             "check_normalised",
+            "check_real",
             "choose_scale",
             "is_whole",
         ),

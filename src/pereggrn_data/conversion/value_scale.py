@@ -66,11 +66,16 @@ def scale_of_base(stored: object) -> str | None:
     return next((n for n, s in SCALES.items() if abs(s.base - number) < 1e-6), None)
 
 
+_REAL = "biuf"
+"""NumPy's kinds of truth values, integers and floating-point numbers."""
+
+
 def is_whole(values: Any) -> bool:
     """Say whether there are values, and all are whole and not negative."""
     data = _stored(values)
     return bool(
         data.size
+        and data.dtype.kind in _REAL
         and np.isfinite(data).all()
         and (data >= 0).all()
         and (data == np.rint(data)).all()
@@ -87,8 +92,7 @@ def check_counts(values: Any, where: str, *, fractions: bool = False) -> None:
         With the first value that gives them away.
     """
     data = _stored(values)
-    if not np.issubdtype(data.dtype, np.number) and data.dtype != bool:
-        raise InvalidDataError(f"{where} does not hold numbers.", got=str(data.dtype))
+    check_real(values, where)
     for value, what in _no_counts(data):
         if fractions and what == _NOT_WHOLE:
             continue
@@ -102,12 +106,30 @@ def check_counts(values: Any, where: str, *, fractions: bool = False) -> None:
         )
 
 
+def check_real(values: Any, where: str) -> None:
+    """Check that values are real numbers: neither complex ones, nor Python's objects.
+
+    Raises
+    ------
+    InvalidDataError
+        With their type.
+    """
+    data = _stored(values)
+    if data.dtype.kind not in _REAL:
+        raise InvalidDataError(
+            f"{where} does not hold real numbers.",
+            expected="floating-point numbers or integers",
+            got=f"values of type {data.dtype}",
+            fix=f"convert {where} to floating-point numbers.",
+        )
+
+
 _NOT_WHOLE = "not whole"
 
 
 def _no_counts(data: npt.NDArray[Any]) -> Iterator[tuple[float, str]]:
     """Yield the first value of each kind that counts do not have, and what it is."""
-    if data.size == 0 or np.issubdtype(data.dtype, np.unsignedinteger) or data.dtype == bool:
+    if data.size == 0 or data.dtype.kind not in "if":
         return
     for wrong, what in (
         (~np.isfinite(data), "not a finite number"),

@@ -23,6 +23,7 @@ from pereggrn_data.conversion import (
     ReadLabel,
     check_counts,
     check_normalised,
+    check_real,
     choose_column,
     choose_control,
     choose_scale,
@@ -131,6 +132,7 @@ def _normalised(source: CountSource, given: str | None, report: ConversionReport
     if "X" not in source.matrices:
         raise UsageError(f"{source.name} has no X.", got=", ".join(source.matrices) or "nothing")
     sample = sample_of(source.matrices["X"], SAMPLE_ROWS)
+    check_real(sample, "X")
     scale, read = choose_scale(given, source.log1p, "X", sample)
     check_normalised(sample, scale, "X")
     noted = report.assumed if read else report.decided

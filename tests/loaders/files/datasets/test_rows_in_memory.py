@@ -12,9 +12,10 @@ import pytest
 from scipy import sparse
 
 import pereggrn_data
+from pereggrn_data import InvalidDataError
 from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.rows.row_blocks import dense_values, each_block
-from pereggrn_data.loaders.files.datasets import content_sha256, matrix_in_memory
+from pereggrn_data.loaders.files.datasets import content_sha256, matrix_in_memory, own_copy
 from pereggrn_data.loaders.files.datasets.blocks import compressed_matrix, rows_of
 from pereggrn_data.simulate.demo_dataset import demo_dataset
 
@@ -158,3 +159,56 @@ def test_what_a_dask_dataset_says_is_hashed_as_in_memory(demo: Any) -> None:
 
     assert stored_parts(given) is None  # it is small
     assert content_sha256(given) == content_sha256(demo)
+
+
+REAL = ("f2", "f4", ">f4", ">f8", "longdouble", "?", "i1", "u8", ">i2", ">i4")
+
+
+@pytest.mark.parametrize("held", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+@pytest.mark.parametrize("kind", REAL)
+@pytest.mark.parametrize("part", ["whole", "view"])
+def test_sparse_numbers_of_every_type_are_copied_to_compute_with(
+    kind: str, held: Any, part: str
+) -> None:
+    """SciPy neither copies, slices nor adds some of those that it holds."""
+
+    def matrix() -> Any:
+        x = held(VALUES)
+        x.data = x.data.astype(kind)
+        return x
+
+    whole = anndata.AnnData(matrix(), layers={"other": matrix()})
+    if part == "whole":  # anndata makes no view of some that have a raw
+        whole.raw = whole
+    copy = own_copy(whole[2:9, 1:] if part == "view" else whole)
+    wanted = VALUES.astype(kind).astype("f8")
+    here = wanted[2:9, 1:] if part == "view" else wanted
+    for values in (copy.X, copy.layers["other"], *([copy.raw.X] if part == "whole" else [])):
+        np.testing.assert_array_equal(values[np.arange(len(here))].toarray(), here)
+    assert whole.X.dtype == np.dtype(kind)
+
+
+@pytest.mark.parametrize("kind", ["f2", "longdouble", ">f8"])
+def test_verbs_take_sparse_numbers_of_every_type(kind: str) -> None:
+    demo = pereggrn_data.load("demo")
+    demo.X = sparse.csr_matrix(np.asarray(demo.X))
+    demo.X.data = demo.X.data.astype(kind)
+    task = pereggrn_data.split(demo)
+    forecast = task.template
+    mean = np.asarray(task.train.X.mean(axis=0)).ravel()
+    forecast.X = sparse.csr_matrix(np.tile(mean, (forecast.n_obs, 1)))
+    forecast.X.data = forecast.X.data.astype(kind)
+    assert len(pereggrn_data.score(forecast, dataset=demo, calibrate=False).to_pandas())
+    assert pereggrn_data.qc(demo)
+    codes = {finding.code for finding in pereggrn_data.validate(demo).errors}
+    assert codes <= {"level-differs-from-X"}  # half precision rounds
+
+
+@pytest.mark.parametrize("kind", [object, complex])
+@pytest.mark.parametrize("choices", [{}, {"normalised": "natural-log"}, {"counts": "X"}])
+def test_what_is_no_real_number_is_not_converted(kind: type, choices: dict[str, Any]) -> None:
+    demo = pereggrn_data.load("demo")
+    demo.raw, demo.X = None, np.rint(np.asarray(demo.X)).astype(kind)
+    with pytest.raises(InvalidDataError, match="X does not hold real numbers") as error:
+        pereggrn_data.convert(demo, perturbation="perturbation", control="control", **choices)
+    assert error.value.fix == "convert X to floating-point numbers."
