@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,3 +108,19 @@ class ExpressionParts:
     problems: tuple[Finding, ...] = ()
     unread: frozenset[str] = field(default_factory=frozenset)
     read_var: Callable[[str], Sequence[Any] | None] | None = None
+
+    def columns_of_var(self) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Read the columns of var, those that have no rules too, one after the other."""
+        for column in self.var_columns:
+            values = self.read_var(column) if self.read_var else None
+            if values is not None:
+                yield column, values
+
+
+def column_with(names: Sequence[str], columns: Iterable[tuple[Any, Iterable[Any]]]) -> str:
+    """Return the column that holds most of some names; empty if there is none."""
+    wanted = set(names)
+    for column, values in columns:
+        if 2 * len(wanted.intersection(map(str, values))) > len(wanted):
+            return str(column)
+    return ""

@@ -210,6 +210,7 @@ def _from_adata(adata: AnnData | StoredData, source: str, labels: LabelColumn) -
         oracle=None if ORACLE_UNS not in adata.uns else f"{adata.uns[ORACLE_UNS]!s:.60}",
         has_row_names=not isinstance(obs.index, pd.RangeIndex),
         model=_model(adata.uns.get(MODEL_UNS)),
+        var=adata.var,
     )
 
 

@@ -27,7 +27,7 @@ from pereggrn_data.core.labels import (
 )
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.validators.distinct import Distinct
-from pereggrn_data.validators.parts import ExpressionParts
+from pereggrn_data.validators.parts import ExpressionParts, column_with
 from pereggrn_data.validators.rules import RULES
 
 _AT_LEAST = 2
@@ -191,7 +191,7 @@ def kind_findings(labels: Labels, parts: ExpressionParts) -> list[Finding]:
     if not lacking or 2 * len(lacking) < len(perturbed):
         return _near_names(lacking, perturbed, labels.genes)
     way = names_of_another_kind(perturbed, labels.genes)
-    column = _column_with(lacking, parts)
+    column = column_with(lacking, parts.columns_of_var())
     none = len(lacking) == len(perturbed) >= _AT_LEAST
     if not (way or column or none):
         return []
@@ -240,13 +240,3 @@ def _near_names(
             fix="name these genes in labels as in var, and fill both lists anew.",
         )
     ]
-
-
-def _column_with(names: Sequence[str], parts: ExpressionParts) -> str:
-    """Return the column of var that holds most of some names; empty if there is none."""
-    wanted = set(names)
-    for column in parts.var_columns:
-        values = parts.read_var(column) if parts.read_var else None
-        if values is not None and 2 * len(wanted.intersection(map(str, values))) > len(wanted):
-            return column
-    return ""

@@ -18,6 +18,7 @@ from pereggrn_data.core.labels import looks_like_control, written_otherwise
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.rows.row_blocks import dense_values, each_block
 from pereggrn_data.validators.distinct import Distinct
+from pereggrn_data.validators.parts import column_with
 from pereggrn_data.validators.rules import RULES
 
 
@@ -187,7 +188,11 @@ def check_grouped(obs: pd.DataFrame, rows: Bools, gaps: Collection[str] = ()) ->
             )
 
 
-def check_genes(given: pd.Index[Any], expected: Sequence[str]) -> Iterator[Finding]:
+def check_genes(
+    given: pd.Index[Any],
+    expected: Sequence[str],
+    columns: Iterable[tuple[Any, Iterable[Any]]] = (),
+) -> Iterator[Finding]:
     """Compare gene names with those of the split.
 
     Parameters
@@ -196,6 +201,8 @@ def check_genes(given: pd.Index[Any], expected: Sequence[str]) -> Iterator[Findi
         Gene names of the predictions, duplicates included.
     expected
         The genes that are scored.
+    columns
+        Columns of the predictions' ``var`` by name, one of which may hold the names of genes.
     """
     twice = given[given.duplicated()].unique()
     if len(twice):
@@ -206,11 +213,15 @@ def check_genes(given: pd.Index[Any], expected: Sequence[str]) -> Iterator[Findi
     missing = wanted[~wanted.isin(given)]
     extra = given[~given.isin(wanted)].unique()
     if len(missing):
+        got = f"{len(wanted) - len(missing)} of {len(wanted)}"
+        column = column_with(list(missing), columns)
+        if column:
+            got += f"; var[{column!r}] holds the names of genes"
+            fix = f"adata.var_names = adata.var[{column!r}] (made unique)."
+        else:
+            fix = _suggestion(list(missing), [str(g) for g in extra])
         yield RULES["predictions-missing-gene"].found(
-            f"{len(wanted) - len(missing)} of {len(wanted)}",
-            n=len(missing),
-            examples=missing,
-            fix=_suggestion(list(missing), [str(g) for g in extra]) or None,
+            got, n=len(missing), examples=missing, fix=fix or None
         )
     if len(extra):
         yield RULES["predictions-extra-gene"].found(
@@ -249,6 +260,7 @@ def _shown(keys: Sequence[Any]) -> tuple[str, ...]:
 def _suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
     """Pair the first few names with near matches among others."""
     pairs = []
+    available = [name for name in available if not str(name).isdigit()]  # mere positions
     for name in wanted[:EXAMPLES_SHOWN]:
         near = written_otherwise(str(name), available) or near_matches(str(name), available, n=1)
         if near:

@@ -67,7 +67,8 @@ def check_predictions(parts: ExpressionParts) -> list[Finding]:
     found += predicted_obs_findings(parts, gaps)
     found += names_findings(parts, Severity.WARNING)
     genes = parts.var.index
-    found += check_genes(genes, split.genes if split is not None else list(genes.unique()))
+    expected = split.genes if split is not None else list(genes.unique())
+    found += check_genes(genes, expected, parts.columns_of_var())
     if split is not None:
         found += coverage_findings(parts.obs, split)
     return found + shape_findings(parts) + predicted_x_findings(parts)

@@ -162,6 +162,8 @@ class Predictions:
         Name of the method that made them, as the file says.
     hashed
         The checksum of the file, or who finds it meanwhile; None for predictions in memory.
+    var
+        (genes,) what else the file says of its genes, for hints; None where it says nothing.
     """
 
     path: str
@@ -173,6 +175,7 @@ class Predictions:
     oracle: str | None = None
     model: str | None = None
     hashed: str | LaterHash | None = None
+    var: pd.DataFrame | None = None
 
     @property
     def is_file(self) -> bool:

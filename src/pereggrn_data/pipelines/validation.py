@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pereggrn_data.core.errors import InvalidDataError, UnknownNameError, UsageError, with_article
 from pereggrn_data.core.format import (
+    IS_CONTROL,
     PEREGGRN_UNS,
     PERTURBATION,
     SPLIT_UNS,
@@ -99,7 +101,20 @@ def validate(
         chosen = chosen or Kind.DATASET
         got = error.what if error.got is None else f"{error.what.rstrip('.')}: {error.got}"
         found = [RULES["file-unreadable"].found(got, expected=error.expected, fix=error.fix)]
-    return sorted_report(str(path), chosen, found)
+    return sorted_report(str(path), chosen, found if kind else _or_predictions(found))
+
+
+def _or_predictions(found: list[Finding]) -> list[Finding]:
+    """Say how to check predictions where a file that was taken for a dataset may hold these.
+
+    Without a header it is a dataset, but no dataset is without ``is_control``.
+    """
+    lacking = {f.column: f for f in found if f.code == "obs-missing-column"}
+    flags = lacking.get(IS_CONTROL)
+    if flags is None or PERTURBATION in lacking:
+        return found
+    hint = "If these are predictions, check them as such: --kind predictions (in Python: kind)."
+    return [replace(f, fix=f"{f.fix} {hint}") if f is flags else f for f in found]
 
 
 def kind_of(file: Path) -> Kind:
@@ -198,5 +213,6 @@ def _validate_object(given: Any, kind: Kind | None, role: Role | None) -> Report
             else "a path, AnnData, or what load, split or predict returned",
             got=with_article(type(given).__name__),
         )
-    kind = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
-    return sorted_report(IN_MEMORY, kind, _check_parts(parts_in_memory(adata), kind, role))
+    chosen = kind or (Kind.PREDICTIONS if PEREGGRN_UNS in adata.uns else Kind.DATASET)
+    found = _check_parts(parts_in_memory(adata), chosen, role)
+    return sorted_report(IN_MEMORY, chosen, found if kind else _or_predictions(found))

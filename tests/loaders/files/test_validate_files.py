@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,24 @@ def test_object_is_not_changed(small_dataset: Make) -> None:
     validate(adata)
     pd.testing.assert_frame_equal(adata.obs, same.obs)
     np.testing.assert_array_equal(adata.X, same.X)
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_predictions_without_a_header_are_told_apart(
+    small_dataset: Make, tmp_path: Path, where: str
+) -> None:
+    def said(drop: Sequence[str], kind: str | None = None) -> str:
+        adata = small_dataset()
+        adata.obs = adata.obs.drop(columns=list(drop))
+        if where == "memory":
+            return str(validate(adata, kind=kind))
+        adata.write_h5ad(tmp_path / "any.h5ad")
+        return str(validate(tmp_path / "any.h5ad", kind=kind))
+
+    assert said(["is_control"]).count("--kind predictions") == 1
+    assert "--kind predictions" not in said(["is_control"], kind="dataset")
+    assert "--kind predictions" not in said(["is_control", "perturbation"])
+    assert "--kind predictions" not in said(["perturbation_type"])
 
 
 def test_what_cannot_be_validated(small_dataset: Make) -> None:

@@ -47,6 +47,11 @@ class Case:
     is_error: bool = True
 
 
+def numbered_genes(a: anndata.AnnData) -> None:
+    a.var["symbol"] = pd.Categorical(a.var_names)
+    a.var_names = [str(k) for k in range(a.n_vars)]
+
+
 def columns_without(name: str) -> Change:
     def change(a: anndata.AnnData) -> None:
         a.obs = a.obs.drop(columns=name)
@@ -166,6 +171,11 @@ CASES = [
         "renamed genes",
         rename_genes(lambda g: g + "x"),
         ("predictions-missing-gene", "near matches", "DEMOTF01x"),
+    ),
+    Case(
+        "names of genes in a column of var",
+        numbered_genes,
+        ("var['symbol'] holds the names of genes", "adata.var_names = adata.var['symbol']"),
     ),
     Case(
         "wrong case",

@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from pereggrn_data import validate
 from pereggrn_data.core.splits import Split
+from pereggrn_data.validators.predictions import check_genes
 from pereggrn_data.validators.rules import RULES
 
 
@@ -160,3 +161,11 @@ def test_wide_table_with_text_for_a_gene(tmp_path: Path) -> None:
     report = validate(tmp_path / "p.csv")
     assert [f.code for f in report.findings] == ["file-unreadable"]
     assert "not numeric" in report.findings[0].got
+
+
+def test_positions_are_no_near_matches_of_genes() -> None:
+    given = pd.Index([str(k) for k in range(60)])
+    (missing, _) = check_genes(given, ["TP53", "GATA1"])
+    assert "near" not in str(missing)
+    (missing, _) = check_genes(given, ["TP53", "GATA1"], [("n", given), ("id", ["TP53", "GATA1"])])
+    assert missing.fix == "adata.var_names = adata.var['id'] (made unique)."

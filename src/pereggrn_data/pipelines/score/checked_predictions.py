@@ -394,7 +394,9 @@ def _structural_findings(
         list(task.test_obs[PERTURBATION].iloc[at[wrong]]),
         int((at >= 0).sum()),
     )
-    found += check_genes(inputs.predictions.genes, list(task.genes))
+    given = inputs.predictions
+    columns = () if given.var is None else given.var.items()
+    found += check_genes(given.genes, list(task.genes), columns)
     return np.asarray(keys.isin(wanted), dtype=bool), found
 
 
