@@ -8,9 +8,10 @@ quantity that it is. A weighted mean is a ratio of two sums, and so is a percent
 change; both sums are drawn together.
 
 With few labels and skewed effects the plain percentile interval covers too rarely (a
-nominal 95 % is 86 to 92 % at 30 labels), and so does BCa. The studentised interval
-(Efron and Tibshirani 1993, chapter 12.5; Hall 1992) divides each draw by its own
-standard error, which the linearised variance of a ratio gives without a second loop.
+nominal 95 % is 92 to 93 % at 30 labels with exponential effects, and 88 to 92 % with
+lognormal ones), and so does BCa. The studentised interval (Efron and Tibshirani 1993,
+chapter 12.5; Hall 1992) divides each draw by its own standard error, which the linearised
+variance of a ratio gives without a second loop: it covers 93 to 95 %, and 90 to 94 %.
 """
 
 from __future__ import annotations
