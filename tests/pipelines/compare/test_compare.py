@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import shutil
@@ -250,7 +251,7 @@ class TestWritten:
             write_comparison(table, tmp_path / "t.xlsx")
 
     def test_python_name(self) -> None:
-        assert pereggrn_data.compare is compare
+        assert inspect.unwrap(pereggrn_data.compare) is inspect.unwrap(compare)
 
 
 class TestVerdicts:

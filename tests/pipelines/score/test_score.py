@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -567,7 +568,7 @@ class TestFinding:
     def test_python_name(self) -> None:
         from pereggrn_data.pipelines.score import score_predictions
 
-        assert pereggrn_data.score is score_predictions.score
+        assert inspect.unwrap(pereggrn_data.score) is inspect.unwrap(score_predictions.score)
 
 
 def test_rounding_is_no_change() -> None:
