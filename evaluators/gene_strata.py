@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Matrix
+from pereggrn_data.evaluators.metrics.metric_surroundings import Moments
 from pereggrn_data.evaluators.summaries import SMALLEST_DIVISOR
 
 BINS = 5
@@ -80,7 +80,8 @@ def training_features(matrix: Matrix, genes: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     matrix
-        (n, genes) natural-log expression of the training observations.
+        (n, genes) natural-log expression of the training observations, in memory or not: it
+        is gone through once, in blocks of rows.
     genes
         (genes,) names.
 
@@ -89,14 +90,10 @@ def training_features(matrix: Matrix, genes: Sequence[str]) -> pd.DataFrame:
     DataFrame
         (genes,) rows by name, with the features whose source is ``training``.
     """
-    if sparse.issparse(matrix):
-        from sklearn.utils.sparsefuncs import mean_variance_axis
-
-        # It sums in float64 only if it is given float64.
-        mean, variance = mean_variance_axis(sparse.csr_matrix(matrix, dtype=np.float64), axis=0)
-    else:
-        values = np.asarray(matrix, dtype=np.float64)
-        mean, variance = values.mean(axis=0), values.var(axis=0)
+    n = matrix.shape[0]
+    found = Moments.of(matrix, np.zeros(n, dtype=np.intp), 1)
+    mean = found.means()[0]
+    variance = found.mean_and_variance(0)[1] * (n - 1) / n if n > 1 else np.zeros_like(mean)
     with np.errstate(invalid="ignore", divide="ignore"):
         dispersion = np.where(mean > 0, variance / mean, np.nan)
     frame = pd.DataFrame({"mean": mean, "variance": variance, "dispersion": dispersion})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from pereggrn_data.core.rows.row_blocks import RowSource, StoredMatrix
 from pereggrn_data.evaluators.gene_strata import (
     GENE_FEATURES,
     contributions,
@@ -29,6 +33,31 @@ def test_training_features_by_hand() -> None:
         np.testing.assert_allclose(frame["mean"], [0, 2, 3, -1])
         np.testing.assert_allclose(frame["variance"], [0, 2 / 3, 2, 0], atol=1e-12)
         np.testing.assert_allclose(frame["dispersion"], [np.nan, 1 / 3, 2 / 3, np.nan])
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_training_data_in_a_file_are_read_in_blocks(
+    is_sparse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(2, 1, (30, 4)).astype(np.float32) * (rng.random((30, 4)) < 0.5)
+    values = sparse.csr_array(x) if is_sparse else x
+
+    @contextmanager
+    def reading() -> Any:
+        yield lambda start, stop: values[start:stop]
+
+    def refuse(matrix: StoredMatrix) -> None:
+        raise AssertionError("a million cells are read as a whole")
+
+    monkeypatch.setattr(StoredMatrix, "to_memory_dense", refuse)
+    found = training_features(StoredMatrix(RowSource(x.shape, x.dtype, is_sparse, reading)), GENES)
+    pd.testing.assert_frame_equal(found, training_features(x, GENES))
+
+
+def test_one_training_observation_varies_in_nothing() -> None:
+    frame = training_features(np.array([[1.0, 0, 2, 3]]), GENES)
+    assert frame["variance"].tolist() == [0, 0, 0, 0]
 
 
 def test_contributions_by_hand() -> None:
