@@ -110,15 +110,17 @@ def summarise_strata(
     """
     found = []
     # Of the baselines only the mean is reported, so the others are not drawn.
-    groups = scores.groups[scores.groups["method"].isin([PREDICTIONS, "mean"])]
+    groups = pd.concat(
+        [scores.groups[scores.groups["method"] == method] for method in (PREDICTIONS, "mean")]
+    )
     for by in strata:
         names = sorted(strata[by].dropna().unique())
         if len(names) < 2:
             continue
         for stratum in names:
             rows = np.flatnonzero((strata[by] == stratum).to_numpy(bool))
-            parts = [of_method.iloc[rows] for _, of_method in groups.groupby("method", sort=False)]
-            part = Scores(pd.concat(parts), scores.targets, len(rows))
+            of_both = np.concatenate([rows, rows + len(strata)])
+            part = Scores(groups.iloc[of_both], scores.targets, len(rows))
             summary = summarise(part, draws=draws, seed=seed)
             found.append(
                 {

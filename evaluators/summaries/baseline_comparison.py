@@ -51,11 +51,12 @@ class Comparison:
 
 def compare(values: Floats, baseline: Floats, weights: Floats) -> Comparison:
     """Average both over the groups where both are defined."""
-    both = np.isfinite(values) & np.isfinite(baseline)
+    defined, known = np.isfinite(values), np.isfinite(baseline)
+    both = defined & known
     return Comparison(
         value=weighted_mean(values[both], weights[both]),
         baseline=weighted_mean(baseline[both], weights[both]),
-        lost=int((np.isfinite(baseline) & ~np.isfinite(values)).sum()),
+        lost=int((known & ~defined).sum()),
     )
 
 
@@ -70,7 +71,9 @@ def weighted_mean(values: Floats, weights: Floats) -> float | None:
     defined = np.isfinite(values)
     if not defined.any():
         return None
-    return float(np.average(values[defined], weights=weights[defined]))
+    values, weights = values[defined], weights[defined]
+    # The same as np.average, which takes much longer to look at so little.
+    return float((values * weights).sum()) / float(weights.sum())
 
 
 def percent_change(mean: Comparison, sign: int) -> tuple[float | None, str | None]:

@@ -206,7 +206,15 @@ def summarise(
     labels = mine[PERTURBATION].to_numpy(object) if PERTURBATION in mine else np.arange(len(mine))
     sampler = Resampling(labels, draws=draws, seed=seed)
     warnings = list(scores.notes)
-    columns = [_Column(metric, frames) for name, metric in METRICS.items() if name in mine]
+    computed = [metric for name, metric in METRICS.items() if name in mine]
+    # Columns of a frame are found one by one slowly, and there are many.
+    names = [metric.name for metric in computed]
+    scored = {m: f[names].to_numpy(float).T.copy() for m, f in frames.items()}
+    weights = mine["n_observations"].to_numpy(float)
+    columns = [
+        _Column(metric, {m: rows[k] for m, rows in scored.items()}, weights)
+        for k, metric in enumerate(computed)
+    ]
     estimated = _estimates(columns, sampler)
     summaries: dict[str, MetricSummary] = {}
     judged = []
@@ -259,14 +267,13 @@ def summarise(
 class _Column:
     """One metric of all methods, in the order of the groups."""
 
-    def __init__(self, metric: Metric, frames: Mapping[str, pd.DataFrame]) -> None:
+    def __init__(self, metric: Metric, scored: Mapping[str, Floats], weights: Floats) -> None:
         self.metric = metric
-        mine = frames[PREDICTIONS]
-        self.weights = mine["n_observations"].to_numpy(float)
-        self.values = mine[metric.name].to_numpy(float)
+        self.weights = weights
+        self.values = scored[PREDICTIONS]
         self.others = {
-            m: f[metric.name].to_numpy(float)
-            for m, f in frames.items()
+            m: values
+            for m, values in scored.items()
             if m != PREDICTIONS and (not metric.of_cells or m in HAVE_CELLS)
         }
         self.compared = {m: compare(self.values, o, self.weights) for m, o in self.others.items()}
