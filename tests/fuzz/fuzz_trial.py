@@ -34,6 +34,9 @@ from fuzz_mutants import mutate
 SECONDS = 20.0
 """How long one file may take; the slowest valid one takes a tenth of a second."""
 
+VALID = -1
+"""Number of the file as it is, which is tried before the damaged ones of its kind."""
+
 MEMORY = 2 << 30
 """Bytes that a process may take on top of what it starts with."""
 
@@ -117,15 +120,16 @@ def outcomes(
     """
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         folder = Path(name)
-        seed = _in_child(kind, [-1], folder, seconds)
-        first = next(seed)
-        if first["outcome"] != "same":
-            raise RuntimeError(f"{kind.name}: the valid file is not read: {first}")
-        left = list(numbers)
+        left, expected = [VALID, *numbers], ""
         while left:
-            for outcome in _in_child(kind, left, folder, seconds, first["understood"]):
+            for outcome in _in_child(kind, left, folder, seconds, expected):
                 left.remove(outcome["number"])
-                yield outcome
+                if outcome["number"] != VALID:
+                    yield outcome
+                elif outcome["outcome"] == "same":
+                    expected = outcome["understood"]
+                else:
+                    raise RuntimeError(f"{kind.name}: the valid file is not read: {outcome}")
 
 
 def _in_child(
@@ -182,6 +186,7 @@ def _try_all(
         _limit(MEMORY)
         for number in numbers:
             outcome = _try(kind, number, folder, expected)
+            expected = outcome.get("understood", expected)
             os.write(writer, json.dumps(outcome).encode() + b"\n")
         code = 0
     finally:
@@ -203,10 +208,10 @@ def _try(kind: FuzzedKind, number: int, folder: Path, expected: str) -> dict[str
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(valid, place)
     path = place / kind.file
-    what = "nothing" if number < 0 else mutate(path, kind.layout, kind.name, number)
+    what = "nothing" if number == VALID else mutate(path, kind.layout, kind.name, number)
     start = time.monotonic()
     outcome, said = _used(kind, path)
-    if outcome == "same" and number < 0:
+    if outcome == "same" and number == VALID:
         return {**_outcome(kind, number, "same", said, what), "understood": said}
     if outcome == "same" and said != expected:
         outcome = "changed" if kind.carries_checksums and number % 2 == 0 else "differs"

@@ -162,7 +162,7 @@ class TestBlocks:
     @pytest.mark.parametrize(
         ("method", "more"),
         [
-            ("LassoCV", {"kwargs": {"cv": 2, "max_iter": 100}}),
+            ("LassoCV", {"kwargs": {"cv": 2, "alphas": 10, "max_iter": 100}}),
             ("Lasso", {"matching_method": "closest", "kwargs": {"alpha": 0.01}}),
             ("ExtraTreesRegressor", {"kwargs": {"n_estimators": 1}}),
         ],

@@ -87,6 +87,7 @@ def test_baselines_learn_in_blocks(
 
 OTHERS = [m.name for m in METHODS if m.in_blocks is not None and m.by_gene and m.name != "Lasso"]
 LAYOUTS = ["dense", "csr", "csc", "zarr"]
+QUICK = {"Lasso": {"alpha": 0.01}, "LassoCV": {"alphas": 8}, "ElasticNetCV": {"alphas": 8}}
 
 
 def as_file(layout: str, folder: Path) -> Any:
@@ -144,7 +145,7 @@ def test_other_linear_models_learn_in_blocks(
     request: pytest.FixtureRequest,
 ) -> None:
     file = as_file(layout, tmp_path)
-    choices = {**FEW, "arguments": {"alpha": 0.01} if method == "Lasso" else {}}
+    choices = {**FEW, "arguments": QUICK.get(method, {})}
     expected = pereggrn_data.predict("demo", method, **choices)
     request.getfixturevalue("in_blocks")
     found = pereggrn_data.predict(file, method, **choices)
@@ -154,7 +155,7 @@ def test_other_linear_models_learn_in_blocks(
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments"), [("LassoCV", {"cv": 3}), ("KernelRidge", {"kernel": "rbf"})]
+    ("method", "arguments"), [("LassoCV", {"cv": 3, "alphas": 5}), ("KernelRidge", {"kernel": "rbf"})]
 )
 def test_what_an_argument_keeps_from_blocks_is_learnt_in_memory(
     method: str,
