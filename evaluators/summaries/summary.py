@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +35,6 @@ from pereggrn_data.evaluators.summaries.verdicts import (
     overall,
     verdict_of,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _NOT_CALIBRATED = "no duplicate of the experiment was scored"
 

@@ -132,7 +132,9 @@ def test_a_file_that_changed_in_between_starts_again_and_says_so(
     )
 
 
-def test_processes_that_ask_at_once_transfer_once(serve: Serve, archive: Path, cache_folder: Path) -> None:
+def test_processes_that_ask_at_once_transfer_once(
+    serve: Serve, archive: Path, cache_folder: Path
+) -> None:
     server = serve({"perturbation_data.zip": archive})
     server.faults.delay = 0.2
     processes = [start("fetch", "norman", "--quiet") for _ in range(6)]

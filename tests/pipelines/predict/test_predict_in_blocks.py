@@ -155,7 +155,8 @@ def test_other_linear_models_learn_in_blocks(
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments"), [("LassoCV", {"cv": 3, "alphas": 5}), ("KernelRidge", {"kernel": "rbf"})]
+    ("method", "arguments"),
+    [("LassoCV", {"cv": 3, "alphas": 5}), ("KernelRidge", {"kernel": "rbf"})],
 )
 def test_what_an_argument_keeps_from_blocks_is_learnt_in_memory(
     method: str,
