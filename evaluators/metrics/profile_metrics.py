@@ -329,6 +329,9 @@ def _leading(
     else:
         # To the last digits, from a start that is the same everywhere.
         start = np.random.default_rng(0).normal(size=size)
+        if not multiply(start).any():
+            # Nothing varies; ARPACK takes that for an error.
+            return np.zeros(wanted), np.zeros((size, wanted))
         operator = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
         values, vectors = eigsh(operator, k=wanted, v0=start, tol=1e-12)
     order = np.argsort(-values, kind="stable")[:wanted]

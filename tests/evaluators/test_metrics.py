@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +300,16 @@ def test_distance_in_pca_needs_variation(rows: int) -> None:
         Training(np.ones((rows, 4))), np.zeros(4), np.ones((1, 4)), {"p": np.zeros((1, 4))}
     )
     assert np.isnan(distance_in_pca(nothing)[0]["p"]).all()
+
+
+@pytest.mark.parametrize("shape", [(450, 401), (401, 450)])
+@pytest.mark.parametrize("value", [0.0, 1.5])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_large_training_sets_that_do_not_vary_have_no_components(
+    shape: tuple[int, int], value: float, make: Callable[[np.ndarray], Any]
+) -> None:
+    train = make(np.full(shape, value, dtype=np.float32))
+    assert principal_components(train).shape == (0, shape[1])
 
 
 def test_components_are_as_many_as_vary() -> None:
