@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -90,18 +90,29 @@ class ParquetTable:
     ) -> pa.Table:
         """Read columns; those that are not kept as text have the types of the file."""
         table = read_parquet(self.path, columns)
-        with reading(self.path, FORMATS["parquet"]):  # lists and the like are no text
+        with reading(self.path, FORMATS["parquet"]):
             for name in table.column_names if text is None else text:
                 i = table.column_names.index(name)
-                table = table.set_column(i, name, table[name].cast(pa.string()))
+                table = table.set_column(i, name, self._as_text(name, table[name]))
         return table
+
+    def _as_text(self, name: str, values: Any) -> Any:
+        try:
+            return values.cast(pa.string())
+        except pa.ArrowNotImplementedError:  # of lists and the like there is no text
+            raise InvalidDataError(
+                f"The column {name} of {self.path} holds neither text nor numbers.",
+                expected="one name or number in every row",
+                got=f"the type {values.type}",
+                fix="write one row for each edge, or name another column.",
+            ) from None
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield columns as text, some rows at a time."""
         for batch in batches_of(self.path, columns):
-            with reading(self.path, FORMATS["parquet"]):  # lists and the like are no text
+            with reading(self.path, FORMATS["parquet"]):
                 batch.validate(full=True)
-                text = [batch.column(name).cast(pa.string()) for name in columns]
+                text = [self._as_text(name, batch.column(name)) for name in columns]
                 made = pa.record_batch(text, names=list(columns))
             yield made
 

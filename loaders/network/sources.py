@@ -306,6 +306,9 @@ def source_subnetworks(sources: Iterable[EdgeSource]) -> list[str]:
     return sorted(names)
 
 
+_IMPORT = "`pereggrn-data networks import FILE -o net.parquet` converts other tables."
+
+
 def _check_columns(schema: pa.Schema, what: str) -> None:
     missing = [name for name in (REGULATOR, TARGET) if name not in schema.names]
     if missing:
@@ -313,7 +316,7 @@ def _check_columns(schema: pa.Schema, what: str) -> None:
             f"{what} has no column {' and no column '.join(missing)}.",
             expected="the columns regulator, target, weight (and optionally cell_type)",
             got=f"the columns {first_few(schema.names)}",
-            fix="`pereggrn-data networks import FILE -o net.parquet` converts other tables.",
+            fix=_IMPORT,
         )
     for name in STORED_COLUMNS:
         if name not in schema.names:
@@ -327,6 +330,7 @@ def _check_columns(schema: pa.Schema, what: str) -> None:
                 f"The column {name} of {what} does not hold {wanted}.",
                 expected=wanted,
                 got=f"the type {kind}",
+                fix=_IMPORT,
             )
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import pereggrn_data
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageError
 from pereggrn_data.loaders.network import import_table
 
@@ -411,3 +414,39 @@ def test_hidden_files_are_no_networks(tmp_path: Path) -> None:
     pd.DataFrame({"regulator": ["A"], "target": ["x"]}).to_parquet(folder / "all.PARQUET")
     (folder / "._all.parquet").write_bytes(b"\x00\x05\x16\x07")
     assert open_network(tmp_path / "mine").n_edges == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "is_read"),
+    [
+        (pa.array([b"A", b"B"]), True),
+        (pa.array([b"A", b"B"]).dictionary_encode(), True),
+        (pa.array([b"A", b"B"], pa.binary(1)), True),
+        (pa.array([1, 2]), True),
+        (pa.array([["A"], ["B"]]), False),
+    ],
+    ids=["bytes", "categories-of-bytes", "fixed-bytes", "numbers", "lists"],
+)
+def test_names_of_another_type_are_read_by_the_import_that_errors_name(
+    tmp_path: Path, names: pa.Array, *, is_read: bool
+) -> None:
+    path = tmp_path / "n.parquet"
+    pq.write_table(pa.table({"regulator": names, "target": ["x", "y"]}), path)
+    with pytest.raises(InvalidDataError, match=r"regulator .* does not hold text") as error:
+        pereggrn_data.open_network(path)
+    assert "networks import" in str(error.value.fix)
+    assert "networks import" in str(pereggrn_data.validate(path))
+    if is_read:
+        assert len(import_table(path).network.regulators()) == 2
+        return
+    with pytest.raises(InvalidDataError, match="holds neither text nor numbers") as error:
+        import_table(path)
+    assert error.value.got == "the type list<element: string>"
+
+
+def test_columns_of_other_names_are_read_by_the_import_that_validation_names(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "n.parquet"
+    pq.write_table(pa.table({"TF": ["A"], "gene": ["x"]}), path)
+    assert str(pereggrn_data.validate(path)).count("networks import") == 2
