@@ -251,3 +251,15 @@ def test_every_command_can_be_quiet_and_wide() -> None:
             waiting.extend(inner)
             flags = {flag for p in command.params for flag in p.opts}
             assert inner or {"--quiet", "-q", "--wide"} <= flags
+
+
+@pytest.mark.parametrize("command", ["score", "predict", "run", "export", "calibrate", "split"])
+def test_help_begins_with_what_is_mostly_said(command: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        app([command, "--help"])
+    text = capsys.readouterr().out
+    headings = [line.rstrip(":") for line in text.splitlines() if line[:1].isalpha()]
+    panels = headings[headings.index("Arguments") : headings.index("Example")]
+    assert panels[:2] == ["Arguments", "Options"]
+    rare = [name for name in panels if name.startswith(("Finer", "Memory"))]
+    assert panels[len(panels) - len(rare) :] == rare

@@ -101,7 +101,8 @@ class _Page:
 
     def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
         """Return names and help of arguments, options and commands, by heading."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        # What a command is mostly told comes first, and what may be refined follows.
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], _NO_PANEL: []}
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
             record = parameter.get_help_record(ctx)
             if record is None:
@@ -110,8 +111,6 @@ class _Page:
             if parameter.param_type_name == "argument":
                 panel = "Arguments"
             sections.setdefault(panel, []).append(record)
-        # What all commands have comes last.
-        sections[_NO_PANEL] = sections.pop(_NO_PANEL, [])
         commands = getattr(self, "commands", {})
         sections["Commands"] = [(name, _first_line(command)) for name, command in commands.items()]
         return sections

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.score import ScoreReport
 
 GROUPS = (
-    OptionGroup(ScoreOptions),
+    OptionGroup(ScoreOptions, panel="The predictions and their scores"),
     # As in predict, --network is not that of the split.
     OptionGroup(
         SplitOptions, panel="The split, made again", instead={"networks": "--split-network"}
