@@ -42,6 +42,18 @@ class TestContentHash:
             np.testing.assert_array_equal(there, wanted)
         assert set(parts.adata.uns) == set(whole.uns)
 
+    def test_what_is_done_to_one_leaves_the_next_one_as_it_is(self) -> None:
+        parts = demo.demo_parts().adata
+        counts = parts.raw.X.copy()
+        parts.X[:], parts.raw.X[:], parts.uns["simulation"]["seed"] = 0, 0, None
+        parts.obs["perturbation"] = parts.var["highly_variable_rank"] = 0
+        again = demo.demo_parts()
+        assert again.sha256 == SHA256
+        assert content_sha256(again.adata) == SHA256
+        np.testing.assert_array_equal(again.adata.raw.X, counts)
+        assert again.adata.uns["simulation"]["seed"] is not None
+        assert again.adata.var["highly_variable_rank"].is_unique
+
     def test_no_value_is_near_a_rounding_boundary(self) -> None:
         """Rounding errors of another machine (about 1e-15) cannot change a decimal."""
         run = demo.demo_run()

@@ -89,8 +89,9 @@ def demo_parts() -> Dataset:
     return Dataset(name=NAME, path=None, sha256=content_sha256(parts), adata=parts)
 
 
+@cache
 def demo_run() -> Run:
-    """Run the simulation behind the demo, before rounding."""
+    """Run the simulation behind the demo, before rounding: once, as it takes most of the time."""
     planned = plan()
     return run(
         (_matrix(demo_network()), GENES),
