@@ -225,7 +225,8 @@ def check_scale(
     verdict = judge_forecasts(_forecasts(scan, untouched), scale.reference)
     body = Body.of(scan.sample)
     whole = body.is_whole and not scale.whole_numbers
-    steep = related > _RELATED and slope > _STEEP
+    # A bias of all genes is no factor: where expression is low, it looks like one.
+    steep = related > _RELATED and slope > _STEEP and _slope(mean, scale.control_mean) > _STEEP
     linear = verdict is not None and verdict.transform is LINEAR
     if verdict is not None and not (linear or whole):
         rule = RULES[f"predictions-{verdict.transform.name}"]
@@ -340,6 +341,12 @@ def _relation(mean_profile: Array, control_mean: Array) -> tuple[float, float]:
     correlation = float(np.corrcoef(mean_profile, control_mean)[0, 1])
     slope = float(mean_profile @ control_mean / (control_mean @ control_mean))
     return correlation, slope
+
+
+def _slope(mean_profile: Array, control_mean: Array) -> float:
+    """Return the slope over the controls of profiles that vary, whatever is added to them."""
+    centred = control_mean - control_mean.mean()
+    return float(mean_profile @ centred / (centred @ centred))
 
 
 def _of_each_row(matrix: Any, summary: str) -> Any:

@@ -9,7 +9,8 @@ Three things tell, and are asked in this order:
 
 Forecasts may shrink or stretch by themselves, as models without an intercept do. So the
 scale of the training data is fitted within limits, for every transform alike, and a
-transform is named only where it fits clearly better than natural logarithms.
+transform is named only where it fits clearly better than natural logarithms, and than
+natural logarithms that are biased: all too high or too low by a number, or by a factor.
 """
 
 from __future__ import annotations
@@ -39,9 +40,24 @@ and log10 (0.43) differ from it."""
 FACTORS = np.geomspace(SHRUNK, STRETCHED, 27)
 """Factors within these limits, 2% apart."""
 
+_BIASED_BY = 0.4
+"""Biased by a shift, natural-log forecasts are too high or too low by up to this much."""
+
+_WITHOUT_ZEROS = 0.99
+"""Share of the values above 0 from which a shift may have moved all of them."""
+
+_UNSTRETCHED = 0.05
+"""What is biased by a shift is stretched by no more than this, in natural log of the factor."""
+
+_STRETCHED_FURTHER = 1.3
+"""Biased by a factor, natural-log forecasts may be up to this many times the training data."""
+
 _CLOSER = 0.6
 """A transform is named if what it misses is below this share of what natural logarithms miss; and
 one that is known up to a factor, below this share of what every other one misses."""
+
+_THAN_BIASED = 0.85
+"""And only if what it misses is below this share of what biased natural logarithms miss, too."""
 
 _MISSED = 0.08
 """Where natural logarithms miss less than this share of the spread, nothing else is looked for."""
@@ -221,6 +237,8 @@ def _by_distribution(forecasts: Forecasts, reference: Reference) -> ScaleVerdict
         lambda: {
             t: _transformed(t, training[None, :]) for t in _of_other_totals(values, training)
         },
+        # A shift leaves no zero where it is.
+        shifted=shares[1] > _WITHOUT_ZEROS,
     )
     if found is None:
         return None
@@ -239,6 +257,7 @@ def _by_means(forecasts: Forecasts, reference: Reference) -> ScaleVerdict | None
         return None
     profiles = [p[genes] for p in reference.profiles.values()]
     sample = reference.sample[:, genes]
+    of_cells = _SAMPLED_FACTORS if len(sample) else ()
     guesses = {
         t: np.vstack(
             [
@@ -246,14 +265,13 @@ def _by_means(forecasts: Forecasts, reference: Reference) -> ScaleVerdict | None
                 # The mean of transformed cells is not the transformed mean.
                 *(
                     _transformed(t, factor * sample).mean(axis=0, keepdims=True)
-                    for factor in _SAMPLED_FACTORS
-                    if len(sample)
+                    for factor in of_cells
                 ),
             ]
         )
         for t in TRANSFORMS
     }
-    factors = np.concatenate([np.tile(FACTORS, len(profiles)), _SAMPLED_FACTORS])
+    factors = np.concatenate([np.tile(FACTORS, len(profiles)), of_cells])
     mine, cells = forecasts.mean[genes], sample[:_FEW_ROWS]
 
     def of_other_totals() -> dict[Transform, Floats]:
@@ -300,6 +318,8 @@ def _nearest(
     factors: Floats,
     farthest: float,
     of_other_totals: Callable[[], Mapping[Transform, Floats]],
+    *,
+    shifted: bool = True,
 ) -> tuple[Transform, float, float] | None:
     """Return the transform that explains values, what it misses, and what natural logs miss.
 
@@ -315,6 +335,8 @@ def _nearest(
         What none may miss more than.
     of_other_totals
         More guesses, which are made only where no other transform fits.
+    shifted
+        Whether all values may be too high or too low by the same number.
 
     Returns
     -------
@@ -347,9 +369,22 @@ def _nearest(
     miss = misses[best]
     if miss > farthest:
         return None
-    if natural < _MISSED or miss >= _CLOSER * natural:
+    biased = _miss_if_biased(values, guesses[NATURAL], factors, shifted=shifted) / spread
+    is_biased = biased < _ALIKE or miss >= _THAN_BIASED * biased
+    if natural < _MISSED or miss >= _CLOSER * natural or is_biased:
         best = NATURAL
     return best, misses[best], natural
+
+
+def _miss_if_biased(values: Floats, guesses: Floats, factors: Floats, *, shifted: bool) -> float:
+    """Return the distance to the nearest guess on the same scale, with a shift or a factor."""
+    alike = guesses[np.abs(np.log(factors)) < _UNSTRETCHED] if shifted else guesses[:0]
+    shifts = (values - alike).mean(axis=1, keepdims=True).clip(-_BIASED_BY, _BIASED_BY)
+    size = np.square(guesses).sum(axis=1)
+    nearest = guesses @ values / np.where(size > 0, size, 1)
+    stretched = nearest.clip(SHRUNK / factors, _STRETCHED_FURTHER / factors)
+    tried = np.vstack([alike + shifts, stretched[:, None] * guesses])
+    return float(np.linalg.norm(values - tried, axis=1).min())
 
 
 def _misses(values: Floats, guesses: Floats, *, free: bool) -> Floats:

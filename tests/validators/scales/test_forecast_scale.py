@@ -56,6 +56,10 @@ OWN_WAY = 0.15
 of their gene means, go their own way: a transform may be named as the one beside it."""
 
 
+NEAR = 0.1
+"""Forecasts that are no further from the training means than this are judged with a bias, too."""
+
+
 def dense(matrix: Any) -> Array:
     return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=float)
 
@@ -148,6 +152,32 @@ def problems(case: Case, forecasts: dict[str, Array]) -> list[str]:
     return wrong
 
 
+BIASES = {
+    **{f"{shift:+g}": (1.0, shift) for shift in (0.1, 0.2, 0.3)},
+    **{f"x {factor:g}": (factor, 0.0) for factor in (0.8, 0.9, 1.1, 1.2, 1.3)},
+}
+"""Factor and number by which forecasts may be wrong on the right scale."""
+
+
+def called_otherwise(case: Case, forecasts: dict[str, Array]) -> list[str]:
+    """Say which biased forecasts are called something else than natural logarithms."""
+    wrong = []
+    for name, values in forecasts.items():
+        for bias, (factor, shift) in BIASES.items():
+            if found := case.named(factor * values + shift):
+                wrong.append(f"{name} {bias}: {sorted(found)}")
+    return wrong
+
+
+def test_a_bias_is_no_other_scale() -> None:
+    case = Case(pereggrn_data.load("demo"), GENES)
+    low = case.train / 20
+    case.scale = Scale.of(low, low[:9].mean(axis=0))
+    mean = np.tile(low.mean(axis=0), (len(case.obs), 1))
+    assert case.named(np.sqrt(np.expm1(mean))) == {"sqrt"}
+    assert called_otherwise(case, {"mean": mean}) == []
+
+
 @pytest.mark.parametrize("rows", [0, 1, 5, 31, 33, 500])
 def test_rows_that_are_kept_are_of_all_parts(rows: int) -> None:
     values = np.arange(1.0, rows * 6 + 1).reshape(rows, 6)
@@ -178,7 +208,10 @@ def test_forecasts_of_real_data(shared: Path, name: str) -> None:
     file = shared / f"data/perturbations/{name}/test.h5ad"
     case = Case(anndata.read_h5ad(file)[PARTS[name]].copy(), GENES)
     assert case.scale.can_decide
-    assert problems(case, case.forecasts(MODELS)) == []
+    forecasts = case.forecasts(MODELS)
+    assert problems(case, forecasts) == []
+    alike = {name: v for name, v in forecasts.items() if case.distance(v) < NEAR}
+    assert called_otherwise(case, alike) == []
 
 
 @pytest.mark.shared
@@ -190,3 +223,10 @@ def test_forecasts_of_whole_datasets(shared: Path, name: str) -> None:
     rows = slice(None, None, 4 if name == "papalexi" else 1)
     case = Case(anndata.read_h5ad(file)[rows].copy(), 300)
     assert problems(case, case.forecasts(MORE_MODELS)) == []
+
+
+def test_a_bias_is_judged_without_a_sample_of_cells() -> None:
+    control = np.linspace(0.01, 0.3, 12)
+    scale = Scale.of(np.zeros((0, 12)), control)
+    found = check_scale(np.tile(control + 0.3, (3, 1)), scale, row_names=["a", "b", "c"])
+    assert {f.code for f in found} <= {"predictions-constant"}
