@@ -121,7 +121,7 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch, users_cache: Path) -> None:
 def _small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tell cell labels by few trees: most scores are made for something else."""
     if request.node.get_closest_marker("whole_forest") is None:
-        monkeypatch.setattr("pereggrn_data.evaluators.metrics.profile_metrics.N_TREES", 2)
+        monkeypatch.setattr("pereggrn_data.evaluators.metrics.profile_metrics.N_TREES", 5)
 
 
 @pytest.fixture(autouse=True)

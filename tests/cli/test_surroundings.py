@@ -17,12 +17,16 @@ from pereggrn_data.core.errors import ExitCode
 PROGRAM = "from pereggrn_data.cli.data.data_app import main; main()"
 FULL = Path("/dev/full")
 
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""Streams hold back what they cannot write, as they do for nearly everybody."""
+
 
 def run(arguments: str, redirection: str) -> tuple[int, str]:
     command = f"{shlex.quote(sys.executable)} -c {shlex.quote(PROGRAM)} {arguments} {redirection}"
     done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
-    )
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        env=BUFFERED, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     return done.returncode, done.stderr
 
 
@@ -46,6 +50,18 @@ def test_messages_and_readers_that_are_gone(redirection: str) -> None:
     code, said = run("list", redirection)
     assert code == ExitCode.OK
     assert "Traceback" not in said
+
+
+def test_messages_that_others_began_and_nobody_can_write() -> None:
+    if not FULL.exists():
+        pytest.skip("there is no /dev/full")
+    program = PROGRAM.replace("main()", "sys.stderr.write('begun ... '); main()")
+    command = [sys.executable, "-c", f"import sys; {program}", "list", "--quiet"]
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            command, env=BUFFERED, stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert done.returncode == ExitCode.OK
 
 
 @pytest.mark.parametrize(

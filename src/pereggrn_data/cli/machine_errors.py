@@ -85,8 +85,20 @@ def stdout_checked() -> Iterator[None]:
 
 def let_go_of_stdout() -> None:
     """See to it that what Python still holds back does not raise again when it exits."""
+    _let_go_of(sys.stdout)
+
+
+def settle_stderr() -> None:
+    """Let go of messages that cannot be written: Python would exit with 120 for them."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _let_go_of(sys.stderr)
+
+
+def _let_go_of(stream: TextIO) -> None:
     with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def explained(error: BaseException) -> UsageError | None:

@@ -12,7 +12,12 @@ from typing import Any
 
 import typer
 
-from pereggrn_data.cli.machine_errors import explained, open_closed_streams, stdout_checked
+from pereggrn_data.cli.machine_errors import (
+    explained,
+    open_closed_streams,
+    settle_stderr,
+    stdout_checked,
+)
 from pereggrn_data.core.errors import ExitCode, PereggrnError
 from pereggrn_data.core.printable import one_line, printable, printable_json
 from pereggrn_data.core.strict_json import dumps
@@ -171,8 +176,11 @@ def run(app: typer.Typer, prog_name: str) -> None:
     arguments = [at_home(a) for a in sys.argv[1:] if a != DEBUG_FLAG]
     debug = DEBUG_FLAG in sys.argv[1:]
     open_closed_streams()
-    with _errors_become_exit_codes(debug):
-        app(args=arguments, prog_name=prog_name)
+    try:
+        with _errors_become_exit_codes(debug):
+            app(args=arguments, prog_name=prog_name)
+    finally:
+        settle_stderr()
 
 
 def at_home(argument: str) -> str:
