@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 settings.register_profile(
     "here",
     deadline=None,
-    max_examples=200 if os.environ.get("PEREGGRN_TRIALS") == "1" else 40,
+    max_examples=200 if os.environ.get("PEREGGRN_TRIALS") == "1" else 25,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
