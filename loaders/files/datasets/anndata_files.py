@@ -347,7 +347,11 @@ def _of_same_arrays(adata: AnnData, plain: Callable[[Any], Any] = lambda x: x) -
     import anndata
 
     slots = ("obsm", "varm", "layers", "obsp", "varp", "uns")
-    parts = {s: {k: computable_rows(v) for k, v in getattr(adata, s).items()} for s in slots}
+    # From anndata 0.13 on, X is among the layers, by the name None.
+    parts = {
+        s: {k: computable_rows(v) for k, v in getattr(adata, s).items() if k is not None}
+        for s in slots
+    }
     made = anndata.AnnData(X=plain(adata.X), obs=adata.obs, var=adata.var, **parts)
     if adata.raw is not None:
         raw: Any = adata.raw
