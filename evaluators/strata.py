@@ -12,9 +12,9 @@ from pereggrn_data.core.arrays import Bools, Floats
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.evaluators.replicate_halves import duplicate_noise
-from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
+from pereggrn_data.evaluators.scoring import Scores
 from pereggrn_data.evaluators.splits.seen_targets import genes_trained, seen
-from pereggrn_data.evaluators.summaries import DRAWS, MetricSummary, summarise
+from pereggrn_data.evaluators.summaries import DRAWS, MeasuredMetric, Resampling, ScoredMetrics
 from pereggrn_data.evaluators.task import Task
 
 ARE_REGULATORS = "targets are regulators"
@@ -108,47 +108,41 @@ def summarise_strata(
         ``difference_interval`` and ``percent_change_interval`` of these, None where one
         label is all there is. A column in which all groups are alike is left out.
     """
-    found = []
     # Of the baselines only the mean is reported, so the others are not drawn.
-    groups = pd.concat(
-        [scores.groups[scores.groups["method"] == method] for method in (PREDICTIONS, "mean")]
-    )
+    scored = ScoredMetrics.of(scores, baselines=("mean",))
+    found = []
     for by in strata:
         names = sorted(strata[by].dropna().unique())
         if len(names) < 2:
             continue
         for stratum in names:
-            rows = np.flatnonzero((strata[by] == stratum).to_numpy(bool))
-            of_both = np.concatenate([rows, rows + len(strata)])
-            part = Scores(groups.iloc[of_both], scores.targets, len(rows))
-            summary = summarise(part, draws=draws, seed=seed)
+            part = scored.of_groups(np.flatnonzero((strata[by] == stratum).to_numpy(bool)))
+            sampler = Resampling(part.labels, draws=draws, seed=seed)
             found.append(
                 {
                     "by": by,
                     "stratum": stratum,
-                    "n_groups": len(rows),
-                    "n_labels": summary.overall.n_labels,
+                    "n_groups": len(part.labels),
+                    "n_labels": sampler.n_labels,
                     "metrics": {
-                        name: _of_stratum(m)
-                        for name, m in summary.metrics.items()
-                        if m.higher_is_better is not None
+                        m.metric.name: _of_stratum(m) for m in part.measured(sampler) if m.sign
                     },
                 }
             )
     return found
 
 
-def _of_stratum(metric: MetricSummary) -> dict[str, Any]:
+def _of_stratum(metric: MeasuredMetric) -> dict[str, Any]:
     difference = metric.differences["mean"]
     ends = {
         "interval": metric.interval,
         "difference_interval": difference.interval,
-        "percent_change_interval": metric.percent_change_interval,
+        "percent_change_interval": metric.percent_interval,
     }
     return {
         "value": metric.value,
         "mean_baseline": metric.baselines["mean"],
         "difference": difference.value,
-        "percent_change_from_mean": metric.percent_change_from_mean,
+        "percent_change_from_mean": metric.percent_change,
         **{name: None if interval is None else list(interval) for name, interval in ends.items()},
     }

@@ -130,12 +130,12 @@ def _few_draws_in_strata(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     if request.node.get_closest_marker("whole_strata") is None:
         from pereggrn_data.evaluators import strata
 
-        whole = strata.summarise
+        whole = strata.Resampling
 
         def few(*given: Any, draws: int, **more: Any) -> Any:
             return whole(*given, draws=min(draws, 50), **more)
 
-        monkeypatch.setattr(strata, "summarise", few)
+        monkeypatch.setattr(strata, "Resampling", few)
 
 
 @pytest.fixture(autouse=True)

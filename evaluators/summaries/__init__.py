@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.summaries.intervals import MOST_DRAWS as MOST_DRAWS
     from pereggrn_data.evaluators.summaries.intervals import Estimate as Estimate
     from pereggrn_data.evaluators.summaries.intervals import Resampling as Resampling
+    from pereggrn_data.evaluators.summaries.measured_metrics import (
+        MeasuredMetric as MeasuredMetric,
+    )
+    from pereggrn_data.evaluators.summaries.measured_metrics import (
+        ScoredMetrics as ScoredMetrics,
+    )
     from pereggrn_data.evaluators.summaries.score_signature import (
         SIGNATURE_PARTS as SIGNATURE_PARTS,
     )
@@ -43,6 +49,10 @@ __getattr__, __dir__ = lazy_names(
             "FEWEST_LABELS",
             "MOST_DRAWS",
             "Resampling",
+        ),
+        "measured_metrics": (
+            "MeasuredMetric",
+            "ScoredMetrics",
         ),
         "score_signature": (
             "SIGNATURE_PARTS",

@@ -76,6 +76,22 @@ def weighted_mean(values: Floats, weights: Floats) -> float | None:
     return float((values * weights).sum()) / float(weights.sum())
 
 
+def weighted_means(rows: Floats, weights: Floats) -> list[float | None]:
+    """Average each row as :func:`weighted_mean` does: at once where nothing is undefined.
+
+    Examples
+    --------
+    >>> weighted_means(np.array([[1.0, 4.0], [3.0, np.nan]]), np.array([2.0, 1.0]))
+    [2.0, 3.0]
+    """
+    whole = np.asarray(np.isfinite(rows).all(axis=1))
+    at_once = iter(((rows[whole] * weights).sum(axis=1) / weights.sum()).tolist())
+    return [
+        next(at_once) if defined else weighted_mean(row, weights)
+        for row, defined in zip(rows, whole, strict=True)
+    ]
+
+
 def percent_change(mean: Comparison, sign: int) -> tuple[float | None, str | None]:
     """Say by how many per cent predictions are better than the mean, or why that is unknown.
 

@@ -16,6 +16,7 @@ variance of a ratio gives without a second loop: it covers 93 to 95 %, and 90 to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,14 +87,10 @@ class Estimate:
         """Cut the interval at the bounds of what is possible; nothing lies beyond them."""
         if self.low is None or self.high is None:
             return self
-        ends = np.clip(
-            [self.low, self.high],
-            -np.inf if lower is None else lower,
-            np.inf if upper is None else upper,
-        )
-        return Estimate(
-            self.value, float(ends[0]), float(ends[1]), self.p_value, self.n_labels, self.reason
-        )
+        at_least = -math.inf if lower is None else float(lower)
+        at_most = math.inf if upper is None else float(upper)
+        low, high = (min(at_most, max(at_least, end)) for end in (self.low, self.high))
+        return Estimate(self.value, low, high, self.p_value, self.n_labels, self.reason)
 
 
 class Resampling:
@@ -234,13 +231,16 @@ class Resampling:
             return ratio
         if difference.value is None or difference.low is None or difference.high is None:
             return ratio
+        pairs = (ratio.low, difference.low), (ratio.high, difference.high)
+        if all(np.sign(own) == np.sign(other) for own, other in pairs):
+            return ratio
         counted = np.isfinite(numerators) & np.isfinite(denominators)
         columns = np.column_stack([numerators, denominators, weights])
         n, d, w = self._by_label(np.where(counted[:, None], columns, 0)).T
         value, below = difference.value, float(d.sum() / w.sum())
         n, d = n - value * w, d - below * w
         ends = []
-        for own, other in ((ratio.low, difference.low), (ratio.high, difference.high)):
+        for own, other in pairs:
             end: float | None = own
             if np.sign(own) != np.sign(other):
                 end = _fieller(value, other, below, n @ d, d @ d, n @ n)
@@ -259,14 +259,18 @@ class Resampling:
         pivots, lost = self._pivots(residual, d, small_sample)
         tail = (1 - LEVEL) / 2
         # With infinite draws interpolation between two of them would be undefined.
-        upper, lower = np.quantile(pivots, [1 - tail, tail], axis=0, method="nearest")
+        at = np.quantile(np.arange(self.draws), [1 - tail, tail], method="nearest")
+        # Sorting all takes less than half the time of a search for two, on processors with
+        # vector instructions for it (AVX2, NEON).
+        pivots.sort(axis=0)
+        upper, lower = pivots[at]
         flat = ~(np.isfinite(lower) & np.isfinite(upper))
         if flat.any():
             # So few labels differ that draws without any variation are common, and have no
             # standard error. Student's t has heavier tails than what it stands for here.
-            at = (np.arange(self.draws) + 0.5) / self.draws
-            pivots[:, flat] = special.stdtrit(labels[flat] - 1.0, at[:, None])
-            upper, lower = np.quantile(pivots, [1 - tail, tail], axis=0, method="nearest")
+            ranks = (np.arange(self.draws) + 0.5) / self.draws
+            pivots[:, flat] = special.stdtrit(labels[flat] - 1.0, ranks[:, None])
+            upper, lower = pivots[at]
         with np.errstate(invalid="ignore", divide="ignore"):
             zero = np.where(value == 0, 0.0, value / error)
         not_above = (pivots >= zero).sum(axis=0)

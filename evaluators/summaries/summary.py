@@ -6,18 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from pereggrn_data.core.arrays import Floats
-from pereggrn_data.core.format import PERTURBATION
-from pereggrn_data.evaluators.metrics.definitions import METRICS
-from pereggrn_data.evaluators.metrics.metric import Direction, Metric
-from pereggrn_data.evaluators.scoring import HAVE_CELLS, PREDICTIONS, Scores
-from pereggrn_data.evaluators.summaries.baseline_comparison import (
-    compare,
-    percent_change,
-    weighted_mean,
-)
+from pereggrn_data.evaluators.scoring import Scores
 from pereggrn_data.evaluators.summaries.intervals import (
     DRAWS,
     FEWEST_LABELS,
@@ -25,8 +14,8 @@ from pereggrn_data.evaluators.summaries.intervals import (
     Estimate,
     Resampling,
 )
+from pereggrn_data.evaluators.summaries.measured_metrics import MeasuredMetric, ScoredMetrics
 from pereggrn_data.evaluators.summaries.verdicts import (
-    EQUAL_WITHIN,
     Ceiling,
     Judged,
     Judgement,
@@ -198,34 +187,22 @@ def summarise(
     draws, seed
         Of the intervals.
     """
-    frames = {str(m): f for m, f in scores.groups.groupby("method", sort=False)}
-    mine = frames[PREDICTIONS]
-    labels = mine[PERTURBATION].to_numpy(object) if PERTURBATION in mine else np.arange(len(mine))
-    sampler = Resampling(labels, draws=draws, seed=seed)
+    scored = ScoredMetrics.of(scores)
+    sampler = Resampling(scored.labels, draws=draws, seed=seed)
     warnings = list(scores.notes)
-    computed = [metric for name, metric in METRICS.items() if name in mine]
-    # Columns of a frame are found one by one slowly, and there are many.
-    names = [metric.name for metric in computed]
-    scored = {m: f[names].to_numpy(float).T.copy() for m, f in frames.items()}
-    weights = mine["n_observations"].to_numpy(float)
-    columns = [
-        _Column(metric, {m: rows[k] for m, rows in scored.items()}, weights)
-        for k, metric in enumerate(computed)
-    ]
-    estimated = _estimates(columns, sampler)
     summaries: dict[str, MetricSummary] = {}
     judged = []
-    absent = max(scores.n_expected - len(mine), 0)
+    absent = max(scores.n_expected - len(scored.labels), 0)
     only_absent = []
-    for column, (own, differences, percent) in zip(columns, estimated, strict=True):
-        name = column.metric.name
-        lost = max(column.lost, scores.lost.get(name, 0)) if column.sign else 0
-        unknown = Ceiling(reason=_NOT_CALIBRATED if column.sign else None)
+    for measured in scored.measured(sampler):
+        name, sign = measured.metric.name, measured.sign
+        lost = max(measured.lost, scores.lost.get(name, 0)) if sign else 0
+        unknown = Ceiling(reason=_NOT_CALIBRATED if sign else None)
         ceiling = (ceilings or {}).get(name, unknown)
-        n_groups = int(np.isfinite(column.values).sum()) + lost
-        summary, verdict = column.summary(own, differences, percent, ceiling, lost, n_groups)
+        n_groups = measured.n + lost
+        summary, verdict = _judge(measured, ceiling, lost, len(scored.labels))
         summaries[name] = summary
-        if column.sign:
+        if sign:
             p = None if summary.difference is None else summary.difference.p_value
             judged.append(Judged(name, verdict.better, verdict.draw, p, ceiling))
         if 0 < lost <= absent:
@@ -233,7 +210,8 @@ def summarise(
         elif lost:
             warnings.append(
                 f"{name} has no verdict: it is undefined for the predictions in {lost} of "
-                f"{n_groups} groups where the truth has a value ({column.metric.undefined_when})."
+                f"{n_groups} groups where the truth has a value "
+                f"({measured.metric.undefined_when})."
             )
     if only_absent:
         which = "any metric" if len(only_absent) == len(judged) else ", ".join(only_absent)
@@ -254,189 +232,96 @@ def summarise(
         )
     return Summary(
         metrics={n: replace(m, p_value_holm=p_holm.get(n)) for n, m in summaries.items()},
-        overall=overall(judged, sampler.n_labels, [m for m in frames if m != PREDICTIONS], p_holm),
+        overall=overall(judged, sampler.n_labels, scored.baselines, p_holm),
         warnings=tuple(warnings),
         draws=draws,
         seed=seed,
     )
 
 
-class _Column:
-    """One metric of all methods, in the order of the groups."""
+def _judge(
+    measured: MeasuredMetric, ceiling: Ceiling, lost: int, groups: int
+) -> tuple[MetricSummary, Judgement]:
+    """Put together what is known of a metric, and whether it says that predictions are better.
 
-    def __init__(self, metric: Metric, scored: Mapping[str, Floats], weights: Floats) -> None:
-        self.metric = metric
-        self.weights = weights
-        self.values = scored[PREDICTIONS]
-        self.others = {
-            m: values
-            for m, values in scored.items()
-            if m != PREDICTIONS and (not metric.of_cells or m in HAVE_CELLS)
-        }
-        self.compared = {m: compare(self.values, o, self.weights) for m, o in self.others.items()}
-        self.sign = {Direction.HIGHER: 1, Direction.LOWER: -1, None: 0}[metric.direction]
+    Parameters
+    ----------
+    measured
+        The metric over all groups that were scored.
+    ceiling
+        What a duplicate of the experiment would score.
+    lost
+        Number of held-out groups of which the truth has a value and the predictions none.
+    groups
+        Number of groups that were scored.
+    """
+    better = None
+    verdict = Judgement(None, "this metric describes; it is not better one way or the other")
+    if measured.sign:
+        better = _better_baseline(measured)
+        verdict = _verdict(measured, better, ceiling, lost)
+    reasons = [
+        None if measured.sign else verdict.reason,
+        measured.percent_reason,
+        None if measured.no_interval is None else f"no interval: {measured.no_interval}",
+        *_undefined(measured, groups),
+        ceiling.reason,
+    ]
+    summary = MetricSummary(
+        name=measured.metric.name,
+        value=measured.value,
+        baselines=measured.baselines,
+        percent_change_from_mean=measured.percent_change,
+        n=measured.n,
+        higher_is_better=measured.sign > 0 if measured.sign else None,
+        beats_baselines=verdict.better,
+        reason="; ".join(reason for reason in reasons if reason is not None) or None,
+        interval=measured.interval,
+        better_baseline=better,
+        differences=measured.differences,
+        changes_of_baselines=measured.changes_of_baselines,
+        percent_change_interval=measured.percent_interval,
+        ceiling=ceiling,
+        verdict_reason=verdict.reason,
+        n_missing=lost,
+    )
+    return summary, verdict
 
-    @property
-    def lost(self) -> int:
-        """Groups where a baseline has a value and the predictions have none."""
-        return max((c.lost for c in self.compared.values()), default=0)
 
-    def advantage(self, baseline: str) -> Floats:
-        """Return how much better each group is, (groups,); 0 for what float32 cannot help."""
-        other = self.others[baseline]
-        difference = self.sign * (self.values - other)
-        difference[np.abs(difference) <= EQUAL_WITHIN * np.abs(other)] = 0.0
-        return np.asarray(difference)
+def _better_baseline(measured: MeasuredMetric) -> str | None:
+    gains = {m: c.gain(measured.sign) for m, c in measured.compared.items()}
+    known = {m: gain for m, gain in gains.items() if gain is not None}
+    return min(known, key=known.__getitem__) if len(known) == len(gains) else None
 
-    def percent(self) -> tuple[Floats, Floats]:
-        """Return what is divided by what for the percent change from the mean, (groups,) each."""
-        mean = np.where(np.isfinite(self.values), self.others["mean"], np.nan)
-        total = np.nansum(self.weights * mean)
-        return 100 * np.sign(total) * self.weights * self.advantage("mean"), self.weights * mean
 
-    def summary(
-        self,
-        own: Estimate,
-        differences: dict[str, Estimate],
-        percent: Estimate | None,
-        ceiling: Ceiling,
-        lost: int,
-        n_groups: int,
-    ) -> tuple[MetricSummary, Judgement]:
-        """Put together what is known of the metric."""
-        change, better = None, None
-        verdict = Judgement(None, "this metric describes; it is not better one way or the other")
-        reasons = []
-        if not self.sign:
-            reasons.append(verdict.reason)
-        else:
-            change, why = percent_change(self.compared["mean"], self.sign)
-            reasons += [] if why is None else [why]
-            if change is not None and percent is not None and percent.reason is not None:
-                reasons.append(f"no interval of the percent change: {percent.reason}")
-            better = self._better_baseline()
-            verdict = self._verdict(better, differences, ceiling, lost, n_groups)
-        if own.value is not None and own.interval is None:
-            reasons.append(f"no interval: {own.reason}")
-        reasons += self._undefined()
-        reasons += [] if ceiling.reason is None else [ceiling.reason]
-        interval = own.within(self.metric.lower, self.metric.upper).interval
-        summary = MetricSummary(
-            name=self.metric.name,
-            value=weighted_mean(self.values, self.weights),
-            baselines={m: weighted_mean(o, self.weights) for m, o in self.others.items()},
-            percent_change_from_mean=change,
-            n=int(np.isfinite(self.values).sum()),
-            higher_is_better=self.sign > 0 if self.sign else None,
-            beats_baselines=verdict.better,
-            reason="; ".join(reasons) or None,
-            interval=interval,
-            better_baseline=better,
-            differences=differences,
-            changes_of_baselines=_changes_of_baselines(self.others, self.weights, self.sign)
-            if self.sign
-            else {},
-            percent_change_interval=None
-            if percent is None or change is None
-            else percent.interval,
-            ceiling=ceiling,
-            verdict_reason=verdict.reason,
-            n_missing=lost,
+def _verdict(
+    measured: MeasuredMetric, better: str | None, ceiling: Ceiling, lost: int
+) -> Judgement:
+    if better is None:
+        missing = [m for m, c in measured.compared.items() if c.gain(measured.sign) is None]
+        return Judgement(
+            None, f"no group has a value for the predictions and the {missing[0]} baseline"
         )
-        return summary, verdict
+    return verdict_of(
+        measured.differences[better],
+        better,
+        measured.compared[better].baseline or 0.0,
+        lost=lost,
+        n_groups=measured.n + lost,
+        discriminates=ceiling.discriminates,
+    )
 
-    def _better_baseline(self) -> str | None:
-        gains = {m: c.gain(self.sign) for m, c in self.compared.items()}
-        known = {m: gain for m, gain in gains.items() if gain is not None}
-        return min(known, key=known.__getitem__) if len(known) == len(gains) else None
 
-    def _verdict(
-        self,
-        better: str | None,
-        differences: dict[str, Estimate],
-        ceiling: Ceiling,
-        lost: int,
-        n_groups: int,
-    ) -> Judgement:
-        if better is None:
-            missing = [m for m, c in self.compared.items() if c.gain(self.sign) is None]
-            return Judgement(
-                None, f"no group has a value for the predictions and the {missing[0]} baseline"
-            )
-        return verdict_of(
-            differences[better],
-            better,
-            self.compared[better].baseline or 0.0,
-            lost=lost,
-            n_groups=n_groups,
-            discriminates=ceiling.discriminates,
+def _undefined(measured: MeasuredMetric, groups: int) -> list[str]:
+    found = []
+    if measured.n < groups:
+        found.append(
+            f"undefined in {groups - measured.n} of {groups} groups: "
+            f"{measured.metric.undefined_when}"
         )
-
-    def _undefined(self) -> list[str]:
-        found = []
-        groups, defined = len(self.values), np.isfinite(self.values)
-        if not defined.all():
-            missing = int((~defined).sum())
-            found.append(
-                f"undefined in {missing} of {groups} groups: {self.metric.undefined_when}"
-            )
-        for m, other in self.others.items():
-            # Where the predictions have none either, that is said already.
-            missing = int((defined & ~np.isfinite(other)).sum())
-            if missing:
-                found.append(f"the {m} baseline is undefined in {missing} of {groups} groups")
-        return found
-
-
-def _estimates(
-    columns: list[_Column], sampler: Resampling
-) -> list[tuple[Estimate, dict[str, Estimate], Estimate | None]]:
-    """Estimate values, differences and percent changes of all metrics by the same draws."""
-    tops: list[Floats] = []
-    bottoms: list[Floats] = []
-
-    def add(values: Floats, weights: Floats) -> int:
-        tops.append(values * weights)
-        bottoms.append(np.where(np.isfinite(values), weights, np.nan))
-        return len(tops) - 1
-
-    places = []
-    for column in columns:
-        own = add(column.values, column.weights)
-        differences: dict[str, int] = {}
-        percent = None
-        if column.sign:
-            differences = {m: add(column.advantage(m), column.weights) for m in column.others}
-            for parts, part in zip((tops, bottoms), column.percent(), strict=True):
-                parts.append(part)
-            percent = len(tops) - 1
-        places.append((own, differences, percent))
-    found = sampler.ratio(np.column_stack(tops), np.column_stack(bottoms))
-    estimates: list[tuple[Estimate, dict[str, Estimate], Estimate | None]] = []
-    for column, (own, differences, percent) in zip(columns, places, strict=True):
-        of_baselines = {m: found[k] for m, k in differences.items()}
-        change = None
-        if percent is not None:
-            # Per cent: numerators in the metric's units, denominators a hundredth of it.
-            unit = np.sign(np.nansum(bottoms[percent])) / 100
-            change = sampler.agreeing(
-                found[percent],
-                of_baselines["mean"],
-                tops[percent] * unit,
-                bottoms[percent] * unit,
-                column.weights,
-            )
-        estimates.append((found[own], of_baselines, change))
-    return estimates
-
-
-def _changes_of_baselines(
-    others: dict[str, Floats], weights: Floats, sign: int
-) -> dict[str, float]:
-    """Compare the other baselines with the mean by the rule that predictions are compared by."""
-    found = {
-        name: percent_change(compare(values, others["mean"], weights), sign)[0]
-        for name, values in others.items()
-        if name != "mean"
-    }
-    return {name: percent for name, percent in found.items() if percent is not None}
+    # Where the predictions have none either, that is said already.
+    return found + [
+        f"the {m} baseline is undefined in {missing} of {groups} groups"
+        for m, missing in measured.undefined.items()
+        if missing
+    ]

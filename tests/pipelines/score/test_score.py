@@ -31,7 +31,11 @@ from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import log_fold_change
 from pereggrn_data.evaluators.metrics.metric import Direction, Needs
 from pereggrn_data.evaluators.scoring import PREDICTIONS, Scores
-from pereggrn_data.evaluators.summaries.baseline_comparison import compare, weighted_mean
+from pereggrn_data.evaluators.summaries.baseline_comparison import (
+    compare,
+    weighted_mean,
+    weighted_means,
+)
 from pereggrn_data.evaluators.summaries.summary import summarise
 from pereggrn_data.evaluators.targets import TargetedGenes
 from pereggrn_data.evaluators.task import make_task
@@ -434,6 +438,11 @@ class TestSummary:
 
     def test_weighted_mean(self) -> None:
         assert weighted_mean(np.array([np.nan]), np.array([1.0])) is None
+        rng = np.random.default_rng(0)
+        rows, weights = rng.normal(size=(9, 300)), rng.integers(1, 9, 300).astype(float)
+        rows[1, 5], rows[2] = np.nan, np.nan
+        # To the last bit, which depends on the order of sums.
+        assert weighted_means(rows, weights) == [weighted_mean(row, weights) for row in rows]
 
     def test_a_draw_is_no_win(self) -> None:
         one = np.ones(1)

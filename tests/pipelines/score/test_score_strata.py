@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anndata
@@ -10,7 +11,8 @@ import pandas as pd
 import pytest
 
 from pereggrn_data.core.errors import UnknownNameError
-from pereggrn_data.evaluators import PREDICTIONS
+from pereggrn_data.evaluators import PREDICTIONS, Scores, summarise_strata
+from pereggrn_data.evaluators.summaries import summarise
 from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.score import ScoreReport, score
 from pereggrn_data.pipelines.split import split
@@ -114,6 +116,33 @@ def test_kinds_have_intervals_over_their_own_labels(report: ScoreReport) -> None
     third = next(s for s in report.strata if s["stratum"] == "middle third")
     low, high = third["metrics"]["mae"]["interval"]
     assert high - low != of_all[1] - of_all[0]
+
+
+def test_a_stratum_is_the_summary_of_its_groups(report: ScoreReport) -> None:
+    """To the last bit, also where a metric has no value in some groups, or in none."""
+    groups = report.scores.groups[report.scores.groups["method"].isin([PREDICTIONS, "mean"])]
+    groups = groups.sample(frac=1, random_state=0).sort_values("method", kind="stable")
+    groups = groups.sort_values("perturbation", kind="stable", ignore_index=True)
+    groups.loc[groups.index % 5 == 0, "mae"] = np.nan
+    groups["spearman"] = np.nan
+    n = len(groups) // 2
+    strata = pd.DataFrame({"by": np.random.default_rng(0).choice(["one", "two", None], n)})
+    found = summarise_strata(replace(report.scores, groups=groups), strata, draws=200)
+    assert [s["stratum"] for s in found] == ["one", "two"]
+    for stratum in found:
+        inside = np.repeat((strata["by"] == stratum["stratum"]).to_numpy(), 2)
+        alone = summarise(Scores(groups[inside], report.scores.targets, n), draws=200)
+        assert stratum["n_groups"] == inside.sum() / 2
+        for name, m in stratum["metrics"].items():
+            whole = alone.metrics[name]
+            assert m["value"] == whole.value
+            assert m["mean_baseline"] == whole.baselines["mean"]
+            assert m["percent_change_from_mean"] == whole.percent_change_from_mean
+            assert tuple(m["interval"] or ()) == (whole.interval or ())
+            ends = whole.differences["mean"].interval, whole.percent_change_interval
+            assert tuple(m["difference_interval"] or ()) == (ends[0] or ())
+            assert tuple(m["percent_change_interval"] or ()) == (ends[1] or ())
+        assert stratum["metrics"]["spearman"]["value"] is None
 
 
 def test_kinds_of_targets_by_hand() -> None:
