@@ -111,7 +111,7 @@ def open_counts(
     path = existing_path(source)
     if path is None:
         raise MissingFileError(f"There is no file {user_path(source)}.", fix="check the path.")
-    if path.is_dir() or text_ending(path) or path.suffix == ".parquet":
+    if path.is_dir() or text_ending(path) or path.suffix.lower() == ".parquet":
         yield _joined(_in_memory(path, genes_in_rows), obs)
         return
     refuse_other_kind(path, "hdf5", "an .h5ad file, or an .h5 file of Cell Ranger")
@@ -345,7 +345,7 @@ def read_named_rows(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     """
     file = required_file(path)
     if text_ending(file) is None:
-        refuse_other_kind(file, "parquet", "a table (CSV, TSV, parquet)")
+        refuse_other_kind(file, "parquet", "a parquet file, or a table named .csv or .tsv")
         table = read_parquet_frame(file)
         named = isinstance(table.index, pd.RangeIndex) and len(table.columns)
         return plain_frame(table.set_index(table.columns[0]) if named else table)

@@ -37,6 +37,7 @@ from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.any_file import (
+    TEXT_ENDINGS,
     Hashing,
     is_zarr_folder,
     other_kind,
@@ -53,7 +54,6 @@ from pereggrn_data.loaders.files.datasets import (
     stored_parts,
 )
 from pereggrn_data.loaders.files.tables import (
-    TEXT_ENDINGS,
     plain_frame,
     refuse_levels,
     text_ending,

@@ -43,7 +43,7 @@ def read_split(path: Path) -> Split:
     found = existing_path(path)
     file = required_file(path / SPLIT_FILE if found is not None and found.is_dir() else path)
     # Other text is no JSON, which the parser says better.
-    refuse_other_kind(file, ("json", "text", "unknown", "empty"), "a split.json")
+    refuse_other_kind(file, ("json", "table", "text", "unknown", "empty"), "a split.json")
     values = read_json(file, expected="a split.json as written by `pereggrn-eval split`")
     split = Split.from_dict(values, source=str(path))
     # Under another name, or elsewhere, its neighbours are nobody's business.

@@ -11,9 +11,8 @@ import pyarrow as pa
 from pereggrn_data.core.errors import InvalidDataError, UsageError, first_few
 from pereggrn_data.core.foreign_reading import FORMATS, reading
 from pereggrn_data.core.safe_names import repeated_names
-from pereggrn_data.loaders.files.any_file import recognise, required_file
+from pereggrn_data.loaders.files.any_file import TEXT_ENDINGS, recognise, required_file
 from pereggrn_data.loaders.files.tables import (
-    TEXT_ENDINGS,
     batches_of,
     first_rows,
     parquet_footer,

@@ -19,7 +19,6 @@ from pereggrn_data.core.errors import InvalidDataError, MissingFileError, UsageE
 from pereggrn_data.core.format import CELL_TYPE, NETWORK_COLUMNS
 from pereggrn_data.loaders.files.any_file import (
     existing_path,
-    recognise,
     required_file,
     visible_files,
 )
@@ -29,7 +28,6 @@ from pereggrn_data.loaders.files.tables import (
     holds_text,
     parquet_footer,
     read_parquet,
-    text_ending,
 )
 
 REGULATOR, TARGET, WEIGHT = NETWORK_COLUMNS
@@ -180,12 +178,6 @@ def edge_file(path: Path, network: str, subnetwork: str) -> EdgeFile:
         If it is not parquet, lacks a column, or has edges without a regulator or target.
     """
     path = required_file(path)  # the files of a folder may be links and folders
-    if text_ending(path) and (found := recognise(path)).name in ("text", "gzip"):
-        raise InvalidDataError(
-            f"{path} is {found.short}, not a parquet file.",
-            expected="a parquet file of edges",
-            fix="`pereggrn-data networks import FILE -o net.parquet` makes one of a table.",
-        )
     schema, metadata = parquet_footer(path)
     _check_columns(schema, str(path))
     _check_names(str(path), _nulls_in_footer(metadata))

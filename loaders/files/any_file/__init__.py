@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.any_file.integrity import settle_folder as settle_folder
     from pereggrn_data.loaders.files.any_file.integrity import sha256_of_file as sha256_of_file
     from pereggrn_data.loaders.files.any_file.signatures import PARQUET_MAGIC as PARQUET_MAGIC
+    from pereggrn_data.loaders.files.any_file.signatures import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.any_file.signatures import hdf5_layout as hdf5_layout
     from pereggrn_data.loaders.files.any_file.signatures import hdf5_problem as hdf5_problem
     from pereggrn_data.loaders.files.any_file.signatures import is_zarr_folder as is_zarr_folder
@@ -74,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "signatures": (
             "PARQUET_MAGIC",
+            "TEXT_ENDINGS",
             "hdf5_layout",
             "hdf5_problem",
             "is_zarr_folder",

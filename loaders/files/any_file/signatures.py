@@ -13,7 +13,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pereggrn_data.core.errors import InvalidDataError, MissingFileError, PereggrnError
@@ -25,6 +25,15 @@ HEAD_SIZE = 4096
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 PARQUET_MAGIC = b"PAR1"
+
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
+"""Endings of tables of text, in any case; each also with .gz behind it."""
+
+MADE_OF_TABLES = {
+    "hdf5": "`pereggrn-data convert` makes a dataset of a table of counts",
+    "parquet": "`pereggrn-data networks import` makes a network of a table of edges",
+}
+"""Which command makes a file of a kind of a table."""
 
 CONVERT_TO_H5AD = "open it in Python and write it with adata.write_h5ad(...)"
 FETCH_AGAIN = "fetch it again"
@@ -45,12 +54,15 @@ class FileSignature:
         How to get from it to a file that can be read.
     fits
         Judges the first bytes of a file.
+    endings
+        What the names of such files end in, where some command reads them.
     """
 
     name: str
     what: str
     fix: str
     fits: Callable[[bytes], bool]
+    endings: tuple[str, ...] = ()
 
     @property
     def short(self) -> str:
@@ -75,7 +87,7 @@ def _gzip_content(head: bytes) -> bytes:
     if not head.startswith(b"\x1f\x8b"):
         return b""
     try:
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, 64)
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, HEAD_SIZE)
     except zlib.error:
         return b""
 
@@ -100,6 +112,21 @@ def _is_text(head: bytes) -> bool:
     return bool(text) and all(c.isprintable() or c.isspace() or c == "\ufeff" for c in text)
 
 
+def _is_table(head: bytes) -> bool:
+    """Say whether a text has the same separators in its first two lines, as far as they go."""
+    first, second, *rest = [*head.split(b"\n"), b""]
+    is_cut = len(rest) < 2 and len(head) == HEAD_SIZE  # names of thousands of genes are long
+    counts = [(first.count(mark), second.count(mark)) for mark in b"\t,;|"]
+    return _is_text(head) and any(
+        n > 0 and (is_cut or (m > 0 and abs(n - m) <= 1)) for n, m in counts
+    )
+
+
+def _decompress(program: str) -> str:
+    """Say how to unpack a file; these programs refuse endings that are not theirs."""
+    return f"decompress it first, with {program} < FILE > NEW_FILE"
+
+
 _R = "in R, write it with zellkonverter::writeH5AD (or anndataR::write_h5ad)"
 
 SIGNATURES: tuple[FileSignature, ...] = (
@@ -107,9 +134,15 @@ SIGNATURES: tuple[FileSignature, ...] = (
         "empty", "an empty file (0 bytes)", f"{FETCH_AGAIN}, or write it again", lambda h: not h
     ),
     FileSignature(
-        "hdf5", "an HDF5 file", "name it .h5ad, if it holds an AnnData object", _is_hdf5
+        "hdf5",
+        "an HDF5 file",
+        "name it .h5ad, if it holds an AnnData object",
+        _is_hdf5,
+        (".h5ad",),
     ),
-    FileSignature("parquet", "a parquet file", "name it .parquet", _starts(PARQUET_MAGIC)),
+    FileSignature(
+        "parquet", "a parquet file", "name it .parquet", _starts(PARQUET_MAGIC), (".parquet",)
+    ),
     FileSignature(
         "git-lfs",
         "a Git LFS pointer, which stands for the file itself",
@@ -142,18 +175,16 @@ SIGNATURES: tuple[FileSignature, ...] = (
         lambda h: h.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml"),
     ),
     FileSignature("rds", "an R file (.rds, .RData)", _R, _is_rds),
-    FileSignature("gzip", "a gzip file", "decompress it first, with gunzip", _starts(b"\x1f\x8b")),
-    FileSignature("bzip2", "a bzip2 file", "decompress it first, with bunzip2", _starts(b"BZh")),
-    FileSignature("xz", "an xz file", "decompress it first, with unxz", _starts(b"\xfd7zXZ\x00")),
+    FileSignature("gzip", "a gzip file", _decompress("gunzip"), _starts(b"\x1f\x8b")),
+    FileSignature("bzip2", "a bzip2 file", _decompress("bunzip2"), _starts(b"BZh")),
+    FileSignature("xz", "an xz file", _decompress("unxz"), _starts(b"\xfd7zXZ\x00")),
     FileSignature(
         "zstd",
         "a Zstandard file",
-        "decompress it first, with unzstd",
+        _decompress("unzstd"),
         _starts(b"\x28\xb5\x2f\xfd"),
     ),
-    FileSignature(
-        "lz4", "an LZ4 file", "decompress it first, with unlz4", _starts(b"\x04\x22\x4d\x18")
-    ),
+    FileSignature("lz4", "an LZ4 file", _decompress("unlz4"), _starts(b"\x04\x22\x4d\x18")),
     FileSignature("7z", "a 7z archive", UNPACK, _starts(b"7z\xbc\xaf\x27\x1c")),
     FileSignature("rar", "a RAR archive", UNPACK, _starts(b"Rar!")),
     FileSignature(
@@ -217,8 +248,13 @@ SIGNATURES: tuple[FileSignature, ...] = (
         "the server may have sent an error instead of the file: look at it",
         lambda h: h.lstrip()[:1] in (b"{", b"[") and _is_text(h),
     ),
+    FileSignature("table", "a table of text", "name it .csv", _is_table, TEXT_ENDINGS),
     FileSignature(
-        "text", "a text file", "look at it: it may be a message instead of data", _is_text
+        "text",
+        "a text file",
+        "look at it: it may be a message instead of data",
+        _is_text,
+        TEXT_ENDINGS,
     ),
 )
 """Every kind that is told apart; the first that fits counts."""
@@ -315,8 +351,27 @@ def recognise(path: Path) -> FileSignature:
     if path.is_dir():
         return _ZARR if is_zarr_folder(path) else _UNKNOWN
     head = head_of(path)
-    found = next((s for s in SIGNATURES if s.fits(head)), _UNKNOWN)
+    found = _kind_of(head)
+    if found.name == "gzip":
+        return _gzip_kind(head, found)
     return _zip_kind(path, found) if found.name == "zip" else found
+
+
+def _kind_of(head: bytes) -> FileSignature:
+    return next((s for s in SIGNATURES if s.fits(head)), _UNKNOWN)
+
+
+def _gzip_kind(head: bytes, packed: FileSignature) -> FileSignature:
+    """Say what a gzip file holds; only those of text are read as they are."""
+    held = _kind_of(_gzip_content(head))
+    if held.name in ("empty", "gzip", "unknown"):
+        return packed
+    what = f"{packed.what}, which holds {held.what}"
+    if held.endings == TEXT_ENDINGS:
+        endings = tuple(f"{ending}.gz" for ending in TEXT_ENDINGS)
+        return replace(packed, what=what, fix="name it .csv.gz", endings=endings)
+    fix = f"{packed.fix}{held.endings[0]}" if held.endings else held.fix
+    return replace(packed, name=f"gzip of {held.name}", what=what, fix=fix)
 
 
 def is_zarr_folder(path: Path) -> bool:
@@ -357,24 +412,36 @@ def refuse_other_kind(path: Path, wanted: str | tuple[str, ...], expected: str) 
     """
     found = recognise(path)
     if found.name not in ((wanted,) if isinstance(wanted, str) else wanted):
-        raise other_kind(path, found, expected)
+        raise other_kind(path, found, expected, wanted)
 
 
-def other_kind(path: Path, found: FileSignature, expected: str) -> InvalidDataError:
+def other_kind(
+    path: Path, found: FileSignature, expected: str, wanted: str | tuple[str, ...] = ()
+) -> InvalidDataError:
     """Return the error that names what a file is instead of what was expected."""
     if found.name == "empty":
         return InvalidDataError(
             f"{path} is empty.", expected=expected, got="0 bytes", fix=f"{found.fix}."
         )
     got = None
-    if found.name in ("unknown", "text", "json", "xml"):
+    if found.name in ("unknown", "table", "text", "json", "xml"):
         got = f"{found.what} that begins with {head_of(path)[:12]!r}"
     return InvalidDataError(
         f"{path} is {found.short}, not {expected.partition(',')[0]}.",
         expected=expected,
         got=got or found.what,
-        fix=f"{found.fix}.",
+        fix=f"{_way_on(path, found, expected, wanted)}.",
     )
+
+
+def _way_on(path: Path, found: FileSignature, expected: str, wanted: str | tuple[str, ...]) -> str:
+    """Say what to do with a file of another kind, whose name may well be as it should."""
+    is_named_so = path.name.lower().endswith(found.endings)
+    ways = [] if is_named_so else [found.fix]
+    if is_named_so or (found.endings and found.name != "hdf5"):
+        kinds = (wanted,) if isinstance(wanted, str) else wanted
+        ways += [MADE_OF_TABLES[kind] for kind in kinds if kind in MADE_OF_TABLES]
+    return "; ".join(ways) or f"name {expected.partition(',')[0]} instead"
 
 
 def explained_folder(path: Path) -> MissingFileError:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.tables.plain_frames import refuse_levels as refuse_levels
     from pereggrn_data.loaders.files.tables.text_streams import text_lines as text_lines
     from pereggrn_data.loaders.files.tables.text_streams import unpacked_bytes as unpacked_bytes
-    from pereggrn_data.loaders.files.tables.text_tables import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.tables.text_tables import first_rows as first_rows
     from pereggrn_data.loaders.files.tables.text_tables import text_ending as text_ending
     from pereggrn_data.loaders.files.tables.text_tables import text_table as text_table
@@ -46,7 +45,6 @@ __getattr__, __dir__ = lazy_names(
         ),
         "text_streams": ("text_lines", "unpacked_bytes"),
         "text_tables": (
-            "TEXT_ENDINGS",
             "first_rows",
             "text_ending",
             "text_table",

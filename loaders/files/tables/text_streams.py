@@ -121,7 +121,9 @@ def encoding_of(path: Path) -> str:
     InvalidDataError
         If it is of another kind.
     """
-    refuse_other_kind(path, ("text", "gzip", "unknown"), "a table of text, complete and in UTF-8")
+    refuse_other_kind(
+        path, ("table", "text", "gzip", "unknown"), "a table of text, complete and in UTF-8"
+    )
     with unpacked_bytes(path) as file:
         start = file.read(4)
     return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"

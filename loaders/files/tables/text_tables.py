@@ -25,6 +25,7 @@ import pyarrow.csv as pacsv
 
 from pereggrn_data.core.errors import InvalidDataError, first_few, or_list
 from pereggrn_data.core.foreign_reading import FORMATS
+from pereggrn_data.loaders.files.any_file import TEXT_ENDINGS
 from pereggrn_data.loaders.files.tables.text_streams import (
     SAVE_AS_UTF8,
     encoding_of,
@@ -32,9 +33,6 @@ from pereggrn_data.loaders.files.tables.text_streams import (
     open_text,
     unpacked_bytes,
 )
-
-TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
-"""Endings of tables of text, in any case; each also with .gz behind it."""
 
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
 """What may separate columns, and what messages call it; a space only if nothing else does."""

@@ -21,7 +21,7 @@ from anndata import AnnData
 
 from pereggrn_data import open_network, split, validate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, MissingFileError, UsageError
-from pereggrn_data.loaders.files import read_predictions
+from pereggrn_data.loaders.files import read_predictions, read_split
 from pereggrn_data.loaders.files.any_file import recognise
 from pereggrn_data.loaders.files.any_file.signatures import HDF5_LAYOUTS, SIGNATURES, hdf5_problem
 
@@ -39,6 +39,9 @@ def zipped(*names: str) -> bytes:
 
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+TABLE = b"perturbation\t" + b"\t".join(b"GENE%d" % i for i in range(2000)) + b"\nA\t1\n"
+"""Its first line alone is longer than what is looked at."""
+
 CONTENT: dict[str, tuple[bytes, str, str]] = {
     "empty": (b"", "is empty", "fetch it again"),
     "git-lfs": (LFS, "Git LFS pointer", "git lfs pull"),
@@ -47,7 +50,10 @@ CONTENT: dict[str, tuple[bytes, str, str]] = {
     "web page": (b"\n<!DOCTYPE html><html>", "web page", "fetch the file again"),
     "xml": (b"<?xml version='1.0'?><Error/>", "XML", "look at it"),
     "rds": (gzip.compress(b"X\n\x00\x00\x00\x03"), "R file", "zellkonverter"),
-    "gzip": (gzip.compress(b"\x89HDF\r\n\x1a\n"), "gzip file", "gunzip"),
+    "gzip": (gzip.compress(TABLE), "gzip file", "name it .csv.gz"),
+    "gzip of hdf5": (gzip.compress(b"\x89HDF\r\n\x1a\n"), "holds an HDF5 file", "gunzip <"),
+    "gzip of web page": (gzip.compress(b"<html>"), "holds a web page", "fetch the file again"),
+    "table": (TABLE, "is a table of text", "name it .csv"),
     "bzip2": (bz2.compress(b"a"), "bzip2 file", "bunzip2"),
     "xz": (lzma.compress(b"a"), "xz file", "unxz"),
     "zip": (zipped("readme.md"), "zip archive", "unzip"),
@@ -95,7 +101,53 @@ def test_every_name_is_one_kind() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("name", ["git-lfs", "web page", "xz", "xlsx", "rds"])
+@pytest.mark.parametrize(
+    ("name", "read", "fix"),
+    [
+        ("x.csv", split, "`pereggrn-data convert` makes a dataset of a table of counts."),
+        ("x.csv", open_network, "`pereggrn-data networks import` makes a network"),
+        ("x.tsv.gz", open_network, "`pereggrn-data networks import` makes a network"),
+        ("x.txt", split, "`pereggrn-data convert` makes a dataset"),
+        ("x.dat", split, "name it .csv; `pereggrn-data convert` makes a dataset"),
+        ("x.dat", read_predictions, "name it .csv."),
+        ("x.dat.gz", read_predictions, "name it .csv.gz."),
+        ("x.parquet", read_predictions, "name it .csv; `pereggrn-data networks import`"),
+    ],
+)
+@pytest.mark.parametrize("table", [b"regulator,target\nA,B\n", TABLE])
+def test_a_table_under_any_name(
+    name: str, read: Callable[[Path], Any], fix: str, table: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(table) if name.endswith("gz") else table)
+    with pytest.raises((InvalidDataError, UsageError)) as refused:
+        read(path)
+    assert str(refused.value.fix).startswith(fix)
+
+
+def test_no_file_is_told_to_get_the_name_that_it_has(small_dataset: Make, tmp_path: Path) -> None:
+    small_dataset().write_h5ad(tmp_path / "x.h5ad")
+    pd.DataFrame({"perturbation": ["A"]}).to_parquet(tmp_path / "x.parquet", index=False)
+    with pytest.raises(InvalidDataError, match="is an HDF5 file") as refused:
+        open_network(tmp_path / "x.h5ad")
+    assert "networks import" in str(refused.value.fix)
+    with pytest.raises(InvalidDataError, match="is a parquet file") as refused:
+        split(tmp_path / "x.parquet")
+    assert "convert" in str(refused.value.fix)
+    with pytest.raises(InvalidDataError, match="is an HDF5 file") as refused:
+        read_split(tmp_path / "x.h5ad")
+    assert refused.value.fix == "name a split.json instead."
+
+
+def test_messages_are_no_tables(tmp_path: Path) -> None:
+    for text in ("Sorry, not found", "Sorry, not found\n", "Dear all,\nno such file\n"):
+        (tmp_path / "x").write_text(text)
+        assert recognise(tmp_path / "x").name == "text"
+
+
+@pytest.mark.parametrize(
+    "name", ["git-lfs", "web page", "xz", "xlsx", "rds", "gzip of hdf5", "gzip of web page"]
+)
 def test_tables_of_text(name: str, tmp_path: Path) -> None:
     content, what, fix = CONTENT[name]
     path = tmp_path / "x.csv"
