@@ -159,8 +159,8 @@ class Adapter:
             if self.options[name].path and value != MADE:
                 path = Path(str(value)).expanduser()
                 if not path.exists():
-                    raise MissingFileError(
-                        f"There is no {path}, which {name} of {self.name} names."
+                    raise MissingFileError.at(
+                        path, f"There is no {path}, which {name} of {self.name} names."
                     )
                 found[name] = str(path.absolute())
         return found
@@ -190,7 +190,7 @@ def read_adapter(program: Path) -> Adapter:
         with program.open("rb") as file:
             text = file.read(LONGEST).decode("utf-8")
     except FileNotFoundError:
-        raise MissingFileError(f"There is no program {program}.") from None
+        raise MissingFileError.at(program, f"There is no program {program}.") from None
     except (OSError, ValueError) as error:
         raise _unreadable(program, lines_of(error)[0]) from error
     try:

@@ -74,6 +74,6 @@ def read_lock(path: Path) -> ReleaseLock:
         If it is not one.
     """
     if existing_file(path) is None:
-        raise MissingFileError(f"There is no lock file {path}.", fix="check the path.")
+        raise MissingFileError.at(path, f"There is no lock file {path}.")
     values = read_json(path, expected="a lock file as written by `pereggrn-data lock`")
     return ReleaseLock.from_dict(values, source=str(path))

@@ -75,7 +75,8 @@ def collection_folder(given: str | None = None) -> Path | None:
     source = "--collection" if given else COLLECTION_VARIABLE
     folder = existing_path(named)
     if folder is None or not folder.is_dir():
-        raise MissingFileError(
+        raise MissingFileError.at(
+            named,
             f"{source} names {named}, which is not a folder.",
             fix="name a folder in the layout of the collection, or leave it out.",
         )

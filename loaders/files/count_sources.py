@@ -110,7 +110,7 @@ def open_counts(
         return
     path = existing_path(source)
     if path is None:
-        raise MissingFileError(f"There is no file {user_path(source)}.", fix="check the path.")
+        raise MissingFileError.at(user_path(source))
     if path.is_dir() or text_ending(path) or path.suffix.lower() == ".parquet":
         yield _joined(_in_memory(path, genes_in_rows), obs)
         return

@@ -34,7 +34,8 @@ def experiment_file(given: str | Path) -> Path:
     path = user_path(given)
     file = path / METADATA_FILE if path.is_dir() else path
     if not file.is_file():
-        raise MissingFileError(
+        raise MissingFileError.at(
+            file,
             f"There is no experiment {given}.",
             expected=f"a .json or .yaml file, or a folder with a {METADATA_FILE}",
         )

@@ -86,7 +86,7 @@ def read_model_file(path: Path) -> StoredModel:
     """
     suffix = check_model_path(path)
     if not path.is_file():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path of the model.")
+        raise MissingFileError.at(path, fix="check the path of the model.")
     return _read_arrays(path) if suffix == PLAIN else _read_joblib(path)
 
 

@@ -100,7 +100,7 @@ def read_tf_list(path: Path) -> tuple[str, ...]:
         If it is not text, names no gene, or has more than one column.
     """
     if not path.is_file():
-        raise MissingFileError(f"There is no file {path}.", fix="check the path of the list.")
+        raise MissingFileError.at(path, fix="check the path of the list.")
     lines = [line.strip() for line in read_text(path).splitlines()]
     names = tuple(dict.fromkeys(line for line in lines if line))
     strange = [name for name in names if any(mark in name for mark in "\t,;")]

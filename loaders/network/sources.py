@@ -140,7 +140,7 @@ def edge_paths(path: Path) -> list[Path]:
     """
     found = existing_path(path)
     if found is None:
-        raise MissingFileError(f"There is no file or folder {path}.", fix="check the path.")
+        raise MissingFileError.at(path, f"There is no file or folder {path}.")
     path = found
     if path.is_file():
         return [path]

@@ -160,8 +160,8 @@ def _apptainer_image(image: str) -> str:
     if image and not image.startswith("-") and path.exists():
         return str(path)
     if is_path:
-        raise MissingFileError(
-            f"There is no file {image}.",
+        raise MissingFileError.at(
+            path,
             expected="an image: a .sif file, an address such as docker://me/my_model, "
             "or the name of a Docker image",
         )

@@ -128,7 +128,7 @@ def required_file(text: AnyPath) -> Path:
     """
     path = existing_file(text)
     if path is None:
-        raise MissingFileError(f"There is no file {user_path(text)}.", fix="check the path.")
+        raise MissingFileError.at(user_path(text))
     return path
 
 

@@ -8,8 +8,11 @@ else is a bug of ours.
 from __future__ import annotations
 
 import difflib
+import itertools
+import os
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from pathlib import Path
 
 from pereggrn_data.core.printable import message_line, shortened, without_password
 
@@ -131,6 +134,32 @@ class UnknownNameError(UsageError):
 class MissingFileError(UsageError):
     """A path that does not exist, or is not the kind of file that was asked for."""
 
+    @classmethod
+    def at(
+        cls,
+        path: str | os.PathLike[str],
+        what: str | None = None,
+        *,
+        expected: str | None = None,
+        fix: str = "check the path.",
+    ) -> MissingFileError:
+        """Return the error of a path where nothing is; it shows what is called much like it.
+
+        Parameters
+        ----------
+        path
+            Where nothing is.
+        what, expected, fix
+            As for every error; by default, it says that there is no such file.
+        """
+        near = _near_files(Path(path))
+        hint = f"did you mean {or_list(near)}? Else " if near else ""
+        return cls(
+            f"There is no file {path}." if what is None else what,
+            expected=expected,
+            fix=f"{hint}{fix}",
+        )
+
 
 class MissingExtraError(UsageError):
     """A feature needs an optional package that is not installed."""
@@ -207,6 +236,29 @@ def near_matches(name: str, known: Sequence[str], n: int = 3) -> list[str]:
               if name.casefold() in words and ours in folded]  # fmt: skip
     found += difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
     return [folded[match] for match in dict.fromkeys(found)][:n]
+
+
+FILES_LOOKED_AT = 5000
+"""How many names of a folder are compared with one that is not there."""
+
+
+def _near_files(path: Path) -> list[str]:
+    """Return paths in the folder of a path, and nowhere else, whose names look like its own.
+
+    Names are compared without their endings, which most files share.
+    """
+    hidden = path.name.startswith(".")
+    by_stem: dict[str, list[str]] = {}
+    try:
+        with os.scandir(path.expanduser().parent) as entries:
+            there = sorted(entry.name for entry in itertools.islice(entries, FILES_LOOKED_AT))
+    except (OSError, ValueError, RuntimeError):
+        return []
+    for name in there:
+        if name != path.name and (hidden or not name.startswith(".")):
+            by_stem.setdefault(Path(name).stem, []).append(name)
+    near = [name for stem in near_matches(path.stem, list(by_stem)) for name in by_stem[stem]]
+    return [str(path.parent / name) for name in near[:3]]
 
 
 def lines_of(error: BaseException) -> list[str]:

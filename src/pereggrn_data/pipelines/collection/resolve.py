@@ -292,7 +292,7 @@ def _by_path(given: str, kind: EntryKind, folder: Path | None) -> Resolved:
         )
     if "/" in given or given.endswith(PATH_SUFFIXES[kind]):
         what = "file" if is_dataset else "file or folder"
-        raise MissingFileError(f"There is no {what} {given}.", fix="check the path.")
+        raise MissingFileError.at(given, f"There is no {what} {given}.")
     catalog = load_catalog()
     known = [
         *([] if is_dataset else [EMPTY_NETWORK]),

@@ -225,9 +225,7 @@ def subspace_value(dimensions: Any, genes: Sequence[str]) -> Any:
         return int(text)
     path = Path(text).expanduser()
     if not path.is_file():
-        raise MissingFileError(
-            f"There is no file {text}.", expected="a whole number, or an .npy or .csv file"
-        )
+        raise MissingFileError.at(path, expected="a whole number, or an .npy or .csv file")
     try:
         is_array = path.suffix == ".npy"
         return _matrix(_read_npy(path) if is_array else pd.read_csv(path), genes)
