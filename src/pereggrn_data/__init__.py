@@ -189,11 +189,13 @@ def __getattr__(name: str) -> Any:
 
 @functools.cache
 def _handed_on(name: str) -> Any:
+    from pereggrn_data.core.argument_types import explain_methods, explaining_arguments
+
     found = getattr(importlib.import_module(_LAZY[name]), name)
+    if isinstance(found, type):
+        explain_methods(found)
     if not isinstance(found, FunctionType):
         return found
-    from pereggrn_data.core.argument_types import explaining_arguments
-
     return explaining_arguments(found, __name__)
 
 

@@ -6,13 +6,14 @@ import inspect
 import pickle
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pereggrn_data
-from pereggrn_data import UsageError
+from pereggrn_data import InvalidDataError, UsageError
 from pereggrn_data.core.argument_types import (
     ANNOTATIONS_OF_NO_CLASS,
     KINDS_OF_ANNOTATIONS,
@@ -21,6 +22,13 @@ from pereggrn_data.core.argument_types import (
 
 VERBS = [n for n in pereggrn_data.__all__ if inspect.isfunction(getattr(pereggrn_data, n))]
 TAKING = [n for n in VERBS if inspect.signature(getattr(pereggrn_data, n)).parameters]
+CLASSES = [c for n in pereggrn_data.__all__ if isinstance(c := getattr(pereggrn_data, n), type)]
+METHODS = {
+    f"{kind.__name__}.{name}": inspect.unwrap(getattr(kind, name))
+    for kind in CLASSES
+    for name, method in vars(kind).items()
+    if not name.startswith("_") and (inspect.isfunction(method) or isinstance(method, classmethod))
+}
 WRONG: Sequence[Any] = (None, 3, 1.5, True, b"demo", object(), [3], {3: 4})
 
 
@@ -63,8 +71,35 @@ def test_other_arguments_are_explained_too(call: Callable[[], Any]) -> None:
     assert " int" in str(error.value.got)
 
 
+def needed(method: Callable[..., Any]) -> list[str]:
+    given = list(inspect.signature(method).parameters.values())[1:]
+    return [p.name for p in given if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if needed(method)])
+def test_a_method_ends_as_verbs_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind = getattr(pereggrn_data, name.split(".")[0])
+    method = getattr(kind.__new__(kind), name.split(".")[1])
+    for wrong in (1.5, b"", object()):
+        with suppress(UsageError, InvalidDataError):  # and no error of Python's
+            method(**dict.fromkeys(needed(METHODS[name]), wrong))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_verb_returns_says_what_it_takes(tmp_path: Path) -> None:
+    made = pereggrn_data.split("demo")
+    with pytest.raises(UsageError, match=r"^SplitDataset\.write\(\) cannot take this") as error:
+        made.write(3)  # type: ignore[arg-type]
+    assert error.value.expected == "text or a path"
+    assert made.write(folder=tmp_path)
+
+
 def test_every_annotation_of_a_verb_is_known() -> None:
-    for verb in (getattr(pereggrn_data, name) for name in VERBS):
+    verbs = [*(getattr(pereggrn_data, name) for name in VERBS), *METHODS.values()]
+    for verb in verbs:
         for parameter in inspect.signature(verb).parameters.values():
             words = set(re.findall(r"[A-Za-z]\w*(?![\w.])", str(parameter.annotation)))
             aliases = words - set(KINDS_OF_ANNOTATIONS) - ANNOTATIONS_OF_NO_CLASS

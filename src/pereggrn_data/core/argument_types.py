@@ -13,6 +13,7 @@ import inspect
 import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from pereggrn_data.core.errors import UsageError, or_list, with_article
@@ -35,7 +36,8 @@ KINDS_OF_ANNOTATIONS: Mapping[str, tuple[type, str]] = {
 """What annotations name, the type that it stands for, and how it is called in an error."""
 
 ANNOTATIONS_OF_NO_CLASS = {
-    *("Any", "PredictionResult", "Progress", "Say", "Scheduler", "Told", "TransferProgress"),
+    *("Any", "Names", "PredictionResult", "Progress", "Say", "Scheduler", "Told"),
+    *("TransferProgress", "WeightRange"),
 }
 """Annotations that are no classes; all others that are not above are known by their name."""
 
@@ -60,21 +62,40 @@ def explaining_arguments(verb: Callable[..., Any], module: str) -> Callable[...,
     @functools.wraps(verb)
     def explained(*args: Any, **named: Any) -> Any:
         try:
-            return verb(*args, **named)
+            found = verb(*args, **named)
         except (TypeError, AttributeError, ValueError) as error:
             wrong = _misfit(verb, args, named)
             if wrong is None:
                 raise
             raise wrong from error
+        explain_methods(type(found))
+        return found
 
     explained.__module__ = module
     return explained
 
 
+@functools.cache
+def explain_methods(kind: type) -> None:
+    """Let the public methods of a class of ours do as :func:`explaining_arguments` says.
+
+    What a verb returns is of such a class, which is changed as it is: who has an object of it
+    calls it by no name that could be replaced.
+    """
+    if not kind.__module__.startswith("pereggrn_data."):
+        return
+    for name, method in list(vars(kind).items()):
+        is_bound_to_class = isinstance(method, classmethod)
+        function = method.__func__ if is_bound_to_class else method
+        if not name.startswith("_") and isinstance(function, FunctionType):
+            explained = explaining_arguments(function, kind.__module__)
+            setattr(kind, name, classmethod(explained) if is_bound_to_class else explained)
+
+
 def _misfit(
     verb: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]
 ) -> UsageError | None:
-    signature = inspect.signature(verb)
+    signature, name_of_it = inspect.signature(verb), verb.__qualname__
     try:
         given = signature.bind(*args, **named).arguments
     except TypeError:  # too many arguments, or unknown ones: Python says so itself
@@ -87,11 +108,11 @@ def _misfit(
         if not _fits(value, tree):
             inner = _first_inside(value)
             return UsageError(
-                f"{verb.__name__}() cannot take this as {name!r}.",
+                f"{name_of_it}() cannot take this as {name!r}.",
                 expected=or_list(list(dict.fromkeys(_words(tree)))),
                 got=with_article(type(value).__name__)
                 + ("" if inner is None else f" with {with_article(type(inner).__name__)} in it"),
-                fix=f"give one of these; help(pereggrn_data.{verb.__name__}) says what each is.",
+                fix=f"give one of these; help(pereggrn_data.{name_of_it}) says what each is.",
             )
     return None
 

@@ -56,9 +56,7 @@ def test_at_most_three_of_the_same_folder_are_shown_as_text(tmp_path: Path) -> N
     assert len(shown.split("\n")) == 2
 
 
-@pytest.mark.parametrize(
-    "name", ["x/y.h5ad", "zzzz.h5ad", "/", "..", "~nosuchuser/x", "a\0b"]
-)
+@pytest.mark.parametrize("name", ["x/y.h5ad", "zzzz.h5ad", "/", "..", "~nosuchuser/x", "a\0b"])
 def test_without_anything_like_it_nothing_is_guessed(name: str, tmp_path: Path) -> None:
     (tmp_path / "data.h5ad").touch()
     assert MissingFileError.at(tmp_path / name).fix == "check the path."
