@@ -19,7 +19,7 @@ from pereggrn_data.cli.machine_errors import (
     stdout_checked,
 )
 from pereggrn_data.core.errors import ExitCode, PereggrnError
-from pereggrn_data.core.printable import one_line, printable, printable_json
+from pereggrn_data.core.printable import one_line, printable_json
 from pereggrn_data.core.strict_json import dumps
 
 DEBUG_FLAG = "--debug"
@@ -77,11 +77,11 @@ def _insist_on_notes(error: object) -> None:
             insist(f"  {line}")
 
 
-def emit(text: str | Path, *, styled: bool = False) -> None:
-    """Print a result on stdout; a reader that has left (head, less) is no failure.
+def emit(*lines: str | Path, styled: bool = False) -> None:
+    """Print lines of a result on stdout; a reader that has left (head, less) is no failure.
 
-    Control characters are shown as escapes, those of paths with their line breaks, unless the
-    text is `styled`: then whoever made it has seen to that.
+    Each is one line, whatever names of files it has: control characters and line breaks are
+    shown as escapes, unless they are `styled`: then whoever made them has seen to that.
 
     Raises
     ------
@@ -89,11 +89,10 @@ def emit(text: str | Path, *, styled: bool = False) -> None:
         If stdout is closed, or cannot take the result.
     """
     with stdout_checked():
-        shown = one_line if isinstance(text, Path) else printable
-        typer.echo(text if styled else shown(text))
+        typer.echo("\n".join(str(line) if styled else one_line(line) for line in lines))
 
 
-def emit_prose(text: str) -> None:
+def emit_prose(*lines: str) -> None:
     """Print sentences on stdout; on a terminal they are divided at spaces.
 
     Terminals divide lines that are too long anywhere, names in them included.
@@ -103,16 +102,16 @@ def emit_prose(text: str) -> None:
     UnwritableOutputError
         If stdout is closed, or cannot take the result.
     """
-    emit("\n".join(_fitting(text, on_terminal=sys.stdout.isatty())))
+    on_terminal = sys.stdout.isatty()
+    emit(*(part for line in lines for part in _fitting(one_line(line), on_terminal=on_terminal)))
 
 
-def _fitting(text: str, *, on_terminal: bool) -> list[str]:
+def _fitting(line: str, *, on_terminal: bool) -> list[str]:
     from pereggrn_data.cli.terminal_tables import wrapped
 
     if not on_terminal or Manner.wide:
-        return [text]
-    width = shutil.get_terminal_size().columns
-    return [part for line in text.splitlines() for part in wrapped(line, width)]
+        return [line]
+    return wrapped(line, shutil.get_terminal_size().columns)
 
 
 def emit_json(value: Any) -> None:

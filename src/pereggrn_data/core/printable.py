@@ -10,7 +10,6 @@ from html import escape
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, invisible formats (also of direction), surrogates, separators."""
 
-_KEPT = "\n\t"
 _HIDDEN_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -62,17 +61,6 @@ def one_line(text: object) -> str:
     GATA1\x1b[2K\nKLF1
     """
     return "".join(map(_shown, str(text)))
-
-
-def printable(text: object) -> str:
-    r"""As :func:`one_line`, but keep line breaks and tabs.
-
-    Examples
-    --------
-    >>> printable("two\nlines\x07")
-    'two\nlines\\x07'
-    """
-    return "".join(c if c in _KEPT else _shown(c) for c in str(text))
 
 
 def printable_json(text: str) -> str:

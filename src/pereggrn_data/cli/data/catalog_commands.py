@@ -85,7 +85,7 @@ def info_command(
     for key, value in facts.items():
         _show(key, value)
     for citation in citations:
-        emit(f"\n{citation['text']}\n\n{citation['bibtex']}")
+        emit("", citation["text"], "", *citation["bibtex"].split("\n"))
 
 
 def path_command(

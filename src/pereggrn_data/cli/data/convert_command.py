@@ -81,7 +81,7 @@ def convert_command(
     if report is not None:
         write_text(dumps(made.report.to_dict()) + "\n", report)
     if not as_json:
-        emit(str(made.report))
+        emit(*made.report.to_lines())
     files = made.write(file)
     for warning in made.validation.warnings:
         for line in warning.to_lines():

@@ -149,7 +149,7 @@ def _print(reports: list[Report], output: Format, *, as_array: bool) -> None:
     show = {Format.TEXT: as_text, Format.GITHUB: as_github, Format.JUNIT: as_junit}[output]
     text = show(reports)
     if text:
-        emit(text, styled=output is Format.TEXT)
+        emit(*text.split("\n"), styled=output is Format.TEXT)
     if output is not Format.TEXT or len(reports) > 1:
         say(summary(reports))
 
@@ -167,7 +167,7 @@ def _suggest(reports: list[Report]) -> None:
 
         command, lines = suggestion_lines(report.path)
         if command is not None:
-            emit(f"\n{command}")
+            emit("", command)
         for line in lines:
             say(line)
 
@@ -178,4 +178,4 @@ def _list_rules(output: Format) -> None:
     if output is Format.JSON:
         emit_json(list(RULES.values()))
     else:
-        emit(rules_table())
+        emit(*rules_table().split("\n"))

@@ -12,7 +12,6 @@ from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
-from pereggrn_data.core.printable import one_line
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -68,7 +67,7 @@ def calibrate_command(
     if as_json:
         emit_json({k: v for k, v in report.to_dict().items() if k not in ("groups", "values")})
     else:
-        emit_prose(one_line(report.sentence()))
+        emit_prose(report.sentence())
         emit("")
         headings = report.headings
         emit_table(

@@ -126,7 +126,7 @@ def demo_command(
     emit("")
     score_command.print_report(demo.report)
     emit("")
-    emit(demo.chart)
+    emit(*demo.chart.split("\n"))
     emit("")
     emit("Files:")
     for file in demo.files:

@@ -62,7 +62,7 @@ def check_command(
         emit_json(dicts if len(files) > 1 else dicts[0] if dicts else None)
     else:
         for experiment in found:
-            emit(repr(experiment))
+            emit(*repr(experiment).split("\n"))
     if missing:
         raise typer.Exit(ExitCode.USAGE)
     if unreadable or not all(experiment.valid for experiment in found):
@@ -91,4 +91,4 @@ def conditions_command(
     if as_json:
         emit_json(list(made.rows))
     else:
-        emit(made.to_csv().removesuffix("\n"))
+        emit(*made.to_csv().removesuffix("\n").split("\n"))

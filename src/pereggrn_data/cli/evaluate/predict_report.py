@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, say, warn
-from pereggrn_data.core.printable import one_line
 
 if TYPE_CHECKING:
     from pereggrn_data.pipelines.predict import PredictedExpression
@@ -49,7 +48,7 @@ def print_predicted(
             }
         )
         return
-    emit_prose(one_line(repr(predicted)))
+    emit_prose(repr(predicted))
     emit(path)
     if save_model is not None:
         emit(save_model)

@@ -198,4 +198,4 @@ def _print_plan(
     numbers = options.asked_for(len(conditions))
     memory = parse_memory(options.memory)
     script = array_script(plan, numbers, arguments, threads=options.threads, memory=memory)
-    emit(script.removesuffix("\n"))
+    emit(*script.removesuffix("\n").split("\n"))

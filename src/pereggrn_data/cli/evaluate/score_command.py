@@ -11,7 +11,6 @@ from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
 from pereggrn_data.cli.output_places import Folder
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
-from pereggrn_data.core.printable import one_line
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -119,7 +118,7 @@ def print_report(report: ScoreReport) -> None:
     rows, headings = report.table()
     judged = [m for m in report.metrics.values() if m.higher_is_better is not None]
     dim = [k for k, m in enumerate(judged) if m.ceiling.discriminates is False]
-    emit_prose(one_line(report.sentence))
+    emit_prose(report.sentence)
     emit("")
     emit_table(
         headings,

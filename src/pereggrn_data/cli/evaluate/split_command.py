@@ -65,7 +65,7 @@ def split_command(
         )
         emit_json({**details, "warnings": list(made.warnings), "files": [str(f) for f in files]})
         return
-    emit_prose(repr(made))
+    emit_prose(*repr(made).split("\n"))
     for file in files:
         emit(file)
 
@@ -98,6 +98,6 @@ def _check(file: Path, dataset: str, collection: str | None, as_json: bool) -> N
     if as_json:
         emit_json(checked.to_dict())
     else:
-        emit_prose(repr(checked))
+        emit_prose(*repr(checked).split("\n"))
     if not checked.valid:
         raise typer.Exit(ExitCode.FINDINGS)

@@ -14,6 +14,7 @@ from pereggrn_data.core.errors import (
     with_article,
 )
 from pereggrn_data.core.format import PERTURBATION
+from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators.splits import (
@@ -92,7 +93,7 @@ class SplitCheck:
         verdict = "valid" if self.valid else "INVALID"
         head = f"{self.path}: {verdict}. {self.split!r}; trains on {self.n_train} observations"
         lines = [line for finding in self.findings for line in finding.to_lines()]
-        return "\n  ".join([head, *(lines or self.promises)])
+        return "\n  ".join(map(one_line, [head, *(lines or self.promises)]))
 
 
 def check_split(
