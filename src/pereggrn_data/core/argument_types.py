@@ -75,15 +75,19 @@ def explaining_arguments(verb: Callable[..., Any], module: str) -> Callable[...,
     return explained
 
 
-@functools.cache
+_EXPLAINED: set[type] = set()
+"""Classes whose methods were seen to."""
+
+
 def explain_methods(kind: type) -> None:
     """Let the public methods of a class of ours do as :func:`explaining_arguments` says.
 
     What a verb returns is of such a class, which is changed as it is: who has an object of it
     calls it by no name that could be replaced.
     """
-    if not kind.__module__.startswith("pereggrn_data."):
+    if kind in _EXPLAINED or not kind.__module__.startswith("pereggrn_data."):
         return
+    _EXPLAINED.add(kind)
     for name, method in list(vars(kind).items()):
         is_bound_to_class = isinstance(method, classmethod)
         function = method.__func__ if is_bound_to_class else method
