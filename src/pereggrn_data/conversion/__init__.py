@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pereggrn_data.conversion.guide_labels import ReadLabel as ReadLabel
     from pereggrn_data.conversion.guide_labels import choose_column as choose_column
     from pereggrn_data.conversion.guide_labels import choose_control as choose_control
+    from pereggrn_data.conversion.guide_labels import (
+        hint_of_labels_in_names as hint_of_labels_in_names,
+    )
     from pereggrn_data.conversion.guide_labels import names_controls as names_controls
     from pereggrn_data.conversion.guide_labels import required_column as required_column
     from pereggrn_data.conversion.guide_labels import type_of as type_of
@@ -78,6 +81,7 @@ __getattr__, __dir__ = lazy_names(
             "ReadLabel",
             "choose_column",
             "choose_control",
+            "hint_of_labels_in_names",
             "names_controls",
             "required_column",
             "type_of",

@@ -213,10 +213,62 @@ def _common_pattern(found: Sequence[str], labels: Iterable[str]) -> list[str]:
     return [f"{start}*"] if fits else []
 
 
+_NUMBERED = r"[-_.]\d+$"
+"""What tells rows of one label apart, behind it."""
+
+
+def hint_of_labels_in_names(names: Sequence[str]) -> str:
+    """Return how to make a column of the names of rows, where few are told apart by numbers.
+
+    Parameters
+    ----------
+    names
+        Names of rows; those of cells are barcodes as a rule, and all different.
+
+    Returns
+    -------
+    str
+        A sentence with a blank in front; empty if they do not look like labels.
+
+    Examples
+    --------
+    >>> hint_of_labels_in_names(["GATA1-1", "GATA1-2", "NT", "NT-1"])[:45]
+    ' Names of rows look like labels such as GATA1'
+    >>> hint_of_labels_in_names(["AAAC-1", "AAAG-1", "AACC-1"])
+    ''
+    """
+    found = list(dict.fromkeys(re.sub(_NUMBERED, "", name) for name in names))
+    if not 1 < len(found) <= len(names) / 2:
+        return ""
+    return (
+        f" Names of rows look like labels such as {first_few(found, 3)}: in Python, "
+        f"adata.obs['perturbation'] = adata.obs_names.str.replace(r'{_NUMBERED}', '', regex=True) "
+        "makes a column of them."
+    )
+
+
 def choose_column(
-    given: str | None, columns: Sequence[str], usual: Sequence[str], flag: str, what: str
+    given: str | None,
+    columns: Sequence[str],
+    usual: Sequence[str],
+    flag: str,
+    what: str,
+    names: Sequence[str] = (),
 ) -> tuple[str, bool]:
     """Return the column that was named, or the only one that usually holds this.
+
+    Parameters
+    ----------
+    given
+        The column that was named.
+    columns
+        Those that there are.
+    usual
+        Those that usually hold this.
+    flag, what
+        The option that names it, and what it holds.
+    names
+        Names of rows, which may be what no column has.
 
     Returns
     -------
@@ -238,14 +290,17 @@ def choose_column(
             f"No column of obs has {what}: there is no column.",
             expected="a table of cells beside the counts",
             got="no column in obs",
-            fix="give a table whose first column has the names of the cells: --obs FILE.",
+            fix="give a table whose first column has the names of the cells: --obs FILE."
+            + hint_of_labels_in_names(names),
         )
     raise UsageError(
         f"It is not said which column of obs has {what}"
         + (", and several may." if fitting else "."),
         expected=f"{flag} COLUMN",
         got=f"columns {first_few(fitting or columns)}",
-        fix=f"{flag} {fitting[0]}" if fitting else f"name one with {flag}.",
+        fix=f"{flag} {fitting[0]}"
+        if fitting
+        else f"name one with {flag}.{hint_of_labels_in_names(names)}",
     )
 
 

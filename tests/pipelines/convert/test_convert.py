@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import tomllib
 import warnings
 from pathlib import Path
@@ -26,6 +27,7 @@ from pereggrn_data.core.format import LEVEL, MEASURED, NOT_MEASURED, OVERLAP
 from pereggrn_data.core.options import options_of
 from pereggrn_data.loaders.files import open_counts, sample_of
 from pereggrn_data.pipelines.convert.recipe_files import read_recipe, recipe_text
+from pereggrn_data.pipelines.convert.suggesting import suggest
 
 GENES = ["MYC", "KLF1", "GATA1", "STAT1", "TP53", "ACTB", "GAPDH", "SOX2", "NANOG", "FOS"]
 LABELS = ["NT", "MYC", "KLF1", "STAT1"]
@@ -686,3 +688,32 @@ def test_folders_of_counts_may_be_packed_or_not(tmp_path: Path) -> None:
     matrix.write_text(matrix.read_text().replace("integer", "complex", 1))
     with pytest.raises(InvalidDataError, match="complex"), open_counts(folder):
         pass
+
+
+@pytest.mark.parametrize("other", [{"n_counts": 1}, {}])
+def test_labels_in_the_names_of_cells_are_said_to_need_a_column(
+    other: dict[str, int], tmp_path: Path
+) -> None:
+    adata = screen()
+    adata.obs = pd.DataFrame(other, index=adata.obs["gene"].astype(str))
+    adata.obs_names_make_unique()
+    with pytest.raises(UsageError) as refused:
+        convert(adata)
+    fix = str(refused.value.fix)
+    found = re.search(r"in Python, (adata.obs.*regex=True\)) makes a column", fix)
+    assert found is not None
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    assert found[1] in "".join(suggest(tmp_path / "x.h5ad").notes)
+    exec(found[1], {"adata": adata})  # noqa: S102
+    assert convert(adata, type="knockout", rank="variance").adata.n_obs == len(LABELS)
+
+
+@pytest.mark.parametrize(
+    "names", [[f"AAAC{i}-1" for i in range(80)], [f"s-{i}" for i in range(80)]]
+)
+def test_names_of_cells_are_not_taken_for_labels(names: list[str]) -> None:
+    adata = screen()
+    adata.obs = pd.DataFrame({"n_counts": 1}, index=names)
+    with pytest.raises(UsageError) as refused:
+        convert(adata)
+    assert refused.value.fix == "name one with --perturbation."

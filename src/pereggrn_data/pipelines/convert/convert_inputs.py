@@ -282,7 +282,7 @@ class CellReader:
         self._columns = columns
         self._column, assumed = choose_column(
             options.perturbation, columns, PERTURBATION_COLUMNS, "--perturbation",
-            "the perturbed genes",
+            "the perturbed genes", list(map(str, self._obs.index)),
         )  # fmt: skip
         noted = report.assumed if assumed else report.decided
         noted["perturbation"] = f"obs[{self._column!r}]"

@@ -21,6 +21,7 @@ from pereggrn_data.conversion import (
     check_normalised,
     check_rank,
     choose_scale,
+    hint_of_labels_in_names,
     is_whole,
     mostly_ensembl,
     names_controls,
@@ -203,7 +204,8 @@ def _labels(opened: CountSource, genes: set[str], found: Suggestion) -> str | No
     if column is None:
         found.open_options.update(perturbation="COLUMN", control="LABEL")
         found.notes.append("--perturbation: no column of obs names genes; columns "
-                           f"{first_few(list(obs.columns)) or '(none)'}.")  # fmt: skip
+                           f"{first_few(list(obs.columns)) or '(none)'}."
+                           + hint_of_labels_in_names(list(map(str, obs.index))))  # fmt: skip
         return None
     found.options["perturbation"] = column
     others = [c for c in dict.fromkeys([*fitting, *usual]) if c != column]
