@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.grouping import group_keys as group_keys
     from pereggrn_data.evaluators.grouping import group_names as group_names
     from pereggrn_data.evaluators.grouping import mean_by_group as mean_by_group
+    from pereggrn_data.evaluators.grouping import numbered as numbered
     from pereggrn_data.evaluators.grouping import time_text as time_text
     from pereggrn_data.evaluators.grouping import without_categories as without_categories
     from pereggrn_data.evaluators.metrics.cell_groups import CellGroups as CellGroups
@@ -91,6 +92,7 @@ __getattr__, __dir__ = lazy_names(
             "group_keys",
             "group_names",
             "mean_by_group",
+            "numbered",
             "time_text",
             "without_categories",
         ),

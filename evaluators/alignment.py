@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Placement:
             raise ValueError("not every test observation has a row of its own")
         return np.asarray(self.test_of[test], dtype=np.intp)
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether every row is of one group."""
         return bool((np.diff(self.rows) > 0).all())
@@ -127,7 +128,12 @@ def wrong_labels(obs: pd.DataFrame, task: Task, at: Ints) -> Bools:
     return wrong
 
 
-def place_rows(obs: pd.DataFrame, task: Task, at: Ints | None = None) -> Placement:
+def place_rows(
+    obs: pd.DataFrame,
+    task: Task,
+    at: Ints | None = None,
+    predicted: tuple[Ints, pd.MultiIndex] | None = None,
+) -> Placement:
     """Match prediction rows to the groups of a task; all of them must exist there.
 
     Parameters
@@ -141,17 +147,22 @@ def place_rows(obs: pd.DataFrame, task: Task, at: Ints | None = None) -> Placeme
         (rows,) the test observation that each row is named after, or -1; by default
         as :func:`observations_named` says. A row is that observation's only if all
         that it says agrees with it.
+    predicted
+        The key of each row, as of :func:`numbered`, where it has been found.
     """
     at = observations_named(obs, task) if at is None else at
     present = [column for column in task.group_by if column in obs]
+    of_row, keys = numbered(group_keys(obs, present)) if predicted is None else predicted
     codes, wanted = numbered(group_keys(task.groups, present))
     in_order = np.argsort(codes, kind="stable")
     n_groups = np.bincount(codes, minlength=len(wanted))
-    said = wanted.get_indexer(group_keys(obs, present))
+    said = np.asarray(wanted.get_indexer(keys), dtype=np.intp)[of_row]
     at = np.where((at >= 0) & (codes[task.group_of[at]] == said), at, -1)
     n = np.where(at >= 0, 1, n_groups[said])
-    rows = np.repeat(np.arange(len(obs)), n)
-    nth = np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)
+    rows, nth = np.arange(len(obs)), 0
+    if (n != 1).any():
+        rows = np.repeat(rows, n)
+        nth = np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)
     first = np.cumsum(n_groups) - n_groups
     group_of = in_order[np.where(at[rows] >= 0, 0, first[said[rows]] + nth)]
     group_of = np.where(at[rows] >= 0, task.group_of[at[rows]], group_of).astype(np.intp)

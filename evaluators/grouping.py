@@ -103,10 +103,25 @@ def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
 
 
 def numbered(keys: pd.MultiIndex) -> tuple[Ints, pd.MultiIndex]:
-    """Return the number of each key by first appearance, (rows,), and the distinct keys."""
-    # Pandas' own `factorize` makes a tuple per row.
-    known = keys.unique()
-    return np.asarray(known.get_indexer(keys), dtype=np.intp), known
+    """Number keys by first appearance.
+
+    Parameters
+    ----------
+    keys
+        (rows,) of :func:`group_keys`: none is missing.
+
+    Returns
+    -------
+    ndarray, MultiIndex
+        (rows,) number of each key, and the distinct keys.
+    """
+    # Pandas' own `factorize` makes a tuple per row, and there may be millions of rows.
+    of_row: Ints = np.zeros(len(keys), dtype=np.intp)
+    for codes, level in zip(keys.codes, keys.levels, strict=True):
+        of_row = pd.factorize(of_row * len(level) + codes)[0].astype(np.intp, copy=False)
+    first = np.zeros(of_row.max(initial=-1) + 1, dtype=np.intp)
+    first[of_row[::-1]] = np.arange(len(keys))[::-1]
+    return of_row, keys[first]
 
 
 def group_rows(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.model_files import write_arrays as write_arrays
     from pereggrn_data.loaders.files.model_files import write_joblib as write_joblib
     from pereggrn_data.loaders.files.prediction_files import ROW_NAME as ROW_NAME
+    from pereggrn_data.loaders.files.prediction_files import heading_of_many as heading_of_many
     from pereggrn_data.loaders.files.prediction_files import predictions_of as predictions_of
     from pereggrn_data.loaders.files.prediction_files import read_predictions as read_predictions
     from pereggrn_data.loaders.files.split_files import SPLIT_FILE as SPLIT_FILE
@@ -84,6 +85,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "prediction_files": (
             "ROW_NAME",
+            "heading_of_many",
             "predictions_of",
             "read_predictions",
         ),

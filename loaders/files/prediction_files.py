@@ -15,6 +15,7 @@ from scipy import sparse
 
 from pereggrn_data.core.errors import (
     InvalidDataError,
+    PereggrnError,
     UsageError,
     first_few,
     near_matches,
@@ -32,9 +33,10 @@ from pereggrn_data.core.format import (
     PREDICTION_STEP,
     TIMEPOINT,
 )
-from pereggrn_data.core.prediction_types import LabelColumn, Origin, Predictions
+from pereggrn_data.core.prediction_types import Heading, LabelColumn, Origin, Predictions
 from pereggrn_data.core.printable import one_line
 from pereggrn_data.core.rows.row_blocks import is_stored
+from pereggrn_data.core.sizes import SMALL
 from pereggrn_data.core.strict_json import loads
 from pereggrn_data.loaders.files.any_file import (
     TEXT_ENDINGS,
@@ -53,6 +55,7 @@ from pereggrn_data.loaders.files.datasets import (
     own_copy,
     stored_parts,
 )
+from pereggrn_data.loaders.files.hdf5 import open_h5ad
 from pereggrn_data.loaders.files.tables import (
     plain_frame,
     refuse_levels,
@@ -134,6 +137,32 @@ def read_predictions(
     if path.stat().st_size == 0:
         raise other_kind(path, recognise(path), "predictions")
     return _hashed(partial(readers.get(ending, _read_text), path, labels), Hashing(path))
+
+
+def heading_of_many(path: Path) -> Heading | None:
+    """Read what a large ``.h5ad`` file of predictions says of itself, and nothing of its rows.
+
+    Names and labels of a million rows take a second, in which what they belong to can be found.
+
+    Parameters
+    ----------
+    path
+        Of any file.
+
+    Returns
+    -------
+    Heading or None
+        None for small files, for those of other kinds, and where something is wrong, which
+        is said by whoever reads all of it.
+    """
+    try:
+        if path.suffix.lower() != ".h5ad" or path.stat().st_size <= SMALL:
+            return None
+        with open_h5ad(path) as reader:
+            uns = reader.uns(every=False, also=(MODEL_UNS,))
+        return Heading(str(path), True, _origin(uns, str(path)), _model(uns.get(MODEL_UNS)))
+    except (OSError, PereggrnError):
+        return None
 
 
 def _hashed(read: Callable[[], Predictions], hashing: Hashing) -> Predictions:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.util import hash_array
 
-from pereggrn_data.core.arrays import Bools
+from pereggrn_data.core.arrays import Bools, Ints
 from pereggrn_data.core.errors import EXAMPLES_SHOWN, near_matches, or_list
 from pereggrn_data.core.format import IS_CONTROL, OPTIONAL_GROUP_COLUMNS, PERTURBATION
 from pereggrn_data.core.labels import looks_like_control, written_otherwise
@@ -23,7 +23,8 @@ from pereggrn_data.validators.rules import RULES
 
 
 def check_rows(
-    keys: pd.MultiIndex,
+    given: pd.MultiIndex,
+    n_rows: Ints,
     expected: pd.MultiIndex,
     known: pd.MultiIndex,
     *,
@@ -33,8 +34,10 @@ def check_rows(
 
     Parameters
     ----------
-    keys
-        One group key per prediction row; the first level is the perturbation.
+    given
+        The groups that were predicted; the first level is the perturbation.
+    n_rows
+        (given,) how many rows predict each of them.
     expected
         The held-out groups.
     known
@@ -42,7 +45,6 @@ def check_rows(
     allow_missing
         Whether missing groups are only a warning.
     """
-    given: pd.MultiIndex = keys.unique()
     surplus: list[Any] = list(given[~given.isin(expected)])
     labels, everyone = (set(groups.get_level_values(0)) for groups in (expected, known))
     there = set(known)
@@ -59,9 +61,9 @@ def check_rows(
             or None,
         )
     if spare:
-        rows = int(keys.isin(spare).sum())
+        rows = int(n_rows[given.isin(spare)].sum())
         yield RULES["predictions-not-held-out"].found(
-            f"{rows} of {len(keys)} rows, of {len(spare)} groups that are not held out; they are "
+            f"{rows} of {n_rows.sum()} rows, of {len(spare)} groups that are not held out; they are "
             "not scored",
             column=PERTURBATION,
             n=rows,
@@ -269,6 +271,7 @@ def _suggestion(wanted: Sequence[str], available: Sequence[str]) -> str:
 
 
 def check_repeated(
+    of_row: Ints,
     keys: pd.MultiIndex,
     observed: pd.MultiIndex,
     matrix: Any,
@@ -283,8 +286,10 @@ def check_repeated(
 
     Parameters
     ----------
+    of_row
+        (rows,) number of the key of each prediction row.
     keys
-        One key per prediction row.
+        The distinct keys.
     observed
         One key per test observation, of the same levels.
     matrix
@@ -297,15 +302,16 @@ def check_repeated(
         (rows,) hashes that are equal for equal rows, so that only rows with equal hashes are
         looked at.
     """
-    known = keys.unique()
-    of_row = np.asarray(known.get_indexer(keys), dtype=np.intp)
-    predicted = np.bincount(of_row, minlength=len(known))
-    of_observation = known.get_indexer(observed)
-    observations = np.bincount(of_observation[of_observation >= 0], minlength=len(known))
+    predicted = np.bincount(of_row, minlength=len(keys))
+    of_observation = keys.get_indexer(observed)
+    observations = np.bincount(of_observation[of_observation >= 0], minlength=len(keys))
     suspect = np.flatnonzero((predicted != observations)[of_row] & ~named)
     if prints is not None and len(suspect):
         own = prints[suspect] ^ hash_array(of_row[suspect])
-        suspect = suspect[pd.Series(own).duplicated(keep=False).to_numpy(bool)]
+        # Sorting a million numbers takes less time than a table of them, which few files need.
+        in_order = np.sort(own)
+        alike = in_order[1:][in_order[1:] == in_order[:-1]]
+        suspect = suspect[np.isin(own, alike)] if len(alike) else suspect[:0]
     seen: set[tuple[int, bytes]] = set()
     repeated = []
     digests = _digests(matrix, rows[suspect])
@@ -315,9 +321,9 @@ def check_repeated(
             repeated.append(row)
         seen.add(content)
     if repeated:
-        labels = dict.fromkeys(str(keys[int(row)][0]) for row in repeated)
+        labels = dict.fromkeys(str(keys[int(of_row[row])][0]) for row in repeated)
         yield RULES["predictions-repeated"].found(
-            f"{len(repeated)} of {len(keys)} rows repeat another row of their perturbation",
+            f"{len(repeated)} of {len(of_row)} rows repeat another row of their perturbation",
             n=len(repeated),
             examples=list(labels)[:EXAMPLES_SHOWN],
         )

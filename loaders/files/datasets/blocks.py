@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from pereggrn_data.core.arrays import without_mask
+from pereggrn_data.core.arrays import Ints, without_mask
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.rows.row_blocks import (
     RowSource,
@@ -214,22 +214,39 @@ def _sparse_blocks(
     while start < n_major:
         fitting = int(np.searchsorted(indptr, indptr[start] + VALUES_PER_BLOCK, side="right")) - 1
         stop = min(max(fitting, start + 1), n_major)
-        low, high = int(indptr[start]), int(indptr[stop])
-        inside = _stretch_of(indices, low, high)
-        _check_inside(inside, n_minor)
-        shape_here = (stop - start, n_minor) if kind == "csr" else (n_minor, stop - start)
-        make = sparse.csr_array if kind == "csr" else sparse.csc_array
-        stripe = make(shape_here)
-        # Given to the constructor, parts of larger arrays in memory would be copied. Types of
-        # indices are not those of the file, which may be too narrow for pointers, or foreign.
-        fits = max(high - low, *shape_here) <= np.iinfo(np.int32).max
-        index = np.dtype(np.int32 if fits else np.int64)
-        stripe.data = _computable(_stretch_of(data, low, high))
-        stripe.indices = inside.astype(index, copy=False)
-        stripe.indptr = (indptr[start : stop + 1] - low).astype(index)
         row, column = (start, 0) if kind == "csr" else (0, start)
-        yield Block(row, column, _without_repetition(stripe))
+        yield Block(row, column, _stripe(data, indices, indptr[start : stop + 1], n_minor, kind))
         start = stop
+
+
+def _stripe(data: Any, indices: Any, pointers: Ints, n_minor: int, kind: str) -> _Sparse:
+    """Read some rows of a CSR matrix, or columns of a CSC one, after checking its indices.
+
+    Parameters
+    ----------
+    data, indices
+        Of the whole matrix, in memory or not.
+    pointers
+        (rows or columns + 1,) where each of them begins, and where the last one ends.
+    n_minor
+        Columns of a CSR matrix, rows of a CSC one.
+    kind
+        ``"csr"`` or ``"csc"``.
+    """
+    n, low, high = len(pointers) - 1, int(pointers[0]), int(pointers[-1])
+    inside = _stretch_of(indices, low, high)
+    _check_inside(inside, n_minor)
+    is_csr = kind == "csr"
+    stripe: Any = sparse.csr_array((n, n_minor)) if is_csr else sparse.csc_array((n_minor, n))
+    # Given to the constructor, parts of larger arrays in memory would be copied, and indices of
+    # 32 bits with pointers of 64, too. Types of indices are not those of the file, which may be
+    # too narrow for pointers, or foreign.
+    fits = max(high - low, n, n_minor) <= np.iinfo(np.int32).max
+    index = np.dtype(np.int32 if fits else np.int64)
+    stripe.data = _computable(_stretch_of(data, low, high))
+    stripe.indices = inside.astype(index, copy=False)
+    stripe.indptr = (pointers - low).astype(index)
+    return _without_repetition(stripe)
 
 
 def _stretch_of(element: Any, start: int, stop: int) -> npt.NDArray[Any]:
@@ -413,14 +430,8 @@ def _reader(
         )
     _check_pointers(indptr, shape[0], data.shape[0], indices.shape[0])
 
-    def read(start: int, stop: int) -> Values:
-        low, high = int(indptr[start]), int(indptr[stop])
-        inside = _native(_stretch_of(indices, low, high))
-        _check_inside(inside, shape[1])
-        parts = _computable(_stretch_of(data, low, high)), inside, indptr[start : stop + 1] - low
-        return _without_repetition(sparse.csr_array(parts, shape=(stop - start, shape[1])))
-
-    return read
+    indptr = indptr.astype(np.int64, copy=False)
+    return lambda start, stop: _stripe(data, indices, indptr[start : stop + 1], shape[1], "csr")
 
 
 def _rows_of_columns(blocks: Iterator[Block], start: int, stop: int) -> Values:

@@ -74,12 +74,11 @@ class GroupTable:
             attribute_text(stated) if stated is not None else (known[0] if known else RESERVED)
         )
 
-    def names(self) -> list[str]:
+    def names(self) -> npt.NDArray[np.object_]:
         """Return the names of the rows."""
         if self.index not in self.group:
             raise KeyError(f"the names ({self.index!r}) are not there")
-        found = np.asarray(_decoded(self.group[self.index]), dtype=object).tolist()
-        return found if set(map(type, found)) <= {str} else list(map(str, found))
+        return _as_texts(_decoded(self.group[self.index]))
 
     def listed(self) -> list[str]:
         """Return the names of the columns, there or not, in their order."""
@@ -120,9 +119,9 @@ class RecordTable:
         fields = list(dataset.dtype.names)
         self.index = next((n for n in INDEX_NAMES if n in fields), fields[0])
 
-    def names(self) -> list[str]:
+    def names(self) -> npt.NDArray[np.object_]:
         """Return the names of the rows."""
-        return [str(v) for v in _plain_values(self.dataset[self.index])]
+        return _as_texts(_plain_values(self.dataset[self.index]))
 
     def listed(self) -> list[str]:
         """Return the names of the columns."""
@@ -167,6 +166,14 @@ def column_of_length(table: GroupTable | RecordTable, name: str, n: int) -> Any:
             "its values have several parts each, which no table of text or numbers has"
         )
     return values
+
+
+def _as_texts(values: Any) -> npt.NDArray[np.object_]:
+    """Return values as an array of text; a million texts are not gone through more than once."""
+    found = np.atleast_1d(np.asarray(values, dtype=object))
+    if set(map(type, found.tolist())) <= {str}:
+        return found
+    return np.array(list(map(str, found)), dtype=object)
 
 
 def _decoded(element: Any) -> Any:

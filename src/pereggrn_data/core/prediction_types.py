@@ -137,6 +137,28 @@ class LaterHash(Protocol):
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What predictions say of themselves as a whole, whatever their rows.
+
+    Parameters
+    ----------
+    path
+        The file, as the user named it.
+    is_file
+        Whether they are in one.
+    origin
+        What they predict, as they say; None if they do not.
+    model
+        Name of the method that made them, as they say.
+    """
+
+    path: str
+    is_file: bool
+    origin: Origin | None
+    model: str | None
+
+
+@dataclass(frozen=True)
 class Predictions:
     """Predicted expression, one row per prediction.
 
@@ -181,6 +203,11 @@ class Predictions:
     def is_file(self) -> bool:
         """Whether they were read from a file."""
         return self.hashed is not None
+
+    @property
+    def heading(self) -> Heading:
+        """What they say of themselves as a whole."""
+        return Heading(self.path, self.is_file, self.origin, self.model)
 
     @property
     def checksum(self) -> str | None:

@@ -138,6 +138,10 @@ def _add_sparse(total: Floats, group_of: Ints, values: Values, squared: Floats |
     genes = total.shape[1]
     # Sums lie side by side, so that these are the same numbers and no copies.
     sums = [part.reshape(-1) for part in (total, squared) if part is not None]
+    if (np.diff(group_of) < 0).any():
+        # The sums of one group are in the processor's cache, those of all groups are not.
+        order = np.argsort(group_of, kind="stable")
+        group_of, values = group_of[order], values[order]
     n_stored = np.diff(values.indptr)
     # Positions and numbers that were made float64 are used while they are still in the cache.
     step = max(VALUES_IN_CACHE // max(int(n_stored.mean()) if len(n_stored) else 1, 1), 1)
@@ -147,7 +151,8 @@ def _add_sparse(total: Floats, group_of: Ints, values: Values, squared: Floats |
         cell = np.repeat(group_of[rows].astype(np.intp) * genes, n_stored[rows])
         cell += values.indices[inside]
         numbers = values.data[inside].astype(np.float64)
-        for flat in sums:
+        for power, flat in enumerate(sums):
+            if power:
+                np.square(numbers, out=numbers)
             # One after the other; SciPy's product of two sparse matrices takes ten times as long.
             np.add.at(flat, cell, numbers)
-            np.square(numbers, out=numbers)

@@ -36,6 +36,7 @@ from pereggrn_data.evaluators import (
     aligned_sums,
     group_keys,
     mean_by_group,
+    numbered,
     observations_named,
     place_rows,
     wrong_labels,
@@ -103,15 +104,18 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
     at = observations_named(
         mine, task, all_names=predictions.obs.index, has_row_names=predictions.has_row_names
     )
-    expected, findings = _structural_findings(inputs, mine, at, task, options)
+    present = [column for column in task.group_by if column in mine]
+    of_row, keys = numbered(group_keys(mine, present))
+    wanted, findings = _structural_findings(inputs, mine, at, (of_row, keys), task, options)
+    expected = wanted[of_row]
     position = pd.Index(predictions.genes)
     usable = position.is_unique and position.isin(task.genes).sum() == len(task.genes)
     if not usable or not expected.any():
         _raise_if_errors(predictions, findings)
     # What is not held out was counted, or is an error that is raised below.
     if not expected.all():
-        rows, mine, at = rows[expected], mine[expected], at[expected]
-    placement = place_rows(mine, task, at)
+        rows, mine, at, of_row = rows[expected], mine[expected], at[expected], of_row[expected]
+    placement = place_rows(mine, task, at, (of_row, keys))
     columns = position.get_indexer(pd.Index(task.genes))
     scale = scale_of(task) if options.check_scale else None
     limit = np.inf if scale is None else outlier_limit(scale)
@@ -126,9 +130,9 @@ def check_and_align(inputs: ScoreInputs, task: Task, options: ScoreOptions) -> C
         options=options,
     )
     read = placed.read(limit)
-    present = [column for column in task.group_by if column in mine]
     findings += check_repeated(
-        group_keys(mine, present),
+        of_row,
+        keys,
         group_keys(task.test_obs, present),
         predictions.matrix,
         rows,
@@ -375,15 +379,22 @@ def _shortcuts(aligned: Aligned, scan: PredictionScan, task: Task) -> list[Findi
 
 
 def _structural_findings(
-    inputs: ScoreInputs, mine: pd.DataFrame, at: Any, task: Task, options: ScoreOptions
+    inputs: ScoreInputs,
+    mine: pd.DataFrame,
+    at: Any,
+    predicted: tuple[Ints, pd.MultiIndex],
+    task: Task,
+    options: ScoreOptions,
 ) -> tuple[Bools, list[Finding]]:
-    """Check labels, names and genes; and say which rows predict what is held out."""
-    present = [column for column in task.group_by if column in mine]
-    keys, wanted = group_keys(mine, present), group_keys(task.groups, present).unique()
+    """Check labels, names and genes; and say which of the predicted keys are held out."""
+    of_row, keys = predicted
+    columns = list(map(str, keys.names))
+    wanted = group_keys(task.groups, columns).unique()
     known = pd.MultiIndex.from_tuples(
-        [key for obs in inputs.everyone for key in group_keys(obs, present).unique()]
+        [key for obs in inputs.everyone for key in group_keys(obs, columns).unique()]
     )
-    found = list(check_rows(keys, wanted, known, allow_missing=options.allow_missing))
+    n_rows = np.bincount(of_row, minlength=len(keys))
+    found = list(check_rows(keys, n_rows, wanted, known, allow_missing=options.allow_missing))
     labels = inputs.predictions.obs[PERTURBATION]
     flagged = labels[inputs.flagged]
     found += check_flags(list(flagged), int(labels.isin(set(flagged)).sum()))
@@ -395,8 +406,8 @@ def _structural_findings(
         int((at >= 0).sum()),
     )
     given = inputs.predictions
-    columns = () if given.var is None else given.var.items()
-    found += check_genes(given.genes, list(task.genes), columns)
+    of_genes = () if given.var is None else given.var.items()
+    found += check_genes(given.genes, list(task.genes), of_genes)
     return np.asarray(keys.isin(wanted), dtype=bool), found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.core.format import TRAIN_FILE
-from pereggrn_data.core.prediction_types import Predictions
+from pereggrn_data.core.prediction_types import Heading
 from pereggrn_data.core.splits import Split
 from pereggrn_data.loaders.files import read_split, split_of_training
 from pereggrn_data.loaders.files.datasets import Dataset
@@ -36,7 +36,7 @@ def refuse_two_splits(split: object, options: SplitOptions | None) -> None:
 
 
 def dataset_and_split(
-    predictions: Predictions,
+    predictions: Heading,
     dataset: str | Path | Dataset | AnnData | None,
     split: str | Path | Split | SplitDataset | None,
     options: SplitOptions | None,
@@ -77,7 +77,7 @@ def dataset_and_split(
 
 
 def _the_split(
-    predictions: Predictions, named: Split | None, options: SplitOptions | None
+    predictions: Heading, named: Split | None, options: SplitOptions | None
 ) -> Split | None:
     """Return the split that was named, or that the file carries; they must not differ."""
     if predictions.origin is None:
@@ -100,7 +100,7 @@ def _the_split(
     return own
 
 
-def _is_of(predictions: Predictions, split: Split) -> bool:
+def _is_of(predictions: Heading, split: Split) -> bool:
     """Say whether predictions do not carry another split."""
     return predictions.origin is None or predictions.origin.split.is_same_as(split)
 
@@ -111,7 +111,7 @@ def _made_by(split: Split, options: SplitOptions) -> bool:
     return options.test_set is None and made == (*asked, options.rules)
 
 
-def _refuse_other_training(predictions: Predictions, split: Split) -> None:
+def _refuse_other_training(predictions: Heading, split: Split) -> None:
     """Check that the training data in the folder of predictions are not another split's.
 
     Who fills in a template trains on the file beside it. What our own methods forecast is
@@ -133,7 +133,7 @@ def _refuse_other_training(predictions: Predictions, split: Split) -> None:
 
 
 def _the_dataset(
-    predictions: Predictions,
+    predictions: Heading,
     dataset: str | Path | Dataset | AnnData | None,
     split: Split | None,
     collection: str | None,
@@ -160,7 +160,7 @@ def _the_dataset(
     )
 
 
-def _elsewhere(predictions: Predictions, split: Split) -> list[Path]:
+def _elsewhere(predictions: Heading, split: Split) -> list[Path]:
     """Return where the dataset may be too: at its absolute path, and beside the predictions.
 
     A template is often sent with its dataset, or lies in a folder beside it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,12 @@ from pereggrn_data.core.format import (
     PREDICTION_STEP,
 )
 from pereggrn_data.core.labels import same_genes
-from pereggrn_data.core.prediction_types import LabelColumn, Predictions
+from pereggrn_data.core.prediction_types import Heading, LabelColumn, Predictions
+from pereggrn_data.core.resources import beside, resources
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
 from pereggrn_data.loaders.files import (
+    heading_of_many,
     predictions_of,
     read_predictions,
 )
@@ -131,11 +133,18 @@ def gather(
     if isinstance(dataset, SplitDataset):
         split = dataset if split is None and options is None else split
         dataset = dataset.dataset
-    given = one_step(read_any(predictions, label_column, later=values_only), step)
-    require_perturbations(given)
-    divided = dataset_and_split(
-        given, dataset, split, options, collection, insist, values_only=values_only
-    )
+
+    def read() -> Predictions:
+        found = one_step(read_any(predictions, label_column, later=values_only), step)
+        require_perturbations(found)
+        return found
+
+    def find(heading: Heading) -> SplitDataset:
+        return dataset_and_split(
+            heading, dataset, split, options, collection, insist, values_only=values_only
+        )
+
+    given, divided = _read_while_found(read, find, _heading_before_rows(predictions))
     sides = divided.prepared.observed
     named = [(obs[PERTURBATION], obs[IS_CONTROL].to_numpy(bool)) for obs in sides]
     controls = {label for labels, flags in named for label in labels[flags]}
@@ -150,6 +159,33 @@ def gather(
     flagged = marked & _among(labels, heldout - controls)
     given = replace(given, obs=without_empty_columns(given.obs, ~is_control, sides))
     return ScoreInputs(given, divided, is_control, flagged, notes)
+
+
+def _heading_before_rows(predictions: Any) -> Heading | None:
+    """Return what is known of many predictions before their rows, where that is any use."""
+    if resources().workers == 1 or not isinstance(predictions, (str, Path)):
+        return None
+    return heading_of_many(Path(predictions))
+
+
+def _read_while_found(
+    read: Callable[[], Predictions],
+    find: Callable[[Heading], SplitDataset],
+    heading: Heading | None,
+) -> tuple[Predictions, SplitDataset]:
+    """Read predictions, and find what they belong to: at the same time if a heading is known."""
+    if heading is None:
+        given = read()
+        return given, find(given.heading)
+    reading = beside(read)
+    try:
+        divided = find(heading)
+    except BaseException:
+        # What is wrong with the predictions comes first. And a thread that reads an HDF5 file
+        # cannot be left behind by a command that fails.
+        reading()
+        raise
+    return reading(), divided
 
 
 def split_named_by(
@@ -183,7 +219,7 @@ def split_named_by(
     if given.origin is None:
         return given, None
     return given, dataset_and_split(
-        given, dataset, None, None, collection, CAN_INSIST, values_only=True
+        given.heading, dataset, None, None, collection, CAN_INSIST, values_only=True
     )
 
 
