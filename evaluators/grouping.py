@@ -103,7 +103,7 @@ def group_keys(obs: pd.DataFrame, columns: Sequence[str]) -> pd.MultiIndex:
 
 
 def numbered(keys: pd.MultiIndex) -> tuple[Ints, pd.MultiIndex]:
-    """Number keys by first appearance.
+    """Give each key a number, by first appearance.
 
     Parameters
     ----------

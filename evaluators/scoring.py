@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats
+from pereggrn_data.core.resources import beside, resources
+from pereggrn_data.core.rows.row_blocks import is_stored
 from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.cohort import lost_groups
 from pereggrn_data.evaluators.metrics.compute import compute_metrics, compute_whole_metrics
@@ -137,6 +140,13 @@ def score(
         name: with_targets(log_fold_change(profiles, reference), reference, targets, targeted)
         for name, profiles in methods.items()
     }
+    of_genes = partial(
+        score_genes, task, aligned, effects, left_out, targets, targeted, own_of=PREDICTIONS
+    )
+    # A thread that reads a file cannot be left behind where something fails.
+    reads = is_stored(task.test_matrix) or aligned.by_observation is not None
+    alone = reads or (threads or resources().workers) == 1
+    genes_scored = of_genes if alone else beside(of_genes)
     values, notes = measure(task, truth, effects, kept, targeted=targeted, threads=threads)
     lost = lost_groups(task, kept, values[PREDICTIONS], targeted, truth=truth, threads=threads)
     if cells is not None:
@@ -149,9 +159,7 @@ def score(
     ]
     return Scores(
         groups=pd.concat(frames, ignore_index=True),
-        targets=score_genes(
-            task, aligned, effects, left_out, targets, targeted, own_of=PREDICTIONS
-        ),
+        targets=genes_scored(),
         n_expected=len(task.groups),
         notes=(*task.notes, *notes),
         lost=lost,

@@ -63,8 +63,8 @@ def check_rows(
     if spare:
         rows = int(n_rows[given.isin(spare)].sum())
         yield RULES["predictions-not-held-out"].found(
-            f"{rows} of {n_rows.sum()} rows, of {len(spare)} groups that are not held out; they are "
-            "not scored",
+            f"{rows} of {n_rows.sum()} rows, of {len(spare)} groups that are not held out; they "
+            "are not scored",
             column=PERTURBATION,
             n=rows,
             examples=_shown(spare),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.any_file.integrity import settle as settle
     from pereggrn_data.loaders.files.any_file.integrity import settle_folder as settle_folder
     from pereggrn_data.loaders.files.any_file.integrity import sha256_of_file as sha256_of_file
+    from pereggrn_data.loaders.files.any_file.integrity import state_of as state_of
     from pereggrn_data.loaders.files.any_file.signatures import PARQUET_MAGIC as PARQUET_MAGIC
     from pereggrn_data.loaders.files.any_file.signatures import TEXT_ENDINGS as TEXT_ENDINGS
     from pereggrn_data.loaders.files.any_file.signatures import hdf5_layout as hdf5_layout
@@ -72,6 +73,7 @@ __getattr__, __dir__ = lazy_names(
             "settle",
             "settle_folder",
             "sha256_of_file",
+            "state_of",
         ),
         "signatures": (
             "PARQUET_MAGIC",

@@ -114,7 +114,7 @@ class Hashing:
 
     def __init__(self, path: Path, of: Callable[[Path], str] = checksum_of_file) -> None:
         self._path = path
-        self._before = _state_of(path)
+        self._before = state_of(path)
         self._wait = beside(partial(of, path))
 
     def result(self) -> str:
@@ -130,7 +130,7 @@ class Hashing:
         """
         found = self._wait()
         is_gone = not self._path.exists() and "" in self._before  # a file, after it was read
-        if not is_gone and _state_of(self._path) != self._before:
+        if not is_gone and state_of(self._path) != self._before:
             raise InvalidDataError(
                 f"{self._path} was changed while it was read.",
                 expected="a file that stays as it is",
@@ -139,7 +139,7 @@ class Hashing:
         return found
 
 
-def _state_of(path: Path) -> dict[str, tuple[int, int, int]]:
+def state_of(path: Path) -> dict[str, tuple[int, int, int]]:
     """Return what changes when a file is written; of each in a store, by name; "" is a file."""
     within = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
     found = {}

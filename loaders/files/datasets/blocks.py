@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,7 +29,6 @@ VALUES_PER_BLOCK = 4_000_000
 _CHUNK_VALUES = 1 << 16
 """Values that are packed together in files that we write."""
 
-_Sparse = TypeVar("_Sparse")
 
 _SPARSE = {"csr_matrix": "csr", "csc_matrix": "csc"}
 
@@ -202,7 +201,7 @@ def _dense_blocks(
 def _sparse_blocks(
     data: Any,
     indices: Any,
-    indptr: npt.NDArray[np.integer[Any]],
+    indptr: npt.NDArray[Any],
     shape: tuple[int, int],
     kind: str,
 ) -> Iterator[Block]:
@@ -219,7 +218,7 @@ def _sparse_blocks(
         start = stop
 
 
-def _stripe(data: Any, indices: Any, pointers: Ints, n_minor: int, kind: str) -> _Sparse:
+def _stripe(data: Any, indices: Any, pointers: Ints, n_minor: int, kind: str) -> Any:
     """Read some rows of a CSR matrix, or columns of a CSC one, after checking its indices.
 
     Parameters
@@ -267,7 +266,7 @@ def _check_inside(indices: npt.NDArray[Any], n: int) -> None:
         raise ValueError("sparse indices that are no whole numbers")
 
 
-def _without_repetition(matrix: _Sparse) -> _Sparse:
+def _without_repetition(matrix: Any) -> Any:
     """Return a compressed matrix, after checking that no place in it has several values.
 
     SciPy would add them up in some operations, and take each by itself in others. The order
@@ -278,7 +277,7 @@ def _without_repetition(matrix: _Sparse) -> _Sparse:
     ValueError
         If a place has several values.
     """
-    known: Any = matrix
+    known = matrix
     if not known.has_canonical_format:
         if not known.has_sorted_indices:
             known = known.sorted_indices()

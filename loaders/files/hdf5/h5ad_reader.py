@@ -168,7 +168,7 @@ class H5adReader:
         """Read the gene names of ``raw``; None if they cannot be read."""
 
         def read() -> list[str]:
-            return self._columns_of(self._raw("var")).names().tolist()
+            return list(self._columns_of(self._raw("var")).names())
 
         names: list[str] | None = self.needed("raw/var", "raw", "var", read)
         return names

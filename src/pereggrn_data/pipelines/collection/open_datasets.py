@@ -19,7 +19,7 @@ from pereggrn_data.core.format import TEST_FILE, Kind, Role
 from pereggrn_data.core.reports import sorted_report
 from pereggrn_data.loaders.cache import collection_folder, recorded_sha256, require_recorded
 from pereggrn_data.loaders.files import parts_in_memory
-from pereggrn_data.loaders.files.any_file import existing_data, promised_file
+from pereggrn_data.loaders.files.any_file import existing_data, promised_file, state_of
 from pereggrn_data.loaders.files.datasets import (
     Dataset,
     StoredData,
@@ -192,12 +192,11 @@ def find_dataset(
     for guess in dict.fromkeys(map(str, [*([path] if path else []), *elsewhere])):
         place = promised_file(guess, sha256) or promised_store(guess, sha256)
         if place is not None:
-            read = _labelled(
-                read_dataset(place, given_as=str(place), values_only=values_only), name, folder
-            )
-            if read.sha256 != sha256:
+            before = state_of(place)
+            read = read_dataset(place, given_as=str(place), sha256=sha256, values_only=values_only)
+            if state_of(place) != before:
                 raise IntegrityError(f"{place} changed while it was read.")
-            return _brought_along(read)
+            return _brought_along(_labelled(read, name, folder))
         if guess == path or os.path.lexists(guess):  # else it was a guess of ours
             seen.append(f"{guess}, which is not the promised file")
     if any(place.found_in is FoundIn.EMBEDDED for place in found):
