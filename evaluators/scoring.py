@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pereggrn_data.core.arrays import Bools, Floats
-from pereggrn_data.core.resources import beside, resources
-from pereggrn_data.core.rows.row_blocks import is_stored
+from pereggrn_data.core.resources import resources
+from pereggrn_data.core.rows.row_blocks import beside_unless_stored
 from pereggrn_data.evaluators.alignment import Aligned
 from pereggrn_data.evaluators.cohort import lost_groups
 from pereggrn_data.evaluators.metrics.compute import compute_metrics, compute_whole_metrics
@@ -143,10 +143,9 @@ def score(
     of_genes = partial(
         score_genes, task, aligned, effects, left_out, targets, targeted, own_of=PREDICTIONS
     )
-    # A thread that reads a file cannot be left behind where something fails.
-    reads = is_stored(task.test_matrix) or aligned.by_observation is not None
-    alone = reads or (threads or resources().workers) == 1
-    genes_scored = of_genes if alone else beside(of_genes)
+    # Predictions of single observations may be in a file, too.
+    waits = (threads or resources().workers) == 1 or aligned.by_observation is not None
+    genes_scored = of_genes if waits else beside_unless_stored(of_genes, task.test_matrix)
     values, notes = measure(task, truth, effects, kept, targeted=targeted, threads=threads)
     lost = lost_groups(task, kept, values[PREDICTIONS], targeted, truth=truth, threads=threads)
     if cells is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pereggrn_data.core.arrays import Bools, Floats
+from pereggrn_data.core.arrays import Floats
 from pereggrn_data.core.format import IS_CONTROL, PERTURBATION
 from pereggrn_data.core.labels import genes_of
 from pereggrn_data.evaluators.replicate_halves import duplicate_noise
@@ -22,24 +22,22 @@ _TERTILES = ("smallest third", "middle third", "largest third")
 _HOW_MANY = {1: "single", 2: "double"}
 
 
-def strata_of(task: Task, kept: Bools, regulators: Collection[str] | None = None) -> pd.DataFrame:
+def strata_of(task: Task, regulators: Collection[str] | None = None) -> pd.DataFrame:
     """Say of every group in which strata it is.
 
     Parameters
     ----------
     task
         What was held out.
-    kept
-        (groups,) which groups are scored; one row for each of these.
     regulators
         Genes that have a target in a network, where there is one.
 
     Returns
     -------
     DataFrame
-        ``targets``: single or double, with the number of targets that some training
-        perturbation has (``single seen0``); ``effect size``: tertiles of the norm of the
-        observed log fold change over the noise of a technical duplicate, None where a
+        A row per group. ``targets``: single or double, with the number of targets that some
+        training perturbation has (``single seen0``); ``effect size``: tertiles of the norm of
+        the observed log fold change over the noise of a technical duplicate, None where a
         group has none; ``targets measured``: yes, no or some; with
         `regulators` also ``targets are regulators``: yes, no or some.
     """
@@ -60,7 +58,7 @@ def strata_of(task: Task, kept: Bools, regulators: Collection[str] | None = None
         rows.append(row)
     frame = pd.DataFrame(rows)
     frame["effect size"] = pd.Series(_tertiles(_effect_over_noise(task)), dtype=object)
-    return frame[kept].reset_index(drop=True)
+    return frame
 
 
 def _how_many_among(genes: Collection[str], known: Collection[str]) -> str:

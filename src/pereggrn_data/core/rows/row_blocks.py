@@ -17,15 +17,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from pereggrn_data.core.arrays import Floats, Ints
-from pereggrn_data.core.resources import resources
+from pereggrn_data.core.resources import beside, resources
 from pereggrn_data.core.sizes import require_memory
+
+T = TypeVar("T")
 
 Values: TypeAlias = Any
 """(rows, columns) a NumPy array, or a SciPy CSR array."""
@@ -280,6 +282,27 @@ def part_of(matrix: Any, rows: Ints, columns: Ints) -> Any:
 def is_stored(matrix: Any) -> bool:
     """Say whether a matrix is not in memory."""
     return isinstance(matrix, StoredMatrix)
+
+
+def beside_unless_stored(function: Callable[[], T], *matrices: Any) -> Callable[[], T]:
+    """Start a function in a thread of its own, where there is a processor for it and no file.
+
+    A thread that reads a file cannot be left behind by a command that fails meanwhile.
+
+    Parameters
+    ----------
+    function
+        What it raises is raised where its result is asked for.
+    matrices
+        What it goes through.
+
+    Returns
+    -------
+    callable
+        Returns the result, for which it waits, or which it finds itself.
+    """
+    alone = resources().workers == 1 or any(is_stored(matrix) for matrix in matrices)
+    return function if alone else beside(function)
 
 
 def held_if_small(matrix: Any) -> Any:

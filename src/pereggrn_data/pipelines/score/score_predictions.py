@@ -17,8 +17,8 @@ from pereggrn_data.core.errors import UnknownNameError
 from pereggrn_data.core.format import PERTURBATION
 from pereggrn_data.core.options import one_of, plain, takes
 from pereggrn_data.core.prediction_types import PredictionResult, Predictions
-from pereggrn_data.core.resources import beside, limited, resources
-from pereggrn_data.core.rows.row_blocks import is_stored
+from pereggrn_data.core.resources import limited
+from pereggrn_data.core.rows.row_blocks import beside_unless_stored
 from pereggrn_data.core.splits import Split
 from pereggrn_data.core.version import software
 from pereggrn_data.evaluators import (
@@ -205,11 +205,12 @@ def _scored(
         divided = inputs.divided
     task = sides if isinstance(sides, Task) else task_of_sides(sides, inputs.split)
     shown_as = divided.dataset.shown_as
-    learning = partial(learn, task, divided)
-    # Neither what is learned of the training side nor the predictions wait for the other. But a
-    # thread that reads an HDF5 file cannot be left behind by a command that fails.
-    alone = resources().workers == 1 or is_stored(task.train_matrix)
-    learned = learning if alone else beside(learning)
+    # Neither what is known without the predictions nor these wait for the other.
+    learned = beside_unless_stored(partial(learn, task, divided), task.train_matrix)
+    regulators = None if network is None else frozenset(network.regulators())
+    told_apart = beside_unless_stored(
+        partial(strata_of, task, regulators), task.train_matrix, task.test_matrix
+    )
     checked = check_and_align(inputs, task, wanted)
     remarks = learned()
     kept = checked.aligned.scored
@@ -236,7 +237,7 @@ def _scored(
             threads=threads,
         ),
         kept=kept,
-        strata=strata_of(task, kept, None if network is None else frozenset(network.regulators())),
+        strata=told_apart()[kept].reset_index(drop=True),
         calibration=report,
         warnings=(*divided.warnings, *_oracle(given), *checked.warnings, *remarks),
         n_scored=n_scored,
