@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pereggrn_data.core.errors import UsageError
+from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.loaders.files.any_file import promised_file
-from pereggrn_data.loaders.files.datasets import write_h5ad
-from pereggrn_data.pipelines.collection import find_dataset, load
+from pereggrn_data.loaders.files.datasets import Dataset, write_h5ad
+from pereggrn_data.pipelines.collection import find_dataset, load, open_datasets
 
 SECRET = b"swordfish"
 
@@ -45,3 +46,20 @@ def test_a_file_that_bears_a_published_name_is_shown_as_local(tmp_path: Path) ->
     write_h5ad(load("demo"), path)
     found = find_dataset("nakatake", digest(path), str(path))
     assert found.shown_as == f"nakatake (local: sha256 {found.sha256[:12]})"
+
+
+def test_a_file_that_is_changed_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.h5ad"
+    write_h5ad(load("demo"), path)
+    read = open_datasets.read_dataset
+
+    def changed(place: Path, **given: Any) -> Dataset:
+        found = read(place, **given)
+        os.utime(place, ns=(1, 1))
+        return found
+
+    monkeypatch.setattr(open_datasets, "read_dataset", changed)
+    with pytest.raises(IntegrityError, match="changed while it was read"):
+        find_dataset("study", digest(path), str(path))
