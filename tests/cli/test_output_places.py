@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anndata
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
@@ -44,6 +46,20 @@ def test_every_output_says_whether_it_is_a_file_or_a_folder() -> None:
         help_text = " ".join(option.help.split())
         assert help_text.startswith("Folder to write") != (IN_A_FOLDER in help_text), name
         assert "-o" in option.opts, name
+
+
+def test_the_help_says_where_files_go_by_default(run: Any, tmp_path: Path) -> None:
+    for name, option in EVERY:
+        help_text = " ".join(option.help.split())
+        may_be_left_out = help_text.startswith("Folder to write") and not option.required
+        assert ("(default: " in help_text) == (may_be_left_out and name != "qc"), name
+    run(evaluate, "split", "demo")
+    template = tmp_path / "demo_interventional_seed0/predictions_template.h5ad"
+    filled = anndata.read_h5ad(template)
+    filled.X = np.ones(filled.shape, np.float32)
+    filled.write_h5ad(tmp_path / "p.h5ad")
+    run(evaluate, "score", "p.h5ad", "--no-calibration", "--draws", "200")
+    assert (tmp_path / "p.h5ad_scores/summary.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,19 +70,21 @@ def as_usual_file(context: typer.Context, given: str | None) -> str | None:
     return None if given is None else str(as_file(given, f"{context.info_name}.csv"))
 
 
-Folder = Annotated[
-    Path | None,
-    typer.Option(
+def folder_option(usual: str | None = None) -> Any:
+    """Return the option that names the folder of several files.
+
+    Parameters
+    ----------
+    usual
+        What the folder is called where nobody names it, for the help.
+    """
+    return typer.Option(
         "--output",
         "-o",
         callback=as_folder,
-        help="Folder to write the files to; it is made if needed. A path that ends as a file "
-        "(such as .h5ad) is refused.",
-    ),
-]
-NeededFolder = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", callback=as_folder, help="Folder to write the files to; made if needed."
-    ),
-]
+        help=f"Folder to write the files to{f' (default: {usual})' if usual else ''}; it is made "
+        "if needed. A path that ends as a file (such as .h5ad) is refused.",
+    )
+
+
+NeededFolder = Annotated[Path, folder_option()]

@@ -34,7 +34,7 @@ def fetch_command(
     names: Names = None,
     everything: Annotated[bool, typer.Option("--all", help="All that the release holds.")] = False,
     member: Annotated[
-        str | None, typer.Option(help="Of zenodo:RECORD/FILE.zip: bring only this file inside it.")
+        str | None, typer.Option(help="Bring only this file from inside zenodo:RECORD/FILE.zip.")
     ] = None,
     release: Release = None,
     lock: Lock = None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pereggrn_data.cli.option_parameters import MEMORY, Said, add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, say
-from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.output_places import folder_option
 from pereggrn_data.cli.programs import HelpfulApp
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 
@@ -21,9 +22,9 @@ def register(app: HelpfulApp) -> None:
 def quality_command(
     _said: Said,
     dataset: Annotated[str, typer.Argument(help="Name or path of a dataset.")],
-    output: Folder = None,
+    output: Annotated[Path | None, folder_option()] = None,
     seed: Annotated[
-        int, typer.Option(help="Of the pairs that are compared, and the halves of controls.")
+        int, typer.Option(help="Seed of the pairs that are compared, and the halves of controls.")
     ] = 0,
     collection: Collection = None,
     insist: Insist = None,

@@ -14,7 +14,8 @@ from pereggrn_data.cli.shared_options import Json, Yes
 from pereggrn_data.core.errors import UsageError
 
 Named = Annotated[
-    str, typer.Argument(metavar="NAME", help="Of an adapter, or the path of a program of yours.")
+    str,
+    typer.Argument(metavar="NAME", help="Name of an adapter, or the path of a program of yours."),
 ]
 
 app = new_group("Adapters: published methods, each in an environment that uv makes for it.")

@@ -10,7 +10,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
-from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.output_places import folder_option
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
@@ -36,7 +36,7 @@ def calibrate_command(
     split_file: Annotated[
         Path | None, typer.Option("--split", help="A split.json; by default a split is made.")
     ] = None,
-    output: Folder = None,
+    output: Annotated[Path | None, folder_option("DATASET_calibration")] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute it anew, and do not keep it.")
     ] = False,

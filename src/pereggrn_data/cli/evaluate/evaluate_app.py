@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pereggrn_data.cli.evaluate import (
     adapter_commands,
@@ -20,7 +21,7 @@ from pereggrn_data.cli.evaluate.report_command import plot_command, report_comma
 from pereggrn_data.cli.evaluate.strata_command import strata_command
 from pereggrn_data.cli.option_parameters import add_command
 from pereggrn_data.cli.output import emit, emit_json, emit_table, run, say
-from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.output_places import folder_option
 from pereggrn_data.cli.programs import new_app
 from pereggrn_data.cli.shared_options import Json
 
@@ -107,7 +108,7 @@ add_command(
 
 @app.command("demo", example="pereggrn-eval demo -o pereggrn-demo")
 def demo_command(
-    output: Folder = None,
+    output: Annotated[Path | None, folder_option("pereggrn-demo")] = None,
     as_json: Json = False,
 ) -> None:
     """Run the whole job on the embedded dataset: simulate, split, fit, predict, score, report.

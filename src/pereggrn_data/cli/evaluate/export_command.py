@@ -30,7 +30,7 @@ def export_command(
     ],
     output: NeededFolder,
     dataset: Annotated[
-        str | None, typer.Option(help="Name or path; by default what the file says of itself.")
+        str | None, typer.Option(help="Dataset that is predicted; by default as the file says.")
     ] = None,
     split_file: Annotated[
         Path | None, typer.Option("--split", help="A split.json that the predictions are for.")

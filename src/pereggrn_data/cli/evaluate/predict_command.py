@@ -35,8 +35,8 @@ GROUPS = (
         MEMORY,
         instead={"memory": ("--memory", "--memory-limit")},
         also={
-            "memory": "Where it is said, each process of a command or adapter may use as much, "
-            "or the whole container; else they have no limit."
+            "memory": "If given, it also limits each process of a command or adapter, or the "
+            "whole container, which otherwise have no limit."
         },
     ),
 )
@@ -66,12 +66,12 @@ def predict_command(
         typer.Option(
             min=0,
             rich_help_panel=_MODEL,
-            help="Of the split's draw, and of everything random in models.",
+            help="Seed of the split's draw, and of everything random in models.",
         ),
     ] = 0,
     model_seed: Annotated[
         int | None,
-        typer.Option(min=0, rich_help_panel=_MODEL, help="Of models, if it is another one."),
+        typer.Option(min=0, rich_help_panel=_MODEL, help="Seed of models, if other than --seed."),
     ] = None,
     jobs: Annotated[
         int,

@@ -68,7 +68,7 @@ def plot_command(
         ),
     ],
     metric: Annotated[
-        str | None, typer.Option(help="Of figures that show one metric; by default mae.")
+        str | None, typer.Option(help="Metric of figures that show one; by default mae.")
     ] = None,
     perturbation: Annotated[
         list[str] | None,

@@ -14,7 +14,7 @@ import typer
 from pereggrn_data.cli.evaluate.experiment_commands import Force
 from pereggrn_data.cli.option_parameters import OptionGroup, Said
 from pereggrn_data.cli.output import Manner, complain, emit, emit_json, emit_table, say, warn
-from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.output_places import folder_option
 from pereggrn_data.cli.programs import shared_arguments
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.core.errors import ExitCode, UsageError
@@ -64,7 +64,7 @@ def run_command(
             "address, those of its encryption."
         ),
     ] = None,
-    output: Folder = None,
+    output: Annotated[Path | None, folder_option("NAME_run")] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Also write a report of the finished conditions, .html."),

@@ -9,7 +9,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, emit_table, say, warn
-from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.output_places import folder_option
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.score import ScoreOptions
 from pereggrn_data.pipelines.split import SplitOptions
@@ -39,12 +39,14 @@ def score_command(
         ),
     ],
     dataset: Annotated[
-        str | None, typer.Option(help="Name or path; by default what the file says of itself.")
+        str | None, typer.Option(help="Dataset that is predicted; by default as the file says.")
     ] = None,
     split_file: Annotated[
         Path | None, typer.Option("--split", help="A split.json that the predictions are for.")
     ] = None,
-    output: Folder = None,
+    output: Annotated[
+        Path | None, folder_option(f"FILE_scores, or {POOLED} of several files")
+    ] = None,
     insist: Insist = None,
     collection: Collection = None,
     report_file: Annotated[

@@ -11,7 +11,7 @@ import typer
 
 from pereggrn_data.cli.option_parameters import LIMITS, OptionGroup, Said
 from pereggrn_data.cli.output import emit, emit_json, emit_prose, warn
-from pereggrn_data.cli.output_places import Folder
+from pereggrn_data.cli.output_places import folder_option
 from pereggrn_data.cli.shared_options import Collection, Insist, Json
 from pereggrn_data.pipelines.split import SplitOptions
 
@@ -28,7 +28,7 @@ def split_command(
         Path | None,
         typer.Option("--check", help="Verify this split.json for the dataset; write nothing."),
     ] = None,
-    output: Folder = None,
+    output: Annotated[Path | None, folder_option("DATASET_TYPE_seedSEED")] = None,
     insist: Insist = None,
     collection: Collection = None,
     as_json: Json = False,

@@ -93,8 +93,8 @@ class RunOptions:
         1,
         minimum=1,
         noun="number of threads",
-        help="Of linear algebra in each process. Equal numbers give equal results, to the last "
-        "bit, whatever {jobs} is.",
+        help="Threads of linear algebra in each process. Equal numbers give equal results, to the "
+        "last bit, whatever {jobs} is.",
     )
     memory: str | int = memory_option("each process may use")
     blocks: int | None = option(

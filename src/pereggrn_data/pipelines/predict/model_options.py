@@ -117,7 +117,7 @@ class ModelOptions:
         kind=list,
         flags=("--argument", "-a"),
         parse=parse_arguments,
-        help="Of the method, NAME=VALUE (VALUE as in JSON, else text); repeatable.",
+        help="Argument of the method, NAME=VALUE (VALUE as in JSON, else text); repeatable.",
     )
     network: Any = option(
         None,
@@ -183,7 +183,7 @@ class ModelOptions:
         None,
         kind=str,
         flags=("--low-dimensional-value", "--dimensions"),
-        help="Of the subspace: a number, or an .npy or .csv matrix (dimensions x genes).",
+        help="The subspace: how many dimensions, or an .npy or .csv matrix (dimensions x genes).",
     )
     control_subtype: str | None = option(
         None, help="Start from controls whose label begins with this."
@@ -201,7 +201,7 @@ class ModelOptions:
         help_off="Leave perturbed genes in the forecasts as the model has them, as the "
         "original does.",
     )
-    seed: int = option(0, minimum=0, help="Of everything random in the model.")
+    seed: int = option(0, minimum=0, help="Seed of everything random in the model.")
 
     def __post_init__(self) -> None:
         # Imported here, so that the command line can show its help without NumPy.
@@ -285,7 +285,7 @@ class Program:
         (),
         flags=("--container-argument",),
         needs=("container",),
-        help="Of the runtime, for example --gpus=all; repeatable.",
+        help="Argument of the runtime, for example --gpus=all; repeatable.",
     )
     time_limit: float = option(
         DEFAULT_HOURS * 3600,
@@ -308,7 +308,7 @@ class Program:
     keep: str | Path | None = option(
         None,
         needs=_A_PROGRAM,
-        help="Make its folder here (empty or not there yet), and keep it.",
+        help="Make the program's folder here (empty or not there yet), and keep it.",
     )
 
     def __post_init__(self) -> None:

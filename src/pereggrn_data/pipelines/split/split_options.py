@@ -29,7 +29,7 @@ class SplitOptions(SplitRules):
     type: str = option(
         "interventional", choices=_types, noun="split type", help="Type of split: {choices}."
     )
-    seed: int = option(0, minimum=0, help="Of the random draw.")
+    seed: int = option(0, minimum=0, help="Seed of the random draw.")
     heldout_fraction: float = option(
         0.5,
         help="Wanted share of the perturbations in the test set (of the observations, for "
