@@ -20,7 +20,14 @@ from pereggrn_data.cli.evaluate.evaluate_app import app
 from pereggrn_data.cli.option_parameters import OptionGroup
 from pereggrn_data.cli.programs import SHARED
 from pereggrn_data.core.errors import UnknownNameError, UsageError
-from pereggrn_data.core.options import Option, check_options, one_of, option, options_of
+from pereggrn_data.core.options import (
+    Option,
+    check_options,
+    one_of,
+    option,
+    options_of,
+    options_table,
+)
 from pereggrn_data.core.splits import SplitRules
 from pereggrn_data.evaluators.splits import SPLIT_TYPES
 from pereggrn_data.pipelines.predict.model_options import ModelOptions, Program
@@ -263,3 +270,13 @@ def test_help_begins_with_what_is_mostly_said(command: str, capsys: Any) -> None
     assert panels[:2] == ["Arguments", "Options"]
     rare = [name for name in panels if name.startswith(("Finer", "Memory"))]
     assert panels[len(panels) - len(rare) :] == rare
+
+
+@pytest.mark.parametrize("cls", [ScoreOptions, ModelOptions])
+def test_the_table_says_what_a_flag_does(cls: type) -> None:
+    """A flag such as --no-scale-check turns off what its name in Python turns on."""
+    table = options_table(cls)
+    turning_off = {n: o for n, o in options_of(cls).items() if o.help_off}
+    assert turning_off
+    for name, about in turning_off.items():
+        assert f"| `{about.flags[0]}` | `{name}=False` |  | {about.help_off} |" in table

@@ -369,7 +369,9 @@ def options_table(cls: type) -> str:
     lines = ["| option | in Python | default | meaning |", "|" + "---|" * 4]
     for name, about in options_of(cls).items():
         shown = f"`{about.shown}`" if about.shown else ""
-        meaning = about.text(flags).replace("|", "\\|")
-        lines.append(f"| {', '.join(f'`{f}`' for f in about.flags)} | `{name}` | {shown} "
+        # A flag that takes something away is described as it is.
+        meaning = (about.help_off or about.text(flags)).replace("|", "\\|")
+        in_python = f"{name}=False" if about.help_off else name
+        lines.append(f"| {', '.join(f'`{f}`' for f in about.flags)} | `{in_python}` | {shown} "
                      f"| {meaning} |")  # fmt: skip
     return "\n".join(lines)
