@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NetworkName = Annotated[
     str,
     typer.Argument(
-        help="Name in the collection, or path of a parquet file or a folder of them.",
+        help="Name of a network, or path of a parquet file or a folder of them.",
         metavar="NETWORK",
     ),
 ]

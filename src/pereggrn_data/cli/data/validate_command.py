@@ -45,7 +45,9 @@ def validate_command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH", help="Files: .h5ad datasets or predictions, .parquet networks."
+            metavar="PATH",
+            help="Datasets (.h5ad, .zarr), predictions (also .parquet, .csv), networks "
+            "(.parquet).",
         ),
     ] = None,
     kind: Annotated[

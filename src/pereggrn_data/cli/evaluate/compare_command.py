@@ -19,7 +19,7 @@ GROUPS = (
     OptionGroup(
         ScoreOptions,
         without=tuple(n for n in ScoreOptions.__dataclass_fields__ if n not in _OF_INTERVALS),
-        also=dict.fromkeys(_OF_INTERVALS, "Where it is not said, as all runs have it."),
+        also=dict.fromkeys(_OF_INTERVALS, "If not given, what the runs were scored with."),
     ),
 )
 
