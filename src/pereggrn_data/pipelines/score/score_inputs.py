@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import pandas as pd
 from pereggrn_data.core.arrays import Bools
 from pereggrn_data.core.errors import (
     InvalidDataError,
+    PereggrnError,
     UsageError,
     first_few,
     near_matches,
@@ -25,7 +28,7 @@ from pereggrn_data.core.format import (
 )
 from pereggrn_data.core.labels import same_genes
 from pereggrn_data.core.prediction_types import Heading, LabelColumn, Predictions
-from pereggrn_data.core.resources import beside, resources
+from pereggrn_data.core.resources import resources
 from pereggrn_data.core.splits import Split
 from pereggrn_data.evaluators import time_text
 from pereggrn_data.loaders.files import (
@@ -177,15 +180,15 @@ def _read_while_found(
     if heading is None:
         given = read()
         return given, find(given.heading)
-    reading = beside(read)
-    try:
-        divided = find(heading)
-    except BaseException:
-        # What is wrong with the predictions comes first. And a thread that reads an HDF5 file
-        # cannot be left behind by a command that fails.
-        reading()
-        raise
-    return reading(), divided
+    # However it ends, no thread is left behind that reads an HDF5 file.
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(copy_context().run, read)
+        try:
+            divided = find(heading)
+        except PereggrnError:
+            reading.result()  # what is wrong with the predictions comes first
+            raise
+        return reading.result(), divided
 
 
 def split_named_by(
