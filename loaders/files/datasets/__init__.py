@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     )
     from pereggrn_data.loaders.files.datasets.blocks import compressed_matrix as compressed_matrix
     from pereggrn_data.loaders.files.datasets.blocks import matrix_in_file as matrix_in_file
-    from pereggrn_data.loaders.files.datasets.blocks import matrix_in_memory as matrix_in_memory
     from pereggrn_data.loaders.files.datasets.blocks import matrix_in_zarr as matrix_in_zarr
+    from pereggrn_data.loaders.files.datasets.object_matrices import (
+        matrix_in_memory as matrix_in_memory,
+    )
     from pereggrn_data.loaders.files.datasets.stored_data import StoredData as StoredData
     from pereggrn_data.loaders.files.datasets.stored_data import StoredRaw as StoredRaw
     from pereggrn_data.loaders.files.datasets.stored_data import is_anndata as is_anndata
@@ -59,9 +61,9 @@ __getattr__, __dir__ = lazy_names(
         "blocks": (
             "compressed_matrix",
             "matrix_in_file",
-            "matrix_in_memory",
             "matrix_in_zarr",
         ),
+        "object_matrices": ("matrix_in_memory",),
         "stored_data": (
             "StoredData",
             "StoredRaw",

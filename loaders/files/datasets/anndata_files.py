@@ -33,12 +33,8 @@ from pereggrn_data.loaders.files.any_file import (
     sha256_of_file,
     written_in_one_step,
 )
-from pereggrn_data.loaders.files.datasets.blocks import (
-    computable_rows,
-    rows_of,
-    whole_matrix,
-    write_rows,
-)
+from pereggrn_data.loaders.files.datasets.blocks import whole_matrix
+from pereggrn_data.loaders.files.datasets.object_matrices import rows_of
 from pereggrn_data.loaders.files.datasets.stored_data import (
     StoredData,
     is_large,
@@ -46,6 +42,8 @@ from pereggrn_data.loaders.files.datasets.stored_data import (
     refuse_unread,
     refuse_without_x,
 )
+from pereggrn_data.loaders.files.datasets.stored_rows import write_rows
+from pereggrn_data.loaders.files.datasets.stripes import computable_rows
 from pereggrn_data.loaders.files.datasets.zarr_stores import (
     is_large_store,
     open_stored_zarr,

@@ -25,12 +25,9 @@ from pereggrn_data.core.reports import Severity
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.rows.row_blocks import StoredMatrix
 from pereggrn_data.loaders.files.any_file import hdf5_problem
-from pereggrn_data.loaders.files.datasets.blocks import (
-    bytes_of,
-    rows_of,
-    stored_rows,
-    whole_matrix,
-)
+from pereggrn_data.loaders.files.datasets.blocks import bytes_of, whole_matrix
+from pereggrn_data.loaders.files.datasets.object_matrices import rows_of
+from pereggrn_data.loaders.files.datasets.stored_rows import stored_rows
 from pereggrn_data.loaders.files.hdf5 import H5adReader, open_h5ad
 from pereggrn_data.loaders.files.tables import plain_frame, refuse_levels
 from pereggrn_data.validators import READ_FAILURES

@@ -31,13 +31,14 @@ from pereggrn_data.loaders.files.any_file import (
     is_zarr_folder,
     sha256_of_file,
 )
-from pereggrn_data.loaders.files.datasets.blocks import bytes_of, matrix_in_zarr, stored_rows
+from pereggrn_data.loaders.files.datasets.blocks import bytes_of, matrix_in_zarr
 from pereggrn_data.loaders.files.datasets.stored_data import (
     StoredData,
     StoredRaw,
     check_shape,
     explained_rows,
 )
+from pereggrn_data.loaders.files.datasets.stored_rows import stored_rows
 from pereggrn_data.loaders.files.hdf5 import MAPPINGS, WITH_RULES
 from pereggrn_data.loaders.files.tables import plain_frame
 from pereggrn_data.validators import RULES, ExpressionParts, Matrix

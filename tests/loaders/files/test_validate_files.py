@@ -17,7 +17,7 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-import pereggrn_data.loaders.files.datasets.blocks as blocks
+import pereggrn_data.loaders.files.datasets.stripes as stripes
 from pereggrn_data import split, validate
 from pereggrn_data.core.errors import (
     InvalidDataError,
@@ -166,7 +166,7 @@ def test_storage_does_not_matter(
     where: str,
     values_per_block: int,
 ) -> None:
-    monkeypatch.setattr(blocks, "VALUES_PER_BLOCK", values_per_block)
+    monkeypatch.setattr(stripes, "VALUES_PER_BLOCK", values_per_block)
     adata = small_dataset()
     adata.obs.loc["cell_2", "expression_level_after_perturbation"] = "1.0"
     adata.X[3, 3] = np.nan
@@ -197,7 +197,7 @@ def test_storage_does_not_matter(
 def test_chunks_do_not_matter(
     written: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(blocks, "VALUES_PER_BLOCK", 4)
+    monkeypatch.setattr(stripes, "VALUES_PER_BLOCK", 4)
     with h5py.File(written, "a") as file:
         x = file["X"][:]
         x[3, 3] = np.nan

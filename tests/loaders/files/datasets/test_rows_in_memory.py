@@ -16,7 +16,8 @@ from pereggrn_data import InvalidDataError
 from pereggrn_data.core.arrays import without_mask
 from pereggrn_data.core.rows.row_blocks import dense_values, each_block
 from pereggrn_data.loaders.files.datasets import content_sha256, matrix_in_memory, own_copy
-from pereggrn_data.loaders.files.datasets.blocks import compressed_matrix, rows_of
+from pereggrn_data.loaders.files.datasets.blocks import compressed_matrix
+from pereggrn_data.loaders.files.datasets.object_matrices import rows_of
 from pereggrn_data.simulate.demo_dataset import demo_dataset
 
 VALUES = np.where(np.arange(84).reshape(12, 7) % 3 == 0, np.arange(84.0).reshape(12, 7), 0)
@@ -80,7 +81,7 @@ def test_stripes_of_a_sparse_matrix_share_its_values(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = kind(VALUES)
-    monkeypatch.setattr("pereggrn_data.loaders.files.datasets.blocks.VALUES_PER_BLOCK", 9)
+    monkeypatch.setattr("pereggrn_data.loaders.files.datasets.stripes.VALUES_PER_BLOCK", 9)
     stripes = list(matrix_in_memory(x).blocks())
     assert len(stripes) > 2
     assert all(np.shares_memory(stripe.values.data, x.data) for stripe in stripes)
@@ -95,7 +96,7 @@ def test_indices_of_every_type_are_read(
     """Pointers have no room in the narrow types that are enough for indices."""
     wanted = np.arange(1, 1001).reshape(100, 10) % 100 + 1
     x = sparse.csr_array(wanted).asformat(layout)
-    monkeypatch.setattr("pereggrn_data.loaders.files.datasets.blocks.VALUES_PER_BLOCK", 300)
+    monkeypatch.setattr("pereggrn_data.loaders.files.datasets.stripes.VALUES_PER_BLOCK", 300)
     parts = x.data.astype(values), x.indices.astype(index), x.indptr.astype("i8")
     found = np.zeros(wanted.shape)
     for block in compressed_matrix(*parts, wanted.shape, layout).blocks():

@@ -25,7 +25,8 @@ from pereggrn_data.core.rows.row_blocks import (
     stacked_rows,
 )
 from pereggrn_data.loaders.files.datasets.anndata_files import write_h5ad
-from pereggrn_data.loaders.files.datasets.blocks import matrix_in_store, rows_of, whole_matrix
+from pereggrn_data.loaders.files.datasets.blocks import matrix_in_store, whole_matrix
+from pereggrn_data.loaders.files.datasets.object_matrices import rows_of
 from pereggrn_data.loaders.files.datasets.stored_data import open_stored
 from pereggrn_data.loaders.files.prediction_files import read_predictions
 from pereggrn_data.validators.predictions.prediction_scan import _facts_of_rows as facts_of_rows
