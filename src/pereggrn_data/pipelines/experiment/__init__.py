@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pereggrn_data.pipelines.experiment.job_scripts import array_script as array_script
     from pereggrn_data.pipelines.experiment.metadata import Experiment as Experiment
     from pereggrn_data.pipelines.experiment.metadata import read_experiment as read_experiment
+    from pereggrn_data.pipelines.experiment.metadata_key import MetadataKey as MetadataKey
     from pereggrn_data.pipelines.experiment.metadata_keys import KEYS as KEYS
-    from pereggrn_data.pipelines.experiment.metadata_keys import MetadataKey as MetadataKey
     from pereggrn_data.pipelines.experiment.metadata_keys import defaults as defaults
     from pereggrn_data.pipelines.experiment.metadata_keys import (
         metadata_keys_table as metadata_keys_table,
@@ -70,9 +70,9 @@ __getattr__, __dir__ = lazy_names(
             "Experiment",
             "read_experiment",
         ),
+        "metadata_key": ("MetadataKey",),
         "metadata_keys": (
             "KEYS",
-            "MetadataKey",
             "defaults",
             "metadata_keys_table",
         ),

@@ -18,6 +18,7 @@ from pereggrn_data.core.reports import Finding, Severity
 from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.loaders.files import METADATA_FILE, experiment_file, read_mapping
 from pereggrn_data.pipelines.experiment.metadata_findings import finding
+from pereggrn_data.pipelines.experiment.metadata_key import MetadataKey
 from pereggrn_data.pipelines.experiment.metadata_keys import (
     AGGREGATE,
     CELL_TYPE_SPLIT,
@@ -29,7 +30,6 @@ from pereggrn_data.pipelines.experiment.metadata_keys import (
     KEYS_OF_SPLITS,
     LADDER,
     SUBNETS,
-    MetadataKey,
     defaults,
     folds_of,
 )

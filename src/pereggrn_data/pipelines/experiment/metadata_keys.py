@@ -9,21 +9,26 @@ documentation's table are read from here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from pereggrn_data.core.safe_names import is_safe_file_name
 from pereggrn_data.core.splits import AllowedRegulators
+from pereggrn_data.pipelines.experiment.metadata_key import (
+    NOTHING,
+    MetadataKey,
+    is_arguments,
+    is_baseline,
+    is_flag,
+    is_names,
+    is_networks,
+    is_number,
+    is_seed,
+    is_text,
+    is_timescale,
+    is_whole,
+    or_null,
+)
 
-
-class Nothing(Enum):
-    """A key without a default: it has no column where nobody gives it."""
-
-    NOTHING = "nothing"
-
-
-NOTHING = Nothing.NOTHING
 GRID, LADDER = "grid", "ladder"
 ALL_GENES = "all"
 DENSE, EMPTY, RANDOM = "dense", "empty", "random"
@@ -52,51 +57,6 @@ SUBNETS, AGGREGATE = "subnets", "do_aggregate_subnets"
 """What may be said of a network."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetadataKey:
-    """One key of the metadata.
-
-    Parameters
-    ----------
-    name
-        As it is written.
-    doc
-        What it means, in a sentence or two.
-    takes
-        What one value is, in words.
-    fits
-        Whether a value is one.
-    default
-        The value where nobody gives it; :data:`NOTHING` if there is none.
-    required
-        Whether it must be given, here or by the experiment that is referred to.
-    varies
-        Whether a list of values makes conditions.
-    choices
-        What returns the values that there are; None where anything that fits goes.
-    goes_to
-        The option of `split`, `predict` or `score` that a run sets by it, as
-        ``"split --seed"``; or where else it applies.
-    noted
-        Whether it is a column of the table of conditions.
-    not_here
-        From a value that the original takes to why no condition with it can be run
-        here; None if it can.
-    """
-
-    name: str
-    doc: str
-    takes: str
-    fits: Callable[[Any], bool]
-    default: Any = NOTHING
-    required: bool = False
-    varies: bool = True
-    choices: Callable[[], Iterable[str]] | None = None
-    goes_to: str = ""
-    noted: bool = True
-    not_here: Callable[[Any], str | None] = lambda _value: None
-
-
 def _features_not_here(value: Any) -> str | None:
     """Say why features cannot be had; expression is all that models learn from here."""
     return None if value in (None, *EXPRESSION) else "features other than expression are not here"
@@ -109,62 +69,8 @@ def _subspace_not_here(value: Any) -> str | None:
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _or_null(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or fits(value)
-
-
-def _is_seed(value: Any) -> bool:
-    # The seed of a custom split names a file.
-    return (_is_whole(value) and value >= 0) or (_is_text(value) and is_safe_file_name(value))
-
-
-def _is_timescale(value: Any) -> bool:
-    """Say whether a value is numbers of steps: 3, or "1,3,10"."""
-    parts = [part.strip() for part in str(value).split(",")]
-    is_one = _is_whole(value) or isinstance(value, str)
-    return is_one and all(p.isascii() and p.isdigit() and 1 <= int(p) <= 10**6 for p in parts)
-
-
 def _is_number_of_genes(value: Any) -> bool:
-    return value is None or value == ALL_GENES or (_is_whole(value) and value >= 1)
-
-
-def _is_baseline(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return all(_is_whole(v) and v >= 0 for v in values)
-
-
-def _is_networks(value: Any) -> bool:
-    """Say whether a value names networks; what is said of each is checked apart."""
-    if isinstance(value, (str, list)):
-        names = [value] if isinstance(value, str) else value
-        return bool(names) and all(map(_is_text, names))
-    return isinstance(value, Mapping) and bool(value)
-
-
-def _is_arguments(value: Any) -> bool:
-    one = [value] if isinstance(value, Mapping) else value
-    return isinstance(one, list) and all(isinstance(v, Mapping) for v in one)
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
+    return value is None or value == ALL_GENES or (is_whole(value) and value >= 1)
 
 
 def _split_types() -> Iterable[str]:
@@ -183,11 +89,11 @@ def _of_grammar(name: str) -> Callable[[], Iterable[str]]:
     return known
 
 
-_TEXT: dict[str, Any] = {"takes": "text", "fits": _is_text}
-_FLAG: dict[str, Any] = {"takes": "true or false", "fits": _is_flag}
+_TEXT: dict[str, Any] = {"takes": "text", "fits": is_text}
+_FLAG: dict[str, Any] = {"takes": "true or false", "fits": is_flag}
 _LABEL: dict[str, Any] = {
     "takes": "text or null",
-    "fits": _or_null(_is_text),
+    "fits": or_null(is_text),
     "goes_to": "pictures",
 }
 
@@ -213,7 +119,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="question",
             doc="Which question it belongs to.",
             takes="text or a number",
-            fits=lambda value: _is_text(value) or _is_number(value),
+            fits=lambda value: is_text(value) or is_number(value),
             varies=False,
         ),
         MetadataKey(
@@ -248,7 +154,7 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="Another experiment, ../NAME/metadata.json, whose keys hold where they are not "
             "given here. One level: that one must not refer further, and must be active.",
             takes="the name of a folder, or null",
-            fits=_or_null(lambda value: _is_text(value) and is_safe_file_name(value)),
+            fits=or_null(lambda value: is_text(value) and is_safe_file_name(value)),
             varies=False,
         ),
         MetadataKey(
@@ -264,7 +170,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="pruning_parameter",
             doc="How many coefficients pruning keeps.",
             takes="a number or null",
-            fits=_or_null(_is_number),
+            fits=or_null(is_number),
             default=None,
             goes_to="predict --prune",
         ),
@@ -291,7 +197,7 @@ KEYS: Mapping[str, MetadataKey] = {
             "stratified splits) in the test set. Other types of split do not ask for it: k_fold "
             "holds out one of its folds.",
             takes="a number above 0 and at most 1",
-            fits=lambda value: _is_number(value) and 0 < value <= 1,
+            fits=lambda value: is_number(value) and 0 < value <= 1,
             default=0.5,
             goes_to="split --heldout-fraction",
         ),
@@ -324,7 +230,7 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="What features are: expression (mrna, or null). With others of the original "
             "(geneformer), conditions say that they cannot be run here.",
             takes="text or null",
-            fits=_or_null(_is_text),
+            fits=or_null(is_text),
             default=None,
             goes_to="predict",
             not_here=_features_not_here,
@@ -333,7 +239,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="control_subtype",
             doc="Forecasts start from controls whose label begins with this.",
             takes="text or null",
-            fits=_or_null(_is_text),
+            fits=or_null(is_text),
             default=None,
             goes_to="predict --control-subtype",
         ),
@@ -341,7 +247,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="kwargs",
             doc="Arguments of the method. With a ladder, a list with those of each condition.",
             takes="a mapping; with expand: ladder, a list of mappings",
-            fits=_is_arguments,
+            fits=is_arguments,
             default={},
             varies=False,
             noted=False,
@@ -352,7 +258,7 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="Names in kwargs whose lists make conditions, each a column of the table; "
             "without effect in a ladder.",
             takes="a list of names",
-            fits=_is_names,
+            fits=is_names,
             default=[],
             varies=False,
             noted=False,
@@ -372,7 +278,7 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="Seed of the split; of a custom split, the name of its test set: "
             "custom_test_sets/SEED.json, beside the folder of experiments.",
             takes="a whole number, 0 or more, or null (0)",
-            fits=_or_null(_is_seed),
+            fits=or_null(is_seed),
             default=0,
             goes_to="split --seed, --test-set",
         ),
@@ -380,7 +286,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="baseline_condition",
             doc="Of the original's pictures; kept, and of no effect.",
             takes="a whole number, or a list of them",
-            fits=_is_baseline,
+            fits=is_baseline,
             default=0,
             varies=False,
         ),
@@ -422,7 +328,7 @@ KEYS: Mapping[str, MetadataKey] = {
             "dense, empty and random0.1 (a tenth of all edges, by chance). A name or a list of "
             "names stands for a mapping that says nothing of them.",
             takes="a mapping of names, a name, or a list of names",
-            fits=_is_networks,
+            fits=is_networks,
             default={DENSE: {}},
             goes_to="predict --network",
         ),
@@ -455,7 +361,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="low_dimensional_value",
             doc="Dimension of the subspace, or the path of its matrix.",
             takes="a whole number, 1 or more, a path, or null",
-            fits=_or_null(lambda v: (_is_whole(v) and v >= 1) or _is_text(v)),
+            fits=or_null(lambda v: (is_whole(v) and v >= 1) or is_text(v)),
             default=None,
             goes_to="predict --low-dimensional-value",
         ),
@@ -471,7 +377,7 @@ KEYS: Mapping[str, MetadataKey] = {
             name="prediction_timescale",
             doc="Numbers of steps to forecast, joined by commas.",
             takes='text such as "1,3,10", or a whole number',
-            fits=_is_timescale,
+            fits=is_timescale,
             default="1",
             goes_to="predict --steps",
         ),
@@ -481,14 +387,14 @@ KEYS: Mapping[str, MetadataKey] = {
             "original's methods for which they are. Of the original's time series scores, and of "
             "no effect here.",
             takes="true, false or null",
-            fits=_or_null(_is_flag),
+            fits=or_null(is_flag),
             default=None,
         ),
         MetadataKey(
             name="visualization_embedding",
             doc="Embedding of the original's pictures of time series; kept, and of no effect.",
             takes="text or null",
-            fits=_or_null(_is_text),
+            fits=or_null(is_text),
             default=None,
         ),
         MetadataKey(
@@ -511,7 +417,7 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="Into how many folds k_fold divides perturbations (5, if not given); each fold is "
             "a condition. The original has no such key.",
             takes="a whole number, 2 or more",
-            fits=lambda value: _is_whole(value) and value >= 2,
+            fits=lambda value: is_whole(value) and value >= 2,
             varies=False,
             goes_to="split --folds",
         ),
@@ -520,7 +426,7 @@ KEYS: Mapping[str, MetadataKey] = {
             doc="Which folds of k_fold are held out, counted from 0; by default all, one after "
             "the other. The original has no such key.",
             takes="a whole number, 0 or more",
-            fits=lambda value: _is_whole(value) and value >= 0,
+            fits=lambda value: is_whole(value) and value >= 0,
             goes_to="split --fold",
         ),
         MetadataKey(
