@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from pereggrn_data.core.faces import lazy_names
 
 if TYPE_CHECKING:
+    from pereggrn_data.loaders.files.any_file.hdf5_kinds import hdf5_layout as hdf5_layout
+    from pereggrn_data.loaders.files.any_file.hdf5_kinds import hdf5_problem as hdf5_problem
+    from pereggrn_data.loaders.files.any_file.hdf5_kinds import not_h5ad as not_h5ad
     from pereggrn_data.loaders.files.any_file.integrity import LARGE as LARGE
     from pereggrn_data.loaders.files.any_file.integrity import Hashing as Hashing
     from pereggrn_data.loaders.files.any_file.integrity import blake3_of_file as blake3_of_file
@@ -23,10 +26,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.any_file.integrity import state_of as state_of
     from pereggrn_data.loaders.files.any_file.signatures import PARQUET_MAGIC as PARQUET_MAGIC
     from pereggrn_data.loaders.files.any_file.signatures import TEXT_ENDINGS as TEXT_ENDINGS
-    from pereggrn_data.loaders.files.any_file.signatures import hdf5_layout as hdf5_layout
-    from pereggrn_data.loaders.files.any_file.signatures import hdf5_problem as hdf5_problem
     from pereggrn_data.loaders.files.any_file.signatures import is_zarr_folder as is_zarr_folder
-    from pereggrn_data.loaders.files.any_file.signatures import not_h5ad as not_h5ad
     from pereggrn_data.loaders.files.any_file.signatures import other_kind as other_kind
     from pereggrn_data.loaders.files.any_file.signatures import recognise as recognise
     from pereggrn_data.loaders.files.any_file.signatures import (
@@ -62,6 +62,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "hdf5_kinds": (
+            "hdf5_layout",
+            "hdf5_problem",
+            "not_h5ad",
+        ),
         "integrity": (
             "Hashing",
             "LARGE",
@@ -78,10 +83,7 @@ __getattr__, __dir__ = lazy_names(
         "signatures": (
             "PARQUET_MAGIC",
             "TEXT_ENDINGS",
-            "hdf5_layout",
-            "hdf5_problem",
             "is_zarr_folder",
-            "not_h5ad",
             "other_kind",
             "recognise",
             "refuse_other_kind",

@@ -23,7 +23,8 @@ from pereggrn_data import open_network, split, validate
 from pereggrn_data.core.errors import ExitCode, InvalidDataError, MissingFileError, UsageError
 from pereggrn_data.loaders.files import read_predictions, read_split
 from pereggrn_data.loaders.files.any_file import recognise
-from pereggrn_data.loaders.files.any_file.signatures import HDF5_LAYOUTS, SIGNATURES, hdf5_problem
+from pereggrn_data.loaders.files.any_file.hdf5_kinds import HDF5_LAYOUTS, hdf5_problem
+from pereggrn_data.loaders.files.any_file.signatures import SIGNATURES
 
 pytestmark = pytest.mark.looks_through
 
