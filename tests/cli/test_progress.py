@@ -44,9 +44,10 @@ def test_a_bar_on_a_terminal(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     shown = make_progress()
     assert isinstance(shown, BarProgress)
-    shown.start("a [b].zip", 100, 0)
+    shown.start("a [b]\x1b[2J\n.zip", 100, 0)  # named by a server
     shown.advance(100)
     shown.finish()
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "a [b].zip" in captured.err
+    assert r"a [b]\x1b[2J\n.zip" in captured.err
+    assert "\x1b[2J" not in captured.err

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pereggrn_data.cli.output import Manner, say
+from pereggrn_data.core.printable import one_line
 from pereggrn_data.loaders.archive import NoProgress, TransferProgress
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class BarProgress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task(label, total=total, completed=done)
+        self._task = self._bar.add_task(one_line(label), total=total, completed=done)
         self._bar.start()
 
     def advance(self, n_bytes: int) -> None:
