@@ -7,13 +7,12 @@ of whole profiles one after the other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from pereggrn_data.core.arrays import Bools, Floats
-from pereggrn_data.core.resources import resources
+from pereggrn_data.core.resources import share_out
 from pereggrn_data.evaluators.metrics.definitions import METRICS
 from pereggrn_data.evaluators.metrics.effects import Array, Effect, EffectBlock
 from pereggrn_data.evaluators.metrics.metric import Metric, Needs
@@ -85,15 +84,7 @@ def compute_metrics(
                 if metric.compute is not None:
                     results[method][metric.name][rows] = metric.compute(block)
 
-    workers = threads or resources().workers
-    starts = range(0, groups, size)
-    if workers == 1:
-        for start in starts:
-            work(start)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            # list() so that an error in a thread is raised here.
-            list(pool.map(work, starts))
+    share_out(work, range(0, groups, size), threads)
     return results
 
 

@@ -11,7 +11,8 @@ import os
 import re
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
@@ -158,6 +159,28 @@ def beside(function: Callable[[], T]) -> Callable[[], T]:
         return results[0]
 
     return wait
+
+
+def share_out(work: Callable[[T], object], parts: Sequence[T], threads: int | None = None) -> None:
+    """Do some work on each part, on several threads where there are several parts.
+
+    Parameters
+    ----------
+    work
+        What it raises is raised here.
+    parts
+        Of about the same size, each worth the start of a thread.
+    threads
+        By default as many as may compute.
+    """
+    workers = min(threads or resources().workers, len(parts))
+    if workers < 2:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        # list() so that an error in a thread is raised here.
+        list(pool.map(work, parts))
 
 
 def limited(function: F) -> F:
