@@ -20,7 +20,7 @@ KINDS = {".h5ad": "hdf5", ".parquet": "parquet", ".gz": "gzip", ".zip": "zip"}
 """What files are by their endings, as `signatures` names it."""
 CHUNK = 1 << 20
 
-LARGE = 1 << 30
+LARGE = 1 << 28
 """Bytes from which on the checksum of predictions is no sha256, which would take longer than
 the scores."""
 

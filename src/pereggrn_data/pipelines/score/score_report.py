@@ -51,7 +51,7 @@ class ScoreReport:
         Of the method that was scored.
     file, file_checksum
         The predictions file, as the user named it, and ``sha256:`` with the hash of its bytes
-        (``blake3:`` from 1 GiB on); None for predictions in memory.
+        (``blake3:`` from 256 MiB on); None for predictions in memory.
     strata
         Kinds of perturbation, with the metrics of each.
     duplicates
