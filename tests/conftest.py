@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from quick_surroundings import (  # noqa: F401
+    _surroundings,
+    _surroundings_of_the_module,
+    users_cache,
+)
 from service_fixtures import archives, cache_folder, command, run, serve  # noqa: F401
 
 if TYPE_CHECKING:
@@ -100,56 +105,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def shared() -> Path:
     """Folder of the real data and golden outputs; for tests marked `shared`."""
     return SHARED
-
-
-@pytest.fixture(scope="session")
-def users_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder where the user's cache would be: calibrations are kept from test to test."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _no_collection(monkeypatch: pytest.MonkeyPatch, users_cache: Path) -> None:
-    """Keep the user's own settings out of the tests, and the tests out of the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(users_cache))
-    monkeypatch.delenv("PEREGGRN_COLLECTION", raising=False)
-    monkeypatch.delenv("PEREGGRN_CACHE", raising=False)
-    monkeypatch.delenv("PEREGGRN_BASE_URL", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell cell labels by few trees: most scores are made for something else."""
-    if request.node.get_closest_marker("whole_forest") is None:
-        monkeypatch.setattr("pereggrn_data.evaluators.metrics.profile_metrics.N_TREES", 5)
-
-
-@pytest.fixture(autouse=True)
-def _few_draws_in_strata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw little for the intervals of strata, of which each score has many."""
-    if request.node.get_closest_marker("whole_strata") is None:
-        from pereggrn_data.evaluators import strata
-
-        whole = strata.Resampling
-
-        def few(*given: Any, draws: int, **more: Any) -> Any:
-            return whole(*given, draws=min(draws, 50), **more)
-
-        monkeypatch.setattr(strata, "Resampling", few)
-
-
-@pytest.fixture(autouse=True)
-def _files_are_fine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take HDF5 files for harmless: looking through each forks this large process.
-
-    Tests of files that do harm, or of what happens to a file before it is read, are marked.
-    Everything that reading itself refuses, damage among it, is refused all the same.
-    """
-    if request.node.get_closest_marker("looks_through") is None:
-        from pereggrn_data.loaders.files.hdf5 import separate_reading
-
-        for how in ("_forked", "_spawned"):
-            monkeypatch.setattr(separate_reading, how, lambda *_: separate_reading.Ending.FINE)
 
 
 @pytest.fixture
