@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -55,7 +56,7 @@ from pereggrn_data.loaders.files.datasets import (
     own_copy,
     stored_parts,
 )
-from pereggrn_data.loaders.files.hdf5 import open_h5ad
+from pereggrn_data.loaders.files.hdf5 import open_h5ad, read_apart
 from pereggrn_data.loaders.files.tables import (
     plain_frame,
     refuse_levels,
@@ -142,7 +143,8 @@ def read_predictions(
 def heading_of_many(path: Path) -> Heading | None:
     """Read what a large ``.h5ad`` file of predictions says of itself, and nothing of its rows.
 
-    Names and labels of a million rows take a second, in which what they belong to can be found.
+    A million rows take a second to look through and another one to read, in which what they
+    belong to can be found.
 
     Parameters
     ----------
@@ -158,11 +160,19 @@ def heading_of_many(path: Path) -> Heading | None:
     try:
         if path.suffix.lower() != ".h5ad" or path.stat().st_size <= SMALL:
             return None
-        with open_h5ad(path) as reader:
-            uns = reader.uns(every=False, also=(MODEL_UNS,))
+        told = read_apart(path, partial(_texts_of_heading, path))
+        if told is None:
+            return None
+        uns = loads(told, str(path))
         return Heading(str(path), True, _origin(uns, str(path)), _model(uns.get(MODEL_UNS)))
     except (OSError, PereggrnError):
         return None
+
+
+def _texts_of_heading(path: Path) -> str:
+    with open_h5ad(path) as reader:
+        uns = reader.uns(every=False, also=(MODEL_UNS,))
+    return json.dumps({key: uns[key] for key in (PEREGGRN_UNS, MODEL_UNS) if key in uns})
 
 
 def _hashed(read: Callable[[], Predictions], hashing: Hashing) -> Predictions:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pereggrn_data.loaders.files.hdf5.hdf5_files import open_hdf5 as open_hdf5
     from pereggrn_data.loaders.files.hdf5.hdf5_files import require_fits as require_fits
     from pereggrn_data.loaders.files.hdf5.hdf5_files import writing_hdf5 as writing_hdf5
+    from pereggrn_data.loaders.files.hdf5.separate_reading import read_apart as read_apart
     from pereggrn_data.loaders.files.hdf5.separate_reading import take_for_fine as take_for_fine
 
 __getattr__, __dir__ = lazy_names(
@@ -32,6 +33,6 @@ __getattr__, __dir__ = lazy_names(
             "require_fits",
             "writing_hdf5",
         ),
-        "separate_reading": ("take_for_fine",),
+        "separate_reading": ("read_apart", "take_for_fine"),
     },
 )

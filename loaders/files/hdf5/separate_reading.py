@@ -19,9 +19,12 @@ import contextlib
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
+import time
 import warnings
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,15 @@ TEXTS_READ = 32 << 20
 """Texts that are read of one element: more have not been damaged by chance."""
 
 VALUES_AT_ONCE = 100_000
+
+SECONDS_APART = 1.0
+"""Of the processor that reading a little of a file may take."""
+
+LENGTH = struct.Struct(">I")
+"""What comes before the bytes that a copy of a process tells."""
+
+MOST_TOLD = 64 << 20
+"""Bytes that a copy of a process may tell."""
 
 
 class Ending(IntEnum):
@@ -121,8 +133,61 @@ def _version(path: Path) -> tuple[int, ...]:
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
+def read_apart(path: Path, read: Callable[[], str]) -> str | None:
+    """Read a little of a file in a copy of this process, while the whole is still looked through.
+
+    Parameters
+    ----------
+    path
+        The file.
+    read
+        Reads it, as far as the copy is concerned a file that is fine.
+
+    Returns
+    -------
+    str or None
+        The text that was read. None where no copy can be made, or it comes to no good end:
+        whoever reads all of the file says what is wrong with it.
+    """
+    if sys.platform != "linux":
+        return None
+
+    def tell() -> bytes:
+        _limit(SECONDS_APART)
+        take_for_fine(path)
+        return read().encode()
+
+    found = _of_copy(tell, SECONDS_APART * PATIENCE)
+    return None if found is None or found[0] is None else found[0].decode()
+
+
 def _forked(path: Path, seconds: float) -> Ending | None:
     """Look through a file in a copy of this process; None if that cannot be made."""
+    found = _of_copy(lambda: bytes([_looked(path, seconds)]), seconds * PATIENCE)
+    if found is None:
+        return None
+    said, code = found
+    if said:
+        return Ending(said[0])
+    return Ending.STANDS_STILL if code is None else _of_code(code)
+
+
+def _of_copy(tell: Callable[[], bytes], seconds: float) -> tuple[bytes | None, int | None] | None:
+    """Do something in a copy of this process.
+
+    Parameters
+    ----------
+    tell
+        What it does; in the copy, so that nothing but the bytes comes of it here.
+    seconds
+        On the clock, after which the copy is ended.
+
+    Returns
+    -------
+    tuple or None
+        What was told, None if the copy ended before; and the code with which it ended, None
+        if it had to be ended. None instead of both if no copy can be made.
+    """
     reader, writer = os.pipe()
     try:
         with warnings.catch_warnings():
@@ -134,25 +199,38 @@ def _forked(path: Path, seconds: float) -> Ending | None:
         os.close(writer)
         return None
     if not child:
-        _look_and_leave(path, seconds, writer)
+        _tell_and_leave(tell, writer)
     os.close(writer)
-    ready: list[int] = []
-    said = b""
+    ended, said = False, None
     try:
-        ready, _, _ = select.select([reader], [], [], seconds * PATIENCE)
-        said = os.read(reader, 1) if ready else b""
+        ended, said = _received(reader, time.monotonic() + seconds)
     finally:
         os.close(reader)
-        if not ready:
+        if not ended:
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-    if said:
-        return Ending(said[0])
-    return _of_code(os.waitstatus_to_exitcode(status)) if ready else Ending.STANDS_STILL
+    return said, os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _look_and_leave(path: Path, seconds: float, writer: int) -> None:
-    """Look through a file in the copy of a process, and end it whatever happens."""
+def _received(reader: int, until: float) -> tuple[bool, bytes | None]:
+    """Return whether a copy told or ended in time, and what it told: its length comes first."""
+    said, wanted = b"", LENGTH.size
+    while len(said) < wanted:
+        if not select.select([reader], [], [], max(until - time.monotonic(), 0))[0]:
+            return False, None
+        more = os.read(reader, 1 << 16)
+        if not more:
+            return True, None
+        said += more
+        if wanted == LENGTH.size <= len(said):
+            wanted += LENGTH.unpack_from(said)[0]
+            if wanted > MOST_TOLD:
+                return False, None
+    return True, said[LENGTH.size :]
+
+
+def _tell_and_leave(tell: Callable[[], bytes], writer: int) -> None:
+    """Do something in the copy of a process, and end it whatever happens."""
     try:
         import faulthandler
 
@@ -161,9 +239,12 @@ def _look_and_leave(path: Path, seconds: float, writer: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # What libraries print when they crash is nobody's business.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        os.write(writer, bytes([_looked(path, seconds)]))
+        told = tell()
+        left = LENGTH.pack(len(told)) + told
+        while left:
+            left = left[os.write(writer, left) :]
     finally:
-        os._exit(Ending.CRASHES)  # an ending that was written counts first
+        os._exit(Ending.CRASHES)  # what was told counts first
 
 
 def _spawned(path: Path, seconds: float) -> Ending:
