@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pereggrn_data.evaluators.strata import strata_of as strata_of
     from pereggrn_data.evaluators.strata import summarise_strata as summarise_strata
     from pereggrn_data.evaluators.targets import TargetedGenes as TargetedGenes
+    from pereggrn_data.evaluators.task import SidesOfData as SidesOfData
     from pereggrn_data.evaluators.task import Task as Task
     from pereggrn_data.evaluators.task import make_task as make_task
     from pereggrn_data.evaluators.task import take_sides as take_sides
@@ -125,6 +126,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "targets": ("TargetedGenes",),
         "task": (
+            "SidesOfData",
             "Task",
             "make_task",
             "take_sides",

@@ -1,8 +1,9 @@
-"""Which dataset and split predictions are of: as they say, or as was named; never two of them."""
+"""Which dataset and split predictions are of, as they say or as was named; never two of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pereggrn_data.core.errors import IntegrityError, UsageError
 from pereggrn_data.core.format import TRAIN_FILE
 from pereggrn_data.core.prediction_types import Heading
 from pereggrn_data.core.splits import Split
+from pereggrn_data.evaluators import SidesOfData, Task, take_sides, task_of_sides
 from pereggrn_data.loaders.files import read_split, split_of_training
 from pereggrn_data.loaders.files.datasets import Dataset
 from pereggrn_data.pipelines.collection import find_dataset, open_dataset
@@ -74,6 +76,35 @@ def dataset_and_split(
         _refuse_other_training(predictions, chosen)
     opened = _the_dataset(predictions, dataset, chosen, collection, values_only=values_only)
     return divide(opened, chosen, options, insist=insist, collection=collection)
+
+
+def sides_of(
+    divided: SplitDataset, genes: tuple[str, ...] | None = None, *, shared: bool
+) -> tuple[SidesOfData | Task, SplitDataset]:
+    """Return what a task is made of, and what is kept of the dataset beside it.
+
+    The sides have all that is scored of the dataset's values, which are let go here. Whoever
+    shares them keeps them, and their file need not be there any more.
+
+    Parameters
+    ----------
+    divided
+        The dataset and its split.
+    genes
+        Those that are scored; None for all that were modelled.
+    shared
+        Whether others may score on the same split.
+    """
+    if shared and genes is None:
+        return divided.task, divided
+    split = divided.split if genes is None else replace(divided.split, genes=genes)
+    sides = take_sides(divided.prepared.adata, split, divided.prepared.train)
+    return sides, divided if shared else divided.without_values()
+
+
+def task_of(sides: SidesOfData | Task, split: Split) -> Task:
+    """Return the task that is made of the sides of a split, or was made before."""
+    return sides if isinstance(sides, Task) else task_of_sides(sides, split)
 
 
 def _the_split(

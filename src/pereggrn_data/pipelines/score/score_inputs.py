@@ -30,14 +30,18 @@ from pereggrn_data.core.labels import same_genes
 from pereggrn_data.core.prediction_types import Heading, LabelColumn, Predictions
 from pereggrn_data.core.resources import resources
 from pereggrn_data.core.splits import Split
-from pereggrn_data.evaluators import time_text
+from pereggrn_data.evaluators import SidesOfData, Task, time_text
 from pereggrn_data.loaders.files import (
     heading_of_many,
     predictions_of,
     read_predictions,
 )
 from pereggrn_data.loaders.files.datasets import Dataset
-from pereggrn_data.pipelines.score.predicted_split import dataset_and_split, refuse_two_splits
+from pereggrn_data.pipelines.score.predicted_split import (
+    dataset_and_split,
+    refuse_two_splits,
+    task_of,
+)
 from pereggrn_data.pipelines.split import SplitDataset, SplitOptions
 from pereggrn_data.validators import CAN_INSIST
 from pereggrn_data.validators.predictions import gaps_in, rows_without_group
@@ -65,6 +69,8 @@ class ScoreInputs:
         How labels were understood, and what is left out.
     shared_genes
         The genes that are scored, where these are not all that were modelled.
+    task
+        What was held out, where it was made while the predictions were read.
     """
 
     predictions: Predictions
@@ -73,6 +79,7 @@ class ScoreInputs:
     flagged: Bools
     notes: tuple[str, ...] = ()
     shared_genes: tuple[str, ...] | None = None
+    task: Task | None = None
 
     @property
     def split(self) -> Split:
@@ -97,6 +104,7 @@ def gather(
     insist: str | Collection[str] = (),
     collection: str | None = None,
     values_only: bool = False,
+    early_sides: Callable[[SplitDataset], tuple[SidesOfData | Task, SplitDataset]] | None = None,
 ) -> ScoreInputs:
     """Read predictions, and find the dataset and the split that they belong to.
 
@@ -119,6 +127,9 @@ def gather(
     values_only
         Whether nothing but tables, rules and X is read of the dataset, and nothing but tables
         of predictions in a file.
+    early_sides
+        As :func:`sides_of`; with it, the task is made while the rows of many predictions are
+        read.
 
     Raises
     ------
@@ -147,7 +158,24 @@ def gather(
             heading, dataset, split, options, collection, insist, values_only=values_only
         )
 
-    given, divided = _read_while_found(read, find, _heading_before_rows(predictions))
+    task = None
+    heading = _heading_before_rows(predictions)
+    if heading is None:
+        given = read()
+        divided = find(given.heading)
+    else:
+        # However it ends, no thread is left behind that reads an HDF5 file.
+        with ThreadPoolExecutor(1) as beside:
+            reading = beside.submit(copy_context().run, read)
+            try:
+                divided = find(heading)
+                if early_sides is not None:
+                    early, divided = early_sides(divided)
+                    task = task_of(early, divided.split)
+            except PereggrnError:
+                reading.result()  # what is wrong with the predictions comes first
+                raise
+            given = reading.result()
     sides = divided.prepared.observed
     named = [(obs[PERTURBATION], obs[IS_CONTROL].to_numpy(bool)) for obs in sides]
     controls = {label for labels, flags in named for label in labels[flags]}
@@ -161,7 +189,7 @@ def gather(
     )
     flagged = marked & _among(labels, heldout - controls)
     given = replace(given, obs=without_empty_columns(given.obs, ~is_control, sides))
-    return ScoreInputs(given, divided, is_control, flagged, notes)
+    return ScoreInputs(given, divided, is_control, flagged, notes, task=task)
 
 
 def _heading_before_rows(predictions: Any) -> Heading | None:
@@ -169,26 +197,6 @@ def _heading_before_rows(predictions: Any) -> Heading | None:
     if resources().workers == 1 or not isinstance(predictions, (str, Path)):
         return None
     return heading_of_many(Path(predictions))
-
-
-def _read_while_found(
-    read: Callable[[], Predictions],
-    find: Callable[[Heading], SplitDataset],
-    heading: Heading | None,
-) -> tuple[Predictions, SplitDataset]:
-    """Read predictions, and find what they belong to: at the same time if a heading is known."""
-    if heading is None:
-        given = read()
-        return given, find(given.heading)
-    # However it ends, no thread is left behind that reads an HDF5 file.
-    with ThreadPoolExecutor(1) as beside:
-        reading = beside.submit(copy_context().run, read)
-        try:
-            divided = find(heading)
-        except PereggrnError:
-            reading.result()  # what is wrong with the predictions comes first
-            raise
-        return reading.result(), divided
 
 
 def split_named_by(

@@ -27,12 +27,9 @@ from pereggrn_data.evaluators import (
     EVERY_GROUP,
     PREDICTIONS,
     TargetedGenes,
-    Task,
     score_cells,
     strata_of,
     summarise_strata,
-    take_sides,
-    task_of_sides,
 )
 from pereggrn_data.evaluators import score as score_task
 from pereggrn_data.evaluators.metrics import require_illico
@@ -48,6 +45,7 @@ from pereggrn_data.pipelines.score.pooled_files import (
     pooled,
     require_foldable,
 )
+from pereggrn_data.pipelines.score.predicted_split import sides_of, task_of
 from pereggrn_data.pipelines.score.score_inputs import (
     ScoreInputs,
     gather,
@@ -131,6 +129,7 @@ def score(
     network = None if named is None else open_network(named, collection=collection)
 
     def scored(given: Any) -> ScoredFile:
+        shared = is_result(given) or any(isinstance(n, SplitDataset) for n in (split, dataset))
         # Not under a name here: the dataset's values are let go where they are not needed.
         return _scored(
             gather(
@@ -143,12 +142,14 @@ def score(
                 insist=insist,
                 collection=collection,
                 values_only=True,
+                early_sides=None
+                if wanted.genes == Genes.INTERSECTION
+                else partial(sides_of, shared=shared),
             ),
             wanted,
             network,
             threads,
-            shared=any(isinstance(named, SplitDataset) for named in (split, dataset))
-            or is_result(given),
+            shared=shared,
         )
 
     several = list(predictions) if isinstance(predictions, (list, tuple)) else None
@@ -195,15 +196,12 @@ def _scored(
     rule = TargetedGenes(wanted.targeted_genes)
     if wanted.genes == Genes.INTERSECTION:
         inputs = only_shared_genes(inputs)
+    task = inputs.task
+    if task is None:
+        sides, rest = sides_of(inputs.divided, inputs.shared_genes, shared=shared)
+        inputs = replace(inputs, divided=rest)
+        task = task_of(sides, inputs.split)
     divided, given = inputs.divided, inputs.predictions
-    common = shared and inputs.split is divided.split
-    sides = divided.task if common else take_sides(*_divided_by(inputs))
-    if not shared:
-        # The sides have all that is scored of the dataset's values, which are let go here. Whoever
-        # shares them keeps them, and their file need not be there any more.
-        inputs = replace(inputs, divided=divided.without_values())
-        divided = inputs.divided
-    task = sides if isinstance(sides, Task) else task_of_sides(sides, inputs.split)
     shown_as = divided.dataset.shown_as
     # Neither what is known without the predictions nor these wait for the other.
     learned = beside_unless_stored(partial(learn, task, divided), task.train_matrix)
@@ -256,11 +254,6 @@ def _scored(
             cells=wanted.cells,
         ),
     )
-
-
-def _divided_by(inputs: ScoreInputs) -> tuple[Any, Split, Any]:
-    data = inputs.divided.prepared
-    return data.adata, inputs.split, data.train
 
 
 def _reported(
