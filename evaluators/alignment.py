@@ -156,21 +156,29 @@ def place_rows(
     codes, wanted = numbered(group_keys(task.groups, present))
     in_order = np.argsort(codes, kind="stable")
     n_groups = np.bincount(codes, minlength=len(wanted))
+    start = np.cumsum(n_groups) - n_groups
     said = np.asarray(wanted.get_indexer(keys), dtype=np.intp)[of_row]
-    at = np.where((at >= 0) & (codes[task.group_of[at]] == said), at, -1)
-    n = np.where(at >= 0, 1, n_groups[said])
-    rows, nth = np.arange(len(obs)), 0
-    if (n != 1).any():
+    named = np.flatnonzero(at >= 0)
+    named = named[codes[task.group_of[at[named]]] == said[named]]
+    n = n_groups[said]
+    n[named] = 1
+    rows: Ints = np.arange(len(obs), dtype=np.intp)
+    own = named
+    if (n == 1).all():  # there may be millions of rows
+        group_of = in_order[start][said]
+    else:
         rows = np.repeat(rows, n)
-        nth = np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)
-    first = np.cumsum(n_groups) - n_groups
-    group_of = in_order[np.where(at[rows] >= 0, 0, first[said[rows]] + nth)]
-    group_of = np.where(at[rows] >= 0, task.group_of[at[rows]], group_of).astype(np.intp)
+        ends = np.cumsum(n)
+        nth = np.arange(len(rows)) - np.repeat(ends - n, n)
+        group_of = in_order[start[said[rows]] + nth]
+        own = ends[named] - 1
+    group_of[own] = task.group_of[at[named]]
     test_of = np.full(len(task.test_obs), -1, dtype=np.intp)
-    own = np.flatnonzero(at[rows] >= 0)
-    test_of[at[rows[own]]] = own
-    complete = not (test_of[np.isin(task.group_of, group_of)] < 0).any()
-    return Placement(rows.astype(np.intp), group_of, test_of if complete else None)
+    test_of[at[named]] = own
+    is_predicted = np.zeros(len(task.groups), dtype=bool)
+    is_predicted[group_of] = True
+    complete = not (test_of[is_predicted[task.group_of]] < 0).any()
+    return Placement(rows, group_of, test_of if complete else None)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ On Linux the process is forked from this one, which takes 20 ms where starting a
 400; it does nothing but call HDF5, which is guarded against forks by h5py. A fork in a program
 with threads can stand still all the same: so what does not come to a good end is asked of a
 new process, whose word counts, unless it is plain: what eats up its time or memory is no
-standing still. Parquet, packed text and JSON need none of
+standing still. A copy also reads the little that is wanted of a large file before it has been
+looked through (:func:`read_apart`). Parquet, packed text and JSON need none of
 this: no damaged one that was tried hung or crashed its library (SECURITY.md has the numbers).
 """
 

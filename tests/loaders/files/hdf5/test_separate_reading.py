@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,29 @@ def test_how_looking_through_ends(
     monkeypatch.setattr(separate_reading, "_walk", walk)
     monkeypatch.setattr(separate_reading, "PATIENCE", 0.3 if walk is stand_still else 60)
     assert separate_reading._forked(file, 1) is ending
+
+
+@pytest.mark.parametrize("text", ["", "SOX2 \u2013 \u03b2", "x" * 3_000_000])
+def test_text_comes_back_from_a_copy(file: Path, text: str) -> None:
+    here = os.getpid()
+    told = separate_reading.read_apart(file, lambda: f"{text}{os.getpid() != here}")
+    assert told == (f"{text}True" if sys.platform == "linux" else None)
+
+
+@pytest.mark.parametrize("read", [crash, run_on, stand_still, flood, fail])
+def test_a_copy_that_comes_to_no_good_end_tells_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(separate_reading, "SECONDS_APART", 0.1)
+    monkeypatch.setattr(separate_reading, "PATIENCE", 3 if read is stand_still else 600)
+    monkeypatch.setattr(separate_reading, "_looked_through", {})
+    assert separate_reading.read_apart(file, lambda: str(read(file))) is None
+    assert not separate_reading._looked_through  # what the copy knows stays there
+
+
+def test_a_copy_that_tells_too_much_is_ended(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(separate_reading, "MOST_TOLD", 1000)
+    assert separate_reading.read_apart(file, lambda: "x" * 2000) is None
 
 
 def test_the_limit_of_time_is_of_the_processor(
