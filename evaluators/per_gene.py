@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,22 +158,29 @@ class _SparseBlock:
         """
         genes = values.shape[1]
         here, position, counts = np.unique(groups, return_inverse=True, return_counts=True)
-        gene = values.indices.astype(np.intp)  # as all counting below wants it
         cell = np.repeat(position.astype(np.intp) * genes, np.diff(values.indptr))
-        cell += gene
+        cell += values.indices
         own = reference[here] if reference.ndim == 2 else reference
-        base = own.ravel()[cell] if own.ndim == 2 else own[gene]
         shape = (len(here), genes)
+        change = np.empty(len(cell))
+        for part in _in_cache(len(cell)):
+            base = own.ravel()[cell[part]] if own.ndim == 2 else own[values.indices[part]]
+            change[part] = log_fold_change(values.data[part].astype(np.float64), base)
         stored = np.bincount(cell, minlength=len(here) * genes).reshape(shape)
         return cls(
             here=here,
             counts=counts.astype(np.float64),
-            gene=gene,
+            gene=values.indices,
             cell=cell,
-            change=log_fold_change(values.data.astype(np.float64), base),
+            change=change,
             zeros=np.asarray(counts[:, None] - stored, dtype=np.float64),
             change_of_nothing=log_fold_change(np.zeros(shape), own),
         )
+
+
+def _in_cache(n: int) -> Iterator[slice]:
+    """Yield parts of `n` numbers that a processor's cache holds."""
+    return (slice(at, at + VALUES_IN_CACHE) for at in range(0, n, VALUES_IN_CACHE))
 
 
 class GeneErrors:
@@ -255,13 +262,13 @@ class GeneErrors:
         scored, shown = self._scored[here], self._shown[here]
         spread = np.where(scored, shown - self._pivot, 0)
         predicted, is_scored = shown.ravel(), None if scored.all() else scored.ravel()
-        for start in range(0, len(cell), VALUES_IN_CACHE):
-            part = slice(start, start + VALUES_IN_CACHE)
+        for part in _in_cache(len(cell)):
             error = block.change[part] - predicted[cell[part]]
             if is_scored is not None:
                 np.putmask(error, ~is_scored[cell[part]], 0.0)
-            self._absolute += np.bincount(gene[part], np.abs(error), genes)
-            self._squared += np.bincount(gene[part], np.square(error), genes)
+            at = gene[part].astype(np.intp)  # as counting wants it
+            self._absolute += np.bincount(at, np.abs(error), genes)
+            self._squared += np.bincount(at, np.square(error), genes)
         # What is not stored is the same for all observations of a group.
         at_zero = np.where(scored, block.change_of_nothing - shown, 0)
         self._absolute += (block.zeros * np.abs(at_zero)).sum(axis=0)

@@ -13,6 +13,7 @@ What keeps the query from doing harm, outermost first:
 """
 
 # ruff: noqa: S608 - statements are put together from constants
+# ruff: noqa: E402 - something comes before libraries are imported
 
 from __future__ import annotations
 
@@ -22,6 +23,20 @@ import os
 import sys
 import threading
 from typing import Any, BinaryIO
+
+
+class _NoPandas:
+    """Stands in the way of pandas, which takes longer to import than all that is needed."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> None:
+        """Say that pandas is not here; libraries that look for it do without."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, _NoPandas)
 
 import duckdb
 import pyarrow as pa

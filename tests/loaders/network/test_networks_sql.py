@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +27,7 @@ from pereggrn_data import Network, open_network
 from pereggrn_data.core.errors import PereggrnError, UsageError
 from pereggrn_data.loaders.network.sql.check import RefusedError, checked
 from pereggrn_data.loaders.network.sql.child import locked_connection
-from pereggrn_data.loaders.network.sql.runner import Limits, _request, run_sql
+from pereggrn_data.loaders.network.sql.runner import CHILD, Limits, _request, run_sql
 from pereggrn_data.pipelines.collection import query_networks
 
 ONE_SELECT = "Only one SELECT statement is accepted"
@@ -438,3 +440,12 @@ def test_times_need_no_further_package(tmp_path: Path) -> None:
     found = query_networks("SELECT now() AS t FROM edges", [path])
     assert found.num_rows == 1
     assert found.column("t").to_pylist()[0].year >= 2024
+
+
+def test_the_process_does_without_pandas() -> None:
+    command = [sys.executable, "-P", "-X", "importtime", "-m", CHILD]
+    request = _request("SELECT 1", [], {}, Limits())
+    ran = subprocess.run(command, input=request, capture_output=True, check=True)
+    assert ran.stdout.startswith(b"result\n")
+    assert b"pyarrow" in ran.stderr
+    assert b"pandas.core" not in ran.stderr
