@@ -97,6 +97,14 @@ def test_what_a_verb_returns_says_what_it_takes(tmp_path: Path) -> None:
     assert made.write(folder=tmp_path)
 
 
+def test_what_the_user_has_called_is_named() -> None:
+    made = pereggrn_data.split("demo")
+    forecast = pereggrn_data.predict(split=made, model="mean")
+    report = pereggrn_data.score(forecast, calibrate=False, draws=200)
+    with pytest.raises(UsageError, match=r"^ScoreReport\.write\(\) cannot take this as 'folder'"):
+        report.write(None)  # type: ignore[arg-type]  # which asks other methods of the report
+
+
 def test_every_annotation_of_a_verb_is_known() -> None:
     verbs = [*(getattr(pereggrn_data, name) for name in VERBS), *METHODS.values()]
     for verb in verbs:

@@ -13,6 +13,7 @@ import inspect
 import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
@@ -61,6 +62,9 @@ def explaining_arguments(verb: Callable[..., Any], module: str) -> Callable[...,
 
     @functools.wraps(verb)
     def explained(*args: Any, **named: Any) -> Any:
+        if _CALLED.get():  # what we call ourselves is not what the user has called wrongly
+            return verb(*args, **named)
+        token = _CALLED.set(True)
         try:
             found = verb(*args, **named)
         except (TypeError, AttributeError, ValueError) as error:
@@ -68,12 +72,17 @@ def explaining_arguments(verb: Callable[..., Any], module: str) -> Callable[...,
             if wrong is None:
                 raise
             raise wrong from error
+        finally:
+            _CALLED.reset(token)
         explain_methods(type(found))
         return found
 
     explained.__module__ = module
     return explained
 
+
+_CALLED: ContextVar[bool] = ContextVar("pereggrn_called", default=False)
+"""Whether a function or method of ours is running that the user has called."""
 
 _EXPLAINED: set[type] = set()
 """Classes whose methods were seen to."""
